@@ -1,0 +1,1 @@
+//! Tables of positions and momenta: loading, checks, splits, scaling and gauges.

@@ -1,0 +1,1 @@
+//! Point, gauge-free, distributional and calibration metrics on plain matrices.

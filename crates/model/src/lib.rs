@@ -1,0 +1,1 @@
+//! What the conditional models share: their contract, multilayer perceptrons, latent statistics, devices.

@@ -1,0 +1,1 @@
+//! Coulomb explosion forward model: molecules, geometry laws, trajectories, frames, detector noise.
