@@ -1,1 +1,44 @@
 //! Tables of positions and momenta: loading, checks, splits, scaling and gauges.
+//!
+//! A [`Source`] names files, a [`Selection`] the columns; [`load`] gives a checked [`Table`] in
+//! internal units (bohr, atomic units of momentum). [`Split`] cuts it, [`Preprocessing`] is fitted on
+//! the training part alone and turns raw rows into what a network sees, and back. [`inspect`] says
+//! what a file holds, [`write`] and [`xyz`] are the other ways in and out.
+//!
+//! Matrices are plain `ndarray` matrices, rows are events; no Polars type is public.
+
+#![allow(clippy::needless_pass_by_value, reason = "ndarray's views are passed by value")]
+
+pub mod error;
+pub mod fingerprint;
+pub mod gauge;
+pub mod inspect;
+pub mod load;
+pub mod preprocessing;
+pub mod scaler;
+pub mod source;
+pub mod split;
+pub mod units;
+pub mod write;
+pub mod xyz;
+
+mod block;
+mod parquet_file;
+mod subspace;
+mod table_file;
+mod text_file;
+
+pub use error::LoadError;
+pub use fingerprint::fingerprint;
+pub use gauge::{Gauge, GaugeConfig, GaugeError, MomentumGauge, PositionGauge, SharedFrame};
+pub use inspect::{InspectOptions, Inspection, inspect};
+pub use load::{DroppedRows, Selection, Table, load};
+pub use preprocessing::{
+    DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,
+};
+pub use scaler::{Scaler, ScalerKind};
+pub use source::{ColumnRef, Header, Separator, Source};
+pub use split::{Proportions, Rows, Split, SplitError, TestSplit, TrainSplit, ValidationSplit};
+pub use units::{MomentumUnit, PositionUnit};
+pub use write::{ColumnData, ColumnType, TableWriter, WriteError, write_table};
+pub use xyz::{PositionsError, XyzFrames, load_positions, read_xyz};

@@ -1,0 +1,243 @@
+//! What can be wrong with a table on disk: every error names the file, and the row, line and column
+//! where there is one.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: PathBuf,
+    /// Data row, counted from 1 in this file (the header is not a row).
+    pub row: u64,
+    /// Line of a text file, counted from 1; absent for Parquet.
+    pub line: Option<u64>,
+    /// Column name, or `column 3` (0-based) in a file without a header; absent when the whole row is meant.
+    pub column: Option<String>,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`, row {}", self.file.display(), self.row)?;
+        if let Some(line) = self.line {
+            write!(f, " (line {line})")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column `{column}`")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a cell, or with its whole row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing between two separators, or a Parquet null.
+    Empty,
+    /// Not a number, by that name.
+    NotANumber,
+    /// Plus or minus infinity, or a number beyond the range of f64.
+    Infinite,
+    /// Text that is no number.
+    Text(String),
+    /// A row with another number of cells than the first line.
+    Ragged {
+        /// Cells in this row.
+        found: usize,
+        /// Cells in the first line.
+        expected: usize,
+    },
+}
+
+impl Fault {
+    /// The reason alone, without the offending text, as used for counting.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Empty => Reason::Empty,
+            Self::NotANumber => Reason::NotANumber,
+            Self::Infinite => Reason::Infinite,
+            Self::Text(_) => Reason::Text,
+            Self::Ragged { .. } => Reason::Ragged,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "`{text}` is not a number"),
+            Self::Ragged { found, expected } => {
+                write!(f, "{found} cells where the first line has {expected}")
+            }
+            Self::Empty | Self::NotANumber | Self::Infinite => write!(f, "{}", self.reason()),
+        }
+    }
+}
+
+/// Why a cell or row is invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Empty cell.
+    Empty,
+    /// NaN.
+    NotANumber,
+    /// Infinity.
+    Infinite,
+    /// Text in a number column.
+    Text,
+    /// Wrong number of cells.
+    Ragged,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the cell is empty",
+            Self::NotANumber => "the cell is NaN",
+            Self::Infinite => "the cell is infinite",
+            Self::Text => "the cell is not a number",
+            Self::Ragged => "the row has a wrong number of cells",
+        })
+    }
+}
+
+/// A table that cannot be loaded.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields are what the messages show")]
+pub enum LoadError {
+    /// The source lists nothing.
+    #[error("no data file is given\nhint: name at least one path or glob in `files`")]
+    NoFiles,
+    /// No columns to condition on were chosen.
+    #[error("no momentum column is chosen\nhint: list them by name or 0-based index in `y`")]
+    NoColumns,
+    /// A path that does not exist.
+    #[error("`{}` does not exist\nhint: relative paths start at the current folder", file.display())]
+    FileMissing { file: PathBuf },
+    /// A path that is a folder.
+    #[error("`{0}` is a folder\nhint: name a file, or use a glob such as `{0}/*.parquet`", file.display())]
+    IsFolder { file: PathBuf },
+    /// A glob that matches nothing.
+    #[error(
+        "no file matches `{pattern}`\nhint: relative globs start at the current folder; quote them in a shell"
+    )]
+    NoMatch { pattern: String },
+    /// A glob that is malformed.
+    #[error("`{pattern}` is not a valid glob: {reason}")]
+    BadPattern { pattern: String, reason: &'static str },
+    /// A file name whose type is not known.
+    #[error(
+        "`{}`: unknown file type `{extension}`\nhint: use .csv, .tsv, .txt or .dat for text, .parquet or .pq for Parquet",
+        file.display()
+    )]
+    UnknownExtension { file: PathBuf, extension: String },
+    /// The operating system refused.
+    #[error("`{}` cannot be read: {source}", file.display())]
+    Io { file: PathBuf, source: io::Error },
+    /// A file of no bytes or only blank lines.
+    #[error("`{}` is empty\nhint: it holds neither a header nor rows; was it written completely?", file.display())]
+    EmptyFile { file: PathBuf },
+    /// A header without rows.
+    #[error("`{}` has columns but no rows\nhint: was it written completely?", file.display())]
+    NoRows { file: PathBuf },
+    /// A Parquet file that cannot be decoded.
+    #[error("`{}` is not a readable Parquet file: {reason}\nhint: it may be cut short or of another format", file.display())]
+    CorruptParquet { file: PathBuf, reason: String },
+    /// A wanted name that the file does not have.
+    #[error(
+        "`{}` has no column `{name}`; it has {}\nhint: {}",
+        file.display(), list(available), nearest_hint(nearest.as_deref())
+    )]
+    MissingColumn { file: PathBuf, name: String, available: Vec<String>, nearest: Option<String> },
+    /// A column asked for by name in a file without a header.
+    #[error(
+        "`{}` has no header, so there is no column `{name}`\nhint: choose columns by 0-based index, or set `header = \"yes\"`",
+        file.display()
+    )]
+    NoHeader { file: PathBuf, name: String },
+    /// A column index beyond the last column.
+    #[error("`{}` has no column with index {index}; it has {columns} columns\nhint: indices run from 0 to {}", file.display(), columns - 1)]
+    IndexOutOfRange { file: PathBuf, index: usize, columns: usize },
+    /// Two columns of the file carry the wanted name.
+    #[error(
+        "`{}` has two columns named `{name}`, with index {first} and {second}\nhint: choose the one you mean by its index",
+        file.display()
+    )]
+    DuplicateName { file: PathBuf, name: String, first: usize, second: usize },
+    /// One column chosen twice.
+    #[error("`{}`: column `{name}` is chosen twice\nhint: each column may stand once, in `x` or in `y`", file.display())]
+    ChosenTwice { file: PathBuf, name: String },
+    /// Files whose columns at the chosen index carry different names.
+    #[error(
+        "column {index} is `{name}` in `{}` but `{first_name}` in `{}`\nhint: choose columns by name, or list files of one layout",
+        file.display(), first_file.display()
+    )]
+    ColumnsDiffer {
+        file: PathBuf,
+        index: usize,
+        name: String,
+        first_file: PathBuf,
+        first_name: String,
+    },
+    /// An invalid cell or row.
+    #[error(
+        "{at}: {fault}\nhint: correct it, or leave such rows out with `drop_invalid = true` (`--drop-invalid`)"
+    )]
+    Invalid { at: Location, fault: Fault },
+    /// Every row was dropped.
+    #[error(
+        "{}: all {rows} rows are invalid and were dropped; {dropped}\nhint: check `separator`, `header` and the chosen columns",
+        files_in_words(files)
+    )]
+    AllDropped { files: Vec<PathBuf>, rows: u64, dropped: String },
+    /// Fewer rows than the split needs.
+    #[error(
+        "{}: {rows} rows are too few; the split needs at least {needed}\nhint: use more events or other split proportions",
+        files_in_words(files)
+    )]
+    TooFewRows { files: Vec<PathBuf>, rows: usize, needed: usize },
+    /// No column of one side varies.
+    #[error(
+        "{}: {} constant, so there is nothing to {}\nhint: choose columns that vary between events",
+        files_in_words(files), all_constant(names), if *condition { "learn from" } else { "infer" }
+    )]
+    Constant { files: Vec<PathBuf>, names: Vec<String>, condition: bool },
+}
+
+/// `a`, `b` and 3 more
+pub(crate) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 24;
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if names.len() > SHOWN {
+        text.push(format!("and {} more", names.len() - SHOWN));
+    }
+    if text.is_empty() { "none".to_owned() } else { text.join(", ") }
+}
+
+fn nearest_hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean `{name}`? names are case-sensitive"),
+        None => "name the columns in `x` and `y`, or choose them by 0-based index".to_owned(),
+    }
+}
+
+fn all_constant(names: &[String]) -> String {
+    match names {
+        [name] => format!("the column `{name}` is"),
+        _ => format!("all of the columns {} are", list(names)),
+    }
+}
+
+pub(crate) fn files_in_words(files: &[PathBuf]) -> String {
+    match files {
+        [] => "the table".to_owned(),
+        [file] => format!("`{}`", file.display()),
+        [first, rest @ ..] => format!("`{}` and {} more files", first.display(), rest.len()),
+    }
+}

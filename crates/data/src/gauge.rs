@@ -1,0 +1,313 @@
+//! Gauges: which of the equivalent placements of one event in space a row stands for (SPEC 2.4).
+//!
+//! A row holds `(x, y, z)` an atom, atoms in the order of the molecule.
+
+use cei_physics::{FrameRule, Molecule, Rotation};
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How positions are placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PositionGauge {
+    /// As they stand in the file.
+    #[default]
+    AsGiven,
+    /// Moved so that the centre of mass is the origin.
+    Centred,
+    /// Centred, then rotated by their own body frame.
+    BodyFrame,
+}
+
+/// How momenta are rotated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MomentumGauge {
+    /// As they stand in the file.
+    #[default]
+    AsGiven,
+    /// Rotated by their own body frame.
+    BodyFrame,
+}
+
+/// Whether positions and momenta are rotated apart or together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SharedFrame {
+    /// Each side by its own rule.
+    #[default]
+    Separate,
+    /// One rotation, fixed by the momenta, for both: for tables in which both share a frame.
+    Momentum,
+}
+
+/// The gauge as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GaugeConfig {
+    /// How positions are placed.
+    pub positions: PositionGauge,
+    /// How momenta are rotated.
+    pub momenta: MomentumGauge,
+    /// Whether both are rotated together.
+    pub frame: SharedFrame,
+    /// Label of the atom that a rotation puts on +x.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis: Option<String>,
+    /// Label of the atom that a rotation puts into the xy half-plane y > 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plane: Option<String>,
+}
+
+impl GaugeConfig {
+    fn moves_x(&self) -> bool {
+        self.positions != PositionGauge::AsGiven || self.frame == SharedFrame::Momentum
+    }
+
+    fn moves_y(&self) -> bool {
+        self.momenta != MomentumGauge::AsGiven || self.frame == SharedFrame::Momentum
+    }
+
+    fn rotates(&self) -> bool {
+        self.positions == PositionGauge::BodyFrame || self.moves_y()
+    }
+}
+
+/// A gauge that does not fit its table or molecule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the fields are what the messages show")]
+pub enum GaugeError {
+    /// Anything but `as-given` without a molecule.
+    #[error(
+        "`gauge` moves or rotates atoms, which needs a molecule\nhint: add `[molecule]` with the atoms in column order, or leave the gauge `as-given`"
+    )]
+    NeedsMolecule,
+    /// A rotation without its atoms.
+    #[error(
+        "`gauge.{key}` is missing; it names the atom that {role}\nhint: the atoms are {}",
+        crate::error::list(labels)
+    )]
+    MissingAtom { key: &'static str, role: &'static str, labels: Vec<String> },
+    /// A label that is no atom of the molecule.
+    #[error(
+        "`gauge.{key}` is `{label}`, which is no atom of the molecule\nhint: the atoms are {}",
+        crate::error::list(labels)
+    )]
+    UnknownAtom { key: &'static str, label: String, labels: Vec<String> },
+    /// One atom for both roles.
+    #[error("`gauge.axis` and `gauge.plane` are both `{label}` but must be two atoms")]
+    SameAtom { label: String },
+    /// A table whose width is not three columns an atom.
+    #[error("`gauge` needs three columns an atom, {expected} for {} atoms, but `{side}` has {found}\nhint: list the columns as x, y, z of each atom in the molecule's order", expected / 3)]
+    Width { side: &'static str, expected: usize, found: usize },
+    /// Positions asked to have a frame of their own and the momenta's frame at once.
+    #[error(
+        "`gauge.positions = \"body-frame\"` contradicts `gauge.frame = \"momentum\"`\nhint: with the momentum frame, positions are `as-given` or `centred`"
+    )]
+    TwoFrames,
+}
+
+/// A gauge resolved against a molecule, ready to be applied to rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gauge {
+    config: GaugeConfig,
+    labels: Vec<String>,
+    masses: Vec<f64>,
+    axis: usize,
+    plane: usize,
+}
+
+impl Gauge {
+    /// Resolves atom labels and checks widths (`x_width` and `y_width` are numbers of columns; a
+    /// side that the gauge does not touch may have any).
+    ///
+    /// # Errors
+    /// See [`GaugeError`].
+    pub fn new(
+        config: &GaugeConfig,
+        molecule: Option<&Molecule>,
+        x_width: usize,
+        y_width: usize,
+    ) -> Result<Self, GaugeError> {
+        if config.positions == PositionGauge::BodyFrame && config.frame == SharedFrame::Momentum {
+            return Err(GaugeError::TwoFrames);
+        }
+        let mut gauge = Self {
+            config: config.clone(),
+            labels: Vec::new(),
+            masses: Vec::new(),
+            axis: 0,
+            plane: 0,
+        };
+        if !config.moves_x() && !config.moves_y() {
+            return Ok(gauge);
+        }
+        let molecule = molecule.ok_or(GaugeError::NeedsMolecule)?;
+        let expected = 3 * molecule.labels().len();
+        for (side, moved, found) in
+            [("x", config.moves_x(), x_width), ("y", config.moves_y(), y_width)]
+        {
+            if moved && found != expected {
+                return Err(GaugeError::Width { side, expected, found });
+            }
+        }
+        gauge.labels = molecule.labels().to_vec();
+        gauge.masses = molecule.masses().to_vec();
+        if config.rotates() {
+            gauge.axis = atom(&gauge.labels, "axis", "is put on +x", config.axis.as_deref())?;
+            let role = "is put into the xy half-plane y > 0";
+            gauge.plane = atom(&gauge.labels, "plane", role, config.plane.as_deref())?;
+            if gauge.axis == gauge.plane {
+                return Err(GaugeError::SameAtom { label: gauge.labels[gauge.axis].clone() });
+            }
+        }
+        Ok(gauge)
+    }
+
+    /// As configured.
+    #[must_use]
+    pub fn config(&self) -> &GaugeConfig {
+        &self.config
+    }
+
+    /// Whether neither side is changed.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        !self.config.moves_x() && !self.config.moves_y()
+    }
+
+    /// Whether [`Self::rotate_back`] is needed to return to the orientation of the file.
+    #[must_use]
+    pub fn shares_momentum_frame(&self) -> bool {
+        self.config.frame == SharedFrame::Momentum
+    }
+
+    /// Moves one row of positions in place; `y_raw` are the momenta of the same event as loaded
+    /// (only read where the frame is the momenta's).
+    pub fn apply_x(&self, x: &mut [f64], y_raw: &[f64]) {
+        if self.config.positions != PositionGauge::AsGiven {
+            self.centre(x);
+        }
+        if self.config.positions == PositionGauge::BodyFrame {
+            self.rotation(x).apply(x);
+        } else if self.shares_momentum_frame() {
+            self.rotation(y_raw).apply(x);
+        }
+    }
+
+    /// Rotates one row of momenta in place.
+    pub fn apply_y(&self, y: &mut [f64]) {
+        if self.config.moves_y() {
+            self.rotation(y).apply(y);
+        }
+    }
+
+    /// Turns positions in the momentum frame back to the orientation of the file, in place; centred
+    /// positions stay centred. Does nothing unless the momenta fix the frame of both sides.
+    pub fn rotate_back(&self, x: &mut [f64], y_raw: &[f64]) {
+        if self.shares_momentum_frame() {
+            self.rotation(y_raw).apply_inverse(x);
+        }
+    }
+
+    /// The position table (`rows x x columns`) in this gauge; `y_raw` as loaded.
+    #[must_use]
+    pub fn positions(&self, x: ArrayView2<'_, f64>, y_raw: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut moved = x.as_standard_layout().into_owned();
+        if self.config.moves_x() {
+            let y_raw = y_raw.as_standard_layout();
+            moved.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut x)| {
+                let y =
+                    if self.shares_momentum_frame() { y_raw.row(row).to_vec() } else { Vec::new() };
+                if let Some(x) = x.as_slice_mut() {
+                    self.apply_x(x, &y);
+                }
+            });
+        }
+        moved
+    }
+
+    /// The momentum table (`rows x y columns`) in this gauge.
+    #[must_use]
+    pub fn momenta(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut moved = y.as_standard_layout().into_owned();
+        if self.config.moves_y() {
+            moved.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut y| {
+                if let Some(y) = y.as_slice_mut() {
+                    self.apply_y(y);
+                }
+            });
+        }
+        moved
+    }
+
+    /// The frame of the positions in words, for example `centred on the centre of mass, S on +x, O
+    /// in the xy half-plane y > 0`.
+    #[must_use]
+    pub fn describe_positions(&self) -> String {
+        let place = match self.config.positions {
+            PositionGauge::AsGiven => "positions as given in the file",
+            PositionGauge::Centred | PositionGauge::BodyFrame => "centred on the centre of mass",
+        };
+        let (axis, plane) = (self.label(self.axis), self.label(self.plane));
+        if self.shares_momentum_frame() {
+            format!(
+                "{place}, in the momentum frame: momentum of {axis} along +x, momentum of {plane} in the xy half-plane y > 0"
+            )
+        } else if self.config.positions == PositionGauge::BodyFrame {
+            format!("{place}, {axis} on +x, {plane} in the xy half-plane y > 0")
+        } else {
+            place.to_owned()
+        }
+    }
+
+    /// The frame of the momenta in words.
+    #[must_use]
+    pub fn describe_momenta(&self) -> String {
+        if self.config.moves_y() {
+            format!(
+                "momentum of {} along +x, momentum of {} in the xy half-plane y > 0",
+                self.label(self.axis),
+                self.label(self.plane)
+            )
+        } else {
+            "momenta as given in the file".to_owned()
+        }
+    }
+
+    fn label(&self, atom: usize) -> &str {
+        self.labels.get(atom).map_or("", String::as_str)
+    }
+
+    fn rotation(&self, vectors: &[f64]) -> Rotation {
+        FrameRule { x_axis: self.axis, xy_plane: self.plane }.rotation(vectors)
+    }
+
+    fn centre(&self, x: &mut [f64]) {
+        let total: f64 = self.masses.iter().sum();
+        for axis in 0..3 {
+            let moment: f64 =
+                self.masses.iter().zip(x.iter().skip(axis).step_by(3)).map(|(m, x)| m * x).sum();
+            for value in x.iter_mut().skip(axis).step_by(3) {
+                *value -= moment / total;
+            }
+        }
+    }
+}
+
+fn atom(
+    labels: &[String],
+    key: &'static str,
+    role: &'static str,
+    wanted: Option<&str>,
+) -> Result<usize, GaugeError> {
+    let Some(label) = wanted else {
+        return Err(GaugeError::MissingAtom { key, role, labels: labels.to_vec() });
+    };
+    labels.iter().position(|candidate| candidate.eq_ignore_ascii_case(label)).ok_or_else(|| {
+        GaugeError::UnknownAtom { key, label: label.to_owned(), labels: labels.to_vec() }
+    })
+}

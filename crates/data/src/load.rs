@@ -1,0 +1,321 @@
+//! Loading: the chosen columns of all files of a source, checked and in internal units.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView1, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::block::Block;
+use crate::error::{LoadError, Location, Reason};
+use crate::source::{ColumnRef, Source};
+use crate::split::{Proportions, Rows};
+use crate::table_file::{Columns, TableFile};
+use crate::units::{MomentumUnit, PositionUnit};
+
+/// Which columns of the files make a table, and their units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selection {
+    /// What is inferred (positions); empty where only the condition is known.
+    pub x: Vec<ColumnRef>,
+    /// What it is conditioned on (momenta).
+    pub y: Vec<ColumnRef>,
+    /// Unit of the `x` columns.
+    pub x_unit: PositionUnit,
+    /// Unit of the `y` columns.
+    pub y_unit: MomentumUnit,
+}
+
+/// A loaded table: every value is finite and in internal units.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// `rows x x columns`; no columns where only the condition was loaded.
+    pub x: Array2<f64>,
+    /// `rows x y columns`.
+    pub y: Array2<f64>,
+    /// Names of the x columns; `column 3` (0-based) in files without a header.
+    pub x_names: Vec<String>,
+    /// Names of the y columns.
+    pub y_names: Vec<String>,
+    /// The files, in row order.
+    pub files: Vec<PathBuf>,
+    /// What `drop_invalid` left out.
+    pub dropped: DroppedRows,
+}
+
+impl Table {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.y.nrows()
+    }
+
+    /// The rows of one part of a split, as `(x, y)` copies.
+    #[must_use]
+    pub fn part(&self, part: &impl Rows) -> (Array2<f64>, Array2<f64>) {
+        let rows = part.rows();
+        (self.x.select(Axis(0), rows), self.y.select(Axis(0), rows))
+    }
+
+    /// Whether a model can be trained on this table at all.
+    ///
+    /// # Errors
+    /// Fewer rows than the split needs; no x column or no y column varies.
+    pub fn check_trainable(&self, proportions: &Proportions) -> Result<(), LoadError> {
+        let needed = proportions.least_rows();
+        if self.rows() < needed {
+            return Err(LoadError::TooFewRows {
+                files: self.files.clone(),
+                rows: self.rows(),
+                needed,
+            });
+        }
+        let sides = [(&self.y, &self.y_names, true), (&self.x, &self.x_names, false)];
+        for (values, names, condition) in sides {
+            if values.columns().into_iter().all(|column| is_constant(&column)) {
+                return Err(LoadError::Constant {
+                    files: self.files.clone(),
+                    names: names.clone(),
+                    condition,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_constant(column: &ArrayView1<'_, f64>) -> bool {
+    column.first().is_none_or(|first| column.iter().all(|value| value == first))
+}
+
+/// Rows that were left out because of invalid cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DroppedRows {
+    /// Rows left out.
+    pub rows: u64,
+    /// Rows read.
+    pub of: u64,
+    /// Invalid cells by reason and column; a row with two invalid cells counts in both.
+    pub causes: Vec<DropCause>,
+}
+
+/// One reason for which cells of one column were invalid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DropCause {
+    /// What was wrong.
+    pub reason: Reason,
+    /// The column; absent when the row as a whole was wrong.
+    pub column: Option<String>,
+    /// How many cells or rows.
+    pub count: u64,
+}
+
+impl fmt::Display for DroppedRows {
+    /// One line such as ``dropped 2 of 10 rows: the cell is NaN in column `pcx` (1)``.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dropped {} of {} rows", self.rows, self.of)?;
+        for (index, cause) in self.causes.iter().enumerate() {
+            f.write_str(if index == 0 { ": " } else { ", " })?;
+            write!(f, "{}", cause.reason)?;
+            if let Some(column) = &cause.column {
+                write!(f, " in column `{column}`")?;
+            }
+            write!(f, " ({})", cause.count)?;
+        }
+        Ok(())
+    }
+}
+
+/// Loads the chosen columns of all files (SPEC 2.4). With an empty `x` the files need no x columns.
+///
+/// # Errors
+/// See [`LoadError`]; with `drop_invalid`, invalid rows are counted in [`Table::dropped`] instead.
+pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> {
+    if selection.y.is_empty() {
+        return Err(LoadError::NoColumns);
+    }
+    let wanted: Vec<ColumnRef> = selection.x.iter().chain(&selection.y).cloned().collect();
+    let x_width = selection.x.len();
+    let y_width = selection.y.len();
+    let factors = (selection.x_unit.factor(), selection.y_unit.factor());
+    let mut x: Vec<f64> = Vec::new();
+    let mut y: Vec<f64> = Vec::new();
+    let mut dropped = DropCounter::default();
+    let Scanned { files, mut names } = scan(source, Some(&wanted), &mut |part| {
+        let block = &part.block;
+        let valid = block.valid_rows();
+        if source.drop_invalid {
+            dropped.add(block, &valid, part.names);
+        } else if let Some(first) = block.faults.first() {
+            return Err(LoadError::Invalid {
+                at: Location {
+                    file: part.file.to_path_buf(),
+                    row: part.rows_before + first.row as u64 + 1,
+                    line: first.line,
+                    column: first.cell.map(|cell| part.names[cell].clone()),
+                },
+                fault: first.fault.clone(),
+            });
+        }
+        if part.rows_before == 0 {
+            x.reserve(part.rows_hint * x_width);
+            y.reserve(part.rows_hint * y_width);
+        }
+        for (row, _) in
+            block.values.chunks_exact(wanted.len()).zip(&valid).filter(|(_, valid)| **valid)
+        {
+            x.extend(row[..x_width].iter().map(|value| value * factors.0));
+            y.extend(row[x_width..].iter().map(|value| value * factors.1));
+        }
+        Ok(())
+    })?;
+    let dropped = dropped.finish();
+    let rows = y.len() / y_width;
+    if rows == 0 {
+        return Err(LoadError::AllDropped {
+            files,
+            rows: dropped.of,
+            dropped: dropped.to_string(),
+        });
+    }
+    let y_names = names.split_off(x_width);
+    Ok(Table {
+        x: matrix(rows, x_width, x),
+        y: matrix(rows, y_width, y),
+        x_names: names,
+        y_names,
+        files,
+        dropped,
+    })
+}
+
+/// One block of one file, on its way through [`scan`].
+pub(crate) struct Part<'a> {
+    /// The file.
+    pub(crate) file: &'a Path,
+    /// Names of the selected columns.
+    pub(crate) names: &'a [String],
+    /// Rows of this file in earlier blocks.
+    pub(crate) rows_before: u64,
+    /// Rows of this file, estimated for text.
+    pub(crate) rows_hint: usize,
+    /// The rows.
+    pub(crate) block: Block,
+}
+
+/// The files of a source and the names of the selected columns.
+pub(crate) struct Scanned {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) names: Vec<String>,
+}
+
+/// Hands over the wanted columns (none: all) of all files in blocks, valid or not.
+pub(crate) fn scan(
+    source: &Source,
+    wanted: Option<&[ColumnRef]>,
+    take: &mut dyn FnMut(Part<'_>) -> Result<(), LoadError>,
+) -> Result<Scanned, LoadError> {
+    let files = source.resolve()?;
+    let mut names: Vec<String> = Vec::new();
+    for path in &files {
+        let file = TableFile::open(path.clone(), source)?;
+        let selected = match wanted {
+            Some(wanted) => select(path, file.columns(), wanted)?,
+            None => (0..file.columns().count).collect(),
+        };
+        let labels: Vec<String> =
+            selected.iter().map(|&index| file.columns().label(index)).collect();
+        if names.is_empty() {
+            names = labels;
+        } else {
+            check_same(path, &labels, &files[0], &names, &selected)?;
+        }
+        let mut rows_before = 0;
+        file.read(&selected, &mut |block| {
+            let rows = block.rows as u64;
+            let rows_hint = file.rows_hint();
+            take(Part { file: path, names: &names, rows_before, rows_hint, block })?;
+            rows_before += rows;
+            Ok(())
+        })?;
+        if rows_before == 0 {
+            return Err(LoadError::NoRows { file: path.clone() });
+        }
+    }
+    Ok(Scanned { files, names })
+}
+
+fn check_same(
+    file: &Path,
+    names: &[String],
+    first_file: &Path,
+    first_names: &[String],
+    selected: &[usize],
+) -> Result<(), LoadError> {
+    let longest = names.len().max(first_names.len());
+    let Some(at) = (0..longest).find(|&at| names.get(at) != first_names.get(at)) else {
+        return Ok(());
+    };
+    let name = |names: &[String]| names.get(at).cloned().unwrap_or_else(|| "absent".to_owned());
+    Err(LoadError::ColumnsDiffer {
+        file: file.to_path_buf(),
+        index: selected.get(at).copied().unwrap_or(at),
+        name: name(names),
+        first_file: first_file.to_path_buf(),
+        first_name: name(first_names),
+    })
+}
+
+/// The file's indices of the wanted columns, each at most once.
+fn select(file: &Path, columns: &Columns, wanted: &[ColumnRef]) -> Result<Vec<usize>, LoadError> {
+    let mut selected = Vec::with_capacity(wanted.len());
+    for column in wanted {
+        let index = columns.find(file, column)?;
+        if selected.contains(&index) {
+            return Err(LoadError::ChosenTwice {
+                file: file.to_path_buf(),
+                name: columns.label(index),
+            });
+        }
+        selected.push(index);
+    }
+    Ok(selected)
+}
+
+fn matrix(rows: usize, columns: usize, mut values: Vec<f64>) -> Array2<f64> {
+    values.shrink_to_fit();
+    // The lengths agree: every kept row appended exactly `columns` values.
+    Array2::from_shape_vec((rows, columns), values)
+        .unwrap_or_else(|_| Array2::zeros((rows, columns)))
+}
+
+/// Counts what is dropped, by reason and column.
+#[derive(Default)]
+pub(crate) struct DropCounter {
+    rows: u64,
+    of: u64,
+    causes: BTreeMap<(Option<usize>, Reason), (Option<String>, u64)>,
+}
+
+impl DropCounter {
+    pub(crate) fn add(&mut self, block: &Block, valid: &[bool], names: &[String]) {
+        self.of += block.rows as u64;
+        self.rows += valid.iter().filter(|valid| !**valid).count() as u64;
+        for fault in &block.faults {
+            let name = fault.cell.map(|cell| names[cell].clone());
+            let entry = self.causes.entry((fault.cell, fault.fault.reason())).or_insert((name, 0));
+            entry.1 += 1;
+        }
+    }
+
+    pub(crate) fn finish(self) -> DroppedRows {
+        let causes = self
+            .causes
+            .into_iter()
+            .map(|((_, reason), (column, count))| DropCause { reason, column, count })
+            .collect();
+        DroppedRows { rows: self.rows, of: self.of, causes }
+    }
+}

@@ -1,0 +1,562 @@
+//! From raw tables to what a network sees and back: gauge, dead columns, linear constraints, scaling.
+//! Fitted on the training part alone; travels with the model.
+//!
+//! Notation: `x` a gauged row of all position columns, `a` its columns that vary, `m` their mean,
+//! `B` an orthonormal basis (`a columns x d_eff`) of the directions in which `a` varies. The network
+//! sees `scaler(B^T (a - m))`, or `scaler(a)` where nothing is constrained.
+
+use cei_physics::Molecule;
+use nalgebra::DMatrix;
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::gauge::{Gauge, GaugeConfig, GaugeError};
+use crate::load::Table;
+use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
+use crate::split::TrainSplit;
+use crate::subspace::{self, Directions};
+
+/// A column is dead if its sd is below this part of the largest sd of its side (SPEC 2.4).
+const DEAD_SD: f64 = 1e-9;
+/// A side is constant if its largest sd is below this part of its largest value: round-off.
+const ROUND_OFF: f64 = 1e-12;
+/// Singular values below this part of the largest are constraints (SPEC 2.4).
+const RANK_TOLERANCE: f64 = 1e-6;
+/// A row is off a constant by more than this part of the side's largest sd.
+const OFF_CONSTANT: f64 = 1e-6;
+/// Rows worked on by one thread at a time.
+const CHUNK_ROWS: usize = 4096;
+
+/// How directions in which positions never vary are treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Degenerate {
+    /// Leave them out of the network and put them back on decoding.
+    #[default]
+    Project,
+    /// Keep every dimension and add noise to the directions without variation during training.
+    Noise,
+}
+
+/// Gauge, degenerate directions and scalers as configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreprocessingConfig {
+    /// Placement of an event in space.
+    pub gauge: GaugeConfig,
+    /// What happens to directions without variation.
+    pub degenerate: Degenerate,
+    /// Standard deviation of the noise of `degenerate = "noise"`, in scaled units.
+    pub noise_sd: f64,
+    /// Scaler of the positions.
+    pub x_scaler: ScalerKind,
+    /// Scaler of the momenta.
+    pub y_scaler: ScalerKind,
+}
+
+impl Default for PreprocessingConfig {
+    /// As given, projected, standardised; noise, where asked for, of 0.01 scaled units.
+    fn default() -> Self {
+        Self {
+            gauge: GaugeConfig::default(),
+            degenerate: Degenerate::Project,
+            noise_sd: 0.01,
+            x_scaler: ScalerKind::Standardise,
+            y_scaler: ScalerKind::Standardise,
+        }
+    }
+}
+
+/// A preprocessing that cannot be fitted.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[allow(missing_docs, reason = "the fields are what the messages show")]
+pub enum PreprocessingError {
+    /// The gauge does not fit.
+    #[error(transparent)]
+    Gauge(#[from] GaugeError),
+    /// The noise is not a positive number.
+    #[error("`noise_sd` is `{value}` but must be a positive number of scaled units")]
+    NoiseSd { value: f64 },
+    /// A table without positions.
+    #[error("the table has no position columns to train on\nhint: list them in `x`")]
+    NoPositions,
+    /// No column of a side varies among the training rows.
+    #[error(
+        "on the {rows} training rows no `{side}` column varies: {}\nhint: choose columns that vary between events, or another gauge",
+        crate::error::list(names)
+    )]
+    Constant { side: &'static str, rows: usize, names: Vec<String> },
+}
+
+/// A column that does not vary among the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadColumn {
+    /// Its place among the side's columns, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Its mean, put back on decoding.
+    pub constant: f64,
+    /// What variation there is: round-off.
+    pub sd: f64,
+}
+
+/// Rows of another table that do not obey what was constant in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OffRows {
+    /// Rows with a dead position column off its constant.
+    pub dead_x: usize,
+    /// Rows with a dead momentum column off its constant.
+    pub dead_y: usize,
+    /// Rows that violate a linear constraint of the positions.
+    pub constraints: usize,
+}
+
+/// The columns of one side: which vary, and the constants of the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Side {
+    names: Vec<String>,
+    alive: Vec<usize>,
+    dead: Vec<DeadColumn>,
+    largest_sd: f64,
+}
+
+/// Where positions are constrained: `a` lies on `mean + basis * u`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subspace {
+    /// Mean of the varying columns, bohr.
+    mean: Vec<f64>,
+    /// Rows: varying columns; columns: orthonormal directions that vary.
+    basis: Vec<Vec<f64>>,
+    /// One orthonormal direction without variation a row, over the varying columns.
+    null: Vec<Vec<f64>>,
+}
+
+/// Noise for the directions without variation, in the network's scaled coordinates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noise {
+    sd: f64,
+    /// `k x x columns`, orthonormal rows.
+    directions: Vec<Vec<f64>>,
+    /// Where the training rows stand along each direction.
+    centres: Vec<f64>,
+}
+
+/// Everything between raw tables and the network, fitted on the training part alone (SPEC 2.4).
+///
+/// Raw tables are `rows x columns`, f64, internal units; network tables are f32 and scaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    config: PreprocessingConfig,
+    gauge: Gauge,
+    x: Side,
+    y: Side,
+    x_rank: usize,
+    y_rank: usize,
+    subspace: Option<Subspace>,
+    noise: Option<Noise>,
+    x_scaler: Scaler,
+    y_scaler: Scaler,
+}
+
+impl Preprocessing {
+    /// Fits every step on the rows of `train`; no other row of `table` is read.
+    ///
+    /// # Errors
+    /// A gauge that does not fit the molecule or the columns, a side without variation, an invalid
+    /// noise.
+    pub fn fit(
+        config: &PreprocessingConfig,
+        molecule: Option<&Molecule>,
+        table: &Table,
+        train: &TrainSplit,
+    ) -> Result<Self, PreprocessingError> {
+        if table.x.ncols() == 0 {
+            return Err(PreprocessingError::NoPositions);
+        }
+        let with_noise = config.degenerate == Degenerate::Noise;
+        if with_noise && !(config.noise_sd > 0.0 && config.noise_sd.is_finite()) {
+            return Err(PreprocessingError::NoiseSd { value: config.noise_sd });
+        }
+        let gauge = Gauge::new(&config.gauge, molecule, table.x.ncols(), table.y.ncols())?;
+        let (raw_x, raw_y) = table.part(train);
+        let x = gauge.positions(raw_x.view(), raw_y.view());
+        let y = gauge.momenta(raw_y.view());
+        drop((raw_x, raw_y));
+
+        let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view())?;
+        let (y_side, y_means, y_sds) = Side::fit("y", &table.y_names, y.view())?;
+        let x_alive = x.select(Axis(1), &x_side.alive);
+        let y_alive = y.select(Axis(1), &y_side.alive);
+        let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
+        let x_rank = found.alive.ncols();
+        let y_rank = subspace::rank(y_alive.view(), &y_means, &y_sds, RANK_TOLERANCE);
+        let y_scaler = Scaler::fit(config.y_scaler, y_alive.view());
+
+        let deficient = x_rank < x_side.alive.len();
+        let (subspace, noise, x_scaler) = if with_noise {
+            let scaler = Scaler::fit(config.x_scaler, x.view());
+            let scaler = scaler.with_unit_scales(&x_side.dead);
+            let noise = Noise::new(config.noise_sd, &x_side, &found, &x_means, &scaler);
+            (None, Some(noise), scaler)
+        } else if deficient {
+            let subspace = Subspace::new(x_means, &found);
+            let coordinates = subspace.coordinates(x_alive.view());
+            let scaler = Scaler::fit(config.x_scaler, coordinates.view());
+            (Some(subspace), None, scaler)
+        } else {
+            (None, None, Scaler::fit(config.x_scaler, x_alive.view()))
+        };
+        Ok(Self {
+            config: config.clone(),
+            gauge,
+            x: x_side,
+            y: y_side,
+            x_rank,
+            y_rank,
+            subspace,
+            noise,
+            x_scaler,
+            y_scaler,
+        })
+    }
+
+    /// What it was fitted with.
+    #[must_use]
+    pub fn config(&self) -> &PreprocessingConfig {
+        &self.config
+    }
+
+    /// The resolved gauge.
+    #[must_use]
+    pub fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// Names of all position columns.
+    #[must_use]
+    pub fn x_names(&self) -> &[String] {
+        &self.x.names
+    }
+
+    /// Names of all momentum columns.
+    #[must_use]
+    pub fn y_names(&self) -> &[String] {
+        &self.y.names
+    }
+
+    /// Indices of the position columns that vary.
+    #[must_use]
+    pub fn alive_x(&self) -> &[usize] {
+        &self.x.alive
+    }
+
+    /// Indices of the momentum columns that vary.
+    #[must_use]
+    pub fn alive_y(&self) -> &[usize] {
+        &self.y.alive
+    }
+
+    /// Position columns that do not vary.
+    #[must_use]
+    pub fn dead_x(&self) -> &[DeadColumn] {
+        &self.x.dead
+    }
+
+    /// Momentum columns that do not vary.
+    #[must_use]
+    pub fn dead_y(&self) -> &[DeadColumn] {
+        &self.y.dead
+    }
+
+    /// The number of independent directions in which positions vary. With `project` it is also
+    /// [`Self::x_dim`]; with `noise` the density has `x_dim` dimensions.
+    #[must_use]
+    pub fn d_eff(&self) -> usize {
+        self.x_rank
+    }
+
+    /// The number of independent directions in which momenta vary; only reported.
+    #[must_use]
+    pub fn y_rank(&self) -> usize {
+        self.y_rank
+    }
+
+    /// Width of what the network infers.
+    #[must_use]
+    pub fn x_dim(&self) -> usize {
+        self.x_scaler.scales().len()
+    }
+
+    /// Width of what the network is conditioned on.
+    #[must_use]
+    pub fn y_dim(&self) -> usize {
+        self.y.alive.len()
+    }
+
+    /// `nll_raw = nll_network + log_abs_det_scale()`, in nats: the density in orthonormal raw
+    /// coordinates (bohr) of the fitted subspace, with `x_dim` dimensions.
+    #[must_use]
+    pub fn log_abs_det_scale(&self) -> f64 {
+        self.x_scaler.log_abs_det()
+    }
+
+    /// The frame of decoded positions in words.
+    #[must_use]
+    pub fn frame_description(&self) -> String {
+        self.gauge.describe_positions()
+    }
+
+    /// Directions that need noise in training, as orthonormal rows (`k x x_dim`) in scaled
+    /// coordinates, and the noise's sd; none with `project` or where nothing is degenerate.
+    #[must_use]
+    pub fn noise_directions(&self) -> Option<(Array2<f32>, f32)> {
+        let noise = self.noise.as_ref().filter(|noise| !noise.directions.is_empty())?;
+        let shape = (noise.directions.len(), self.x_dim());
+        let directions =
+            Array2::from_shape_fn(shape, |(row, column)| noise.directions[row][column] as f32);
+        Some((directions, noise.sd as f32))
+    }
+
+    /// Both raw tables in the gauge, still in raw units: what decoded draws are compared with.
+    #[must_use]
+    pub fn gauged(
+        &self,
+        x: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+    ) -> (Array2<f64>, Array2<f64>) {
+        (self.gauge.positions(x, y), self.gauge.momenta(y))
+    }
+
+    /// Raw positions (`rows x x columns`) to the network's (`rows x x_dim`). The raw momenta of the
+    /// same rows are only read where they fix the frame.
+    #[must_use]
+    pub fn encode_x(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Array2<f32> {
+        in_chunks(x, self.x_dim(), |start, rows, mut out| {
+            let y = y.slice(ndarray::s![start..start + rows.nrows(), ..]);
+            let gauged = self.gauge.positions(rows, y);
+            for (row, out) in gauged.rows().into_iter().zip(out.rows_mut()) {
+                self.encode_row(&row, out);
+            }
+        })
+    }
+
+    /// Raw momenta (`rows x y columns`) to the network's (`rows x y_dim`).
+    #[must_use]
+    pub fn encode_y(&self, y: ArrayView2<'_, f64>) -> Array2<f32> {
+        in_chunks(y, self.y_dim(), |_, rows, mut out| {
+            let gauged = self.gauge.momenta(rows);
+            for (row, mut out) in gauged.rows().into_iter().zip(out.rows_mut()) {
+                for (column, &index) in self.y.alive.iter().enumerate() {
+                    out[column] = self.y_scaler.transform(column, row[index]) as f32;
+                }
+            }
+        })
+    }
+
+    /// The network's positions (`rows x x_dim`) to raw positions (`rows x all x columns`) in the
+    /// gauge, internal units. Inverts [`Self::encode_x`] up to f32 on rows that obey the constraints;
+    /// any row is put onto them.
+    #[must_use]
+    pub fn decode_x(&self, scaled: ArrayView2<'_, f32>) -> Array2<f64> {
+        in_chunks(scaled, self.x.names.len(), |_, rows, mut out| {
+            for (row, out) in rows.rows().into_iter().zip(out.rows_mut()) {
+                self.decode_row(&row, out);
+            }
+        })
+    }
+
+    /// How many rows of another raw table do not obey what was constant in training.
+    #[must_use]
+    pub fn off_constant_rows(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> OffRows {
+        let (gauged_x, gauged_y) = self.gauged(x, y);
+        let tolerance = OFF_CONSTANT * self.x.largest_sd;
+        let constraints = self.subspace.as_ref().map_or(0, |subspace| {
+            let violated = |row: &ArrayView1<'_, f64>| {
+                subspace.null.iter().any(|null| {
+                    let terms = null.iter().zip(&self.x.alive).zip(&subspace.mean);
+                    let off: f64 = terms.map(|((n, &index), mean)| n * (row[index] - mean)).sum();
+                    off.abs() > tolerance
+                })
+            };
+            gauged_x.rows().into_iter().filter(violated).count()
+        });
+        OffRows {
+            dead_x: self.x.off_constant(gauged_x.view()),
+            dead_y: self.y.off_constant(gauged_y.view()),
+            constraints,
+        }
+    }
+
+    fn encode_row(&self, x: &ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f32>) {
+        if let Some(subspace) = &self.subspace {
+            for (column, value) in out.iter_mut().enumerate() {
+                let terms = self.x.alive.iter().zip(&subspace.mean).zip(&subspace.basis);
+                let u: f64 =
+                    terms.map(|((&index, mean), basis)| (x[index] - mean) * basis[column]).sum();
+                *value = self.x_scaler.transform(column, u) as f32;
+            }
+        } else if self.noise.is_some() {
+            for (column, value) in out.iter_mut().enumerate() {
+                *value = self.x_scaler.transform(column, x[column]) as f32;
+            }
+        } else {
+            for (column, (value, &index)) in out.iter_mut().zip(&self.x.alive).enumerate() {
+                *value = self.x_scaler.transform(column, x[index]) as f32;
+            }
+        }
+    }
+
+    fn decode_row(&self, scaled: &ArrayView1<'_, f32>, mut out: ArrayViewMut1<'_, f64>) {
+        let mut scaled: Vec<f64> = scaled.iter().map(|&value| f64::from(value)).collect();
+        if let Some(noise) = &self.noise {
+            noise.remove(&mut scaled);
+        }
+        let raw = (0..scaled.len()).map(|column| self.x_scaler.inverse(column, scaled[column]));
+        if let Some(subspace) = &self.subspace {
+            let u: Vec<f64> = raw.collect();
+            for ((&index, mean), basis) in
+                self.x.alive.iter().zip(&subspace.mean).zip(&subspace.basis)
+            {
+                out[index] = mean + basis.iter().zip(&u).map(|(b, u)| b * u).sum::<f64>();
+            }
+        } else if self.noise.is_some() {
+            out.iter_mut().zip(raw).for_each(|(out, raw)| *out = raw);
+        } else {
+            self.x.alive.iter().zip(raw).for_each(|(&index, raw)| out[index] = raw);
+        }
+        for dead in &self.x.dead {
+            out[dead.index] = dead.constant;
+        }
+    }
+}
+
+impl Side {
+    /// The side with the means and sds of its varying columns.
+    fn fit(
+        side: &'static str,
+        names: &[String],
+        values: ArrayView2<'_, f64>,
+    ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
+        let moments: Vec<(f64, f64)> =
+            values.columns().into_iter().map(|column| mean_and_sd(&column)).collect();
+        let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
+        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        if largest_sd <= ROUND_OFF * largest {
+            return Err(PreprocessingError::Constant {
+                side,
+                rows: values.nrows(),
+                names: names.to_vec(),
+            });
+        }
+        let (alive, dead): (Vec<usize>, Vec<usize>) =
+            (0..names.len()).partition(|&index| moments[index].1 >= DEAD_SD * largest_sd);
+        let means = alive.iter().map(|&index| moments[index].0).collect();
+        let sds = alive.iter().map(|&index| moments[index].1).collect();
+        let dead = dead
+            .into_iter()
+            .map(|index| {
+                let (constant, sd) = moments[index];
+                DeadColumn { index, name: names[index].clone(), constant, sd }
+            })
+            .collect();
+        Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
+    }
+
+    fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {
+        let tolerance = OFF_CONSTANT * self.largest_sd;
+        let is_off = |row: &ArrayView1<'_, f64>| {
+            self.dead.iter().any(|dead| (row[dead.index] - dead.constant).abs() > tolerance)
+        };
+        values.rows().into_iter().filter(is_off).count()
+    }
+}
+
+impl Subspace {
+    fn new(mean: Vec<f64>, found: &Directions) -> Self {
+        Self { mean, basis: rows_of(&found.alive), null: rows_of(&found.null.transpose()) }
+    }
+
+    /// `u = B^T (a - m)` of every row.
+    fn coordinates(&self, alive: ArrayView2<'_, f64>) -> Array2<f64> {
+        let rank = self.basis.first().map_or(0, Vec::len);
+        in_chunks(alive, rank, |_, rows, mut out| {
+            for (row, mut out) in rows.rows().into_iter().zip(out.rows_mut()) {
+                for ((value, mean), basis) in row.iter().zip(&self.mean).zip(&self.basis) {
+                    out.iter_mut().zip(basis).for_each(|(u, b)| *u += (value - mean) * b);
+                }
+            }
+        })
+    }
+}
+
+impl Noise {
+    /// Orthonormal directions without variation in scaled coordinates: the constraints first, then
+    /// one axis a dead column. A constraint `n` on raw rows is `S n` on scaled ones, `S` the scales.
+    fn new(sd: f64, side: &Side, found: &Directions, means: &[f64], scaler: &Scaler) -> Self {
+        let width = side.names.len();
+        let scales = scaler.scales();
+        let constraints = DMatrix::from_fn(side.alive.len(), found.null.ncols(), |row, column| {
+            found.null[(row, column)] * scales[side.alive[row]]
+        });
+        let constraints = if constraints.ncols() == 0 {
+            constraints
+        } else {
+            subspace::signed(constraints.qr().q())
+        };
+        let mut directions = Vec::new();
+        let mut centres = Vec::new();
+        for column in constraints.column_iter() {
+            let mut direction = vec![0.0; width];
+            let mut centre = 0.0;
+            for ((&index, &part), &mean) in side.alive.iter().zip(&column).zip(means) {
+                direction[index] = part;
+                centre += part * scaler.transform(index, mean);
+            }
+            directions.push(direction);
+            centres.push(centre);
+        }
+        for dead in &side.dead {
+            let mut direction = vec![0.0; width];
+            direction[dead.index] = 1.0;
+            directions.push(direction);
+            centres.push(scaler.transform(dead.index, dead.constant));
+        }
+        Self { sd, directions, centres }
+    }
+
+    /// Puts a scaled row back where the training rows stand along every direction.
+    fn remove(&self, scaled: &mut [f64]) {
+        for (direction, centre) in self.directions.iter().zip(&self.centres) {
+            let along: f64 = direction.iter().zip(&*scaled).map(|(d, s)| d * s).sum();
+            scaled.iter_mut().zip(direction).for_each(|(s, d)| *s -= (along - centre) * d);
+        }
+    }
+}
+
+fn rows_of(matrix: &DMatrix<f64>) -> Vec<Vec<f64>> {
+    matrix.row_iter().map(|row| row.iter().copied().collect()).collect()
+}
+
+/// A table of `width` columns made from `rows` by all threads, a bounded number of rows at a time;
+/// `make` gets the first row's index, the rows and the zeroed place for the result.
+fn in_chunks<A: Sync, B: Clone + Default + Send + Sync>(
+    rows: ArrayView2<'_, A>,
+    width: usize,
+    make: impl Fn(usize, ArrayView2<'_, A>, ndarray::ArrayViewMut2<'_, B>) + Sync,
+) -> Array2<B> {
+    let mut out = Array2::from_elem((rows.nrows(), width), B::default());
+    out.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS)
+        .into_par_iter()
+        .zip(rows.axis_chunks_iter(Axis(0), CHUNK_ROWS))
+        .enumerate()
+        .for_each(|(chunk, (out, rows))| make(chunk * CHUNK_ROWS, rows, out));
+    out
+}

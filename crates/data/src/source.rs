@@ -1,0 +1,144 @@
+//! Where a table comes from: files or globs, how text is separated, and which columns are wanted.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LoadError;
+
+/// The files of one table and how to read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// Paths or globs of CSV (`.csv`, `.tsv`, `.txt`, `.dat`) or Parquet (`.parquet`, `.pq`) files;
+    /// several files are concatenated in this order, the matches of a glob in alphabetical order.
+    pub files: Vec<String>,
+    /// What separates the cells of a text file.
+    pub separator: Separator,
+    /// Whether the first line of a text file names the columns.
+    pub header: Header,
+    /// Leave out rows with an invalid cell, counted by reason and column, instead of failing.
+    pub drop_invalid: bool,
+}
+
+impl Source {
+    /// A source of one file or glob, everything else at its default.
+    #[must_use]
+    pub fn file(path: impl Into<String>) -> Self {
+        Self { files: vec![path.into()], ..Self::default() }
+    }
+
+    /// The files that the paths and globs stand for, in reading order.
+    ///
+    /// # Errors
+    /// No file given, a path that does not exist or is a folder, a glob without match.
+    pub fn resolve(&self) -> Result<Vec<PathBuf>, LoadError> {
+        if self.files.is_empty() {
+            return Err(LoadError::NoFiles);
+        }
+        let mut files = Vec::new();
+        for pattern in &self.files {
+            let path = Path::new(pattern);
+            if path.is_dir() {
+                return Err(LoadError::IsFolder { file: path.to_path_buf() });
+            }
+            if path.exists() {
+                files.push(path.to_path_buf());
+            } else if pattern.contains(['*', '?', '[']) {
+                files.extend(matches_of(pattern)?);
+            } else {
+                return Err(LoadError::FileMissing { file: path.to_path_buf() });
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, LoadError> {
+    let paths = glob::glob(pattern).map_err(|error| LoadError::BadPattern {
+        pattern: pattern.to_owned(),
+        reason: error.msg,
+    })?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| LoadError::Io {
+            file: error.path().to_path_buf(),
+            source: error.into(),
+        })?;
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    if found.is_empty() {
+        return Err(LoadError::NoMatch { pattern: pattern.to_owned() });
+    }
+    Ok(found)
+}
+
+/// What separates the cells of a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Separator {
+    /// Taken from the first line: semicolon, tab, comma, else white space.
+    #[default]
+    Auto,
+    /// `,`
+    Comma,
+    /// `;`
+    Semicolon,
+    /// One tab.
+    Tab,
+    /// Runs of blanks or tabs.
+    Whitespace,
+}
+
+/// Whether the first line of a text file names the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Header {
+    /// A header if no cell of the first line is a number.
+    #[default]
+    Auto,
+    /// The first line is a header.
+    Yes,
+    /// The first line is data.
+    No,
+}
+
+/// A column, chosen by name or by 0-based index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ColumnRef {
+    /// 0-based position in the file.
+    Index(usize),
+    /// Name in the header, exact, without surrounding blanks.
+    Name(String),
+}
+
+impl fmt::Display for ColumnRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl From<&str> for ColumnRef {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for ColumnRef {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<usize> for ColumnRef {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}

@@ -1,0 +1,101 @@
+//! Linear constraints of a table: the directions in which its rows never vary.
+//!
+//! Notation: `X` are the rows less their mean, `D` the diagonal of the columns' standard deviations,
+//! `Z = X D^-1`. A null direction `v` of `Z` is a constraint `D^-1 v` on raw rows, so the decision
+//! does not depend on units. `X = Q R` is taken in chunks, so that only `R` is ever decomposed.
+
+use nalgebra::DMatrix;
+use ndarray::{ArrayView2, Axis};
+
+/// Rows decomposed at a time.
+const CHUNK_ROWS: usize = 4096;
+
+/// Orthonormal directions in raw coordinates that together span all columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Directions {
+    /// `columns x rank`: what varies, ordered by falling variance; the largest component of each is positive.
+    pub(crate) alive: DMatrix<f64>,
+    /// `columns x (columns - rank)`: what never varies.
+    pub(crate) null: DMatrix<f64>,
+}
+
+/// Splits the columns' space by a singular value decomposition of the centred, standardised rows;
+/// singular values below `tolerance` times the largest count as zero (SPEC 2.4). Every column must
+/// vary (`sds` positive).
+pub(crate) fn directions(
+    rows: ArrayView2<'_, f64>,
+    means: &[f64],
+    sds: &[f64],
+    tolerance: f64,
+) -> Directions {
+    let columns = rows.ncols();
+    let r = triangular_factor(rows, means, sds);
+    let (values, vectors) = right_singular(&r);
+    let largest = values.first().copied().unwrap_or(0.0);
+    let rank = values.iter().filter(|&&value| value > tolerance * largest).count();
+    let deficiency = columns - rank;
+    if deficiency == 0 {
+        return Directions { alive: vectors, null: DMatrix::zeros(columns, 0) };
+    }
+    let constraints = DMatrix::from_fn(columns, deficiency, |row, column| {
+        vectors[(row, rank + column)] / sds[row]
+    });
+    let null = signed(constraints.qr().q());
+    // Raw rows with the constraints projected out exactly: their right singular vectors are
+    // orthogonal to the constraints, whatever the units of the columns.
+    let raw = DMatrix::from_fn(columns, columns, |row, column| r[(row, column)] * sds[column]);
+    let projected = &raw - &raw * &null * null.transpose();
+    let (_, vectors) = right_singular(&projected);
+    Directions { alive: vectors.columns(0, rank).into_owned(), null }
+}
+
+/// The number of directions in which the rows vary.
+pub(crate) fn rank(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64], tolerance: f64) -> usize {
+    directions(rows, means, sds, tolerance).alive.ncols()
+}
+
+/// `R` of the QR decomposition of `(rows - means) / sds`, `columns x columns`.
+fn triangular_factor(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) -> DMatrix<f64> {
+    let columns = rows.ncols();
+    let mut r = DMatrix::zeros(columns, columns);
+    for chunk in rows.axis_chunks_iter(Axis(0), CHUNK_ROWS) {
+        let stacked = DMatrix::from_fn(columns + chunk.nrows(), columns, |row, column| {
+            if row < columns {
+                r[(row, column)]
+            } else {
+                (chunk[(row - columns, column)] - means[column]) / sds[column]
+            }
+        });
+        r = stacked.qr().r();
+    }
+    r
+}
+
+/// Singular values in falling order and the right singular vectors as signed columns.
+fn right_singular(matrix: &DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
+    let columns = matrix.ncols();
+    let decomposition = matrix.clone().svd(false, true);
+    let rows = decomposition.v_t.unwrap_or_else(|| DMatrix::identity(columns, columns));
+    let values = decomposition.singular_values;
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    let vectors = DMatrix::from_fn(columns, columns, |row, column| rows[(order[column], row)]);
+    (order.iter().map(|&index| values[index]).collect(), signed(vectors))
+}
+
+/// The columns with the sign that makes the component of largest magnitude positive.
+pub(crate) fn signed(mut matrix: DMatrix<f64>) -> DMatrix<f64> {
+    for mut column in matrix.column_iter_mut() {
+        // A margin, so that components equal up to round-off do not decide by round-off.
+        let mut largest = 0.0_f64;
+        for &value in &column {
+            if value.abs() > largest.abs() * (1.0 + 1e-9) {
+                largest = value;
+            }
+        }
+        if largest < 0.0 {
+            column.neg_mut();
+        }
+    }
+    matrix
+}

@@ -1,0 +1,253 @@
+//! Writing tables: CSV or Parquet by extension, whole or in batches. A file appears under its name
+//! only when it is complete: written beside it under a temporary name, synced, then renamed.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use polars::io::parquet::write::BatchedWriter;
+use polars::prelude::{
+    Column, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError, Schema, SerWriter,
+};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::table_file::FileKind;
+
+/// Rows of one Parquet row group at most.
+const ROW_GROUP: usize = 1 << 18;
+
+/// The values of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnData {
+    /// f64.
+    F64(Vec<f64>),
+    /// f32.
+    F32(Vec<f32>),
+    /// u64, for example event numbers.
+    U64(Vec<u64>),
+    /// u32, for example draw numbers.
+    U32(Vec<u32>),
+}
+
+/// The type of one column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// f64.
+    F64,
+    /// f32.
+    F32,
+    /// u64.
+    U64,
+    /// u32.
+    U32,
+}
+
+impl ColumnData {
+    /// Its type.
+    #[must_use]
+    pub fn column_type(&self) -> ColumnType {
+        match self {
+            Self::F64(_) => ColumnType::F64,
+            Self::F32(_) => ColumnType::F32,
+            Self::U64(_) => ColumnType::U64,
+            Self::U32(_) => ColumnType::U32,
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F64(values) => values.len(),
+            Self::F32(values) => values.len(),
+            Self::U64(values) => values.len(),
+            Self::U32(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn into_column(self, name: &str) -> Column {
+        match self {
+            Self::F64(values) => Column::new(name.into(), values),
+            Self::F32(values) => Column::new(name.into(), values),
+            Self::U64(values) => Column::new(name.into(), values),
+            Self::U32(values) => Column::new(name.into(), values),
+        }
+    }
+}
+
+impl ColumnType {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::F64 => DataType::Float64,
+            Self::F32 => DataType::Float32,
+            Self::U64 => DataType::UInt64,
+            Self::U32 => DataType::UInt32,
+        }
+    }
+}
+
+/// A table that cannot be written.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields are what the messages show")]
+pub enum WriteError {
+    /// A file name whose type is not known.
+    #[error("`{}`: unknown file type\nhint: use .csv or .parquet", file.display())]
+    UnknownExtension { file: PathBuf },
+    /// The operating system refused.
+    #[error("`{}` cannot be written: {source}", file.display())]
+    Io { file: PathBuf, source: io::Error },
+    /// The encoder refused.
+    #[error("`{}` cannot be encoded: {reason}", file.display())]
+    Encode { file: PathBuf, reason: String },
+    /// A batch of another shape than the table.
+    #[error("`{}`: a batch has {found} columns but the table has {expected}", file.display())]
+    Width { file: PathBuf, expected: usize, found: usize },
+    /// A column of another type than declared.
+    #[error("`{}`: column `{column}` was declared {expected:?} but the batch holds {found:?}", file.display())]
+    Type { file: PathBuf, column: String, expected: ColumnType, found: ColumnType },
+}
+
+/// Writes a table at once. `columns` are names and values, all of one length.
+///
+/// # Errors
+/// See [`WriteError`]; no file appears then.
+pub fn write_table(path: &Path, columns: Vec<(String, ColumnData)>) -> Result<(), WriteError> {
+    let types: Vec<(String, ColumnType)> =
+        columns.iter().map(|(name, data)| (name.clone(), data.column_type())).collect();
+    let mut writer = TableWriter::create(path, &types)?;
+    writer.write(columns.into_iter().map(|(_, data)| data).collect())?;
+    writer.finish()
+}
+
+/// Writes a table in batches. Dropped without [`TableWriter::finish`], it leaves nothing behind.
+pub struct TableWriter {
+    path: PathBuf,
+    columns: Vec<(String, ColumnType)>,
+    temporary: NamedTempFile,
+    encoder: Encoder,
+}
+
+enum Encoder {
+    /// Rows are appended to the file by a short-lived writer a batch.
+    Csv(File),
+    Parquet(Box<BatchedWriter<File>>),
+}
+
+impl TableWriter {
+    /// Starts a table of these columns beside `path`; the format is that of `path`'s extension.
+    ///
+    /// # Errors
+    /// Unknown extension; the folder does not exist or is not writable.
+    pub fn create(path: &Path, columns: &[(String, ColumnType)]) -> Result<Self, WriteError> {
+        let kind = FileKind::of(path)
+            .map_err(|_| WriteError::UnknownExtension { file: path.to_path_buf() })?;
+        let failed = |source| WriteError::Io { file: path.to_path_buf(), source };
+        let temporary = temporary_beside(path).map_err(failed)?;
+        let file = temporary.as_file().try_clone().map_err(failed)?;
+        let schema: Schema = columns
+            .iter()
+            .map(|(name, kind)| Field::new(name.as_str().into(), kind.data_type()))
+            .collect();
+        let encoded = |error: PolarsError| encode_error(path, &error);
+        let encoder = match kind {
+            FileKind::Text => {
+                let mut header = DataFrame::empty_with_schema(&schema);
+                CsvWriter::new(&file).include_header(true).finish(&mut header).map_err(encoded)?;
+                Encoder::Csv(file)
+            }
+            FileKind::Parquet => Encoder::Parquet(Box::new(
+                ParquetWriter::new(file).batched(&schema).map_err(encoded)?,
+            )),
+        };
+        Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), temporary, encoder })
+    }
+
+    /// Appends rows; `batch` holds one equally long vector a column, in the declared order.
+    ///
+    /// # Errors
+    /// Another number or type of columns, unequal lengths, a full disk.
+    pub fn write(&mut self, batch: Vec<ColumnData>) -> Result<(), WriteError> {
+        if batch.len() != self.columns.len() {
+            return Err(WriteError::Width {
+                file: self.path.clone(),
+                expected: self.columns.len(),
+                found: batch.len(),
+            });
+        }
+        for ((column, expected), data) in self.columns.iter().zip(&batch) {
+            if data.column_type() != *expected {
+                return Err(WriteError::Type {
+                    file: self.path.clone(),
+                    column: column.clone(),
+                    expected: *expected,
+                    found: data.column_type(),
+                });
+            }
+        }
+        let rows = batch.first().map_or(0, ColumnData::len);
+        let columns = batch
+            .into_iter()
+            .zip(&self.columns)
+            .map(|(data, (name, _))| data.into_column(name))
+            .collect();
+        let encoded = |error: PolarsError| encode_error(&self.path, &error);
+        let mut frame = DataFrame::new(rows, columns).map_err(encoded)?;
+        match &mut self.encoder {
+            Encoder::Csv(file) => {
+                CsvWriter::new(file).include_header(false).finish(&mut frame).map_err(encoded)
+            }
+            Encoder::Parquet(writer) => (0..rows).step_by(ROW_GROUP).try_for_each(|start| {
+                let group = frame.slice(start as i64, ROW_GROUP);
+                writer.write_batch(&group).map_err(encoded)
+            }),
+        }
+    }
+
+    /// Completes the file and gives it its name, replacing an older one.
+    ///
+    /// # Errors
+    /// A full disk, a target that is a folder.
+    pub fn finish(self) -> Result<(), WriteError> {
+        if let Encoder::Parquet(writer) = &self.encoder {
+            writer.finish().map_err(|error| encode_error(&self.path, &error))?;
+        }
+        let failed = |source| WriteError::Io { file: self.path.clone(), source };
+        self.temporary.as_file().sync_all().map_err(failed)?;
+        self.temporary.persist(&self.path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+fn encode_error(path: &Path, error: &PolarsError) -> WriteError {
+    match error {
+        PolarsError::IO { error, .. } => WriteError::Io {
+            file: path.to_path_buf(),
+            source: io::Error::new(error.kind(), Arc::clone(error)),
+        },
+        other => WriteError::Encode { file: path.to_path_buf(), reason: other.to_string() },
+    }
+}
+
+fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".cei-").suffix(".partial");
+    // Temporary files are private by default; the finished table is an ordinary file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}

@@ -1,0 +1,119 @@
+//! Written tables read back bit for bit, and appear only when complete.
+
+use cei_data::{
+    ColumnData, ColumnType, PositionUnit, Source, TableWriter, load, load_positions, write_table,
+};
+
+use crate::{Folder, ocs, select};
+
+#[test]
+fn both_formats_round_trip_bit_for_bit() {
+    let folder = Folder::new();
+    let values = vec![0.1, -1.0 / 3.0, 1e-300, 6.02e23, f64::MIN_POSITIVE, -0.0];
+    for name in ["t.csv", "t.parquet"] {
+        let columns = vec![
+            ("x".to_owned(), ColumnData::F64(values.clone())),
+            ("p".to_owned(), ColumnData::U64((0..6).collect())),
+        ];
+        write_table(&folder.path(name), columns).unwrap();
+        let table = load(&Source::file(folder.text(name)), &select(&["x"], &["p"])).unwrap();
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(table.x.as_slice().unwrap()), bits(&values), "{name}");
+        assert_eq!(table.y.as_slice().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+    assert_eq!(folder.names(), ["t.csv", "t.parquet"]);
+}
+
+#[test]
+fn draws_are_appended_in_batches() {
+    let folder = Folder::new();
+    let columns = [
+        ("event", ColumnType::U64),
+        ("draw", ColumnType::U32),
+        ("cx", ColumnType::F32),
+        ("cy", ColumnType::F64),
+    ]
+    .map(|(name, kind)| (name.to_owned(), kind));
+    for name in ["draws.csv", "draws.parquet"] {
+        let path = folder.path(name);
+        let mut writer = TableWriter::create(&path, &columns).unwrap();
+        for event in 0..3_u64 {
+            let batch = vec![
+                ColumnData::U64(vec![event; 2]),
+                ColumnData::U32(vec![0, 1]),
+                ColumnData::F32(vec![0.5 * event as f32, 1.5]),
+                ColumnData::F64(vec![0.1, event as f64]),
+            ];
+            writer.write(batch).unwrap();
+        }
+        assert!(!path.exists(), "{name} appeared before it was complete");
+        writer.finish().unwrap();
+        let table =
+            load(&Source::file(folder.text(name)), &select(&["cx", "cy"], &["event", "draw"]))
+                .unwrap();
+        assert_eq!(table.x.column(0).to_vec(), [0.0, 1.5, 0.5, 1.5, 1.0, 1.5]);
+        assert_eq!(table.x.column(1).to_vec(), [0.1, 0.0, 0.1, 1.0, 0.1, 2.0]);
+        assert_eq!(table.y.column(0).to_vec(), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(table.y.column(1).to_vec(), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+}
+
+#[test]
+fn the_csv_has_a_plain_header() {
+    let folder = Folder::new();
+    let columns = vec![
+        ("a".to_owned(), ColumnData::F64(vec![0.5])),
+        ("b".to_owned(), ColumnData::U32(vec![3])),
+    ];
+    write_table(&folder.path("t.csv"), columns).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.path("t.csv")).unwrap(), "a,b\n0.5,3\n");
+}
+
+#[test]
+fn unfinished_and_wrong_tables_leave_nothing_behind() {
+    let folder = Folder::new();
+    let columns = [("a".to_owned(), ColumnType::F64), ("b".to_owned(), ColumnType::U32)];
+    let mut writer = TableWriter::create(&folder.path("t.parquet"), &columns).unwrap();
+    let narrow = writer.write(vec![ColumnData::F64(vec![1.0])]).unwrap_err().to_string();
+    assert!(narrow.ends_with("`: a batch has 1 columns but the table has 2"), "{narrow}");
+    let wrong = writer
+        .write(vec![ColumnData::F64(vec![1.0]), ColumnData::F64(vec![1.0])])
+        .unwrap_err()
+        .to_string();
+    assert!(wrong.ends_with("`: column `b` was declared U32 but the batch holds F64"), "{wrong}");
+    assert!(writer.write(vec![ColumnData::F64(vec![1.0]), ColumnData::U32(vec![1, 2])]).is_err());
+    drop(writer);
+    assert_eq!(folder.names(), [] as [&str; 0]);
+
+    let unknown = write_table(&folder.path("t.xls"), Vec::new()).unwrap_err().to_string();
+    assert!(
+        unknown.ends_with("t.xls`: unknown file type\nhint: use .csv or .parquet"),
+        "{unknown}"
+    );
+    let nowhere = write_table(&folder.path("no/t.csv"), Vec::new()).unwrap_err().to_string();
+    assert!(nowhere.contains("no/t.csv` cannot be written: "), "{nowhere}");
+}
+
+#[test]
+fn positions_come_from_xyz_and_from_columns() {
+    let folder = Folder::new();
+    let angstrom = 1.889_726_124_6;
+    folder.write(
+        "t.xyz",
+        "3\n first\nC 0 0 0\nO 1 0.5 0 extra\nS -1.5 0 2e-1\n\n3\nsecond\n C 1 0 0\nO 0 0 0\nS 0 0 -1\n",
+    );
+    let xyz = load_positions(&folder.text("t.xyz"), &ocs(), PositionUnit::Bohr).unwrap();
+    let expected = [
+        [0.0, 0.0, 0.0, 1.0, 0.5, 0.0, -1.5, 0.0, 0.2],
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0],
+    ];
+    assert_eq!(xyz.dim(), (2, 9));
+    for (row, expected) in xyz.rows().into_iter().zip(expected) {
+        assert!(row.iter().zip(expected).all(|(a, b)| (a - b * angstrom).abs() < 1e-9), "{row}");
+    }
+    folder.write("t.csv", "sx,sy,sz,ox,oy,oz,cx,cy,cz\n7,8,9,4,5,6,1,2,3\n");
+    let columns = load_positions(&folder.text("t.csv"), &ocs(), PositionUnit::Angstrom).unwrap();
+    for (column, value) in columns.iter().enumerate() {
+        assert!((value - (column + 1) as f64 * angstrom).abs() < 1e-8, "{value}");
+    }
+}
