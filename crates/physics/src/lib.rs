@@ -1,1 +1,37 @@
 //! Coulomb explosion forward model: molecules, geometry laws, trajectories, frames, detector noise.
+//!
+//! A molecule is stripped of its electrons and its ions fly apart. This crate draws geometries,
+//! integrates the explosion to infinite time and rotates the event into the frame it is recorded
+//! in (SPEC 1, 2.1 to 2.3). Everything is `f64` in Hartree atomic units: bohr, a.u. of momentum,
+//! electron masses, hartree. A geometry is a slice or matrix row `(x, y, z)` per atom, atoms in the
+//! order of the [`Molecule`]; momenta have the same layout.
+//!
+//! [`simulate`] makes a table of events from a [`Simulation`]; [`explode`] and [`explode_all`] are
+//! the forward model alone.
+
+pub mod detector;
+pub mod distribution;
+pub mod elements;
+pub mod energy;
+pub mod error;
+pub mod explosion;
+pub mod frame;
+pub mod geometry;
+pub mod molecule;
+pub mod simulation;
+pub mod units;
+
+mod dop853;
+mod vector;
+
+pub use detector::Detector;
+pub use distribution::Distribution;
+pub use error::ConfigError;
+pub use explosion::{Accuracy, ExplosionError, explode, explode_all};
+pub use frame::{Frame, FrameRule, Rotation};
+pub use geometry::GeometryLaw;
+pub use molecule::{AtomSpec, Molecule, MoleculeError};
+pub use simulation::{
+    Centre, Events, Orientation, Simulation, SimulationError, simulate, simulate_positions,
+    simulate_range,
+};

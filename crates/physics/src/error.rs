@@ -1,0 +1,79 @@
+//! What can be wrong with a simulation's configuration; every variant names the key.
+
+/// A configuration that cannot be simulated.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number lies outside its allowed range.
+    #[error("`{key}`: `{value}` is out of range, expected {expected}")]
+    OutOfRange {
+        /// The key in the configuration, for example `geometry.bonds[0].length_angstrom.sd`.
+        key: String,
+        /// The value found.
+        value: f64,
+        /// The allowed range in words.
+        expected: &'static str,
+    },
+    /// An atom is named that the molecule does not have.
+    #[error("`{key}`: the molecule has no atom `{label}`\nhint: its atoms are {}", .known.join(", "))]
+    UnknownAtom {
+        /// The key in the configuration.
+        key: String,
+        /// The label found.
+        label: String,
+        /// The labels of the molecule.
+        known: Vec<String>,
+    },
+    /// One atom is named twice where two different ones are needed.
+    #[error("`{key}`: atom `{label}` is named twice")]
+    RepeatedAtom {
+        /// The key in the configuration.
+        key: String,
+        /// The label found twice.
+        label: String,
+    },
+    /// A table that must name every atom leaves one out.
+    #[error("`{key}`: no entry for atom `{label}`")]
+    MissingAtom {
+        /// The key in the configuration.
+        key: String,
+        /// The atom without an entry.
+        label: String,
+    },
+    /// The law does not fit the number of atoms.
+    #[error("`geometry.law`: `{law}` needs {needed} atoms, the molecule has {found}")]
+    AtomCount {
+        /// The law's name.
+        law: &'static str,
+        /// The number of atoms it is made for.
+        needed: usize,
+        /// The number of atoms of the molecule.
+        found: usize,
+    },
+    /// Exactly one of two keys must be given.
+    #[error("give exactly one of `{first}` and `{second}`, found {found}")]
+    ExactlyOne {
+        /// The one key.
+        first: &'static str,
+        /// The other key.
+        second: &'static str,
+        /// How many of them were found.
+        found: usize,
+    },
+    /// Geometries are to be drawn, and no law is configured.
+    #[error("`geometry` is missing\nhint: configure a geometry law, or give positions")]
+    NoGeometry,
+}
+
+/// Checks that `value` is finite and satisfies `valid`, else an error that names `key`.
+pub(crate) fn require(
+    key: impl Into<String>,
+    value: f64,
+    expected: &'static str,
+    valid: impl Fn(f64) -> bool,
+) -> Result<(), ConfigError> {
+    if value.is_finite() && valid(value) {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange { key: key.into(), value, expected })
+    }
+}

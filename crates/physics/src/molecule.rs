@@ -1,0 +1,326 @@
+//! The molecule: its atoms' labels, masses and charges, and the names of a table's columns.
+
+use serde::{Deserialize, Serialize};
+
+use crate::elements;
+use crate::error::ConfigError;
+use crate::units::ELECTRON_MASSES_PER_U;
+
+/// The least number of atoms of a molecule.
+pub const MIN_ATOMS: usize = 2;
+/// The greatest number of atoms of a molecule (SPEC 2.1).
+pub const MAX_ATOMS: usize = 10;
+
+/// One atom as a configuration gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtomSpec {
+    /// Element or isotope, for example `Br`, `79Br`, `D`. Any name is allowed where `mass_u` is given.
+    pub element: String,
+    /// The atom's name in columns and messages; by default the element without its mass number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Mass in u; by default that of the element or isotope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mass_u: Option<f64>,
+    /// Charge after ionisation in elementary charges; any real number.
+    pub charge: f64,
+}
+
+impl AtomSpec {
+    /// An atom with the default label and mass of its element.
+    pub fn new(element: &str, charge: f64) -> Self {
+        Self { element: element.to_owned(), label: None, mass_u: None, charge }
+    }
+
+    fn label(&self) -> String {
+        let default = || self.element.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+        self.label.clone().unwrap_or_else(default)
+    }
+}
+
+/// A checked molecule of 2 to 10 atoms. In a configuration it is `{ atoms = [...] }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "MoleculeSpec", into = "MoleculeSpec")]
+pub struct Molecule {
+    atoms: Vec<AtomSpec>,
+    labels: Vec<String>,
+    masses: Vec<f64>,
+    charges: Vec<f64>,
+}
+
+/// The unchecked form of a molecule in a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoleculeSpec {
+    atoms: Vec<AtomSpec>,
+}
+
+/// A molecule that cannot be; every variant but the first names the atom.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MoleculeError {
+    /// Too few or too many atoms.
+    #[error("`molecule.atoms`: {found} atoms, expected {MIN_ATOMS} to {MAX_ATOMS}")]
+    AtomCount {
+        /// The number of atoms given.
+        found: usize,
+    },
+    /// No mass is known for the element.
+    #[error(
+        "`molecule.atoms[{index}].element`: unknown element or isotope `{element}`\n\
+         hint: names are like `Br` or `79Br`; any name works with a `mass_u`"
+    )]
+    UnknownElement {
+        /// The atom's place in the list, from 0.
+        index: usize,
+        /// The name found.
+        element: String,
+    },
+    /// A label that cannot name columns.
+    #[error(
+        "`molecule.atoms[{index}].label`: `{label}` is no label, expected ASCII letters, digits and `_`"
+    )]
+    Label {
+        /// The atom's place in the list, from 0.
+        index: usize,
+        /// The label found.
+        label: String,
+    },
+    /// The mass is not positive and finite.
+    #[error("`molecule.atoms[{index}].mass_u` (atom `{label}`): `{value}` u, expected above 0")]
+    Mass {
+        /// The atom's place in the list, from 0.
+        index: usize,
+        /// The atom's label.
+        label: String,
+        /// The mass found, in u.
+        value: f64,
+    },
+    /// The charge is not finite.
+    #[error("`molecule.atoms[{index}].charge` (atom `{label}`): `{value}` is not finite")]
+    Charge {
+        /// The atom's place in the list, from 0.
+        index: usize,
+        /// The atom's label.
+        label: String,
+        /// The charge found.
+        value: f64,
+    },
+    /// Two atoms would have a column of the same name (letter case does not count).
+    #[error(
+        "`molecule.atoms`: atoms `{first}` and `{second}` (numbers {first_index} and {second_index}, \
+         from 0) would share the column `{column}`\nhint: give each atom its own `label`"
+    )]
+    SharedColumn {
+        /// The one atom's label.
+        first: String,
+        /// The one atom's place in the list.
+        first_index: usize,
+        /// The other atom's label.
+        second: String,
+        /// The other atom's place in the list.
+        second_index: usize,
+        /// The column that both would name.
+        column: String,
+    },
+}
+
+impl Molecule {
+    /// Checks the atoms and looks up their masses.
+    ///
+    /// # Errors
+    /// [`MoleculeError`] for fewer than 2 or more than 10 atoms, an unknown element without a mass,
+    /// a mass that is not positive, a charge that is not finite, and labels that are not unique.
+    pub fn new(atoms: Vec<AtomSpec>) -> Result<Self, MoleculeError> {
+        if !(MIN_ATOMS..=MAX_ATOMS).contains(&atoms.len()) {
+            return Err(MoleculeError::AtomCount { found: atoms.len() });
+        }
+        let mut masses = Vec::with_capacity(atoms.len());
+        for (index, atom) in atoms.iter().enumerate() {
+            let label = atom.label();
+            let unknown = || MoleculeError::UnknownElement { index, element: atom.element.clone() };
+            let mass =
+                atom.mass_u.or_else(|| elements::mass_u(&atom.element)).ok_or_else(unknown)?;
+            if !(mass.is_finite() && mass > 0.0) {
+                return Err(MoleculeError::Mass { index, label, value: mass });
+            }
+            if !atom.charge.is_finite() {
+                return Err(MoleculeError::Charge { index, label, value: atom.charge });
+            }
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if label.is_empty() || !label.chars().all(is_name) {
+                return Err(MoleculeError::Label { index, label });
+            }
+            masses.push(mass * ELECTRON_MASSES_PER_U);
+        }
+        let labels = atoms.iter().map(AtomSpec::label).collect();
+        let charges = atoms.iter().map(|atom| atom.charge).collect();
+        let molecule = Self { atoms, labels, masses, charges };
+        molecule.check_columns()?;
+        Ok(molecule)
+    }
+
+    /// The number of atoms, N.
+    pub fn atom_count(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// The atoms as configured.
+    pub fn atoms(&self) -> &[AtomSpec] {
+        &self.atoms
+    }
+
+    /// The atoms' labels.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The atoms' masses in electron masses.
+    pub fn masses(&self) -> &[f64] {
+        &self.masses
+    }
+
+    /// The atoms' charges in elementary charges.
+    pub fn charges(&self) -> &[f64] {
+        &self.charges
+    }
+
+    /// The place of the atom with this label; letter case does not count.
+    pub fn index_of(&self, label: &str) -> Option<usize> {
+        self.labels.iter().position(|known| known.eq_ignore_ascii_case(label))
+    }
+
+    /// Names of the 3N position columns: `cx`, `cy`, `cz`, `ox`, ...
+    pub fn position_columns(&self) -> Vec<String> {
+        self.columns("")
+    }
+
+    /// Names of the 3N momentum columns: `pcx`, `pcy`, `pcz`, `pox`, ...
+    pub fn momentum_columns(&self) -> Vec<String> {
+        self.columns("p")
+    }
+
+    /// The centre of mass of `positions` (3N numbers), in their unit.
+    pub fn centre_of_mass(&self, positions: &[f64]) -> [f64; 3] {
+        let mut centre = [0.0; 3];
+        for (atom, mass) in positions.chunks_exact(3).zip(&self.masses) {
+            for (sum, coordinate) in centre.iter_mut().zip(atom) {
+                *sum += mass * coordinate;
+            }
+        }
+        let total: f64 = self.masses.iter().sum();
+        centre.map(|sum| sum / total)
+    }
+
+    /// The place of the atom with this label, else an error that names the configuration `key`.
+    pub(crate) fn require_index(&self, key: &str, label: &str) -> Result<usize, ConfigError> {
+        self.index_of(label).ok_or_else(|| ConfigError::UnknownAtom {
+            key: key.to_owned(),
+            label: label.to_owned(),
+            known: self.labels.clone(),
+        })
+    }
+
+    fn columns(&self, prefix: &str) -> Vec<String> {
+        let of_label = |label: &String| {
+            let label = label.to_ascii_lowercase();
+            ["x", "y", "z"].map(|axis| format!("{prefix}{label}{axis}"))
+        };
+        self.labels.iter().flat_map(of_label).collect()
+    }
+
+    /// Position and momentum columns must all differ: `Po` has a position column `pox`, and so
+    /// has O a momentum column.
+    fn check_columns(&self) -> Result<(), MoleculeError> {
+        let columns = [self.position_columns(), self.momentum_columns()].concat();
+        let atom_of = |column: usize| (column / 3) % self.atom_count();
+        for (later, column) in columns.iter().enumerate() {
+            if let Some(earlier) = columns[..later].iter().position(|other| other == column) {
+                let (first_index, second_index) = (atom_of(earlier), atom_of(later));
+                return Err(MoleculeError::SharedColumn {
+                    first: self.labels[first_index].clone(),
+                    first_index,
+                    second: self.labels[second_index].clone(),
+                    second_index,
+                    column: column.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<MoleculeSpec> for Molecule {
+    type Error = MoleculeError;
+
+    fn try_from(spec: MoleculeSpec) -> Result<Self, MoleculeError> {
+        Self::new(spec.atoms)
+    }
+}
+
+impl From<Molecule> for MoleculeSpec {
+    fn from(molecule: Molecule) -> Self {
+        Self { atoms: molecule.atoms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn atoms(elements: &[&str]) -> Vec<AtomSpec> {
+        elements.iter().map(|element| AtomSpec::new(element, 1.0)).collect()
+    }
+
+    #[test]
+    fn columns_carry_the_lower_case_label_and_the_axis() {
+        let molecule = Molecule::new(atoms(&["C", "79Br"])).unwrap();
+        assert_eq!(molecule.position_columns(), ["cx", "cy", "cz", "brx", "bry", "brz"]);
+        assert_eq!(molecule.momentum_columns(), ["pcx", "pcy", "pcz", "pbrx", "pbry", "pbrz"]);
+        assert_eq!(molecule.index_of("br"), Some(1));
+        assert_eq!(molecule.masses()[1], 78.9183376 * ELECTRON_MASSES_PER_U);
+    }
+
+    #[test]
+    fn molecules_round_trip_through_toml() {
+        let text = "atoms = [{ element = \"C\", charge = 2 }, { element = \"35Cl\", label = \"Cl1\", \
+                    charge = -0.5 }, { element = \"Mu\", mass_u = 0.1134, charge = 1.0 }]";
+        let molecule: Molecule = toml::from_str(text).unwrap();
+        let again: Molecule = toml::from_str(&toml::to_string(&molecule).unwrap()).unwrap();
+        assert_eq!(molecule, again);
+        assert_eq!(again.labels(), ["C", "Cl1", "Mu"]);
+    }
+
+    #[test]
+    fn errors_name_the_atom() {
+        let message = |atoms| Molecule::new(atoms).unwrap_err().to_string();
+        assert!(message(atoms(&["C"])).contains("1 atoms, expected 2 to 10"));
+        assert!(
+            message(atoms(&["C", "Xx"]))
+                .contains("atoms[1].element`: unknown element or isotope `Xx`")
+        );
+        assert!(message(atoms(&["C", "H", "H"])).contains("numbers 1 and 2"));
+        assert!(message(atoms(&["C", "c"])).contains("unknown"));
+        let bad = |change: fn(&mut AtomSpec)| {
+            let mut list = atoms(&["C", "O"]);
+            change(&mut list[1]);
+            Molecule::new(list).unwrap_err()
+        };
+        assert!(matches!(bad(|a| a.mass_u = Some(0.0)), MoleculeError::Mass { index: 1, .. }));
+        assert!(matches!(bad(|a| a.charge = f64::NAN), MoleculeError::Charge { index: 1, .. }));
+        assert!(matches!(bad(|a| a.label = Some("O 1".into())), MoleculeError::Label { .. }));
+        let collision = bad(|a| a.label = Some("pc".into()));
+        assert!(collision.to_string().contains("share the column `pcx`"), "{collision}");
+        assert!(toml::from_str::<Molecule>("atoms = []\ncolour = 1").is_err());
+    }
+
+    #[test]
+    fn centre_of_mass_of_a_weighted_pair() {
+        let mut list = atoms(&["H", "D"]);
+        list[0].mass_u = Some(1.0);
+        list[1].mass_u = Some(3.0);
+        let molecule = Molecule::new(list).unwrap();
+        // (1 * (0,0,0) + 3 * (4,8,-4)) / 4
+        assert_eq!(molecule.centre_of_mass(&[0.0, 0.0, 0.0, 4.0, 8.0, -4.0]), [3.0, 6.0, -3.0]);
+    }
+}

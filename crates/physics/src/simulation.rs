@@ -1,0 +1,336 @@
+//! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
+//!
+//! One event: geometry, centre, orientation, displacement, thermal momenta, explosion, detector noise,
+//! frame, in this order. Event `i` takes all its random numbers from stream `i` of ChaCha8 under the
+//! seed, so it depends neither on the number of threads nor on how many events are asked for.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::detector::{Detector, add_noise};
+use crate::error::{ConfigError, require};
+use crate::explosion::{Accuracy, ExplosionError, explode};
+use crate::frame::{Frame, ResolvedFrame, Rotation};
+use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
+use crate::molecule::{MAX_ATOMS, Molecule};
+use crate::units::BOLTZMANN_HARTREE_PER_K;
+use crate::vector::{Vector, of_atom};
+
+/// Everything that defines a simulated data set; the content of a preset in `configs/data`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    /// Number of events that a caller simulates by default.
+    #[serde(default = "default_events")]
+    pub events: usize,
+    /// Seed that a caller uses by default.
+    #[serde(default)]
+    pub seed: u64,
+    /// How the molecule is turned in the laboratory.
+    #[serde(default)]
+    pub orientation: Orientation,
+    /// Standard deviation in bohr, along each axis, of a common displacement of all atoms after centring.
+    #[serde(default)]
+    pub displacement_bohr: f64,
+    /// Temperature in kelvin of Gaussian initial momenta; 0 starts the ions at rest. Each component has the
+    /// variance `m k T`; the centre of mass is then brought to rest.
+    #[serde(default)]
+    pub temperature_k: f64,
+    /// What is at the origin before the displacement.
+    #[serde(default)]
+    pub centre: Centre,
+    /// The molecule.
+    pub molecule: Molecule,
+    /// The law of its geometries; not needed where positions are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<GeometryLaw>,
+    /// The detector.
+    #[serde(default)]
+    pub detector: Detector,
+    /// The frame in which events are recorded.
+    #[serde(default)]
+    pub frame: Frame,
+    /// How exactly the explosions are integrated.
+    #[serde(default)]
+    pub accuracy: Accuracy,
+}
+
+/// The molecule's orientation in the laboratory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// As the geometry law draws it, or as the positions are given.
+    #[default]
+    AsDrawn,
+    /// Turned about the origin by a rotation uniform on SO(3).
+    Random,
+}
+
+/// The origin of the positions; `centre = "centre-of-mass"` or `centre = { atom = "C" }`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Centre {
+    /// As the geometry law draws it, or as the positions are given.
+    #[default]
+    AsDrawn,
+    /// The centre of mass is moved to the origin.
+    CentreOfMass,
+    /// The atom with this label is moved to the origin.
+    Atom(String),
+}
+
+/// Simulated events; rows are events, columns `(x, y, z)` per atom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Events {
+    /// Positions (events, 3N) in bohr.
+    pub positions: Array2<f64>,
+    /// Measured momenta (events, 3N) in a.u.
+    pub momenta: Array2<f64>,
+}
+
+/// A simulation that cannot be run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SimulationError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Given positions do not fit the molecule.
+    #[error("positions have {found} columns, the molecule's {atoms} atoms need {}", 3 * .atoms)]
+    PositionColumns {
+        /// The number of columns given.
+        found: usize,
+        /// The number of atoms.
+        atoms: usize,
+    },
+    /// No geometry could be drawn.
+    #[error("event {event}: {source}")]
+    Geometry {
+        /// The event's number, from 0.
+        event: usize,
+        /// The condition that was not met.
+        source: ImpossibleGeometry,
+    },
+    /// An explosion has no result.
+    #[error("event {event}: {source}")]
+    Explosion {
+        /// The event's number, from 0.
+        event: usize,
+        /// The reason.
+        source: ExplosionError,
+    },
+}
+
+/// Simulates events `0..events` under `seed`, in parallel. The same rows for the same seed, whatever the
+/// number of threads; more events only add rows.
+///
+/// # Errors
+/// [`SimulationError`]; of several events that fail, the first is reported.
+pub fn simulate(
+    simulation: &Simulation,
+    events: usize,
+    seed: u64,
+) -> Result<Events, SimulationError> {
+    simulate_range(simulation, 0..events, seed)
+}
+
+/// Simulates the events of `range`: exactly those rows of [`simulate`]. For callers that write a large
+/// table piece by piece or show progress.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_range(
+    simulation: &Simulation,
+    range: Range<usize>,
+    seed: u64,
+) -> Result<Events, SimulationError> {
+    let law = simulation.geometry.as_ref().ok_or(ConfigError::NoGeometry)?;
+    let law = law.resolve(&simulation.molecule)?;
+    Plan::new(simulation)?.run(Source::Law(&law), range, seed)
+}
+
+/// Simulates one event for each row of `positions` (events, 3N; bohr). The configured orientation, centre,
+/// displacement and frame apply to them; the geometry law does not. Row `i` uses random stream `i`.
+///
+/// # Errors
+/// [`SimulationError::PositionColumns`] and as [`simulate`].
+pub fn simulate_positions(
+    simulation: &Simulation,
+    positions: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Result<Events, SimulationError> {
+    let atoms = simulation.molecule.atom_count();
+    if positions.ncols() != 3 * atoms {
+        return Err(SimulationError::PositionColumns { found: positions.ncols(), atoms });
+    }
+    Plan::new(simulation)?.run(Source::Rows(positions), 0..positions.nrows(), seed)
+}
+
+impl Simulation {
+    /// Checks everything that can be wrong with the configuration without simulating.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if let Some(law) = &self.geometry {
+            law.resolve(&self.molecule)?;
+        }
+        Plan::new(self).map(|_| ())
+    }
+}
+
+fn default_events() -> usize {
+    10_000
+}
+
+/// Where geometries come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Law(&'a ResolvedLaw),
+    Rows(ArrayView2<'a, f64>),
+}
+
+/// A checked simulation with all its atoms found.
+struct Plan<'a> {
+    simulation: &'a Simulation,
+    centre: ResolvedCentre,
+    /// Standard deviation of each component of the initial momenta, a.u.; empty at rest.
+    thermal: Vec<f64>,
+    /// Standard deviation of each component of the detector noise, a.u.; empty without noise.
+    noise: Vec<f64>,
+    frame: ResolvedFrame,
+}
+
+#[derive(Clone, Copy)]
+enum ResolvedCentre {
+    AsDrawn,
+    CentreOfMass,
+    Atom(usize),
+}
+
+impl<'a> Plan<'a> {
+    fn new(simulation: &'a Simulation) -> Result<Self, ConfigError> {
+        let at_least_0 = |key: &str, value| require(key, value, "at least 0", |v| v >= 0.0);
+        at_least_0("displacement_bohr", simulation.displacement_bohr)?;
+        at_least_0("temperature_k", simulation.temperature_k)?;
+        simulation.accuracy.check()?;
+        let molecule = &simulation.molecule;
+        let energy = BOLTZMANN_HARTREE_PER_K * simulation.temperature_k;
+        let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
+        Ok(Self {
+            simulation,
+            centre: match &simulation.centre {
+                Centre::AsDrawn => ResolvedCentre::AsDrawn,
+                Centre::CentreOfMass => ResolvedCentre::CentreOfMass,
+                Centre::Atom(label) => {
+                    ResolvedCentre::Atom(molecule.require_index("centre.atom", label)?)
+                }
+            },
+            thermal: none_if_zero(thermal.collect()),
+            noise: none_if_zero(simulation.detector.standard_deviations(molecule)?),
+            frame: simulation.frame.resolve(molecule)?,
+        })
+    }
+
+    fn run(
+        &self,
+        source: Source<'_>,
+        range: Range<usize>,
+        seed: u64,
+    ) -> Result<Events, SimulationError> {
+        let columns = 3 * self.simulation.molecule.atom_count();
+        let generator = ChaCha8Rng::seed_from_u64(seed);
+        // Positions and momenta of an event side by side.
+        let mut rows = vec![0.0; range.len() * 2 * columns];
+        let first_failure = rows
+            .par_chunks_exact_mut(2 * columns)
+            .zip(range.clone())
+            .filter_map(|(row, event)| {
+                let mut rng = generator.clone();
+                rng.set_stream(event as u64);
+                let (positions, momenta) = row.split_at_mut(columns);
+                self.event(source, event, &mut rng, positions, momenta).err().map(|e| (event, e))
+            })
+            .min_by_key(|(event, _)| *event);
+        if let Some((_, error)) = first_failure {
+            return Err(error);
+        }
+        let half = |start: usize| {
+            let entry = |(event, column)| rows[event * 2 * columns + start + column];
+            Array2::from_shape_fn((range.len(), columns), entry)
+        };
+        Ok(Events { positions: half(0), momenta: half(columns) })
+    }
+
+    fn event(
+        &self,
+        source: Source<'_>,
+        event: usize,
+        rng: &mut ChaCha8Rng,
+        positions: &mut [f64],
+        momenta: &mut [f64],
+    ) -> Result<(), SimulationError> {
+        let simulation = self.simulation;
+        match source {
+            Source::Law(law) => law
+                .draw(rng, positions)
+                .map_err(|source| SimulationError::Geometry { event, source })?,
+            Source::Rows(given) => {
+                for (position, value) in positions.iter_mut().zip(given.row(event)) {
+                    *position = *value;
+                }
+            }
+        }
+        self.move_to_origin(positions);
+        if simulation.orientation == Orientation::Random {
+            Rotation::from_quaternion([0; 4].map(|_| rng.sample(StandardNormal))).apply(positions);
+        }
+        if simulation.displacement_bohr > 0.0 {
+            let step: Vector = [0; 3].map(|_| rng.sample::<f64, _>(StandardNormal));
+            translate(positions, step.map(|c| simulation.displacement_bohr * c));
+        }
+        let mut initial = [0.0; 3 * MAX_ATOMS];
+        let initial = &mut initial[..positions.len()];
+        self.draw_thermal(rng, initial);
+        explode(&simulation.molecule, positions, Some(initial), &simulation.accuracy, momenta)
+            .map_err(|source| SimulationError::Explosion { event, source })?;
+        add_noise(rng, &self.noise, momenta);
+        self.frame.apply(positions, momenta);
+        Ok(())
+    }
+
+    fn move_to_origin(&self, positions: &mut [f64]) {
+        let origin = match self.centre {
+            ResolvedCentre::AsDrawn => return,
+            ResolvedCentre::CentreOfMass => self.simulation.molecule.centre_of_mass(positions),
+            ResolvedCentre::Atom(atom) => of_atom(positions, atom),
+        };
+        translate(positions, origin.map(|c| -c));
+    }
+
+    /// Independent normal momenta, minus each atom's share of the centre of mass's motion.
+    fn draw_thermal(&self, rng: &mut impl Rng, momenta: &mut [f64]) {
+        if self.thermal.is_empty() {
+            return;
+        }
+        add_noise(rng, &self.thermal, momenta);
+        let masses = self.simulation.molecule.masses();
+        let total_mass: f64 = masses.iter().sum();
+        for axis in 0..3 {
+            let total: f64 = momenta[axis..].iter().step_by(3).sum();
+            for (momentum, mass) in momenta[axis..].iter_mut().step_by(3).zip(masses) {
+                *momentum -= total * mass / total_mass;
+            }
+        }
+    }
+}
+
+/// Spares random numbers that would be multiplied by zero.
+fn none_if_zero(deviations: Vec<f64>) -> Vec<f64> {
+    if deviations.iter().all(|sd| *sd == 0.0) { Vec::new() } else { deviations }
+}

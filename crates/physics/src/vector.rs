@@ -1,0 +1,28 @@
+//! Three-dimensional vector arithmetic on `[f64; 3]`.
+
+pub(crate) type Vector = [f64; 3];
+
+/// The vector of atom `index` in a row of `(x, y, z)` per atom.
+pub(crate) fn of_atom(row: &[f64], index: usize) -> Vector {
+    [row[3 * index], row[3 * index + 1], row[3 * index + 2]]
+}
+
+pub(crate) fn dot(a: Vector, b: Vector) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+pub(crate) fn norm(a: Vector) -> f64 {
+    dot(a, a).sqrt()
+}
+
+pub(crate) fn scaled(a: Vector, factor: f64) -> Vector {
+    a.map(|component| component * factor)
+}
+
+pub(crate) fn difference(a: Vector, b: Vector) -> Vector {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+pub(crate) fn cross(a: Vector, b: Vector) -> Vector {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
