@@ -5,13 +5,9 @@
 //! Source: Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 2nd edition, II.5 and
 //! II.10 (coefficients of the authors' program DOP853).
 
-use crate::molecule::MAX_ATOMS;
-
-/// Positions and momenta of the largest molecule.
-pub(crate) const MAX_STATE: usize = 6 * MAX_ATOMS;
-
-/// A state or its derivative; the first `dimension` entries are used.
-pub(crate) type State = [f64; MAX_STATE];
+/// Position and momentum `(x, y, z, px, py, pz)` of each of N atoms, or their derivatives. The size is a
+/// constant so that the sums over stages unroll.
+pub(crate) type State<const N: usize> = [[f64; 6]; N];
 
 const STAGES: usize = 12;
 
@@ -65,75 +61,81 @@ const B_3: Row = &[
 ];
 
 /// The integrator at one point of a trajectory: `state` and its derivative.
-pub(crate) struct Dop853<F> {
-    pub(crate) state: State,
+pub(crate) struct Dop853<const N: usize, F> {
+    pub(crate) state: State<N>,
     derivative: F,
-    dimension: usize,
-    stages: [State; STAGES],
+    stages: [State<N>; STAGES],
 }
 
 /// A step that was tried: where it ends and how large its error is in units of the allowed one.
-pub(crate) struct Trial {
-    state: State,
+pub(crate) struct Trial<const N: usize> {
+    state: State<N>,
     pub(crate) error: f64,
 }
 
-impl<F: Fn(&State, &mut State)> Dop853<F> {
-    /// Starts at `state`, of which the first `dimension` entries count.
-    pub(crate) fn new(derivative: F, state: State, dimension: usize) -> Self {
-        let mut stages = [[0.0; MAX_STATE]; STAGES];
-        derivative(&state, &mut stages[0]);
-        Self { state, derivative, dimension, stages }
+impl<const N: usize, F: Fn(&State<N>) -> State<N>> Dop853<N, F> {
+    pub(crate) fn new(derivative: F, state: State<N>) -> Self {
+        let mut stages = [[[0.0; 6]; N]; STAGES];
+        stages[0] = derivative(&state);
+        Self { state, derivative, stages }
     }
 
     /// Tries a step of size `h`. `scale` is the allowed error of each entry of the state.
-    pub(crate) fn attempt(&mut self, h: f64, scale: &State) -> Trial {
+    pub(crate) fn attempt(&mut self, h: f64, scale: &State<N>) -> Trial<N> {
         for (row, stage) in A.iter().zip(1..) {
-            let argument = self.moved(self.weighted(row), h);
-            (self.derivative)(&argument, &mut self.stages[stage]);
+            let argument = self.moved(&self.weighted(row), h);
+            self.stages[stage] = (self.derivative)(&argument);
         }
         let slope = self.weighted(B);
-        Trial { state: self.moved(slope, h), error: self.error(&slope, h, scale) }
+        Trial { state: self.moved(&slope, h), error: self.error(&slope, h, scale) }
     }
 
     /// Moves to the end of `trial`.
-    pub(crate) fn accept(&mut self, trial: &Trial) {
+    pub(crate) fn accept(&mut self, trial: &Trial<N>) {
         self.state = trial.state;
-        (self.derivative)(&self.state, &mut self.stages[0]);
+        self.stages[0] = (self.derivative)(&self.state);
     }
 
     /// `state + h slope`.
-    fn moved(&self, mut slope: State, h: f64) -> State {
-        for (value, start) in slope.iter_mut().zip(&self.state).take(self.dimension) {
-            *value = start + h * *value;
-        }
-        slope
+    fn moved(&self, slope: &State<N>, h: f64) -> State<N> {
+        let mut state = self.state;
+        add_scaled(&mut state, h, slope);
+        state
     }
 
     /// `sum_i w_i k_i`.
-    fn weighted(&self, weights: Row) -> State {
-        let mut sum = [0.0; MAX_STATE];
+    fn weighted(&self, weights: Row) -> State<N> {
+        let mut sum = [[0.0; 6]; N];
         for &(stage, weight) in weights {
-            for (value, slope) in sum.iter_mut().zip(&self.stages[stage]).take(self.dimension) {
-                *value += weight * slope;
-            }
+            add_scaled(&mut sum, weight, &self.stages[stage]);
         }
         sum
     }
 
     /// Hairer's combination of both estimators, `h e5^2 / sqrt(e5^2 + 0.01 e3^2)`, of order 8.
-    fn error(&self, slope: &State, h: f64, scale: &State) -> f64 {
+    fn error(&self, slope: &State<N>, h: f64, scale: &State<N>) -> f64 {
         let (order_5, order_3_slope) = (self.weighted(ERROR_5), self.weighted(B_3));
         let (mut square_5, mut square_3) = (0.0, 0.0);
-        for i in 0..self.dimension {
-            square_5 += (order_5[i] / scale[i]).powi(2);
-            square_3 += ((slope[i] - order_3_slope[i]) / scale[i]).powi(2);
+        for atom in 0..N {
+            for c in 0..6 {
+                square_5 += (order_5[atom][c] / scale[atom][c]).powi(2);
+                square_3 += ((slope[atom][c] - order_3_slope[atom][c]) / scale[atom][c]).powi(2);
+            }
         }
         let combined = square_5 + 0.01 * square_3;
         if combined == 0.0 {
             return 0.0;
         }
-        h.abs() * square_5 / (combined * self.dimension as f64).sqrt()
+        h.abs() * square_5 / (combined * (6 * N) as f64).sqrt()
+    }
+}
+
+/// `sum += factor * term`.
+fn add_scaled<const N: usize>(sum: &mut State<N>, factor: f64, term: &State<N>) {
+    for (sums, terms) in sum.iter_mut().zip(term) {
+        for (value, addend) in sums.iter_mut().zip(terms) {
+            *value += factor * addend;
+        }
     }
 }
 
@@ -189,21 +191,21 @@ mod tests {
     /// about 2^8 where round-off does not yet count (error 4e-9 at 20 steps).
     #[test]
     fn halving_the_step_gains_eight_orders_of_two() {
-        let kepler = |y: &State, dy: &mut State| {
-            let cube = (y[0] * y[0] + y[1] * y[1]).powf(1.5);
-            (dy[0], dy[1]) = (y[2], y[3]);
-            (dy[2], dy[3]) = (-y[0] / cube, -y[1] / cube);
+        let kepler = |state: &State<1>| {
+            let [x, y, _, px, py, _] = state[0];
+            let cube = (x * x + y * y).powf(1.5);
+            [[px, py, 0.0, -x / cube, -y / cube, 0.0]]
         };
         let closing_error = |steps: usize| {
-            let mut start = [0.0; MAX_STATE];
-            (start[0], start[3]) = (1.0, 1.0);
-            let mut integrator = Dop853::new(kepler, start, 4);
+            let start = [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]];
+            let mut integrator = Dop853::new(kepler, start);
             for _ in 0..steps {
                 let h = std::f64::consts::TAU / steps as f64;
-                let trial = integrator.attempt(h, &[1.0; MAX_STATE]);
+                let trial = integrator.attempt(h, &[[1.0; 6]]);
                 integrator.accept(&trial);
             }
-            integrator.state.iter().zip(&start).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+            let end = integrator.state[0];
+            end.iter().zip(&start[0]).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
         };
         for steps in [20, 25, 30] {
             let order = (closing_error(steps) / closing_error(2 * steps)).log2();

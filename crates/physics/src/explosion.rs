@@ -21,18 +21,19 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::dop853::{Dop853, MAX_STATE, State};
+use crate::dop853::{Dop853, State};
 use crate::energy::{kinetic_energy_release, potential_energy};
 use crate::error::{ConfigError, require};
 use crate::molecule::{MAX_ATOMS, Molecule};
 use crate::units::{HARTREE_EV, TIME_AU_FS};
-use crate::vector::{difference, dot, norm, of_atom, scaled};
+use crate::vector::{Vector, difference, dot, norm, of_atom, scaled};
 
 /// Interacting ions closer than this, in bohr, count as one point. A nucleus is smaller still, but
 /// the model has lost its meaning long before.
 const COINCIDENT_BOHR: f64 = 1e-6;
 
-/// How exactly an explosion is integrated. The defaults meet SPEC 2.1 with two digits to spare.
+/// How exactly an explosion is integrated. With the defaults, momenta of the presets' events are right to
+/// 2e-10 of each ion's momentum, where SPEC 2.1 asks for 1e-8.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accuracy {
@@ -47,7 +48,7 @@ pub struct Accuracy {
 
 impl Default for Accuracy {
     fn default() -> Self {
-        Self { tolerance: 1e-12, tail: 1e-6, max_steps: 20_000 }
+        Self { tolerance: 1e-10, tail: 1e-6, max_steps: 20_000 }
     }
 }
 
@@ -165,6 +166,7 @@ pub fn explode(
 ///
 /// # Errors
 /// [`ExplosionError::Components`] if the number of columns is not 3N, [`ExplosionError::Accuracy`].
+#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn explode_all(
     molecule: &Molecule,
     positions: ArrayView2<'_, f64>,
@@ -207,7 +209,8 @@ struct Ions<'a> {
 
 /// The end of an explosion.
 struct Flight {
-    momenta: State,
+    /// Momenta at infinite time; the first 3N count.
+    momenta: [f64; 3 * MAX_ATOMS],
     /// Time at which the integration ended and the closed form took over, in a.u.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests of the step control read it"))]
     end_time: f64,
@@ -243,7 +246,7 @@ impl<'a> Ions<'a> {
         Self { molecule, inverse_masses, pairs }
     }
 
-    /// The integration loop. The state is positions, then momenta.
+    /// The trajectory of one row.
     fn fly_apart(
         &self,
         positions: &[f64],
@@ -252,16 +255,36 @@ impl<'a> Ions<'a> {
     ) -> Result<Flight, ExplosionError> {
         self.check_rows(positions, initial_momenta)?;
         self.check_unbound(positions, initial_momenta)?;
-        let half = positions.len();
-        let mut state = [0.0; MAX_STATE];
-        state[..half].copy_from_slice(positions);
-        state[half..2 * half].copy_from_slice(initial_momenta);
-        let momentum_scale = self.momentum_scale(&state);
+        let integrate = match self.inverse_masses.len() {
+            2 => Self::integrate::<2>,
+            3 => Self::integrate::<3>,
+            4 => Self::integrate::<4>,
+            5 => Self::integrate::<5>,
+            6 => Self::integrate::<6>,
+            7 => Self::integrate::<7>,
+            8 => Self::integrate::<8>,
+            9 => Self::integrate::<9>,
+            _ => Self::integrate::<MAX_ATOMS>,
+        };
+        integrate(self, positions, initial_momenta, accuracy)
+    }
 
-        let mut integrator =
-            Dop853::new(|y: &State, dy: &mut State| self.derivative(y, dy), state, 2 * half);
+    /// The integration loop.
+    fn integrate<const N: usize>(
+        &self,
+        positions: &[f64],
+        initial_momenta: &[f64],
+        accuracy: &Accuracy,
+    ) -> Result<Flight, ExplosionError> {
+        let mut state = [[0.0; 6]; N];
+        for (atom, ion) in state.iter_mut().enumerate() {
+            ion[..3].copy_from_slice(&of_atom(positions, atom));
+            ion[3..].copy_from_slice(&of_atom(initial_momenta, atom));
+        }
+        let momentum_scale = self.momentum_scale(&state);
         let mut survey = self.survey(&state, accuracy.tail);
         let (mut time, mut h) = (0.0, self.first_step(&state));
+        let mut integrator = Dop853::new(|state: &State<N>| self.derivative(state), state);
         let mut steps = 0;
         while !survey.apart {
             if steps == accuracy.max_steps {
@@ -269,56 +292,55 @@ impl<'a> Ions<'a> {
             }
             steps += 1;
             h = h.min(survey.longest_step);
-            let scale = self.error_scale(&survey, momentum_scale, accuracy.tolerance);
+            let scale = error_scale(&survey, momentum_scale, accuracy.tolerance);
             let trial = integrator.attempt(h, &scale);
-            let step = h;
-            h *= step_factor(trial.error);
             if trial.error <= 1.0 {
                 integrator.accept(&trial);
-                time += step;
+                time += h;
                 survey = self.survey(&integrator.state, accuracy.tail);
             }
+            h *= step_factor(trial.error);
         }
-        let mut momenta = [0.0; MAX_STATE];
-        momenta[..half].copy_from_slice(&integrator.state[half..2 * half]);
+        let mut momenta = [0.0; 3 * MAX_ATOMS];
+        for (momentum, ion) in momenta.chunks_exact_mut(3).zip(&integrator.state) {
+            momentum.copy_from_slice(&ion[3..]);
+        }
         self.add_tail(&integrator.state, &mut momenta);
         Ok(Flight { momenta, end_time: time })
     }
 
-    fn derivative(&self, state: &State, derivative: &mut State) {
-        let half = 3 * self.inverse_masses.len();
-        for (atom, inverse_mass) in self.inverse_masses.iter().enumerate() {
-            for component in 3 * atom..3 * atom + 3 {
-                derivative[component] = state[half + component] * inverse_mass;
-                derivative[half + component] = 0.0;
+    fn derivative<const N: usize>(&self, state: &State<N>) -> State<N> {
+        let mut slope = [[0.0; 6]; N];
+        for ((slope, ion), inverse_mass) in slope.iter_mut().zip(state).zip(&self.inverse_masses) {
+            for axis in 0..3 {
+                slope[axis] = ion[3 + axis] * inverse_mass;
             }
         }
         for pair in &self.pairs {
-            let separation = difference(of_atom(state, pair.first), of_atom(state, pair.second));
+            let separation = difference(position(state, pair.first), position(state, pair.second));
             let square = dot(separation, separation);
             let factor = pair.strength / (square * square.sqrt());
-            let (first, second) = (half + 3 * pair.first, half + 3 * pair.second);
-            for (axis, component) in separation.into_iter().enumerate() {
-                derivative[first + axis] += factor * component;
-                derivative[second + axis] -= factor * component;
+            for axis in 0..3 {
+                slope[pair.first][3 + axis] += factor * separation[axis];
+                slope[pair.second][3 + axis] -= factor * separation[axis];
             }
         }
+        slope
     }
 
     /// Relative position and velocity of a pair.
-    fn relative(&self, pair: &Pair, state: &State) -> ([f64; 3], [f64; 3]) {
-        let half = 3 * self.inverse_masses.len();
+    fn relative<const N: usize>(&self, pair: &Pair, state: &State<N>) -> (Vector, Vector) {
         let velocity = |atom: usize| {
-            let momentum = of_atom(&state[half..], atom);
-            scaled(momentum, self.inverse_masses[atom])
+            let [_, _, _, px, py, pz] = state[atom];
+            scaled([px, py, pz], self.inverse_masses[atom])
         };
         (
-            difference(of_atom(state, pair.first), of_atom(state, pair.second)),
+            difference(position(state, pair.first), position(state, pair.second)),
             difference(velocity(pair.first), velocity(pair.second)),
         )
     }
 
-    fn survey(&self, state: &State, tail: f64) -> Survey {
+    fn survey<const N: usize>(&self, state: &State<N>, tail: f64) -> Survey {
         let mut survey = Survey {
             nearest: [f64::INFINITY; MAX_ATOMS],
             closest: (0, f64::INFINITY),
@@ -345,20 +367,9 @@ impl<'a> Ions<'a> {
         survey
     }
 
-    /// Allowed error of each component of the state.
-    fn error_scale(&self, survey: &Survey, momentum_scale: f64, tolerance: f64) -> State {
-        let half = 3 * self.inverse_masses.len();
-        let mut scale = [1.0; MAX_STATE];
-        for (component, value) in scale[..half].iter_mut().enumerate() {
-            *value = tolerance * survey.nearest[component / 3];
-        }
-        scale[half..2 * half].fill(tolerance * momentum_scale);
-        scale
-    }
-
-    fn momentum_scale(&self, state: &State) -> f64 {
-        let half = 3 * self.inverse_masses.len();
-        let initial = state[half..2 * half].iter().fold(0.0, |max: f64, p| max.max(p.abs()));
+    fn momentum_scale<const N: usize>(&self, state: &State<N>) -> f64 {
+        let initial =
+            state.iter().flat_map(|ion| &ion[3..]).fold(0.0, |max: f64, p| max.max(p.abs()));
         self.pairs.iter().fold(initial, |max, pair| {
             let distance = norm(self.relative(pair, state).0);
             max.max((2.0 * pair.reduced_mass * pair.strength.abs() / distance).sqrt())
@@ -366,7 +377,7 @@ impl<'a> Ions<'a> {
     }
 
     /// A hundredth of the shortest time in which a pair's distance would change of itself.
-    fn first_step(&self, state: &State) -> f64 {
+    fn first_step<const N: usize>(&self, state: &State<N>) -> f64 {
         let time_of = |pair: &Pair| {
             let (separation, velocity) = self.relative(pair, state);
             let distance = norm(separation);
@@ -377,7 +388,7 @@ impl<'a> Ions<'a> {
     }
 
     /// Adds the impulse from the state at the end to infinite time along straight lines.
-    fn add_tail(&self, state: &State, momenta: &mut State) {
+    fn add_tail<const N: usize>(&self, state: &State<N>, momenta: &mut [f64]) {
         for pair in &self.pairs {
             let (separation, velocity) = self.relative(pair, state);
             let (distance, speed) = (norm(separation), norm(velocity));
@@ -439,6 +450,20 @@ impl<'a> Ions<'a> {
         let labels = self.molecule.labels();
         (labels[pair.first].clone(), labels[pair.second].clone())
     }
+}
+
+fn position<const N: usize>(state: &State<N>, atom: usize) -> Vector {
+    let [x, y, z, ..] = state[atom];
+    [x, y, z]
+}
+
+/// Allowed error of each component of the state.
+fn error_scale<const N: usize>(survey: &Survey, momentum_scale: f64, tolerance: f64) -> State<N> {
+    let mut scale = [[tolerance * momentum_scale; 6]; N];
+    for (allowed, nearest) in scale.iter_mut().zip(survey.nearest) {
+        allowed[..3].fill(tolerance * nearest);
+    }
+    scale
 }
 
 /// By how much the next step may differ: `0.9 error^(-1/8)`, between 1/3 and 6. An error that is not a
@@ -522,11 +547,9 @@ mod tests {
             // The neglected part is of order tail^2 = 1e-6, the carried one of order 1e-3 / 2.
             assert!(largest_change(3, exact, rough) < 1e-5);
         }
-        let mut state = [0.0; MAX_STATE];
-        state[..9].copy_from_slice(&[0.0, 0.0, 0.0, 1e3, 0.0, 0.0, -1e3, 0.0, 0.0]);
-        state[9..18].copy_from_slice(&[0.0, 0.0, 0.0, 300.0, 0.0, 0.0, -300.0, 0.0, 0.0]);
-        let mut momenta = [0.0; MAX_STATE];
-        ions.add_tail(&state, &mut momenta);
+        let ion = |x: f64, p: f64| [x, 0.0, 0.0, p, 0.0, 0.0];
+        let mut momenta = [0.0; 9];
+        ions.add_tail(&[ion(0.0, 0.0), ion(1e3, 300.0), ion(-1e3, -300.0)], &mut momenta);
         // Along a line the impulse is q q / (R W) for each pair: C-O, then O-S at twice both.
         let (w_o, w_s) = (300.0 / molecule.masses()[1], 300.0 / molecule.masses()[2]);
         let of_oxygen = 4.0 / (1e3 * w_o) + 4.0 / (2e3 * (w_o + w_s));

@@ -128,12 +128,11 @@ fn any_perpendicular(x: Vector) -> Vector {
 }
 
 /// The frame in which a simulated event is recorded.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Frame {
-    /// As in the laboratory: nothing is rotated.
-    #[default]
-    Laboratory,
+    /// As in the laboratory: nothing is rotated. The braces make unknown keys an error here too.
+    Laboratory {},
     /// Positions are rotated about the origin by the rule applied to the positions, momenta SEPARATELY by
     /// the rule applied to the momenta.
     Separate {
@@ -151,6 +150,12 @@ pub enum Frame {
     },
 }
 
+impl Default for Frame {
+    fn default() -> Self {
+        Self::Laboratory {}
+    }
+}
+
 /// A [`Frame`] whose atoms are found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ResolvedFrame {
@@ -162,7 +167,7 @@ pub(crate) enum ResolvedFrame {
 impl Frame {
     pub(crate) fn resolve(&self, molecule: &Molecule) -> Result<ResolvedFrame, ConfigError> {
         Ok(match self {
-            Self::Laboratory => ResolvedFrame::Laboratory,
+            Self::Laboratory {} => ResolvedFrame::Laboratory,
             Self::Separate { x_axis, xy_plane } => {
                 ResolvedFrame::Separate(FrameRule::new(molecule, "frame", x_axis, xy_plane)?)
             }
@@ -256,6 +261,16 @@ mod tests {
             assert_abs_diff_eq!(again[..], row[..], epsilon = 1e-15);
         }
         assert_eq!(RULE.rotation(&cases[4]), Rotation::IDENTITY);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_in_every_kind() {
+        for kind in
+            ["kind = \"laboratory\"", "kind = \"separate\"\nxy_plane = \"O\"\nx_axis = \"S\""]
+        {
+            assert!(toml::from_str::<Frame>(kind).is_ok());
+            assert!(toml::from_str::<Frame>(&format!("{kind}\ny_axis = \"O\"")).is_err(), "{kind}");
+        }
     }
 
     proptest! {

@@ -15,6 +15,7 @@ use crate::vector::{Vector, difference, dot, norm, of_atom};
 /// A distribution of geometries. The pose (orientation, origin) is the simulation's business.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "law", rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "a simulation holds one law")]
 pub enum GeometryLaw {
     /// Two bonds from a central atom and the angle between them, each with its own distribution.
     ///
@@ -85,6 +86,7 @@ pub struct ImpossibleGeometry {
 
 /// A [`GeometryLaw`] that is checked and whose atoms are found.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a simulation holds one law")]
 pub(crate) enum ResolvedLaw {
     Triatomic {
         centre: usize,

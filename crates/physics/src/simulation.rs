@@ -159,6 +159,7 @@ pub fn simulate_range(
 ///
 /// # Errors
 /// [`SimulationError::PositionColumns`] and as [`simulate`].
+#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn simulate_positions(
     simulation: &Simulation,
     positions: ArrayView2<'_, f64>,
