@@ -27,8 +27,8 @@ pub struct Evaluation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gauge_free: Option<GaugeFree>,
     /// Negative log-likelihood, if the model has an exact density.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nll: Option<NegativeLogLikelihood>,
+    #[serde(flatten)]
+    pub likelihood: Option<NegativeLogLikelihood>,
     /// CRPS, energy score and coverage over the alive position columns, if K > 1.
     #[serde(flatten)]
     pub distribution: Distribution,
@@ -93,8 +93,9 @@ pub struct ColumnScores {
 /// What a model must beat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baselines {
-    /// The mean of the training positions.
-    pub train_mean: PointScores,
+    /// The mean of the training positions, where these are at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_mean: Option<PointScores>,
     /// The mean of the k nearest training rows in scaled momenta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn: Option<NeighbourScores>,
@@ -159,10 +160,10 @@ pub struct GaugeFreeErrors {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NegativeLogLikelihood {
     /// Mean over events.
-    pub mean: f64,
+    pub nll: f64,
     /// Its standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standard_error: Option<f64>,
+    pub nll_standard_error: Option<f64>,
     /// Dimension of the density.
     pub d_eff: usize,
 }
@@ -220,8 +221,8 @@ impl NegativeLogLikelihood {
     /// dimensions. `None` if there are no events.
     pub fn of(values: impl IntoIterator<Item = f64>, d_eff: usize) -> Option<Self> {
         Summary::of(values).map(|summary| Self {
-            mean: summary.mean,
-            standard_error: summary.standard_error,
+            nll: summary.mean,
+            nll_standard_error: summary.standard_error,
             d_eff,
         })
     }
@@ -289,7 +290,7 @@ mod tests {
             draws: 100,
             estimators: Estimators { mean: point_scores(), draw: point_scores() },
             baselines: Baselines {
-                train_mean: point_scores(),
+                train_mean: Some(point_scores()),
                 knn: Some(NeighbourScores {
                     k: 5,
                     rows_used: 7000,
@@ -303,7 +304,7 @@ mod tests {
                 crps: map("C-O", 0.7),
                 coverage: BTreeMap::from([("C-O".to_owned(), map("0.9", 0.88))]),
             }),
-            nll: NegativeLogLikelihood::of([-1.0, 1.0], 6),
+            likelihood: NegativeLogLikelihood::of([-1.0, 1.0], 6),
             distribution: Distribution {
                 crps: Some(0.2),
                 crps_standard_error: Some(0.01),
@@ -345,7 +346,9 @@ mod tests {
             ("/gauge_free/crps/C-O", json!(0.7)),
             ("/gauge_free/coverage/C-O/0.9", json!(0.88)),
             // -1 and 1: mean 0, standard error sqrt(2 / 1 / 2) = 1
-            ("/nll", json!({"mean": 0.0, "standard_error": 1.0, "d_eff": 6})),
+            ("/nll", json!(0.0)),
+            ("/nll_standard_error", json!(1.0)),
+            ("/d_eff", json!(6)),
             ("/crps", json!(0.2)),
             ("/energy_score", json!(0.5)),
             ("/coverage/0.95", json!(0.94)),
@@ -367,7 +370,7 @@ mod tests {
     fn what_does_not_apply_is_absent_and_still_read_back() {
         let mut evaluation = evaluation();
         evaluation.gauge_free = None;
-        evaluation.nll = None;
+        evaluation.likelihood = None;
         evaluation.distribution = Distribution::default();
         evaluation.resimulation = None;
         evaluation.invertibility_max_abs = None;

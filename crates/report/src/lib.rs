@@ -1,1 +1,25 @@
-//! Figures: learning curves, predicted against true, residuals.
+//! Figures of a run: learning curves, predicted against true, residuals and calibration, from plain
+//! numbers to SVG and PNG.
+//!
+//! Every function writes `<stem>.svg` and `<stem>.png` from one scene, so the two agree. The PNG
+//! needs no font of the machine: its glyphs (DejaVu Sans) are compiled in. Colours are those of M.
+//! Okabe and K. Ito, which all kinds of colour vision tell apart.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "ndarray's views are pointers, made to be passed by value; the lint does not see it"
+)]
+
+mod calibration;
+mod error;
+mod files;
+mod learning;
+mod residuals;
+mod scatter;
+mod style;
+
+pub use calibration::{CoverageCurve, coverage_curves};
+pub use error::{Error, Result};
+pub use files::FigureFiles;
+pub use learning::{EpochLoss, LearningCurve, learning_curve, learning_curves};
+pub use residuals::{Residuals, residual_histograms};
+pub use scatter::{TrueAndPredicted, true_vs_predicted};
