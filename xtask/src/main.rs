@@ -1,3 +1,83 @@
-//! Development tasks of the workspace.
+//! Development tasks: prepare data, reproduce every result, prove the boundaries, run what CI runs.
+//!
+//! **Nothing here links a crate of the workspace**: tasks invoke `cargo` and the `cei` binary, as a
+//! user would.
 
-fn main() {}
+mod ambiguity;
+mod cei;
+mod checks;
+mod pipeline;
+mod reproduce;
+mod results;
+mod stamp;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Development tasks of cei.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Simulate the data sets into data/generated
+    Prepare(BuildArgs),
+    /// Simulate, train, evaluate and report: everything from nothing to RESULTS.md
+    Reproduce(BuildArgs),
+    /// Prove that crates know only what they may know
+    Tidy,
+    /// Everything that CI checks
+    Ci {
+        /// Leave out `cargo test`, for a caller that has run it
+        #[arg(long)]
+        no_test: bool,
+    },
+}
+
+/// How much is made, and with which binary.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// A smoke run of about two minutes, into runs/quick: small tables, few epochs, same code path
+    #[arg(long)]
+    quick: bool,
+    /// Use this `cei` binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    cei: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Prepare(args) => reproduce::prepare(&args),
+        Task::Reproduce(args) => reproduce::reproduce(&args),
+        Task::Tidy => tidy::tidy(&workspace_root()),
+        Task::Ci { no_test } => checks::ci(no_test),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Folder of the workspace.
+pub(crate) fn workspace_root() -> PathBuf {
+    match Path::new(env!("CARGO_MANIFEST_DIR")).parent() {
+        Some(root) => root.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+/// A line for whoever runs the task.
+pub(crate) fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

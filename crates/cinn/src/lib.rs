@@ -1,1 +1,36 @@
-//! Conditional invertible neural network.
+//! The conditional invertible neural network of SPEC 3.2: affine couplings, each followed by a flip
+//! of the feature order, trained by exact maximum likelihood.
+//!
+//! ```text
+//! coupling   [x1, x2] = x,  s, t = NN([x1, y]),  x2' = x2 * exp(s) + t
+//! inverse    x2 = (x2' - t) * exp(-s)
+//! log|det|   sum_i s_i
+//! loss       -log N(z; 0, I) - log|det dz/dx|
+//! ```
+
+mod config;
+pub mod coupling;
+mod flow;
+
+use burn::tensor::Device;
+use cei_model::random::{Purpose, stream};
+use cei_model::{ConditionalModel, ConfigError, OnDevice};
+
+pub use config::CinnConfig;
+pub use flow::Flow;
+
+/// Builds a cINN for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`.
+///
+/// # Errors
+/// A hyper-parameter outside its range.
+pub fn build(
+    config: &CinnConfig,
+    x_columns: usize,
+    y_columns: usize,
+    seed: u64,
+    device: Device,
+) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+    let mut rng = stream(seed, Purpose::Weights, 0);
+    let flow = Flow::new(config, x_columns, y_columns, &mut rng, &device)?;
+    Ok(Box::new(OnDevice::new(flow, device)))
+}

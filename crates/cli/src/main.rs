@@ -1,3 +1,31 @@
-//! The command line of cei.
+//! The `cei` binary: parses, calls `cei-run`, prints. Data go to stdout, everything else to stderr;
+//! exit code 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
 
-fn main() {}
+mod args;
+mod commands;
+mod error;
+mod interrupt;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Train(args) => commands::train::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Devices(args) => commands::devices::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+    };
+    result.unwrap_or_else(|error| error::report(&error))
+}

@@ -162,7 +162,7 @@ pub enum LoadError {
     )]
     NoHeader { file: PathBuf, name: String },
     /// A column index beyond the last column.
-    #[error("`{}` has no column with index {index}; it has {columns} columns\nhint: indices run from 0 to {}", file.display(), columns - 1)]
+    #[error("`{}` has no column with index {index}; it has {columns} columns\nhint: indices run from 0 to {}", file.display(), columns.saturating_sub(1))]
     IndexOutOfRange { file: PathBuf, index: usize, columns: usize },
     /// Two columns of the file carry the wanted name.
     #[error(

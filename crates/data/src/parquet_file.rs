@@ -38,6 +38,9 @@ impl ParquetFile {
             let groups = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
             Ok((names, metadata.num_rows, groups))
         })?;
+        if names.is_empty() {
+            return Err(LoadError::EmptyFile { file: path });
+        }
         let columns = Columns { count: names.len(), names: Some(names) };
         Ok(Self { path, columns, rows, row_groups })
     }

@@ -49,7 +49,7 @@ impl Proportions {
     pub fn least_rows(&self) -> usize {
         // Beyond this many rows every rounded part is large enough, so the search ends.
         let enough = [self.train, self.validation, self.test]
-            .map(|share| (3.0 / share.max(1e-9)).ceil() as usize)
+            .map(|share| (3.0 / share.max(1e-6)).ceil() as usize)
             .into_iter()
             .fold(4, usize::max);
         (4..enough).find(|&rows| self.counts(rows).is_some()).unwrap_or(enough)

@@ -1,1 +1,27 @@
-//! What the conditional models share: their contract, multilayer perceptrons, latent statistics, devices.
+//! What the conditional models share: the contract between a model and its trainer
+//! ([`ConditionalModel`]), multilayer perceptrons, the flat parameter vector, latent statistics,
+//! seeded random streams and the one place that turns a device name into a device.
+//!
+//! Notation used in all model crates: `x` is what is inferred (positions), `y` what it is
+//! conditioned on (momenta), `z` the latent, `n` the rows of a batch. Matrices at the interface
+//! are row-major `f32` on the host; tensors stay inside the models.
+
+pub mod config;
+pub mod contract;
+pub mod device;
+pub mod latent;
+pub mod mlp;
+pub mod network;
+pub mod parameters;
+pub mod random;
+pub mod tensor;
+pub mod testing;
+
+pub use config::ConfigError;
+pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
+pub use burn::tensor::Device;
+pub use device::{DeviceError, DeviceStatus, devices, open_device};
+pub use latent::{LatentMoments, LatentStatistics};
+pub use mlp::{Activation, Mlp};
+pub use network::{ConditionalNetwork, LossTensors, OnDevice};
+pub use parameters::{Parameter, Parameters};

@@ -1,1 +1,32 @@
-//! The run folder and the pipelines from table to predictions.
+//! The run folder and the pipelines: from a table to a trained model, to its evaluation, to
+//! predictions for measured momenta. The command line parses and prints around these functions;
+//! whoever embeds `cei` calls them directly.
+//!
+//! | to | call |
+//! | --- | --- |
+//! | simulate a data set | [`simulate::simulate_to_file`] |
+//! | train a model into a run folder | [`train::train_run`] |
+//! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
+//! | infer positions from momenta | [`predict::predict_to_files`] |
+//! | set runs side by side | [`compare::compare_runs`] |
+//!
+//! **Nothing here prints, reads a terminal or catches a signal.**
+
+pub mod compare;
+pub mod config;
+pub mod dataset;
+pub mod draws;
+pub mod error;
+pub mod evaluate;
+pub mod figures;
+pub mod floor;
+pub mod folder;
+pub mod inspect;
+pub mod predict;
+pub mod presets;
+pub mod simulate;
+pub mod train;
+
+pub use config::Experiment;
+pub use error::RunError;
+pub use folder::{ModelRecord, TrainedRun};

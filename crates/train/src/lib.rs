@@ -1,1 +1,22 @@
-//! One trainer for every conditional model.
+//! One trainer for every conditional model (SPEC 4): mini-batches, Adam, early stopping on the
+//! validation loss, a checkpoint every epoch, and a resumed run that ends in the same weights, bit
+//! for bit, as an uninterrupted one.
+//!
+//! **Nothing here knows which model it trains, where the rows come from, or a terminal.**
+
+pub mod adam;
+pub mod checkpoint;
+pub mod config;
+pub mod early_stopping;
+pub mod history;
+pub mod observer;
+pub mod rows;
+pub mod trainer;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use config::{Schedule, TrainingConfig};
+pub use early_stopping::{EarlyStopping, Verdict};
+pub use history::{EpochRecord, History};
+pub use observer::{Observer, Progress, Silent};
+pub use rows::{DegenerateNoise, Rows, TrainingRows};
+pub use trainer::{Divergence, StopReason, TrainError, TrainingReport, train};

@@ -20,7 +20,7 @@ proptest! {
                 }
                 prop_assert_eq!(&split, &Split::new(rows, &proportions, seed).unwrap());
             }
-            Err(error) => prop_assert!(rows < 20, "{rows} rows: {error}"),
+            Err(error) => prop_assert!(rows < 31, "{rows} rows: {error}"),
         }
     }
 

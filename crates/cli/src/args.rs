@@ -1,0 +1,246 @@
+//! What can be typed. Parsing checks the form of the arguments and never acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Coulomb explosion imaging run backwards: from measured ion momenta to the molecule's geometry
+/// before the explosion, with its uncertainty.
+#[derive(Debug, Parser)]
+#[command(name = "cei", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate Coulomb explosions into a table of positions and momenta
+    Simulate(SimulateArgs),
+    /// Say what a table holds: columns, units, dead columns, rank, momentum sum, kinetic energy
+    Inspect(InspectArgs),
+    /// Train a model into a run folder
+    Train(TrainArgs),
+    /// Score a trained run on rows that it has not seen
+    Evaluate(EvaluateArgs),
+    /// Infer positions from a file of momenta
+    Predict(PredictArgs),
+    /// Set evaluated runs side by side, with baselines and floors
+    Compare(CompareArgs),
+    /// Print a complete resolved configuration
+    Config(ConfigArgs),
+    /// List the devices that are compiled in and present
+    Devices(JsonArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A data set that comes with the program: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf
+    #[arg(long, value_name = "NAME", required_unless_present = "config", conflicts_with = "config")]
+    pub(crate) preset: Option<String>,
+    /// A simulation in TOML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Number of events; by default that of the simulation
+    #[arg(long, value_name = "N", conflicts_with = "positions")]
+    pub(crate) events: Option<usize>,
+    /// Seed; by default that of the simulation
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Explode the geometries of this file (columns of a CSV or Parquet file, or multi-frame XYZ)
+    /// instead of drawing them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) positions: Option<PathBuf>,
+    /// Unit of the columns of --positions (XYZ files are in angstrom)
+    #[arg(long, value_name = "UNIT", default_value = "bohr", requires = "positions")]
+    pub(crate) position_unit: PositionUnitArg,
+    /// Set a key of the simulation, for example --set detector.momentum_noise_au=0.5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Output file, .csv or .parquet
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum PositionUnitArg {
+    Bohr,
+    Angstrom,
+    Pm,
+    Nm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// CSV or Parquet files, or globs of them
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+    /// Take columns, separator and molecule from this experiment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The experiment in TOML
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present_any = ["preset", "resume"],
+        conflicts_with = "preset"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// An experiment that comes with the program (see `cei config --help`)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Table of positions and momenta (CSV, Parquet or a glob); by default that of the experiment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Vec<String>,
+    /// Set a key of the experiment, for example --set training.max_epochs=100
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Run folder
+    #[arg(short, long, value_name = "RUN")]
+    pub(crate) output: PathBuf,
+    /// Continue the training in the run folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Device: cpu, ndarray, cuda:0, ... (see `cei devices`)
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Seed of weights, order of rows and noise
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Leave out rows with invalid cells, and count them, instead of failing
+    #[arg(long)]
+    pub(crate) drop_invalid: bool,
+    /// Print one JSON object at the end instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Score this table of positions and momenta instead of the run's own
+    #[arg(long, value_name = "FILE", conflicts_with = "split")]
+    pub(crate) data: Vec<String>,
+    /// Which rows of the run's own table
+    #[arg(long, value_name = "ROWS", default_value = "test")]
+    pub(crate) split: SplitArg,
+    /// Draws of each event; by default those of the experiment
+    #[arg(long, value_name = "K")]
+    pub(crate) draws: Option<usize>,
+    /// Seed of the draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Leave out rows of --data with invalid cells, and count them, instead of failing
+    #[arg(long, requires = "data")]
+    pub(crate) drop_invalid: bool,
+    /// Device: cpu, ndarray, cuda:0, ...
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SplitArg {
+    /// The test part
+    Test,
+    /// All rows, those that the model was trained on included
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Momenta, with the column names of the training table; positions are not needed
+    #[arg(value_name = "MOMENTA_FILE")]
+    pub(crate) momenta: String,
+    /// Draws of each event
+    #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
+    pub(crate) draws: usize,
+    /// File for the draws, .csv or .parquet
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// File for mean, standard deviation and quantiles of each event, .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Seed of the draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Leave out rows with invalid cells, and count them, instead of failing
+    #[arg(long)]
+    pub(crate) drop_invalid: bool,
+    /// Device: cpu, ndarray, cuda:0, ...
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Evaluated run folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// A configuration to resolve: an experiment or a simulation
+    #[arg(long, value_name = "FILE", required_unless_present = "preset", conflicts_with = "preset")]
+    pub(crate) config: Option<PathBuf>,
+    /// One that comes with the program. Data sets: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf.
+    /// Experiments: reference-cvae, reference-cvae-mean, reference-cinn, gauge-fixed-cvae,
+    /// gauge-fixed-cinn, wide-cinn
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Set a key, for example --set training.max_epochs=100
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}

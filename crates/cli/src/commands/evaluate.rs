@@ -1,0 +1,188 @@
+//! `cei evaluate`: the scores of a run, with baselines and floors.
+
+use std::process::ExitCode;
+
+use cei_data::Source;
+use cei_metrics::results::PointScores;
+use cei_model::open_device;
+use cei_run::evaluate::{EvaluateOptions, RunEvaluation, ScoredRows, evaluate_run};
+
+use crate::args::{EvaluateArgs, SplitArg};
+use crate::output::{self, number, optional, to_stderr, to_stdout};
+use crate::progress::RowProgress;
+
+pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let data = (!args.data.is_empty()).then(|| Source {
+        files: args.data.clone(),
+        drop_invalid: args.drop_invalid,
+        ..Source::default()
+    });
+    let options = EvaluateOptions {
+        data,
+        rows: match args.split {
+            SplitArg::Test => ScoredRows::Test,
+            SplitArg::All => ScoredRows::All,
+        },
+        draws: args.draws,
+        seed: args.seed,
+    };
+    let device = open_device(&args.device)?;
+    let progress = RowProgress::new("evaluating", args.quiet || args.json);
+    let result = evaluate_run(&args.run, &options, device, |done, total| {
+        progress.show(done, total);
+    });
+    progress.clear();
+    let evaluation = result?;
+    if args.json {
+        output::json(&evaluation)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    to_stdout(&describe(&evaluation));
+    if matches!(args.split, SplitArg::All) {
+        to_stderr("warning: these rows include those that the model was trained on");
+    }
+    if evaluation.scored.rows == "test" {
+        let path = args.run.display();
+        to_stderr(&format!("scores are in `{path}/evaluation.json`, figures in `{path}/figures`"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(evaluation: &RunEvaluation) -> String {
+    let scores = &evaluation.scores;
+    let scored = &evaluation.scored;
+    let mut text = format!(
+        "{} on {} rows ({}) of {}, {} draws each\npositions: {}",
+        scored.model,
+        scores.rows,
+        scored.rows,
+        scored.files.join(", "),
+        scores.draws,
+        scored.frame
+    );
+    text.push_str(&format!("\n\n{}", points(evaluation)));
+    if let Some(gauge_free) = gauge_free(evaluation) {
+        text.push_str(&format!("\n\n{gauge_free}"));
+    }
+    text.push_str(&format!("\n\n{}", distribution(evaluation)));
+    if let Some(active) = &evaluation.active_latent {
+        text.push_str(&format!("\n{active}"));
+    }
+    text
+}
+
+/// Errors of positions, with baselines and floor.
+fn points(evaluation: &RunEvaluation) -> String {
+    let scores = &evaluation.scores;
+    let row = |name: &str, point: &PointScores| {
+        let mse = match point.mse_standard_error {
+            Some(error) => format!("{} ± {}", number(point.mse, 4), number(error, 1)),
+            None => number(point.mse, 4),
+        };
+        vec![
+            name.to_owned(),
+            mse,
+            optional(point.mse_alive, 4),
+            number(point.mre, 4),
+            optional(point.mre_alive, 4),
+            number(point.median_relative_error, 3),
+        ]
+    };
+    let mut rows = vec![
+        row("posterior mean", &scores.estimators.mean),
+        row("one draw", &scores.estimators.draw),
+    ];
+    if let Some(train_mean) = &scores.baselines.train_mean {
+        rows.push(row("baseline: mean of training rows", train_mean));
+    }
+    if let Some(knn) = &scores.baselines.knn {
+        let name = format!("baseline: {} nearest of {} rows", knn.k, knn.rows_used);
+        rows.push(row(&name, &knn.scores));
+    }
+    if let Some(floor) = &evaluation.floor {
+        let line = |name: &str, mse| vec![name.to_owned(), number(mse, 4)];
+        rows.push(line("floor of any estimate", floor.mse));
+        rows.push(line("floor of an exact draw", floor.exact_draw_mse));
+    }
+    let header =
+        ["positions", "MSE", "MSE alive", "MRE", "MRE alive", "median rel. error"];
+    output::table(&header, &rows)
+}
+
+/// Errors of bond lengths and angles.
+fn gauge_free(evaluation: &RunEvaluation) -> Option<String> {
+    let scores = &evaluation.scores;
+    let model = scores.gauge_free.as_ref()?;
+    let knn = scores.baselines.knn.as_ref().and_then(|knn| knn.gauge_free.as_ref());
+    let coverage = |label: &String| {
+        model.coverage.get(label).and_then(|levels| levels.get("0.9")).map(|c| 100.0 * c)
+    };
+    let lengths = model.mean.bond_length_rmse_pm.iter().map(|(label, rmse)| {
+        (label, "pm", *rmse, knn.and_then(|knn| knn.bond_length_rmse_pm.get(label)))
+    });
+    let angles = model.mean.angle_rmse_deg.iter().map(|(label, rmse)| {
+        (label, "deg", *rmse, knn.and_then(|knn| knn.angle_rmse_deg.get(label)))
+    });
+    let mut rows: Vec<Vec<String>> = lengths
+        .chain(angles)
+        .map(|(label, unit, rmse, knn)| {
+            vec![
+                format!("{label} ({unit})"),
+                number(rmse, 3),
+                optional(knn.copied(), 3),
+                optional(model.crps.get(label).copied(), 3),
+                optional(coverage(label), 3),
+            ]
+        })
+        .collect();
+    rows.push(vec![
+        "displacement per atom (bohr)".to_owned(),
+        number(model.mean.displacement_bohr, 3),
+        optional(knn.map(|knn| knn.displacement_bohr), 3),
+        String::new(),
+        String::new(),
+    ]);
+    let header = ["gauge-free", "RMSE", "nearest neighbours", "CRPS", "coverage at 90 %"];
+    Some(output::table(&header, &rows))
+}
+
+/// One line a distributional score.
+fn distribution(evaluation: &RunEvaluation) -> String {
+    let scores = &evaluation.scores;
+    let mut lines = Vec::new();
+    let coverage: Vec<String> = scores
+        .distribution
+        .coverage
+        .iter()
+        .filter_map(|(level, hits)| {
+            let level: f64 = level.parse().ok()?;
+            Some(format!("{:.1} at {:.0} %", 100.0 * hits, 100.0 * level))
+        })
+        .collect();
+    lines.push(format!("central coverage of positions (%): {}", coverage.join(", ")));
+    if let (Some(crps), Some(energy)) =
+        (scores.distribution.crps, scores.distribution.energy_score)
+    {
+        lines.push(format!("CRPS {} bohr, energy score {} bohr", number(crps, 3), number(energy, 3)));
+    }
+    if let Some(likelihood) = &scores.likelihood {
+        let error = likelihood.nll_standard_error.map_or_else(String::new, |e| format!(" ± {}", number(e, 1)));
+        lines.push(format!(
+            "negative log-likelihood {}{error} nats per event, a density in {} dimensions",
+            number(likelihood.nll, 5),
+            likelihood.d_eff
+        ));
+    }
+    if let Some(error) = &scores.resimulation {
+        lines.push(format!(
+            "re-simulated momenta differ by {} a.u. per component (median; quartiles {} to {})",
+            number(error.median, 3),
+            number(error.lower_quartile, 3),
+            number(error.upper_quartile, 3)
+        ));
+    }
+    if let Some(error) = scores.invertibility_max_abs {
+        lines.push(format!("max |x - f^-1(f(x))| = {} in scaled units", number(error, 2)));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,64 @@
+//! `cei predict`: from momenta to posterior draws.
+
+use std::process::ExitCode;
+
+use cei_data::Source;
+use cei_model::open_device;
+use cei_run::predict::{PredictOptions, PredictionReport, predict_to_files};
+
+use crate::args::PredictArgs;
+use crate::output::{self, to_stderr, to_stdout};
+use crate::progress::RowProgress;
+
+pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    let options = PredictOptions {
+        momenta: Source { drop_invalid: args.drop_invalid, ..Source::file(&args.momenta) },
+        draws: args.draws,
+        seed: args.seed,
+        draws_file: args.output.clone(),
+        summary_file: args.summary.clone(),
+    };
+    let device = open_device(&args.device)?;
+    let progress = RowProgress::new("predicting", args.quiet || args.json);
+    let result = predict_to_files(&args.run, &options, device, |done, total| {
+        progress.show(done, total);
+    });
+    progress.clear();
+    let report = result?;
+    if !args.quiet {
+        warn(&report);
+    }
+    if args.json {
+        output::json(&report)?;
+    } else if !args.quiet {
+        to_stdout(&summarise(&report, args));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn warn(report: &PredictionReport) {
+    if report.dropped.rows > 0 {
+        to_stderr(&format!("warning: {}", report.dropped));
+    }
+    if report.off_constant_events > 0 {
+        to_stderr(&format!(
+            "warning: in {} of {} events a momentum that never varied in training has another value; the model cannot use it\nhint: are these momenta in the frame of the training table?",
+            report.off_constant_events, report.events
+        ));
+    }
+}
+
+fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
+    let PredictionReport { events, draws, frame, .. } = report;
+    let mut text = format!(
+        "{events} events x {draws} draws written to `{}`; positions in bohr: {frame}",
+        args.output.display()
+    );
+    if report.rotated_back {
+        text.push_str("\ncolumns ending in `_file` are in the orientation of the momenta file");
+    }
+    if let Some(summary) = &args.summary {
+        text.push_str(&format!("\nmeans, standard deviations and quantiles are in `{}`", summary.display()));
+    }
+    text
+}

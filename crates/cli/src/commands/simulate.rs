@@ -1,0 +1,64 @@
+//! `cei simulate`: a table of positions and momenta.
+
+use std::process::ExitCode;
+
+use cei_data::PositionUnit;
+use cei_physics::Simulation;
+use cei_run::config::{ExperimentError, parse_with_overrides};
+use cei_run::presets::{SIMULATIONS, find};
+use cei_run::simulate::{Geometries, simulate_to_file};
+
+use crate::args::{PositionUnitArg, SimulateArgs};
+use crate::output::{self, to_stdout};
+use crate::progress::RowProgress;
+
+pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    let mut simulation = simulation(args)?;
+    simulation.events = args.events.unwrap_or(simulation.events);
+    simulation.seed = args.seed.unwrap_or(simulation.seed);
+    let geometries = match &args.positions {
+        None => Geometries::Law,
+        Some(path) => Geometries::File { path: path.clone(), unit: unit(args.position_unit) },
+    };
+    let progress = RowProgress::new("simulating", args.quiet);
+    let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {
+        progress.show(done, total);
+    });
+    progress.clear();
+    let table = result?;
+    if args.json {
+        output::json(&table)?;
+    } else if !args.quiet {
+        to_stdout(&format!(
+            "{} events written to `{}`; how they were made stands in `{}`",
+            table.events,
+            table.path.display(),
+            table.configuration.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn simulation(args: &SimulateArgs) -> Result<Simulation, ExperimentError> {
+    match (&args.config, &args.preset) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ExperimentError::Io { path: path.clone(), source })?;
+            parse_with_overrides(&text, &format!("`{}`", path.display()), &args.overrides)
+        }
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            let preset = find(SIMULATIONS, name)?;
+            parse_with_overrides(preset.text, &format!("preset `{name}`"), &args.overrides)
+        }
+    }
+}
+
+fn unit(unit: PositionUnitArg) -> PositionUnit {
+    match unit {
+        PositionUnitArg::Bohr => PositionUnit::Bohr,
+        PositionUnitArg::Angstrom => PositionUnit::Angstrom,
+        PositionUnitArg::Pm => PositionUnit::Pm,
+        PositionUnitArg::Nm => PositionUnit::Nm,
+    }
+}

@@ -1,0 +1,114 @@
+//! `cei train`: a model into a run folder.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use cei_run::config::ExperimentError;
+use cei_run::presets::{EXPERIMENTS, find};
+use cei_run::train::{TrainingPlan, train_run};
+use cei_run::{Experiment, ModelRecord, RunError};
+use cei_train::StopReason;
+
+use crate::args::TrainArgs;
+use crate::interrupt::{INTERRUPTED, stop_flag};
+use crate::output::{self, number, to_stderr, to_stdout};
+use crate::progress::TrainingProgress;
+
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    let experiment = experiment(&args)?;
+    let quiet = args.quiet || args.json;
+    let mut progress = TrainingProgress::new(quiet);
+    let result = train_run(
+        &experiment,
+        &args.output,
+        &args.device,
+        args.resume,
+        stop_flag()?,
+        |plan| {
+            if !quiet {
+                to_stderr(&describe(plan));
+            }
+        },
+        &mut progress,
+    );
+    progress.finish();
+    let outcome = result?;
+    let Some(record) = outcome.record else {
+        to_stderr(&format!(
+            "interrupted; the state is saved\nhint: continue with `{}`",
+            resume_command(&args)
+        ));
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    if args.json {
+        output::json(&record.training)?;
+    } else if !args.quiet {
+        to_stdout(&summarise(&record, outcome.reason, &args.output));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The experiment with all that the command line changes about it.
+fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
+    let begun = args.output.join("config.toml");
+    let mut experiment = match (&args.config, &args.preset) {
+        (Some(path), _) => Experiment::read(path, &args.overrides)?,
+        (None, Some(name)) => {
+            let preset = find(EXPERIMENTS, name)?;
+            Experiment::parse(preset.text, &format!("preset `{name}`"), &args.overrides)?
+        }
+        (None, None) if !begun.exists() => {
+            return Err(RunError::NoCheckpoint { path: args.output.clone() }.into());
+        }
+        (None, None) => Experiment::read(&begun, &args.overrides)?,
+    };
+    if !args.data.is_empty() {
+        experiment.source.files = args.data.clone();
+    }
+    experiment.source.drop_invalid |= args.drop_invalid;
+    experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
+    Ok::<_, ExperimentError>(experiment).map_err(Into::into)
+}
+
+fn describe(plan: &TrainingPlan) -> String {
+    let [training, validation, test] = plan.rows;
+    let [x, y] = plan.dimensions;
+    let mut text = format!(
+        "{} with {} parameters, x of {x} and y of {y} columns; {training} rows to train, {validation} to validate, {test} kept for the test",
+        plan.model, plan.parameters
+    );
+    text.push_str(&format!("\npositions: {}", plan.frame));
+    if let Some(names) = &plan.dead_columns {
+        text.push_str(&format!("\nwarning: these columns do not vary and carry nothing: {names}"));
+    }
+    if plan.dropped.rows > 0 {
+        text.push_str(&format!("\nwarning: {}", plan.dropped));
+    }
+    text
+}
+
+fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
+    let training = &record.training;
+    let why = match reason {
+        StopReason::Patience => "the validation loss did not improve any more",
+        _ => "the last epoch was reached",
+    };
+    let mut text = format!(
+        "trained {} epochs in {:.0} s ({why}); best validation loss {} in epoch {}",
+        training.epochs,
+        training.seconds,
+        number(training.best_validation_loss, 6),
+        training.best_epoch
+    );
+    if let Some(active) = &training.active_latent {
+        text.push_str(&format!("\n{active}"));
+    }
+    let path = path.display();
+    text.push_str(&format!("\nmodel and learning curve are in `{path}`; next: `cei evaluate {path}`"));
+    text
+}
+
+/// The command that continues this training.
+fn resume_command(args: &TrainArgs) -> String {
+    format!("cei train -o {} --resume --device {}", args.output.display(), args.device)
+}

@@ -1,0 +1,56 @@
+//! How a failure is told, and with which exit code.
+
+use std::process::ExitCode;
+
+use cei_model::DeviceError;
+use cei_run::RunError;
+use cei_run::config::ExperimentError;
+
+use crate::output::to_stderr;
+
+/// A failed command.
+const FAILURE: u8 = 1;
+/// A command that was called wrongly.
+const USAGE: u8 = 2;
+
+/// Prints the error with its causes, hints last, and gives its exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let mut lines: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        for line in cause.to_string().lines() {
+            let told = lines.iter().any(|earlier| earlier.contains(line));
+            match line.strip_prefix("hint: ") {
+                Some(hint) if !hints.iter().any(|earlier| earlier == hint) => {
+                    hints.push(hint.to_owned());
+                }
+                Some(_) => {}
+                None if told => {}
+                None => lines.push(line.to_owned()),
+            }
+        }
+    }
+    let mut text = format!("error: {}", lines.join("\n  "));
+    for hint in hints {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    to_stderr(&text);
+    ExitCode::from(if is_usage(error) { USAGE } else { FAILURE })
+}
+
+/// Whether the command line itself was wrong, rather than what it met.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let experiment = |error: &ExperimentError| {
+        matches!(error, ExperimentError::Preset { .. } | ExperimentError::Override { .. })
+    };
+    error.chain().any(|cause| {
+        cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
+            || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
+            || match cause.downcast_ref::<RunError>() {
+                Some(RunError::TooSmall { .. }) => true,
+                Some(RunError::Config(error)) => experiment(error),
+                Some(RunError::Device(error)) => matches!(error, DeviceError::Unknown { .. }),
+                _ => false,
+            }
+    })
+}

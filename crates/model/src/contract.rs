@@ -1,0 +1,82 @@
+//! The contract of a conditional model `p(x | y)`: all that a trainer, an evaluation or a
+//! prediction may know about it.
+
+use ndarray::{Array2, ArrayView2};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{LatentMoments, Parameters};
+
+/// Rows of scaled `x` (`n` x `dimensions.x`) and of the `y` (`n` x `dimensions.y`) they belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// What is inferred, in scaled units.
+    pub x: ArrayView2<'a, f32>,
+    /// What it is conditioned on, in scaled units.
+    pub y: ArrayView2<'a, f32>,
+}
+
+/// Widths of the matrices that a model takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Columns of `x`.
+    pub x: usize,
+    /// Columns of `y`.
+    pub y: usize,
+    /// Columns of the latent `z`.
+    pub z: usize,
+}
+
+/// A loss, averaged over the rows of a batch, and the named terms it is made of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Loss {
+    /// What is minimised.
+    pub total: f64,
+    /// Its parts (for example reconstruction and KL divergence), in the order of
+    /// [`ConditionalModel::loss_terms`].
+    pub terms: Vec<f64>,
+}
+
+/// A model of `p(x | y)`.
+///
+/// Parameters live on the host as one flat vector: the optimiser, the checkpoint and the saved
+/// model all see the same numbers, whatever device computes with them. Randomness enters only
+/// through the generator that the caller passes, so the same seed gives the same result.
+pub trait ConditionalModel: Send {
+    /// Widths of `x`, `y` and `z`.
+    fn dimensions(&self) -> Dimensions;
+
+    /// Names of [`Loss::terms`].
+    fn loss_terms(&self) -> &'static [&'static str];
+
+    /// The parameters and their layout.
+    fn parameters(&self) -> &Parameters;
+
+    /// Replaces all parameter values.
+    ///
+    /// # Panics
+    /// If `values` has not the length of [`Self::parameters`].
+    fn set_parameters(&mut self, values: &[f32]);
+
+    /// The loss of a batch, without gradients.
+    fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss;
+
+    /// The loss of a batch; writes its gradient with respect to the flat parameter vector into
+    /// `gradient` (same length as the parameters).
+    fn loss_and_gradient(
+        &self,
+        batch: Batch<'_>,
+        noise: &mut ChaCha8Rng,
+        gradient: &mut [f32],
+    ) -> Loss;
+
+    /// Mean and variance of the latent of every row of a batch.
+    fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments;
+
+    /// The `x` (`n` x `dimensions.x`) that belongs to `z` (`n` x `dimensions.z`) and `y`.
+    fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32>;
+
+    /// Exact `log p(x | y)` of every row in nats per scaled unit volume, for models that have one.
+    fn log_prob(&self, _batch: Batch<'_>) -> Option<Vec<f64>> {
+        None
+    }
+}

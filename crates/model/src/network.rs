@@ -1,0 +1,142 @@
+//! From a network written in tensors to a [`ConditionalModel`]: the composed path, through Burn's
+//! operators and its autodiff, that serves every device.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use ndarray::{Array2, ArrayView2, Axis};
+use rand_chacha::ChaCha8Rng;
+
+use crate::tensor::{from_matrix, to_matrix, to_values};
+use crate::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
+
+/// Rows that go through a network at once where no gradient is asked for; bounds the memory.
+const CHUNK: usize = 8192;
+
+/// The mathematics of a conditional model in tensors. All matrices have one row per event.
+pub trait ConditionalNetwork: Module {
+    /// Names of the terms that [`Self::loss`] gives.
+    const LOSS_TERMS: &'static [&'static str];
+
+    /// Widths of `x`, `y` and `z`.
+    fn dimensions(&self) -> Dimensions;
+
+    /// The loss averaged over the rows, each of its tensors of shape `[1]`.
+    fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors;
+
+    /// Mean and variance of the latent of every row.
+    fn latent_moments(&self, x: Tensor<2>, y: Tensor<2>) -> [Tensor<2>; 2];
+
+    /// The `x` that belongs to `z` and `y`.
+    fn decode(&self, z: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+
+    /// Exact `log p(x | y)` of every row (shape `[n]`), where the model has one.
+    fn log_prob(&self, _x: Tensor<2>, _y: Tensor<2>) -> Option<Tensor<1>> {
+        None
+    }
+}
+
+/// A loss and its terms, still on the device.
+#[derive(Debug, Clone)]
+pub struct LossTensors {
+    /// What is minimised.
+    pub total: Tensor<1>,
+    /// Its parts, in the order of [`ConditionalNetwork::LOSS_TERMS`].
+    pub terms: Vec<Tensor<1>>,
+}
+
+impl LossTensors {
+    fn read(self) -> Loss {
+        let number = |tensor: Tensor<1>| f64::from(to_values(tensor)[0]);
+        Loss {
+            total: number(self.total),
+            terms: self.terms.into_iter().map(number).collect(),
+        }
+    }
+}
+
+/// A network and the device it computes on.
+#[derive(Debug)]
+pub struct OnDevice<N> {
+    network: N,
+    parameters: Parameters,
+    device: Device,
+}
+
+impl<N: ConditionalNetwork> OnDevice<N> {
+    /// Puts a network, built on `device`, behind the contract.
+    pub fn new(network: N, device: Device) -> Self {
+        Self { parameters: Parameters::of(&network), network, device }
+    }
+
+    fn tensors(&self, batch: Batch<'_>, device: &Device) -> (Tensor<2>, Tensor<2>) {
+        (from_matrix(batch.x, device), from_matrix(batch.y, device))
+    }
+}
+
+impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
+    fn dimensions(&self) -> Dimensions {
+        self.network.dimensions()
+    }
+
+    fn loss_terms(&self) -> &'static [&'static str] {
+        N::LOSS_TERMS
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn set_parameters(&mut self, values: &[f32]) {
+        self.parameters.values.copy_from_slice(values);
+        self.network = Parameters::assign(self.network.clone(), values, &self.device);
+    }
+
+    fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
+        let (x, y) = self.tensors(batch, &self.device);
+        self.network.loss(x, y, noise).read()
+    }
+
+    fn loss_and_gradient(
+        &self,
+        batch: Batch<'_>,
+        noise: &mut ChaCha8Rng,
+        gradient: &mut [f32],
+    ) -> Loss {
+        let device = self.device.clone().autodiff();
+        let network = Parameters::assign(self.network.clone(), &self.parameters.values, &device);
+        let (x, y) = self.tensors(batch, &device);
+        let loss = network.loss(x, y, noise);
+        Parameters::gather(&network, loss.total.backward(), gradient);
+        loss.read()
+    }
+
+    fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
+        let (x, y) = self.tensors(batch, &self.device);
+        let [mean, variance] = self.network.latent_moments(x, y).map(to_matrix);
+        LatentMoments { mean, variance }
+    }
+
+    fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {
+        let mut x = Array2::zeros((z.nrows(), self.dimensions().x));
+        for ((z, y), mut x) in z
+            .axis_chunks_iter(Axis(0), CHUNK)
+            .zip(y.axis_chunks_iter(Axis(0), CHUNK))
+            .zip(x.axis_chunks_iter_mut(Axis(0), CHUNK))
+        {
+            let (z, y) = (from_matrix(z, &self.device), from_matrix(y, &self.device));
+            x.assign(&to_matrix(self.network.decode(z, y)));
+        }
+        x
+    }
+
+    fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
+        let mut all = Vec::with_capacity(batch.x.nrows());
+        for (x, y) in
+            batch.x.axis_chunks_iter(Axis(0), CHUNK).zip(batch.y.axis_chunks_iter(Axis(0), CHUNK))
+        {
+            let (x, y) = self.tensors(Batch { x, y }, &self.device);
+            all.extend(to_values(self.network.log_prob(x, y)?).into_iter().map(f64::from));
+        }
+        Some(all)
+    }
+}

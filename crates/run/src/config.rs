@@ -1,0 +1,327 @@
+//! One experiment in one TOML file: strict, every key overridable, and printable in full.
+
+use std::path::{Path, PathBuf};
+
+use cei_cinn::CinnConfig;
+use cei_cvae::CvaeConfig;
+use cei_data::{PreprocessingConfig, Proportions, Selection, Source};
+use cei_model::ConfigError;
+use cei_model::latent::LatentSource;
+use cei_physics::Molecule;
+use cei_train::TrainingConfig;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Everything that defines a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// The files.
+    #[serde(default)]
+    pub source: Source,
+    /// Which columns are inferred and which are given; by default the positions and momenta of the
+    /// molecule.
+    #[serde(default)]
+    pub columns: Selection,
+    /// Shares of training, validation and test rows, and the seed of the shuffle.
+    #[serde(default)]
+    pub split: Proportions,
+    /// The atoms, where the table is a molecule: gauges and re-simulation need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub molecule: Option<Molecule>,
+    /// Gauge, degenerate directions and scalers.
+    #[serde(default)]
+    pub preprocessing: PreprocessingConfig,
+    /// The model.
+    pub model: ModelConfig,
+    /// How it is trained.
+    #[serde(default)]
+    pub training: TrainingConfig,
+    /// How it is evaluated.
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+}
+
+/// A model and its hyper-parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ModelConfig {
+    /// Conditional variational autoencoder.
+    Cvae(CvaeConfig),
+    /// Conditional invertible neural network.
+    Cinn(CinnConfig),
+}
+
+impl ModelConfig {
+    /// Name of the model.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cvae(_) => "CVAE",
+            Self::Cinn(_) => "cINN",
+        }
+    }
+
+    /// Unit of its loss.
+    pub fn loss_label(&self) -> &'static str {
+        match self {
+            Self::Cvae(_) => "loss (reconstruction + KL divergence)",
+            Self::Cinn(_) => "negative log-likelihood (nats per event, scaled units)",
+        }
+    }
+}
+
+/// How a model is evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// Where latents are drawn from.
+    pub latent: LatentSource,
+    /// Draws of each event.
+    pub draws: usize,
+    /// Draws of each event that are exploded again.
+    pub resimulated_draws: usize,
+    /// Label of the atom at the vertex of the bond angles; the molecule's first by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vertex: Option<String>,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            latent: LatentSource::TrainLatents,
+            draws: 100,
+            resimulated_draws: 10,
+            vertex: None,
+        }
+    }
+}
+
+/// A configuration that cannot be read.
+#[derive(Debug, Error)]
+pub enum ExperimentError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or an override no `key=value`.
+    #[error("{origin} is not valid TOML: {message}")]
+    Syntax {
+        /// The file or option.
+        origin: String,
+        /// What is wrong, with its place.
+        message: String,
+    },
+    /// A key or a value that the configuration does not have.
+    #[error("{origin}: {message}{hint}")]
+    Content {
+        /// The file or preset.
+        origin: String,
+        /// What is wrong.
+        message: String,
+        /// The nearest valid key.
+        hint: String,
+    },
+    /// An override without a value.
+    #[error("`--set {given}` has no value\nhint: write `--set key=value`, for example `--set training.max_epochs=100`")]
+    Override {
+        /// As given.
+        given: String,
+    },
+    /// There is no such preset.
+    #[error("unknown preset `{name}`\nhint: there are {known}")]
+    Preset {
+        /// As given.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+}
+
+impl Experiment {
+    /// Reads a configuration and applies overrides (`key=value`, dotted keys, TOML values or bare
+    /// words).
+    ///
+    /// # Errors
+    /// An unreadable file, unknown keys, values of a wrong kind.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ExperimentError::Io { path: path.to_owned(), source })?;
+        Self::parse(&text, &format!("`{}`", path.display()), overrides)
+    }
+
+    /// The same from text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// Unknown keys, values of a wrong kind.
+    pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let experiment: Self = parse_with_overrides(text, origin, overrides)?;
+        Ok(experiment.with_default_columns())
+    }
+
+    /// Checks hyper-parameters without touching data.
+    ///
+    /// # Errors
+    /// Names the key, the value and the allowed range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match &self.model {
+            ModelConfig::Cvae(config) => config.check()?,
+            ModelConfig::Cinn(config) => config.check()?,
+        }
+        if self.evaluation.draws < 2 {
+            return Err(ConfigError::new("evaluation.draws", self.evaluation.draws, "at least 2"));
+        }
+        self.training.check()
+    }
+
+    /// The complete configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        to_toml(self)
+    }
+
+    /// Positions and momenta of the molecule, where no columns are named.
+    fn with_default_columns(mut self) -> Self {
+        if let Some(molecule) = &self.molecule {
+            if self.columns.x.is_empty() {
+                self.columns.x = molecule.position_columns().into_iter().map(Into::into).collect();
+            }
+            if self.columns.y.is_empty() {
+                self.columns.y = molecule.momentum_columns().into_iter().map(Into::into).collect();
+            }
+        }
+        self
+    }
+}
+
+/// A value of a configuration type as TOML.
+pub fn to_toml(value: &impl Serialize) -> String {
+    match toml::to_string(value) {
+        Ok(text) => text,
+        Err(error) => unreachable!("every configuration type can be written as TOML: {error}"),
+    }
+}
+
+/// Reads TOML, applies overrides, and makes a typed configuration of it.
+///
+/// # Errors
+/// No TOML, unknown keys, values of a wrong kind.
+pub fn parse_with_overrides<T: DeserializeOwned>(
+    text: &str,
+    origin: &str,
+    overrides: &[String],
+) -> Result<T, ExperimentError> {
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| ExperimentError::Syntax {
+        origin: origin.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    })?;
+    for given in overrides {
+        apply_override(&mut table, given)?;
+    }
+    table.try_into().map_err(|error: toml::de::Error| {
+        let message = error.to_string().trim_end().to_owned();
+        ExperimentError::Content {
+            origin: origin.to_owned(),
+            hint: nearest_hint(&message).unwrap_or_default(),
+            message,
+        }
+    })
+}
+
+/// Sets one dotted key; the value is TOML, or else a bare word.
+fn apply_override(table: &mut toml::Table, given: &str) -> Result<(), ExperimentError> {
+    let missing = || ExperimentError::Override { given: given.to_owned() };
+    let (key, value) = given.split_once('=').ok_or_else(missing)?;
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() || value.is_empty() {
+        return Err(missing());
+    }
+    let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
+        Ok(mut parsed) => parsed.remove("value").ok_or_else(missing)?,
+        Err(_) => toml::Value::String(value.to_owned()),
+    };
+    let (path, last) = key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
+    let mut place = table;
+    for part in path.into_iter().flat_map(|path| path.split('.')) {
+        let entry = place
+            .entry(part.to_owned())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = entry.as_table_mut().ok_or_else(|| ExperimentError::Content {
+            origin: format!("`--set {given}`"),
+            message: format!("`{part}` is a value, not a table"),
+            hint: String::new(),
+        })?;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// The nearest of the names that an "unknown field" message lists.
+fn nearest_hint(message: &str) -> Option<String> {
+    let (unknown, expected) = message.split_once("expected")?;
+    let names = |text: &str| -> Vec<String> {
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let unknown = names(unknown).into_iter().next()?;
+    let nearest = names(expected)
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&unknown, &name), name))
+        .min_by_key(|(distance, _)| *distance)?;
+    let (distance, name) = nearest;
+    (distance <= unknown.len().max(name.len()) / 2).then(|| format!("\nhint: did you mean `{name}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[model]\nkind = \"cinn\"\n[training]\nmax_epochs = 7\n";
+
+    fn parse(overrides: &[&str]) -> Result<Experiment, ExperimentError> {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        Experiment::parse(TEXT, "`test.toml`", &overrides)
+    }
+
+    #[test]
+    fn overrides_reach_every_level_and_keep_their_type() -> Result<(), ExperimentError> {
+        let experiment = parse(&[
+            "training.learning_rate=1e-3",
+            "model.hidden=[8, 8]",
+            "preprocessing.gauge.positions=body-frame",
+            "source.files=['a.csv']",
+        ])?;
+        assert_eq!(experiment.training.learning_rate, 1e-3);
+        assert_eq!(experiment.training.max_epochs, 7);
+        assert_eq!(experiment.source.files, ["a.csv"]);
+        let ModelConfig::Cinn(cinn) = &experiment.model else { panic!("{:?}", experiment.model) };
+        assert_eq!(cinn.hidden, [8, 8]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_resolved_configuration_reads_back() -> Result<(), ExperimentError> {
+        let experiment = parse(&[])?;
+        let again = Experiment::parse(&experiment.to_toml(), "again", &[])?;
+        assert_eq!(experiment, again);
+        Ok(())
+    }
+
+    #[test]
+    fn a_typo_names_the_nearest_key() {
+        for given in ["training.lerning_rate=1", "model.clmap=1", "trainig.seed=1"] {
+            let error = parse(&[given]).unwrap_err().to_string();
+            let right = ["learning_rate", "clamp", "training"];
+            assert!(right.iter().any(|key| error.ends_with(&format!("hint: did you mean `{key}`?"))), "{error}");
+            assert!(error.starts_with("`test.toml`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_override_without_value_says_how_to_write_it() {
+        let error = parse(&["training.seed"]).unwrap_err().to_string();
+        assert!(error.contains("--set key=value"), "{error}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Posterior draws of a trained run for measured momenta.
+
+use cei_model::random::{Purpose, stream};
+use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use crate::TrainedRun;
+
+/// Draws positions for each row of `y` (raw, `n` x momentum columns): `n` x `count` x position
+/// columns, in bohr, in the frame of the run.
+///
+/// Event `first_event + i` has a random stream of its own, so its draws do not depend on which other
+/// events are asked for.
+pub fn draw_positions(
+    run: &TrainedRun,
+    y: ArrayView2<'_, f64>,
+    count: usize,
+    seed: u64,
+    first_event: usize,
+) -> Array3<f64> {
+    let events = y.nrows();
+    let dimensions = run.model.dimensions();
+    let scaled_y = run.record.preprocessing.encode_y(y);
+    let mut z = Array3::<f32>::zeros((events, count, dimensions.z));
+    let mut repeated_y = Array3::<f32>::zeros((events, count, dimensions.y));
+    let source = run.experiment.evaluation.latent;
+    z.axis_iter_mut(Axis(0))
+        .into_par_iter()
+        .zip(repeated_y.axis_iter_mut(Axis(0)))
+        .enumerate()
+        .for_each(|(event, (mut z, mut y))| {
+            let mut rng = stream(seed, Purpose::Draws, (first_event + event) as u64);
+            z.assign(&source.draw(&run.record.latent, count, &mut rng));
+            y.assign(&scaled_y.row(event));
+        });
+    let z = rows(z);
+    let x = run.model.decode(z.view(), rows(repeated_y).view());
+    let x = run.record.preprocessing.decode_x(x.view());
+    let columns = x.ncols();
+    match x.into_shape_with_order((events, count, columns)) {
+        Ok(draws) => draws,
+        Err(_) => unreachable!("there is one decoded row a draw"),
+    }
+}
+
+/// The draws of all events one under another.
+pub(crate) fn rows<T>(draws: Array3<T>) -> Array2<T> {
+    let (events, count, columns) = draws.dim();
+    match draws.into_shape_with_order((events * count, columns)) {
+        Ok(rows) => rows,
+        Err(_) => unreachable!("a fresh array is contiguous"),
+    }
+}
+
+/// The first `count` draws of every event one under another (`n count` x columns).
+pub(crate) fn first_rows(draws: &Array3<f64>, count: usize) -> Array2<f64> {
+    let count = count.min(draws.len_of(Axis(1)));
+    rows(draws.slice(s![.., ..count, ..]).as_standard_layout().into_owned())
+}

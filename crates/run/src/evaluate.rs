@@ -1,0 +1,483 @@
+//! Scoring a trained run on rows it has not seen (SPEC 5). Test positions are compared with draws;
+//! they never reach the model, except in the two places that need them by definition: the exact
+//! likelihood and the invertibility check.
+
+use std::path::Path;
+
+use cei_data::{Preprocessing, Rows as _, Source, Table, fingerprint, load};
+use cei_metrics::results::{
+    Baselines, Distribution, Estimators, Evaluation, NegativeLogLikelihood, NeighbourScores,
+};
+use cei_metrics::{
+    COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
+    NEIGHBOUR_CANDIDATES, NearestNeighbours, PointErrors, ResimulationErrors, TrainingMean,
+};
+use cei_model::random::{Purpose, stream};
+use cei_model::{Batch, Device};
+use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
+use cei_train::DegenerateNoise;
+use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::draws::{draw_positions, first_rows};
+use crate::floor::{Floor, floor};
+use crate::folder::{ActiveLatent, write_json};
+use crate::{Experiment, RunError, TrainedRun, figures};
+
+/// Events whose draws are in memory at once.
+const CHUNK: usize = 500;
+
+/// Rows of a table to be scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ScoredRows {
+    /// The test part.
+    #[default]
+    Test,
+    /// Every row, those that the model was trained on included.
+    All,
+}
+
+/// What to score, and how.
+#[derive(Debug, Clone, Default)]
+pub struct EvaluateOptions {
+    /// Another table of positions and momenta than that of the run; all its rows are scored.
+    pub data: Option<Source>,
+    /// Which rows of the run's own table.
+    pub rows: ScoredRows,
+    /// Draws of each event; by default those of the configuration.
+    pub draws: Option<usize>,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// The scores of a run, and what must be known to compare them with those of another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEvaluation {
+    /// The scores (SPEC 7).
+    #[serde(flatten)]
+    pub scores: Evaluation,
+    /// Least errors that any method can reach on this table, where they can be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
+    /// Latent dimensions that carry information (CVAE only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_latent: Option<ActiveLatent>,
+    /// What was scored.
+    pub scored: Scored,
+}
+
+/// What was scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Name of the model.
+    pub model: String,
+    /// The files of the table.
+    pub files: Vec<String>,
+    /// `test`, `all`, or `other table`.
+    pub rows: String,
+    /// SHA-256 of the table.
+    pub data_fingerprint: String,
+    /// The frame of the positions, in words.
+    pub frame: String,
+    /// Where latents came from.
+    pub latent: cei_model::latent::LatentSource,
+    /// Noise on directions without variation, in scaled units: part of what the NLL is a density of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degenerate_noise_sd: Option<f64>,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// Rows to be scored, raw and in the gauge of the run.
+struct ScoredTable {
+    raw_x: Array2<f64>,
+    raw_y: Array2<f64>,
+    x: Array2<f64>,
+    y: Array2<f64>,
+}
+
+/// Scores a run; on its own test rows the result and its figures are also written into its folder.
+///
+/// # Errors
+/// No trained model, a table that cannot be loaded or is not the one of the training, too few draws.
+pub fn evaluate_run(
+    path: &Path,
+    options: &EvaluateOptions,
+    device: Device,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<RunEvaluation, RunError> {
+    let run = TrainedRun::load(path, device)?;
+    let count = options.draws.unwrap_or(run.experiment.evaluation.draws);
+    if count < 2 {
+        return Err(RunError::TooSmall { key: "--draws", value: count, least: 2 });
+    }
+    let own = own_dataset(&run, options)?;
+    let (files, scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
+    let mut scores = Scores::new(&run, own.as_ref())?;
+    let total = scored.x.nrows();
+    for start in (0..total).step_by(CHUNK) {
+        let range = start..(start + CHUNK).min(total);
+        let draws = draw_positions(&run, scored.raw_y.slice(s![range.clone(), ..]), count, options.seed, start);
+        scores.add(
+            &run,
+            scored.x.slice(s![range.clone(), ..]),
+            scored.raw_y.slice(s![range.clone(), ..]),
+            scored.y.slice(s![range.clone(), ..]),
+            &draws,
+        )?;
+        progress(range.end, total);
+    }
+    let preprocessing = &run.record.preprocessing;
+    let evaluation = RunEvaluation {
+        scores: scores.finish(&run, &scored, count, options.seed)?,
+        floor: floor(&run, &files, scored.raw_x.view())?,
+        active_latent: run.record.training.active_latent,
+        scored: Scored {
+            model: run.record.model.name().to_owned(),
+            files,
+            rows: rows.to_owned(),
+            data_fingerprint: fingerprint,
+            frame: preprocessing.frame_description(),
+            latent: run.experiment.evaluation.latent,
+            degenerate_noise_sd: preprocessing.noise_directions().map(|(_, sd)| f64::from(sd)),
+            seed: options.seed,
+        },
+    };
+    if rows == "test" {
+        write_json(&path.join("evaluation.json"), &evaluation)?;
+        figures::evaluation(&run, &scores.pairs, &evaluation)?;
+    }
+    Ok(evaluation)
+}
+
+/// The table that the run was trained on. It must be the same, or its test rows are not those kept
+/// from the model; where another table is scored it only serves the baselines, and may be missing.
+fn own_dataset(run: &TrainedRun, options: &EvaluateOptions) -> Result<Option<Dataset>, RunError> {
+    let loaded = Dataset::load(&run.experiment).and_then(|dataset| {
+        if dataset.fingerprint == run.record.data_fingerprint {
+            Ok(dataset)
+        } else {
+            Err(RunError::TableChanged { path: run.path.clone() })
+        }
+    });
+    match (loaded, &options.data) {
+        (Ok(dataset), _) => Ok(Some(dataset)),
+        (Err(_), Some(_)) => Ok(None),
+        (Err(error), None) => Err(error),
+    }
+}
+
+type FilesAndTable = (Vec<String>, ScoredTable, String, &'static str);
+
+fn scored_table(
+    run: &TrainedRun,
+    own: Option<&Dataset>,
+    options: &EvaluateOptions,
+) -> Result<FilesAndTable, RunError> {
+    let names = |table: &Table| table.files.iter().map(|f| f.display().to_string()).collect();
+    if let Some(source) = &options.data {
+        let table = load(source, &run.experiment.columns)?;
+        let (files, fingerprint) = (names(&table), fingerprint(&table));
+        let scored = ScoredTable::new(&run.record.preprocessing, table.x, table.y);
+        return Ok((files, scored, fingerprint, "other table"));
+    }
+    let Some(dataset) = own else { unreachable!("without another table the run's own is loaded") };
+    let ((x, y), rows) = match options.rows {
+        ScoredRows::Test => (dataset.table.part(&dataset.split.test), "test"),
+        ScoredRows::All => ((dataset.table.x.clone(), dataset.table.y.clone()), "all"),
+    };
+    let scored = ScoredTable::new(&run.record.preprocessing, x, y);
+    Ok((names(&dataset.table), scored, dataset.fingerprint.clone(), rows))
+}
+
+impl ScoredTable {
+    fn new(preprocessing: &Preprocessing, raw_x: Array2<f64>, raw_y: Array2<f64>) -> Self {
+        let (x, y) = preprocessing.gauged(raw_x.view(), raw_y.view());
+        Self { raw_x, raw_y, x, y }
+    }
+}
+
+/// True and predicted values of the quantities that figures show.
+#[derive(Debug, Clone, Default)]
+pub struct Pairs {
+    /// Name and unit of each quantity.
+    pub labels: Vec<(String, &'static str)>,
+    /// Events x quantities.
+    pub truth: Vec<Array2<f64>>,
+    /// Means over the draws, events x quantities.
+    pub predicted: Vec<Array2<f64>>,
+}
+
+/// Everything that is added up over chunks of events.
+struct Scores {
+    mean: PointErrors,
+    draw: PointErrors,
+    ensemble: EnsembleScores,
+    molecule: Option<MoleculeScores>,
+    train_mean: Option<(TrainingMean, PointErrors)>,
+    neighbours: Option<NeighbourBaseline>,
+    pairs: Pairs,
+    alive: Vec<usize>,
+}
+
+struct MoleculeScores {
+    molecule: Molecule,
+    coordinates: InternalCoordinates,
+    gauge_free: GaugeFreeScores,
+    frame: FrameRule,
+    resimulation: ResimulationErrors,
+}
+
+struct NeighbourBaseline {
+    neighbours: NearestNeighbours,
+    k: usize,
+    errors: PointErrors,
+    gauge_free: Option<GaugeFreeScores>,
+}
+
+impl Scores {
+    fn new(run: &TrainedRun, own: Option<&Dataset>) -> Result<Self, RunError> {
+        let preprocessing = &run.record.preprocessing;
+        let columns = preprocessing.x_names().len();
+        let alive = preprocessing.alive_x().to_vec();
+        let errors = || PointErrors::new(columns, &alive);
+        let molecule = run.molecule().map(|m| MoleculeScores::new(run, m)).transpose()?;
+        let (mut train_mean, mut neighbours) = (None, None);
+        if let Some(dataset) = own {
+            let (raw_x, raw_y) = dataset.table.part(&dataset.split.train);
+            let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
+            train_mean = Some((TrainingMean::fit(x.view())?, errors()?));
+            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let tree = NearestNeighbours::fit(scaled_y.view(), x.view())?;
+            let (raw_x, raw_y) = dataset.table.part(&dataset.split.validation);
+            let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
+            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let k = tree.choose_k(scaled_y.view(), x.view(), &NEIGHBOUR_CANDIDATES)?.k;
+            let gauge_free = molecule.as_ref().map(|m| m.gauge_free.clone());
+            neighbours = Some(NeighbourBaseline { neighbours: tree, k, errors: errors()?, gauge_free });
+        }
+        let mut pairs = Pairs::default();
+        match &molecule {
+            Some(molecule) => pairs.labels = molecule.labels(),
+            None => {
+                let names = alive.iter().map(|&column| preprocessing.x_names()[column].clone());
+                pairs.labels = names.map(|name| (name, "")).collect();
+            }
+        }
+        Ok(Self {
+            mean: errors()?,
+            draw: errors()?,
+            ensemble: EnsembleScores::new(columns, &alive, &COVERAGE_LEVELS)?,
+            molecule,
+            train_mean,
+            neighbours,
+            pairs,
+            alive,
+        })
+    }
+
+    /// Takes the draws (`n` x K x columns) of a chunk of events.
+    fn add(
+        &mut self,
+        run: &TrainedRun,
+        x: ArrayView2<'_, f64>,
+        raw_y: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(), RunError> {
+        let mean = Estimator::Mean.estimate(draws.view())?;
+        self.mean.add(x, mean.view())?;
+        self.draw.add(x, Estimator::Draw.estimate(draws.view())?.view())?;
+        self.ensemble.add(x, draws.view())?;
+        match &mut self.molecule {
+            Some(molecule) => {
+                molecule.add(run, x, y, draws)?;
+                let (truth, predicted) = molecule.pairs(x, draws)?;
+                self.pairs.truth.push(truth);
+                self.pairs.predicted.push(predicted);
+            }
+            None => {
+                self.pairs.truth.push(x.select(Axis(1), &self.alive));
+                self.pairs.predicted.push(mean.select(Axis(1), &self.alive));
+            }
+        }
+        if let Some((train_mean, errors)) = &mut self.train_mean {
+            errors.add(x, train_mean.estimate(x.nrows()).view())?;
+        }
+        if let Some(baseline) = &mut self.neighbours {
+            let scaled_y = run.record.preprocessing.encode_y(raw_y).mapv(f64::from);
+            let near = baseline.neighbours.draws(scaled_y.view(), baseline.k)?;
+            baseline.errors.add(x, Estimator::Mean.estimate(near.view())?.view())?;
+            if let Some(gauge_free) = &mut baseline.gauge_free {
+                gauge_free.add(x, near.view())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        run: &TrainedRun,
+        scored: &ScoredTable,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Evaluation, RunError> {
+        let names = run.record.preprocessing.x_names();
+        let train_mean =
+            self.train_mean.as_ref().map(|(_, errors)| errors.scores(names)).transpose()?;
+        let knn = match &self.neighbours {
+            None => None,
+            Some(baseline) => Some(NeighbourScores {
+                k: baseline.k,
+                rows_used: baseline.neighbours.rows_used(),
+                scores: baseline.errors.scores(names)?,
+                gauge_free: baseline.gauge_free.as_ref().map(|g| g.mean_errors()).transpose()?,
+            }),
+        };
+        let (nll, invertibility) = likelihood(run, scored, seed);
+        let molecule = self.molecule.as_ref();
+        Ok(Evaluation {
+            rows: scored.x.nrows(),
+            draws,
+            estimators: Estimators {
+                mean: self.mean.scores(names)?,
+                draw: self.draw.scores(names)?,
+            },
+            baselines: Baselines { train_mean, knn },
+            gauge_free: molecule.map(|m| m.gauge_free.summary()).transpose()?,
+            likelihood: nll,
+            distribution: Distribution::of(&self.ensemble)?,
+            resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
+            invertibility_max_abs: invertibility,
+        })
+    }
+}
+
+/// Negative log-likelihood of the scored rows in raw units, and the largest
+/// `|x - f^-1(f(x))|` in scaled units; none for a model without an exact density.
+fn likelihood(
+    run: &TrainedRun,
+    scored: &ScoredTable,
+    seed: u64,
+) -> (Option<NegativeLogLikelihood>, Option<f64>) {
+    let preprocessing = &run.record.preprocessing;
+    let mut x = preprocessing.encode_x(scored.raw_x.view(), scored.raw_y.view());
+    let y = preprocessing.encode_y(scored.raw_y.view());
+    if let Some((directions, sd)) = preprocessing.noise_directions() {
+        // The density includes the noise on these directions, so the rows must have it too.
+        let mut rng = stream(seed, Purpose::Degenerate, 0);
+        DegenerateNoise { directions, sd }.add(&mut x, &mut rng);
+    }
+    let batch = Batch { x: x.view(), y: y.view() };
+    let Some(log_prob) = run.model.log_prob(batch) else { return (None, None) };
+    let scale = preprocessing.log_abs_det_scale();
+    let values = log_prob.into_iter().map(|log_prob| scale - log_prob);
+    let nll = NegativeLogLikelihood::of(values, preprocessing.d_eff());
+    let mut worst = 0.0f32;
+    for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
+        let z = run.model.latent_moments(Batch { x, y }).mean;
+        let back = run.model.decode(z.view(), y);
+        worst = (&back - &x).iter().fold(worst, |worst, error| worst.max(error.abs()));
+    }
+    (nll, Some(f64::from(worst)))
+}
+
+impl MoleculeScores {
+    fn new(run: &TrainedRun, molecule: &Molecule) -> Result<Self, RunError> {
+        let coordinates = internal_coordinates(&run.experiment, molecule)?;
+        Ok(Self {
+            gauge_free: GaugeFreeScores::new(coordinates.clone(), &COVERAGE_LEVELS)?,
+            coordinates,
+            frame: FrameRule { x_axis: molecule.atom_count() - 1, xy_plane: molecule.atom_count() - 2 },
+            resimulation: ResimulationErrors::default(),
+            molecule: molecule.clone(),
+        })
+    }
+
+    fn labels(&self) -> Vec<(String, &'static str)> {
+        let bonds = self.coordinates.pair_labels().iter().map(|label| (label.clone(), "pm"));
+        let angles = self.coordinates.triple_labels().iter().map(|label| (label.clone(), "deg"));
+        bonds.chain(angles).collect()
+    }
+
+    fn add(
+        &mut self,
+        run: &TrainedRun,
+        x: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(), RunError> {
+        self.gauge_free.add(x, draws.view())?;
+        if y.ncols() != x.ncols() {
+            return Ok(());
+        }
+        let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
+        let positions = first_rows(draws, count);
+        let resimulated = explode_all(&self.molecule, positions.view(), &Accuracy::default())?;
+        let resimulated = self.in_one_frame(resimulated);
+        let measured = self.in_one_frame(y.to_owned());
+        let shape = (x.nrows(), count, x.ncols());
+        let resimulated = match resimulated.into_shape_with_order(shape) {
+            Ok(resimulated) => resimulated,
+            Err(_) => unreachable!("there is one explosion a draw"),
+        };
+        self.resimulation.add(measured.view(), resimulated.view())?;
+        Ok(())
+    }
+
+    /// Rotates every row of momenta into the frame of its last two atoms.
+    fn in_one_frame(&self, mut momenta: Array2<f64>) -> Array2<f64> {
+        for mut row in momenta.rows_mut() {
+            if let Some(row) = row.as_slice_mut() {
+                self.frame.rotation(row).apply(row);
+            }
+        }
+        momenta
+    }
+
+    /// True and mean predicted bond lengths (pm) and angles (degrees), events x quantities.
+    fn pairs(
+        &self,
+        x: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), RunError> {
+        let pm = cei_metrics::PM_PER_BOHR;
+        let truth = side_by_side(
+            &(self.coordinates.lengths(x)? * pm),
+            &self.coordinates.angles_deg(x)?,
+        );
+        let mean = |values: Array3<f64>| Estimator::Mean.estimate(values.view());
+        let predicted = side_by_side(
+            &(mean(self.coordinates.lengths_of_draws(draws.view())?)? * pm),
+            &mean(self.coordinates.angles_deg_of_draws(draws.view())?)?,
+        );
+        Ok((truth, predicted))
+    }
+}
+
+fn side_by_side(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    match concatenate(Axis(1), &[left.view(), right.view()]) {
+        Ok(both) => both,
+        Err(_) => unreachable!("both have one row an event"),
+    }
+}
+
+/// Bond lengths of all pairs, and angles about the configured vertex.
+///
+/// # Errors
+/// A vertex that the molecule does not have.
+pub fn internal_coordinates(
+    experiment: &Experiment,
+    molecule: &Molecule,
+) -> Result<InternalCoordinates, RunError> {
+    let vertex = match &experiment.evaluation.vertex {
+        None => 0,
+        Some(label) => molecule.index_of(label).ok_or_else(|| RunError::UnknownAtom {
+            key: "evaluation.vertex",
+            label: label.clone(),
+            atoms: molecule.labels().join(", "),
+        })?,
+    };
+    Ok(InternalCoordinates::about(molecule.labels(), vertex)?)
+}

@@ -1,0 +1,118 @@
+//! The figures of a run: learning curve after training; predictions, residuals and coverage after
+//! evaluation.
+
+use std::path::{Path, PathBuf};
+
+use cei_report::{
+    CoverageCurve, EpochLoss, LearningCurve, Residuals, TrueAndPredicted, coverage_curves,
+    learning_curve as draw_learning_curve, residual_histograms, true_vs_predicted,
+};
+use cei_train::TrainingReport;
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+
+use crate::evaluate::{Pairs, RunEvaluation};
+use crate::{Experiment, RunError, TrainedRun};
+
+/// Quantities that are drawn at most; a table that is no molecule may have many columns.
+const PANELS: usize = 9;
+
+/// Draws training and validation loss of every epoch into the run folder.
+///
+/// # Errors
+/// The figure cannot be written.
+pub fn learning_curve(
+    path: &Path,
+    experiment: &Experiment,
+    report: &TrainingReport,
+) -> Result<(), RunError> {
+    let history: Vec<EpochLoss> = report
+        .history
+        .epochs
+        .iter()
+        .map(|epoch| EpochLoss {
+            epoch: epoch.epoch,
+            train: epoch.training_loss,
+            validation: epoch.validation_loss,
+        })
+        .collect();
+    let title = format!("{} ({})", experiment.model.name(), name_of(path));
+    let curve = LearningCurve {
+        title: &title,
+        history: &history,
+        best_epoch: report.best.map(|(epoch, _)| epoch),
+    };
+    let stem = folder(path)?.join("learning_curve");
+    draw_learning_curve(&stem, &curve, experiment.model.loss_label())?;
+    Ok(())
+}
+
+/// Draws predicted against true values, residuals and coverage into the run folder.
+///
+/// # Errors
+/// A figure cannot be written.
+pub fn evaluation(
+    run: &TrainedRun,
+    pairs: &Pairs,
+    evaluation: &RunEvaluation,
+) -> Result<(), RunError> {
+    let folder = folder(&run.path)?;
+    let (truth, predicted) = (stacked(&pairs.truth), stacked(&pairs.predicted));
+    let residuals = &predicted - &truth;
+    let title = format!("{} ({})", run.record.model.name(), name_of(&run.path));
+    let quantities = || pairs.labels.iter().take(PANELS).enumerate();
+    let panels: Vec<TrueAndPredicted<'_>> = quantities()
+        .map(|(column, (quantity, unit))| TrueAndPredicted {
+            quantity,
+            unit,
+            truth: truth.column(column),
+            predicted: predicted.column(column),
+        })
+        .collect();
+    let heading = format!("mean of the posterior draws against the truth, {title}");
+    true_vs_predicted(&folder.join("true_vs_predicted"), &heading, &panels)?;
+    let panels: Vec<Residuals<'_>> = quantities()
+        .map(|(column, (quantity, unit))| Residuals {
+            quantity,
+            unit,
+            residuals: residuals.column(column),
+        })
+        .collect();
+    let heading = format!("mean of the posterior draws less the truth, {title}");
+    residual_histograms(&folder.join("residuals"), &heading, &panels)?;
+    coverage(&folder, &title, evaluation)
+}
+
+fn coverage(folder: &Path, title: &str, evaluation: &RunEvaluation) -> Result<(), RunError> {
+    let points = |levels: &std::collections::BTreeMap<String, f64>| -> Vec<(f64, f64)> {
+        let parsed = levels.iter().map(|(level, hits)| (level.parse().unwrap_or(f64::NAN), *hits));
+        parsed.collect()
+    };
+    let mut curves = vec![("positions".to_owned(), points(&evaluation.scores.distribution.coverage))];
+    if let Some(gauge_free) = &evaluation.scores.gauge_free {
+        let quantities = gauge_free.coverage.iter();
+        curves.extend(quantities.map(|(label, levels)| (label.clone(), points(levels))).take(7));
+    }
+    let curves: Vec<CoverageCurve<'_>> =
+        curves.iter().map(|(label, points)| CoverageCurve { label, points }).collect();
+    coverage_curves(&folder.join("coverage"), &format!("central coverage, {title}"), &curves)?;
+    Ok(())
+}
+
+/// The chunks of events one under another.
+fn stacked(chunks: &[Array2<f64>]) -> Array2<f64> {
+    let views: Vec<ArrayView2<'_, f64>> = chunks.iter().map(Array2::view).collect();
+    match concatenate(Axis(0), &views) {
+        Ok(rows) => rows,
+        Err(_) => unreachable!("every chunk has one column a quantity"),
+    }
+}
+
+fn folder(path: &Path) -> Result<PathBuf, RunError> {
+    let folder = path.join("figures");
+    std::fs::create_dir_all(&folder).map_err(RunError::io("create", &folder))?;
+    Ok(folder)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

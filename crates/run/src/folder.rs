@@ -1,0 +1,265 @@
+//! A saved model is one folder:
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `model.safetensors` | weights, `[inputs, outputs]`, named by their place in the network |
+//! | `model.json` | architecture, columns, preprocessing, latent statistics, summary, checksum |
+//! | `config.toml` | the complete resolved configuration |
+//! | `history.csv` | losses of every epoch |
+//! | `checkpoint.safetensors` | the state of the training, for `--resume` |
+//! | `evaluation.json`, `figures/` | what `cei evaluate` found |
+//!
+//! Every file is written under a temporary name, synced and renamed. Reading checks version, shapes
+//! and checksum, and never executes anything.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cei_model::Device;
+use cei_data::Preprocessing;
+use cei_model::{ConditionalModel, LatentStatistics, Parameters};
+use cei_physics::Molecule;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::ModelConfig;
+use crate::{Experiment, RunError};
+
+/// Version of `model.json`.
+const FORMAT: u32 = 1;
+
+/// What `model.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// Version of this file's format.
+    pub format: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// Architecture.
+    pub model: ModelConfig,
+    /// Gauge, dead columns, subspace and scalers, fitted on the training rows.
+    pub preprocessing: Preprocessing,
+    /// The atoms, where the table is a molecule.
+    pub molecule: Option<Molecule>,
+    /// Moments of the latents of the training rows.
+    pub latent: LatentStatistics,
+    /// How the training went.
+    pub training: TrainingSummary,
+    /// SHA-256 of the table that it was trained on.
+    pub data_fingerprint: String,
+    /// Rows of that table.
+    pub data_rows: usize,
+    /// SHA-256 of `model.safetensors`.
+    pub weights_sha256: String,
+}
+
+/// How a training went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSummary {
+    /// Epochs that were finished.
+    pub epochs: usize,
+    /// Epoch of the lowest validation loss, whose parameters these are.
+    pub best_epoch: usize,
+    /// That loss.
+    pub best_validation_loss: f64,
+    /// Why it ended, in words.
+    pub stopped: String,
+    /// Wall time of all epochs in seconds.
+    pub seconds: f64,
+    /// Device it ran on.
+    pub device: String,
+    /// Trained numbers.
+    pub parameters: usize,
+    /// Latent dimensions that carry information, and how many there are (CVAE only).
+    pub active_latent: Option<ActiveLatent>,
+}
+
+/// How much of a latent is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActiveLatent {
+    /// Dimensions whose posterior mean varies over the training rows.
+    pub active: usize,
+    /// All dimensions.
+    pub of: usize,
+}
+
+impl std::fmt::Display for ActiveLatent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { active, of } = self;
+        write!(f, "{active} of {of} latent dimensions are active")?;
+        if *active == 0 {
+            f.write_str(
+                ": the posterior has collapsed, so the draws of an event do not differ",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A trained model with everything needed to use it.
+pub struct TrainedRun {
+    /// The run folder.
+    pub path: PathBuf,
+    /// The configuration it was trained with.
+    pub experiment: Experiment,
+    /// Everything about the model but its weights.
+    pub record: ModelRecord,
+    /// The model.
+    pub model: Box<dyn ConditionalModel>,
+}
+
+impl TrainedRun {
+    /// Reads a run folder and puts its model on `device`.
+    ///
+    /// # Errors
+    /// No model in the folder; a version, shape or checksum that does not fit.
+    pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
+        let record_path = path.join("model.json");
+        if !record_path.exists() {
+            return Err(RunError::NotARun { path: path.to_owned() });
+        }
+        let bad = |reason: String| RunError::BadModel { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(&record_path)
+            .map_err(RunError::io("read", &record_path))?;
+        let record: ModelRecord = read_record(&text).map_err(bad)?;
+        let experiment = Experiment::read(&path.join("config.toml"), &[])?;
+        let weights_path = path.join("model.safetensors");
+        let weights = std::fs::read(&weights_path).map_err(RunError::io("read", &weights_path))?;
+        if sha256(&weights) != record.weights_sha256 {
+            return Err(bad("the checksum of `model.safetensors` is not that in `model.json`".into()));
+        }
+        let mut model = build(&record.model, &record.preprocessing, 0, device)?;
+        let values = read_weights(&weights, model.parameters()).map_err(bad)?;
+        model.set_parameters(&values);
+        Ok(Self { path: path.to_owned(), experiment, record, model })
+    }
+
+    /// The molecule, if the table is one: three position columns for each of its atoms.
+    pub fn molecule(&self) -> Option<&Molecule> {
+        let columns = self.record.preprocessing.x_names().len();
+        self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
+    }
+}
+
+/// Builds an untrained model for preprocessed rows.
+///
+/// # Errors
+/// A hyper-parameter outside its range.
+pub fn build(
+    config: &ModelConfig,
+    preprocessing: &Preprocessing,
+    seed: u64,
+    device: Device,
+) -> Result<Box<dyn ConditionalModel>, RunError> {
+    let (x, y) = (preprocessing.x_dim(), preprocessing.y_dim());
+    Ok(match config {
+        ModelConfig::Cvae(config) => cei_cvae::build(config, x, y, seed, device)?,
+        ModelConfig::Cinn(config) => cei_cinn::build(config, x, y, seed, device)?,
+    })
+}
+
+/// Writes weights and record of a model, the record last: it makes the folder a run.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn save(
+    path: &Path,
+    mut record: ModelRecord,
+    parameters: &Parameters,
+) -> Result<ModelRecord, RunError> {
+    let weights_path = path.join("model.safetensors");
+    let weights = weights_to_bytes(parameters).map_err(RunError::io("write", &weights_path))?;
+    record.format = FORMAT;
+    record.weights_sha256 = sha256(&weights);
+    write_atomically(&weights_path, &weights)?;
+    write_json(&path.join("model.json"), &record)?;
+    Ok(record)
+}
+
+/// Writes a value as JSON, atomically.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| RunError::io("write", path)(error.into()))?;
+    text.push('\n');
+    write_atomically(path, text.as_bytes())
+}
+
+/// Writes a file under a temporary name, syncs and renames it.
+///
+/// # Errors
+/// The folder does not exist or cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let io = |source| RunError::Io { action: "write", path: path.to_owned(), source };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .permissions(readable_by_all())
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_data().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private by default; results are meant to be shared.
+fn readable_by_all() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o644)
+}
+
+fn read_record(text: &str) -> Result<ModelRecord, String> {
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| format!("`model.json` is damaged: {error}"))?;
+    let format = value.get("format").and_then(serde_json::Value::as_u64);
+    if format != Some(u64::from(FORMAT)) {
+        let found = format.map_or("unknown".to_owned(), |format| format.to_string());
+        return Err(format!("its format version is {found}, this program reads {FORMAT}"));
+    }
+    serde_json::from_value(value).map_err(|error| format!("`model.json` is damaged: {error}"))
+}
+
+fn weights_to_bytes(parameters: &Parameters) -> std::io::Result<Vec<u8>> {
+    let bytes: Vec<u8> = parameters.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut views = Vec::with_capacity(parameters.layout.len());
+    for parameter in &parameters.layout {
+        let range = 4 * parameter.offset..4 * (parameter.offset + parameter.len());
+        let view = TensorView::new(Dtype::F32, parameter.shape.clone(), &bytes[range]);
+        views.push((parameter.name.clone(), view.map_err(std::io::Error::other)?));
+    }
+    safetensors::serialize(views, None).map_err(std::io::Error::other)
+}
+
+fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String> {
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| format!("`model.safetensors` is damaged: {error}"))?;
+    let mut values = vec![0.0; expected.values.len()];
+    for parameter in &expected.layout {
+        let name = &parameter.name;
+        let tensor = tensors.tensor(name).map_err(|_| format!("weight `{name}` is missing"))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape {
+            let (shape, wanted) = (tensor.shape(), &parameter.shape);
+            return Err(format!("weight `{name}` has shape {shape:?}, the model needs {wanted:?}"));
+        }
+        let target = &mut values[parameter.offset..parameter.offset + parameter.len()];
+        let (numbers, _) = tensor.data().as_chunks::<4>();
+        for (value, bytes) in target.iter_mut().zip(numbers) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+    }
+    Ok(values)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

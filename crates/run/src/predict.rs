@@ -1,0 +1,230 @@
+//! From measured momenta to posterior draws and a summary of each event.
+
+use std::path::{Path, PathBuf};
+
+use cei_data::{
+    ColumnData, ColumnType, DroppedRows, Selection, SharedFrame, Source, TableWriter, load,
+};
+use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
+use cei_model::Device;
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::draws::draw_positions;
+use crate::evaluate::internal_coordinates;
+use crate::{RunError, TrainedRun};
+
+/// Rows of draws that are in memory at once.
+const CHUNK_DRAWS: usize = 100_000;
+
+/// The quantiles of a summary, and how their columns are named.
+const QUANTILES: [(f64, &str); 5] =
+    [(0.05, "q05"), (0.16, "q16"), (0.5, "q50"), (0.84, "q84"), (0.95, "q95")];
+
+/// What to infer, and where to write it.
+#[derive(Debug, Clone)]
+pub struct PredictOptions {
+    /// The momenta; columns as in training, no positions needed.
+    pub momenta: Source,
+    /// Draws of each event.
+    pub draws: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Where draws are written (CSV or Parquet).
+    pub draws_file: PathBuf,
+    /// Where a summary of each event is written (CSV or Parquet), if wanted.
+    pub summary_file: Option<PathBuf>,
+}
+
+/// What was predicted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PredictionReport {
+    /// Events.
+    pub events: usize,
+    /// Draws of each.
+    pub draws: usize,
+    /// The frame of the positions, in words.
+    pub frame: String,
+    /// Whether columns in the orientation of the file were written too.
+    pub rotated_back: bool,
+    /// Rows of the momenta file that `drop_invalid` left out.
+    pub dropped: DroppedRows,
+    /// Events in which a momentum that never varied in training has another value.
+    pub off_constant_events: usize,
+}
+
+/// Draws positions for every event of a momenta file and writes them, chunk by chunk.
+///
+/// # Errors
+/// No trained model, a momenta file that cannot be loaded, no draws, a file that cannot be written;
+/// then no output appears.
+pub fn predict_to_files(
+    path: &Path,
+    options: &PredictOptions,
+    device: Device,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<PredictionReport, RunError> {
+    if options.draws == 0 {
+        return Err(RunError::TooSmall { key: "--draws", value: 0, least: 1 });
+    }
+    let run = TrainedRun::load(path, device)?;
+    let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
+    let table = load(&options.momenta, &selection)?;
+    let preprocessing = &run.record.preprocessing;
+    let rotates_back = preprocessing.config().gauge.frame == SharedFrame::Momentum;
+    let mut draws_file = DrawsFile::create(&options.draws_file, &run, rotates_back)?;
+    let mut summary_file = match &options.summary_file {
+        Some(path) => Some(SummaryFile::create(path, &run, options.draws)?),
+        None => None,
+    };
+    let events = table.rows();
+    let chunk = (CHUNK_DRAWS / options.draws).max(1);
+    for start in (0..events).step_by(chunk) {
+        let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
+        let draws = draw_positions(&run, y, options.draws, options.seed, start);
+        draws_file.write(&run, &draws, y, start)?;
+        if let Some(file) = &mut summary_file {
+            file.write(&draws, start)?;
+        }
+        progress((start + chunk).min(events), events);
+    }
+    draws_file.writer.finish()?;
+    if let Some(file) = summary_file {
+        file.writer.finish()?;
+    }
+    let no_positions = Array2::zeros((events, 0));
+    let off = preprocessing.off_constant_rows(no_positions.view(), table.y.view());
+    Ok(PredictionReport {
+        events,
+        draws: options.draws,
+        frame: preprocessing.frame_description(),
+        rotated_back: rotates_back,
+        dropped: table.dropped,
+        off_constant_events: off.dead_y,
+    })
+}
+
+/// `event`, `draw` and one column for each position; for a shared momentum frame also the positions
+/// in the orientation of the file, `..._file`.
+struct DrawsFile {
+    writer: TableWriter,
+    rotates_back: bool,
+}
+
+impl DrawsFile {
+    fn create(path: &Path, run: &TrainedRun, rotates_back: bool) -> Result<Self, RunError> {
+        let names = run.record.preprocessing.x_names();
+        let mut columns =
+            vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
+        columns.extend(names.iter().map(|name| (name.clone(), ColumnType::F32)));
+        if rotates_back {
+            columns.extend(names.iter().map(|name| (format!("{name}_file"), ColumnType::F32)));
+        }
+        Ok(Self { writer: TableWriter::create(path, &columns)?, rotates_back })
+    }
+
+    fn write(
+        &mut self,
+        run: &TrainedRun,
+        draws: &Array3<f64>,
+        raw_y: ArrayView2<'_, f64>,
+        first_event: usize,
+    ) -> Result<(), RunError> {
+        let (events, count, _) = draws.dim();
+        let each = (0..events).flat_map(|event| std::iter::repeat_n(event, count));
+        let mut columns = vec![
+            ColumnData::U64(each.map(|event| (first_event + event) as u64).collect()),
+            ColumnData::U32((0..events).flat_map(|_| 0..count as u32).collect()),
+        ];
+        columns.extend(columns_of(draws));
+        if self.rotates_back {
+            let mut turned = draws.clone();
+            let gauge = run.record.preprocessing.gauge();
+            turned.axis_iter_mut(Axis(0)).into_par_iter().zip(raw_y.axis_iter(Axis(0))).for_each(
+                |(mut draws, y)| {
+                    let y = y.to_vec();
+                    for mut row in draws.rows_mut() {
+                        if let Some(row) = row.as_slice_mut() {
+                            gauge.rotate_back(row, &y);
+                        }
+                    }
+                },
+            );
+            columns.extend(columns_of(&turned));
+        }
+        self.writer.write(columns)?;
+        Ok(())
+    }
+}
+
+fn columns_of(draws: &Array3<f64>) -> impl Iterator<Item = ColumnData> + '_ {
+    (0..draws.dim().2).map(|column| {
+        let values = draws.index_axis(Axis(2), column);
+        ColumnData::F32(values.iter().map(|&value| value as f32).collect())
+    })
+}
+
+/// `event` and, for every position, bond length (pm) and angle (degrees), mean, standard deviation
+/// and quantiles over the draws.
+struct SummaryFile {
+    writer: TableWriter,
+    coordinates: Option<InternalCoordinates>,
+    draws: usize,
+}
+
+impl SummaryFile {
+    fn create(path: &Path, run: &TrainedRun, draws: usize) -> Result<Self, RunError> {
+        let coordinates = run
+            .molecule()
+            .map(|molecule| internal_coordinates(&run.experiment, molecule))
+            .transpose()?;
+        let mut quantities = run.record.preprocessing.x_names().to_vec();
+        if let Some(coordinates) = &coordinates {
+            quantities.extend(coordinates.pair_labels().iter().map(|l| format!("{l}_pm")));
+            quantities.extend(coordinates.triple_labels().iter().map(|l| format!("{l}_deg")));
+        }
+        let mut columns = vec![("event".to_owned(), ColumnType::U64)];
+        for quantity in quantities {
+            columns.push((format!("{quantity}_mean"), ColumnType::F64));
+            columns.push((format!("{quantity}_sd"), ColumnType::F64));
+            let quantiles = QUANTILES.iter().map(|(_, name)| format!("{quantity}_{name}"));
+            columns.extend(quantiles.map(|name| (name, ColumnType::F64)));
+        }
+        Ok(Self { writer: TableWriter::create(path, &columns)?, coordinates, draws })
+    }
+
+    fn write(&mut self, draws: &Array3<f64>, first_event: usize) -> Result<(), RunError> {
+        let mut quantities = vec![draws.clone()];
+        if let Some(coordinates) = &self.coordinates {
+            quantities.push(coordinates.lengths_of_draws(draws.view())? * PM_PER_BOHR);
+            quantities.push(coordinates.angles_deg_of_draws(draws.view())?);
+        }
+        let events = draws.len_of(Axis(0)) as u64;
+        let event = (0..events).map(|event| first_event as u64 + event).collect();
+        let mut columns = vec![ColumnData::U64(event)];
+        for quantity in &quantities {
+            for column in quantity.axis_iter(Axis(2)) {
+                let rows: Vec<Vec<f64>> =
+                    column.axis_iter(Axis(0)).into_par_iter().map(|row| self.summarise(row)).collect();
+                let width = 2 + QUANTILES.len();
+                columns.extend((0..width).map(|statistic| {
+                    ColumnData::F64(rows.iter().map(|row| row[statistic]).collect())
+                }));
+            }
+        }
+        self.writer.write(columns)?;
+        Ok(())
+    }
+
+    /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
+    fn summarise(&self, draws: ArrayView1<'_, f64>) -> Vec<f64> {
+        let mut sorted = draws.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let mean = draws.mean().unwrap_or(f64::NAN);
+        let sd = if self.draws > 1 { draws.std(1.0) } else { 0.0 };
+        let quantiles =
+            QUANTILES.iter().map(|(level, _)| quantile(&sorted, *level).unwrap_or(f64::NAN));
+        [mean, sd].into_iter().chain(quantiles).collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! Configurations that come with the program: those of `configs/`.
+
+use cei_physics::Simulation;
+
+use crate::Experiment;
+use crate::config::{ExperimentError, parse_with_overrides};
+
+/// A configuration that comes with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preset {
+    /// Name for `--preset`.
+    pub name: &'static str,
+    /// Its TOML, comments included.
+    pub text: &'static str,
+}
+
+macro_rules! presets {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(Preset {
+            name: $name,
+            text: include_str!(concat!("../../../configs/", $folder, "/", $name, ".toml")),
+        }),*]
+    };
+}
+
+/// Data sets to simulate.
+pub const SIMULATIONS: &[Preset] =
+    presets!("data": "ocs-reference", "ocs-wide", "ocs-wide-fine", "chbrclf");
+
+/// Experiments to train.
+pub const EXPERIMENTS: &[Preset] = presets!(
+    "train": "reference-cvae", "reference-cvae-mean", "reference-cinn", "gauge-fixed-cvae", "gauge-fixed-cinn",
+    "wide-cinn",
+);
+
+/// The preset of this name.
+///
+/// # Errors
+/// There is none; the error lists those that exist.
+pub fn find(presets: &'static [Preset], name: &str) -> Result<Preset, ExperimentError> {
+    presets.iter().copied().find(|preset| preset.name == name).ok_or_else(|| {
+        let known: Vec<String> = presets.iter().map(|p| format!("`{}`", p.name)).collect();
+        ExperimentError::Preset { name: name.to_owned(), known: known.join(", ") }
+    })
+}
+
+/// The data set to simulate of this name.
+///
+/// # Errors
+/// There is no such preset.
+pub fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
+    let preset = find(SIMULATIONS, name)?;
+    parse_with_overrides(preset.text, &format!("preset `{name}`"), &[])
+}
+
+/// The experiment of this name.
+///
+/// # Errors
+/// There is no such preset.
+pub fn experiment(name: &str) -> Result<Experiment, ExperimentError> {
+    let preset = find(EXPERIMENTS, name)?;
+    Experiment::parse(preset.text, &format!("preset `{name}`"), &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid() -> Result<(), Box<dyn std::error::Error>> {
+        for preset in SIMULATIONS {
+            simulation(preset.name)?.check()?;
+        }
+        for preset in EXPERIMENTS {
+            experiment(preset.name)?.check()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_preset_lists_the_known_ones() {
+        let error = simulation("ocs").unwrap_err().to_string();
+        assert!(error.contains("`ocs-reference`, `ocs-wide`"), "{error}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Simulating a data set into a file, with the configuration that made it beside it.
+
+use std::path::{Path, PathBuf};
+
+use cei_data::{ColumnData, ColumnType, PositionUnit, TableWriter, load_positions};
+use cei_physics::{Simulation, simulate_positions, simulate_range};
+use ndarray::{Array2, Axis};
+
+use crate::RunError;
+use crate::config::to_toml;
+use crate::folder::write_atomically;
+
+/// Events that are simulated and written at once.
+const CHUNK: usize = 50_000;
+
+/// What was simulated.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SimulatedTable {
+    /// The file.
+    pub path: PathBuf,
+    /// The configuration that made it, complete, with its events and seed.
+    pub configuration: PathBuf,
+    /// Rows written.
+    pub events: usize,
+    /// Column names.
+    pub columns: Vec<String>,
+}
+
+/// Where the positions of a simulation come from.
+#[derive(Debug, Clone)]
+pub enum Geometries {
+    /// `simulation.events` draws of the geometry law.
+    Law,
+    /// A file: columns named like the output, or multi-frame XYZ.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Unit of its columns (XYZ is in angstrom).
+        unit: PositionUnit,
+    },
+}
+
+/// Where the configuration of a simulated table stands: `table.simulation.toml` beside `table.csv`.
+pub fn configuration_path(table: &Path) -> PathBuf {
+    table.with_extension("simulation.toml")
+}
+
+/// Simulates and writes a table, chunk by chunk; nothing appears if it fails.
+///
+/// # Errors
+/// A configuration without geometry law (unless positions are given), positions that do not fit, a
+/// file that cannot be written.
+pub fn simulate_to_file(
+    simulation: &Simulation,
+    geometries: &Geometries,
+    path: &Path,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<SimulatedTable, RunError> {
+    let molecule = &simulation.molecule;
+    let given = match geometries {
+        Geometries::Law if simulation.geometry.is_none() => return Err(RunError::NoGeometry),
+        Geometries::Law => None,
+        Geometries::File { path, unit } => Some(load_positions(path, molecule, *unit)?),
+    };
+    let events = given.as_ref().map_or(simulation.events, Array2::nrows);
+    if events == 0 {
+        return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
+    }
+    let columns = [molecule.position_columns(), molecule.momentum_columns()].concat();
+    let typed: Vec<(String, ColumnType)> =
+        columns.iter().map(|name| (name.clone(), ColumnType::F64)).collect();
+    let mut writer = TableWriter::create(path, &typed)?;
+    // Given positions are one call, since their row number is their random stream.
+    let chunk = if given.is_some() { events } else { CHUNK };
+    for start in (0..events).step_by(chunk) {
+        let end = (start + chunk).min(events);
+        let made = match &given {
+            Some(positions) => simulate_positions(simulation, positions.view(), simulation.seed)?,
+            None => simulate_range(simulation, start..end, simulation.seed)?,
+        };
+        let data = [&made.positions, &made.momenta]
+            .into_iter()
+            .flat_map(|matrix| matrix.axis_iter(Axis(1)))
+            .map(|column| ColumnData::F64(column.to_vec()))
+            .collect();
+        writer.write(data)?;
+        progress(end, events);
+    }
+    writer.finish()?;
+    let simulation = Simulation { events, ..simulation.clone() };
+    let configuration = configuration_path(path);
+    write_atomically(&configuration, to_toml(&simulation).as_bytes())?;
+    Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns })
+}

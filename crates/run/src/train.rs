@@ -1,0 +1,240 @@
+//! Training a model into a run folder.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use cei_data::{DroppedRows, Preprocessing, Rows as _};
+use cei_model::{ConditionalModel, LatentStatistics, open_device};
+use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
+
+use crate::config::ModelConfig;
+use crate::dataset::Dataset;
+use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
+use crate::{Experiment, RunError, figures};
+
+/// Rows whose latents are computed at once.
+const LATENT_CHUNK: usize = 8192;
+
+/// What a training is about to do, known before the first epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingPlan {
+    /// Rows of training, validation and test part.
+    pub rows: [usize; 3],
+    /// Rows that `drop_invalid` left out.
+    pub dropped: DroppedRows,
+    /// Name of the model.
+    pub model: &'static str,
+    /// Trained numbers.
+    pub parameters: usize,
+    /// Columns of `x` and `y` that the network sees.
+    pub dimensions: [usize; 2],
+    /// Dead columns, in words; none if every column varies.
+    pub dead_columns: Option<String>,
+    /// Dimension of the density of `x`.
+    pub d_eff: usize,
+    /// The frame of the positions, in words.
+    pub frame: String,
+}
+
+/// What a training gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingOutcome {
+    /// Why it ended.
+    pub reason: StopReason,
+    /// The saved model; none if it was interrupted.
+    pub record: Option<ModelRecord>,
+}
+
+/// Trains the model of `experiment` into the folder `path`.
+///
+/// `announce` is told the plan before the first epoch. `stop` ends the training after the batch under
+/// way; the checkpoint then allows to continue with `resume`.
+///
+/// # Errors
+/// A folder that already holds a run (without `resume`) or no checkpoint (with it), another
+/// configuration than that of the run to be resumed, and all that loading and training can meet.
+pub fn train_run(
+    experiment: &Experiment,
+    path: &Path,
+    device_name: &str,
+    resume: bool,
+    stop: &AtomicBool,
+    announce: impl FnOnce(&TrainingPlan),
+    observer: &mut dyn Observer,
+) -> Result<TrainingOutcome, RunError> {
+    experiment.check()?;
+    let device = open_device(device_name)?;
+    let checkpoint = path.join("checkpoint.safetensors");
+    check_folder(experiment, path, resume)?;
+    let dataset = Dataset::load(experiment)?;
+    let preprocessing = dataset.fit(experiment)?;
+    let seed = experiment.training.seed;
+    let mut model = folder::build(&experiment.model, &preprocessing, seed, device)?;
+    announce(&plan(experiment, &dataset, &preprocessing, model.as_ref()));
+
+    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+    write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())?;
+    let rows = dataset.training_rows(&preprocessing);
+    let Dataset { table, fingerprint, .. } = dataset;
+    let data_rows = table.rows();
+    drop(table);
+    let report = train(
+        model.as_mut(),
+        &rows,
+        &experiment.training,
+        Some(&checkpoint),
+        resume,
+        stop,
+        observer,
+    )?;
+    write_history(path, experiment, &report)?;
+    let mut outcome = TrainingOutcome { reason: report.reason, record: None };
+    if let Some(summary) = summary(&report, device_name, model.as_ref()) {
+        if report.reason != StopReason::Interrupted {
+            let latent = latent_statistics(model.as_ref(), &rows);
+            let active = matches!(experiment.model, ModelConfig::Cvae(_)).then(|| ActiveLatent {
+                active: latent.active_dimensions(),
+                of: latent.mean.len(),
+            });
+            let record = ModelRecord {
+                format: 0,
+                program: env!("CARGO_PKG_VERSION").to_owned(),
+                model: experiment.model.clone(),
+                preprocessing,
+                molecule: experiment.molecule.clone(),
+                latent,
+                training: TrainingSummary { active_latent: active, ..summary },
+                data_fingerprint: fingerprint,
+                data_rows,
+                weights_sha256: String::new(),
+            };
+            outcome.record = Some(folder::save(path, record, model.parameters())?);
+        }
+    }
+    match report.reason {
+        StopReason::Diverged(divergence) => Err(divergence.into()),
+        _ => Ok(outcome),
+    }
+}
+
+/// Refuses to overwrite a run, or to resume one with another configuration.
+fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<(), RunError> {
+    let checkpoint = path.join("checkpoint.safetensors");
+    match (resume, checkpoint.exists()) {
+        (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
+        (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
+        (false, false) => Ok(()),
+        (true, true) => {
+            let begun = Experiment::read(&path.join("config.toml"), &[])?;
+            match first_difference(experiment, &begun) {
+                Some((key, given, begun)) => Err(RunError::ResumeDiffers { key, given, begun }),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// The first key, with both values, in which two experiments differ, apart from those that may
+/// change when a training is resumed.
+fn first_difference(given: &Experiment, begun: &Experiment) -> Option<(String, String, String)> {
+    let mut begun = begun.clone();
+    begun.training.max_epochs = given.training.max_epochs;
+    begun.training.patience = given.training.patience;
+    begun.evaluation = given.evaluation.clone();
+    let [given, begun] = [given, &begun].map(|experiment| {
+        let mut leaves = Vec::new();
+        if let Ok(value) = toml::Value::try_from(experiment) {
+            collect_leaves("", &value, &mut leaves);
+        }
+        leaves
+    });
+    let value_of = |leaves: &[(String, String)], key: &str| {
+        let value = leaves.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+        value.unwrap_or_else(|| "absent".to_owned())
+    };
+    given
+        .iter()
+        .chain(&begun)
+        .map(|(key, _)| (key.clone(), value_of(&given, key), value_of(&begun, key)))
+        .find(|(_, given, begun)| given != begun)
+}
+
+fn collect_leaves(path: &str, value: &toml::Value, leaves: &mut Vec<(String, String)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let key = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect_leaves(&key, value, leaves);
+            }
+        }
+        leaf => leaves.push((path.to_owned(), leaf.to_string())),
+    }
+}
+
+fn plan(
+    experiment: &Experiment,
+    dataset: &Dataset,
+    preprocessing: &Preprocessing,
+    model: &dyn ConditionalModel,
+) -> TrainingPlan {
+    let split = &dataset.split;
+    let names: Vec<&str> = preprocessing
+        .dead_x()
+        .iter()
+        .chain(preprocessing.dead_y())
+        .map(|column| column.name.as_str())
+        .collect();
+    TrainingPlan {
+        rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
+        dropped: dataset.table.dropped.clone(),
+        model: experiment.model.name(),
+        parameters: model.parameters().values.len(),
+        dimensions: [preprocessing.x_dim(), preprocessing.y_dim()],
+        dead_columns: (!names.is_empty()).then(|| names.join(", ")),
+        d_eff: preprocessing.d_eff(),
+        frame: preprocessing.frame_description(),
+    }
+}
+
+/// Statistics of the latents of the training rows (degenerate directions at their noise-free place).
+fn latent_statistics(model: &dyn ConditionalModel, rows: &TrainingRows) -> LatentStatistics {
+    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| model.latent_moments(batch));
+    LatentStatistics::collect(model.dimensions().z, chunks)
+}
+
+fn write_history(
+    path: &Path,
+    experiment: &Experiment,
+    report: &TrainingReport,
+) -> Result<(), RunError> {
+    write_atomically(&path.join("history.csv"), report.history.to_csv().as_bytes())?;
+    if report.history.epochs.is_empty() {
+        return Ok(());
+    }
+    figures::learning_curve(path, experiment, report)
+}
+
+/// How the training went; none if no epoch was finished.
+fn summary(
+    report: &TrainingReport,
+    device: &str,
+    model: &dyn ConditionalModel,
+) -> Option<TrainingSummary> {
+    let (best_epoch, best_validation_loss) = report.best?;
+    let stopped = match report.reason {
+        StopReason::Patience => "the validation loss did not improve any more".to_owned(),
+        StopReason::MaxEpochs => "the last epoch was reached".to_owned(),
+        StopReason::Interrupted => "interrupted".to_owned(),
+        StopReason::Diverged(divergence) => divergence.to_string(),
+    };
+    Some(TrainingSummary {
+        epochs: report.history.epochs.len(),
+        best_epoch,
+        best_validation_loss,
+        stopped,
+        seconds: report.history.epochs.iter().map(|epoch| epoch.seconds).sum(),
+        device: device.to_owned(),
+        parameters: model.parameters().values.len(),
+        active_latent: None,
+    })
+}

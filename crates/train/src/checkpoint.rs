@@ -1,0 +1,222 @@
+//! The state of a training in one file, from which it continues bit for bit.
+//!
+//! A safetensors file with the vectors `parameters`, `best`, `adam.first` and `adam.second`; its
+//! metadata hold the rest as JSON. It is written under a temporary name and renamed, so that an
+//! interrupted write leaves the previous one.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::adam::Adam;
+use crate::{EarlyStopping, History};
+
+/// Version of the file format.
+const FORMAT: u32 = 1;
+
+/// A training between two batches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Everything but the long vectors.
+    pub state: State,
+    /// Present parameters.
+    pub parameters: Vec<f32>,
+    /// Parameters of the lowest validation loss.
+    pub best: Vec<f32>,
+    /// The optimiser.
+    pub adam: Adam,
+}
+
+/// Where a training stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// The epoch under way, counted from 1.
+    pub epoch: usize,
+    /// Batches of it that are done.
+    pub batch: usize,
+    /// Sum over these of rows times loss.
+    pub loss_sum: f64,
+    /// The same for the terms of the loss.
+    pub term_sums: Vec<f64>,
+    /// Seconds spent in the epoch under way.
+    pub seconds: f64,
+    /// Early stopping.
+    pub early_stopping: EarlyStopping,
+    /// The finished epochs.
+    pub history: History,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    adam_step: u64,
+    state: State,
+}
+
+/// A checkpoint that cannot be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("cannot access checkpoint `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no checkpoint, or damaged.
+    #[error("`{}` is not a checkpoint of this program, or is damaged: {reason}\nhint: train anew into an empty folder", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The checkpoint belongs to a network of another size.
+    #[error("checkpoint `{}` holds {found} parameters, but the configured model has {expected}\nhint: resume with the configuration that the run began with", path.display())]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// Parameters in the file.
+        found: usize,
+        /// Parameters of the model.
+        expected: usize,
+    },
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint in place of an earlier one.
+    ///
+    /// # Errors
+    /// The folder does not exist or cannot be written; the earlier checkpoint is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { path: path.to_owned(), source };
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let bytes = self.to_bytes().map_err(io)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        file.write_all(&bytes).map_err(io)?;
+        file.as_file().sync_data().map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+
+    /// Reads a checkpoint of a model with `parameters` parameters.
+    ///
+    /// # Errors
+    /// The file is missing, damaged, or belongs to a model of another size.
+    pub fn load(path: &Path, parameters: usize) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+        let damaged = |reason| CheckpointError::Damaged { path: path.to_owned(), reason };
+        let header = read_header(&bytes).ok_or_else(|| damaged("its header is unreadable"))?;
+        if header.format != FORMAT {
+            return Err(damaged("it has another format version"));
+        }
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|_| damaged("its vectors are unreadable"))?;
+        let vector = |name| {
+            let tensor = tensors.tensor(name).map_err(|_| damaged("a vector is missing"))?;
+            let values = read_f32(tensor.data());
+            if values.len() != parameters {
+                return Err(CheckpointError::OtherModel {
+                    path: path.to_owned(),
+                    found: values.len(),
+                    expected: parameters,
+                });
+            }
+            Ok(values)
+        };
+        Ok(Self {
+            state: header.state,
+            parameters: vector("parameters")?,
+            best: vector("best")?,
+            adam: Adam {
+                step: header.adam_step,
+                first: vector("adam.first")?,
+                second: vector("adam.second")?,
+            },
+        })
+    }
+
+    fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
+        let header = Header {
+            format: FORMAT,
+            adam_step: self.adam.step,
+            state: self.state.clone(),
+        };
+        let header = serde_json::to_string(&header)?;
+        let vectors = [
+            ("parameters", &self.parameters),
+            ("best", &self.best),
+            ("adam.first", &self.adam.first),
+            ("adam.second", &self.adam.second),
+        ]
+        .map(|(name, values)| (name, to_bytes(values), values.len()));
+        let mut views = Vec::with_capacity(vectors.len());
+        for (name, bytes, len) in &vectors {
+            let view = TensorView::new(Dtype::F32, vec![*len], bytes);
+            views.push((*name, view.map_err(std::io::Error::other)?));
+        }
+        let metadata = HashMap::from([("cei".to_owned(), header)]);
+        safetensors::serialize(views, Some(metadata)).map_err(std::io::Error::other)
+    }
+}
+
+fn read_header(bytes: &[u8]) -> Option<Header> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
+    let text = metadata.metadata().as_ref()?.get("cei")?;
+    serde_json::from_str(text).ok()
+}
+
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn read_f32(bytes: &[u8]) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Checkpoint {
+        Checkpoint {
+            state: State { epoch: 3, batch: 2, loss_sum: 0.1 + 0.2, ..State::default() },
+            parameters: vec![1.0, -0.1, f32::MIN_POSITIVE],
+            best: vec![0.0, 1.0, 2.0],
+            adam: Adam { step: 7, first: vec![0.5; 3], second: vec![0.25; 3] },
+        }
+    }
+
+    #[test]
+    fn reads_back_bit_for_bit() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("checkpoint.safetensors");
+        example().save(&path)?;
+        assert_eq!(Checkpoint::load(&path, 3)?, example());
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no temporary file is left");
+        Ok(())
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_an_error() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("checkpoint.safetensors");
+        example().save(&path)?;
+        assert!(matches!(Checkpoint::load(&path, 4), Err(CheckpointError::OtherModel { .. })));
+        let bytes = std::fs::read(&path)?;
+        std::fs::write(&path, &bytes[..bytes.len() / 2])?;
+        assert!(matches!(Checkpoint::load(&path, 3), Err(CheckpointError::Damaged { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,362 @@
+//! The training loop (SPEC 4).
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cei_model::random::{Purpose, stream};
+use cei_model::{ConditionalModel, ConfigError, Loss};
+use thiserror::Error;
+
+use crate::adam::{Adam, StepSize};
+use crate::checkpoint::{Checkpoint, State};
+use crate::rows::{Gathered, Rows, shuffled};
+use crate::{
+    CheckpointError, EarlyStopping, EpochRecord, History, Observer, Progress, TrainingConfig,
+    TrainingRows, Verdict,
+};
+
+/// Rows of the validation part that go through the model at once.
+const VALIDATION_CHUNK: usize = 4096;
+
+/// Stream of the degenerate noise of the validation rows; no training step has this number.
+const VALIDATION_STREAM: u64 = u64::MAX;
+
+/// Why a training ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StopReason {
+    /// The validation loss did not improve for `patience` epochs.
+    Patience,
+    /// `max_epochs` were reached.
+    MaxEpochs,
+    /// It was asked to stop; a resumed training continues at this batch.
+    Interrupted,
+    /// The loss became no number: this is a failure, but the best parameters so far are kept.
+    Diverged(Divergence),
+}
+
+/// A loss that is no number.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+#[error("the loss became {loss} in epoch {epoch}, {}{}\nhint: {}", place(*batch), kept(*best), cause(self))]
+pub struct Divergence {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Counted from 1; none for the validation rows.
+    pub batch: Option<usize>,
+    /// NaN or an infinity.
+    pub loss: f64,
+    /// Epoch of the parameters that are kept.
+    pub best: Option<usize>,
+}
+
+fn place(batch: Option<usize>) -> String {
+    batch.map_or_else(|| "on the validation rows".to_owned(), |batch| format!("batch {batch}"))
+}
+
+fn kept(best: Option<usize>) -> String {
+    best.map_or_else(String::new, |epoch| format!("; the parameters of epoch {epoch} are kept"))
+}
+
+fn cause(divergence: &Divergence) -> &'static str {
+    if divergence.epoch == 1 && divergence.batch == Some(1) {
+        "the very first loss is no number already: look for extreme values with `cei inspect`"
+    } else {
+        "the steps are likely too large: lower `training.learning_rate` or set `training.gradient_clip`"
+    }
+}
+
+/// The result of a training. The model then has the parameters of the lowest validation loss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingReport {
+    /// Why it ended.
+    pub reason: StopReason,
+    /// Epoch and value of the lowest validation loss; none if no epoch was finished.
+    pub best: Option<(usize, f64)>,
+    /// The finished epochs.
+    pub history: History,
+}
+
+/// A training that failed.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A value of the configuration is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is nothing to train or to validate on.
+    #[error("there are {training} training and {validation} validation rows; each part needs at least one")]
+    NoRows {
+        /// Rows of the training part.
+        training: usize,
+        /// Rows of the validation part.
+        validation: usize,
+    },
+    /// The checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Trains `model` on `rows`.
+///
+/// `checkpoint` is the file that is written after every epoch and when `stop` becomes true; with
+/// `resume` the training continues from what it holds. At the end the model has the parameters of
+/// the lowest validation loss.
+///
+/// # Errors
+/// A value out of range, no rows, a loss that is no number, or a checkpoint that cannot be read or
+/// written.
+pub fn train(
+    model: &mut dyn ConditionalModel,
+    rows: &TrainingRows,
+    config: &TrainingConfig,
+    checkpoint: Option<&Path>,
+    resume: bool,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainingReport, TrainError> {
+    config.check()?;
+    if rows.training.is_empty() || rows.validation.is_empty() {
+        return Err(TrainError::NoRows {
+            training: rows.training.len(),
+            validation: rows.validation.len(),
+        });
+    }
+    let state = match checkpoint {
+        Some(path) if resume => Checkpoint::load(path, model.parameters().values.len())?,
+        _ => start(model),
+    };
+    let training = Training {
+        validation: validation_rows(rows, config.seed),
+        gradient: vec![0.0; state.parameters.len()],
+        batch: Gathered::new(&rows.training, config.batch_size),
+        started: Instant::now(),
+        rows_done: 0,
+        model,
+        rows,
+        config,
+        state,
+    };
+    training.run(checkpoint, stop, observer)
+}
+
+fn start(model: &dyn ConditionalModel) -> Checkpoint {
+    let parameters = model.parameters().values.clone();
+    let terms: Vec<String> = model.loss_terms().iter().map(|term| (*term).to_owned()).collect();
+    Checkpoint {
+        state: State {
+            epoch: 1,
+            term_sums: vec![0.0; terms.len()],
+            history: History { terms, epochs: Vec::new() },
+            early_stopping: EarlyStopping::new(),
+            ..State::default()
+        },
+        best: parameters.clone(),
+        adam: Adam::new(parameters.len()),
+        parameters,
+    }
+}
+
+/// The validation rows, with their degenerate directions filled once.
+fn validation_rows(rows: &TrainingRows, seed: u64) -> Rows {
+    let mut validation = rows.validation.clone();
+    if let Some(noise) = &rows.degenerate {
+        let mut rng = stream(seed, Purpose::Degenerate, VALIDATION_STREAM);
+        noise.add(&mut validation.x, &mut rng);
+    }
+    validation
+}
+
+struct Training<'a> {
+    model: &'a mut dyn ConditionalModel,
+    rows: &'a TrainingRows,
+    config: &'a TrainingConfig,
+    validation: Rows,
+    state: Checkpoint,
+    gradient: Vec<f32>,
+    batch: Gathered,
+    started: Instant,
+    rows_done: usize,
+}
+
+impl Training<'_> {
+    fn run(
+        mut self,
+        checkpoint: Option<&Path>,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainingReport, TrainError> {
+        self.model.set_parameters(&self.state.parameters);
+        let reason = loop {
+            if let Some(reason) = self.finished() {
+                break reason;
+            }
+            let flow = self.epoch(stop, observer);
+            if let Some(path) = checkpoint {
+                self.state.save(path)?;
+            }
+            if let ControlFlow::Break(reason) = flow {
+                break reason;
+            }
+        };
+        self.model.set_parameters(&self.state.best);
+        Ok(TrainingReport {
+            reason,
+            best: self.state.state.early_stopping.best(),
+            history: self.state.state.history,
+        })
+    }
+
+    /// Whether training is over, judged from the state alone so that a resumed run agrees.
+    fn finished(&self) -> Option<StopReason> {
+        let state = &self.state.state;
+        if state.epoch > 1 && state.early_stopping.patience_left(self.config.patience) == 0 {
+            Some(StopReason::Patience)
+        } else if state.epoch > self.config.max_epochs {
+            Some(StopReason::MaxEpochs)
+        } else {
+            None
+        }
+    }
+
+    /// Trains the rest of the epoch under way and validates.
+    fn epoch(
+        &mut self,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> ControlFlow<StopReason> {
+        let begun = Instant::now();
+        let before = self.state.state.seconds;
+        let epoch = self.state.state.epoch;
+        let order =
+            shuffled(self.rows.training.len(), &mut stream(self.config.seed, Purpose::Shuffle, epoch as u64));
+        let done = self.state.state.batch;
+        for indices in order.chunks(self.config.batch_size).skip(done) {
+            if stop.load(Ordering::Relaxed) {
+                return ControlFlow::Break(StopReason::Interrupted);
+            }
+            self.step(indices)?;
+            self.state.state.seconds = before + begun.elapsed().as_secs_f64();
+            observer.batch(&self.progress());
+        }
+        let validation = self.validate()?;
+        self.state.state.seconds = before + begun.elapsed().as_secs_f64();
+        self.close_epoch(validation, observer);
+        ControlFlow::Continue(())
+    }
+
+    /// One step of the optimiser on the rows named by `indices`.
+    fn step(&mut self, indices: &[u32]) -> ControlFlow<StopReason> {
+        let Self { config, rows, .. } = *self;
+        let step = self.state.adam.step;
+        let mut degenerate = stream(config.seed, Purpose::Degenerate, step);
+        let noise = rows.degenerate.as_ref().map(|noise| (noise, &mut degenerate));
+        self.batch.gather(&rows.training, indices, noise);
+        let mut rng = stream(config.seed, Purpose::TrainingNoise, step);
+        let loss =
+            self.model.loss_and_gradient(self.batch.batch(), &mut rng, &mut self.gradient);
+        let state = &mut self.state.state;
+        if !loss.total.is_finite() {
+            return diverged(state, Some(state.batch + 1), loss.total);
+        }
+        let batches = rows.training.len().div_ceil(config.batch_size);
+        let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
+        let size = StepSize {
+            learning_rate: config.learning_rate_at(epochs),
+            weight_decay: config.weight_decay,
+            gradient_clip: config.gradient_clip,
+        };
+        self.state.adam.step(&mut self.state.parameters, &self.gradient, size);
+        self.model.set_parameters(&self.state.parameters);
+        add(&mut state.loss_sum, &mut state.term_sums, &loss, indices.len());
+        state.batch += 1;
+        self.rows_done += indices.len();
+        ControlFlow::Continue(())
+    }
+
+    /// Loss on the validation rows, with the same noise in every epoch.
+    fn validate(&self) -> ControlFlow<StopReason, Loss> {
+        let (mut total, mut terms) = (0.0, vec![0.0; self.model.loss_terms().len()]);
+        for (index, chunk) in self.validation.chunks(VALIDATION_CHUNK).enumerate() {
+            let mut rng = stream(self.config.seed, Purpose::ValidationNoise, index as u64);
+            add(&mut total, &mut terms, &self.model.loss(chunk, &mut rng), chunk.x.nrows());
+        }
+        if !total.is_finite() {
+            return diverged(&self.state.state, None, total);
+        }
+        ControlFlow::Continue(mean(total, &terms, self.validation.len()))
+    }
+
+    /// Records the epoch, keeps the parameters if they are the best, and begins the next one.
+    fn close_epoch(&mut self, validation: Loss, observer: &mut dyn Observer) {
+        let config = self.config;
+        let mut progress = self.progress();
+        let state = &mut self.state.state;
+        let training = mean(state.loss_sum, &state.term_sums, self.rows.training.len());
+        let record = EpochRecord {
+            epoch: state.epoch,
+            training_loss: training.total,
+            validation_loss: validation.total,
+            training_terms: training.terms,
+            validation_terms: validation.terms,
+            learning_rate: config.learning_rate_at(state.epoch as f64),
+            seconds: state.seconds,
+        };
+        let improved = state.early_stopping.best().is_none_or(|(_, best)| validation.total < best);
+        if improved {
+            self.state.best.copy_from_slice(&self.state.parameters);
+        }
+        let verdict = state.early_stopping.observe(
+            state.epoch,
+            validation.total,
+            config.patience,
+            config.min_delta,
+        );
+        debug_assert_eq!(verdict == Verdict::Improved, improved && verdict != Verdict::Stop);
+        progress.best = state.early_stopping.best();
+        progress.patience_left = state.early_stopping.patience_left(config.patience);
+        observer.epoch(&progress, &record);
+        state.history.epochs.push(record);
+        state.epoch += 1;
+        state.batch = 0;
+        state.loss_sum = 0.0;
+        state.term_sums.fill(0.0);
+        state.seconds = 0.0;
+    }
+
+    fn progress(&self) -> Progress {
+        let state = &self.state.state;
+        let training_rows = self.rows.training.len();
+        let rows_so_far = (state.batch * self.config.batch_size).min(training_rows);
+        let rows_per_second = self.rows_done as f64 / self.started.elapsed().as_secs_f64();
+        let rows_left = (self.config.max_epochs + 1 - state.epoch) * training_rows - rows_so_far;
+        Progress {
+            epoch: state.epoch,
+            max_epochs: self.config.max_epochs,
+            batch: state.batch,
+            batches: training_rows.div_ceil(self.config.batch_size),
+            training_loss: state.loss_sum / rows_so_far.max(1) as f64,
+            rows_per_second,
+            best: state.early_stopping.best(),
+            patience_left: state.early_stopping.patience_left(self.config.patience),
+            seconds_left: rows_left as f64 / rows_per_second.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+fn add(total: &mut f64, terms: &mut [f64], loss: &Loss, rows: usize) {
+    *total += loss.total * rows as f64;
+    for (sum, term) in terms.iter_mut().zip(&loss.terms) {
+        *sum += term * rows as f64;
+    }
+}
+
+fn mean(total: f64, terms: &[f64], rows: usize) -> Loss {
+    let rows = rows as f64;
+    Loss { total: total / rows, terms: terms.iter().map(|term| term / rows).collect() }
+}
+
+fn diverged<T>(state: &State, batch: Option<usize>, loss: f64) -> ControlFlow<StopReason, T> {
+    let best = state.early_stopping.best().map(|(epoch, _)| epoch);
+    let divergence = Divergence { epoch: state.epoch, batch, loss, best };
+    ControlFlow::Break(StopReason::Diverged(divergence))
+}

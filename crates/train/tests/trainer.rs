@@ -1,0 +1,249 @@
+//! The trainer on a model whose answer is known: `x = w y + b`, with squared error.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cei_model::random::{Purpose, standard_normal, stream};
+use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameter, Parameters};
+use cei_train::{
+    Checkpoint, EpochRecord, Observer, Progress, Rows, Silent, StopReason, TrainError,
+    TrainingConfig, TrainingReport, TrainingRows, train,
+};
+use ndarray::{Array2, ArrayView2};
+use rand_chacha::ChaCha8Rng;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// `x = w y + b` with a little noise in the loss, so that the streams of noise matter too.
+struct Line {
+    parameters: Parameters,
+    /// Step from which on the loss is no number.
+    breaks_at: Option<usize>,
+    steps: std::cell::Cell<usize>,
+}
+
+impl Line {
+    fn new() -> Self {
+        let parameter =
+            |name: &str, offset| Parameter { name: name.to_owned(), shape: vec![1], offset };
+        let layout = vec![parameter("w", 0), parameter("b", 1)];
+        let parameters = Parameters { layout, values: vec![0.0; 2] };
+        Self { parameters, breaks_at: None, steps: std::cell::Cell::new(0) }
+    }
+}
+
+impl ConditionalModel for Line {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions { x: 1, y: 1, z: 1 }
+    }
+
+    fn loss_terms(&self) -> &'static [&'static str] {
+        &["squared_error"]
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn set_parameters(&mut self, values: &[f32]) {
+        self.parameters.values.copy_from_slice(values);
+    }
+
+    fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
+        self.loss_and_gradient(batch, noise, &mut [0.0; 2])
+    }
+
+    fn loss_and_gradient(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, g: &mut [f32]) -> Loss {
+        let n = batch.x.nrows() as f32;
+        let jitter = standard_normal(batch.x.nrows(), 1, noise) * 0.01;
+        let (w, b) = (self.parameters.values[0], self.parameters.values[1]);
+        let residual = &batch.y * w + b + &jitter - batch.x;
+        g[0] = 2.0 * (&residual * &batch.y).sum() / n;
+        g[1] = 2.0 * residual.sum() / n;
+        self.steps.set(self.steps.get() + 1);
+        let mut total = f64::from(residual.mapv(|r| r * r).sum() / n);
+        if self.breaks_at.is_some_and(|step| self.steps.get() >= step) {
+            total = f64::NAN;
+        }
+        Loss { total, terms: vec![total] }
+    }
+
+    fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
+        let zero = Array2::zeros(batch.x.raw_dim());
+        LatentMoments { mean: zero.clone(), variance: zero }
+    }
+
+    fn decode(&self, _z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {
+        y.to_owned() * self.parameters.values[0] + self.parameters.values[1]
+    }
+}
+
+fn line_rows(n: usize) -> Rows {
+    let y = standard_normal(n, 1, &mut stream(4, Purpose::Draws, n as u64));
+    Rows { x: &y * 3.0 - 1.0, y }
+}
+
+fn rows() -> TrainingRows {
+    TrainingRows { training: line_rows(205), validation: line_rows(50), degenerate: None }
+}
+
+fn config() -> TrainingConfig {
+    TrainingConfig {
+        learning_rate: 0.03,
+        batch_size: 32,
+        max_epochs: 60,
+        patience: 60,
+        ..TrainingConfig::default()
+    }
+}
+
+fn run(
+    model: &mut Line,
+    config: &TrainingConfig,
+    checkpoint: Option<&Path>,
+    resume: bool,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<TrainingReport, TrainError> {
+    train(model, &rows(), config, checkpoint, resume, stop, observer)
+}
+
+#[test]
+fn finds_the_line() -> TestResult {
+    let mut model = Line::new();
+    let stop = AtomicBool::new(false);
+    let report = run(&mut model, &config(), None, false, &mut Silent, &stop)?;
+    assert_eq!(report.reason, StopReason::MaxEpochs);
+    assert_eq!(report.history.epochs.len(), 60);
+    let [w, b] = model.parameters.values[..] else { return Err("two parameters".into()) };
+    assert!((w - 3.0).abs() < 0.02 && (b + 1.0).abs() < 0.02, "{w} {b}");
+    let best = report.best.ok_or("no best")?;
+    let lowest = report.history.epochs.iter().map(|e| e.validation_loss).fold(f64::MAX, f64::min);
+    assert_eq!(best.1, lowest);
+    Ok(())
+}
+
+/// Asks to stop after a number of batches.
+struct StopAfter<'a>(usize, &'a AtomicBool);
+
+impl Observer for StopAfter<'_> {
+    fn batch(&mut self, _progress: &Progress) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// 205 rows in batches of 32 make 7 batches an epoch: the stops fall on the first batch, in the
+/// middle of an epoch and on its end.
+#[test]
+fn an_interrupted_and_resumed_training_ends_in_the_same_bits() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let stop = AtomicBool::new(false);
+    let mut whole = Line::new();
+    let expected = run(&mut whole, &config(), None, false, &mut Silent, &stop)?;
+    for batches in [1, 17, 21] {
+        let path = folder.path().join(format!("{batches}.safetensors"));
+        let stop = AtomicBool::new(false);
+        let mut model = Line::new();
+        let observer = &mut StopAfter(batches, &stop);
+        let report = run(&mut model, &config(), Some(&path), false, observer, &stop)?;
+        assert_eq!(report.reason, StopReason::Interrupted);
+        assert_eq!(report.history.epochs.len(), batches.saturating_sub(1) / 7);
+        stop.store(false, Ordering::Relaxed);
+        let mut model = Line::new();
+        let resumed = run(&mut model, &config(), Some(&path), true, &mut Silent, &stop)?;
+        let bits = |model: &Line| model.parameters.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&model), bits(&whole), "after {batches} batches");
+        assert_eq!(resumed.best, expected.best);
+        let losses = |report: &TrainingReport| {
+            report.history.epochs.iter().map(|e| e.training_loss.to_bits()).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(&resumed), losses(&expected));
+    }
+    Ok(())
+}
+
+#[test]
+fn resuming_a_finished_training_changes_nothing() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("checkpoint.safetensors");
+    let stop = AtomicBool::new(false);
+    let config = TrainingConfig { patience: 3, min_delta: 0.5, ..config() };
+    let mut model = Line::new();
+    let first = run(&mut model, &config, Some(&path), false, &mut Silent, &stop)?;
+    assert_eq!(first.reason, StopReason::Patience);
+    let mut model = Line::new();
+    let second = run(&mut model, &config, Some(&path), true, &mut Silent, &stop)?;
+    assert_eq!(first, second);
+    Ok(())
+}
+
+#[test]
+fn a_longer_training_continues_a_finished_one() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("checkpoint.safetensors");
+    let stop = AtomicBool::new(false);
+    let short = TrainingConfig { max_epochs: 20, ..config() };
+    run(&mut Line::new(), &short, Some(&path), false, &mut Silent, &stop)?;
+    let mut resumed = Line::new();
+    run(&mut resumed, &config(), Some(&path), true, &mut Silent, &stop)?;
+    let mut whole = Line::new();
+    run(&mut whole, &config(), None, false, &mut Silent, &stop)?;
+    assert_eq!(resumed.parameters.values, whole.parameters.values);
+    Ok(())
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_best() -> TestResult {
+    let stop = AtomicBool::new(false);
+    let config = TrainingConfig { max_epochs: 2, ..config() };
+    let mut sound = Line::new();
+    run(&mut sound, &config, None, false, &mut Silent, &stop)?;
+    // Two epochs of 7 steps and a validation each: the third epoch fails at its third step.
+    let mut broken = Line { breaks_at: Some(2 * 8 + 3), ..Line::new() };
+    let config = TrainingConfig { max_epochs: 5, ..config };
+    let report = run(&mut broken, &config, None, false, &mut Silent, &stop)?;
+    let StopReason::Diverged(divergence) = report.reason else {
+        return Err(format!("{:?}", report.reason).into());
+    };
+    assert_eq!((divergence.epoch, divergence.batch, divergence.best), (3, Some(3), Some(2)));
+    let text = divergence.to_string();
+    assert!(text.starts_with("the loss became NaN in epoch 3, batch 3; the parameters of epoch 2"), "{text}");
+    assert_eq!(broken.parameters.values, sound.parameters.values);
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_is_written_every_epoch() -> TestResult {
+    struct Watch<'a>(&'a Path, Vec<usize>);
+    impl Observer for Watch<'_> {
+        fn batch(&mut self, progress: &Progress) {
+            if progress.batch == 1 && progress.epoch > 1 {
+                let checkpoint = Checkpoint::load(self.0, 2);
+                self.1.extend(checkpoint.map(|c| c.state.history.epochs.len()));
+            }
+        }
+
+        fn epoch(&mut self, progress: &Progress, record: &EpochRecord) {
+            assert_eq!(progress.epoch, record.epoch);
+        }
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut watch = Watch(&path, Vec::new());
+    let config = TrainingConfig { max_epochs: 4, ..config() };
+    run(&mut Line::new(), &config, Some(&path), false, &mut watch, &AtomicBool::new(false))?;
+    assert_eq!(watch.1, [1, 2, 3]);
+    Ok(())
+}
+
+#[test]
+fn no_rows_are_an_error() {
+    let empty = || Rows { x: Array2::zeros((0, 1)), y: Array2::zeros((0, 1)) };
+    let rows = TrainingRows { training: line_rows(3), validation: empty(), degenerate: None };
+    let stop = AtomicBool::new(false);
+    let result = train(&mut Line::new(), &rows, &config(), None, false, &stop, &mut Silent);
+    assert!(matches!(result, Err(TrainError::NoRows { training: 3, validation: 0 })));
+}

@@ -1,0 +1,423 @@
+//! End-to-end tests of the `cei` binary: what a person types, and what comes back.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use assert_cmd::assert::OutputAssertExt as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// A folder in which commands run.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self(tempfile::tempdir()?))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> std::io::Result<()> {
+        std::fs::write(self.path(name), text)
+    }
+
+    fn read(&self, name: &str) -> std::io::Result<String> {
+        std::fs::read_to_string(self.path(name))
+    }
+
+    /// The command `cei` with these space-separated arguments.
+    fn cei(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
+        command.args(arguments.split_whitespace()).current_dir(self.0.path());
+        command
+    }
+
+    /// Runs a command that must succeed.
+    fn run(&self, arguments: &str) {
+        self.cei(arguments).assert().success();
+    }
+
+    /// The JSON object that a command prints.
+    fn json(&self, arguments: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        let output = self.cei(arguments).output()?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Exit code and message of a command that must fail without touching stdout.
+    fn failure(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let output = self.cei(arguments).output()?;
+        assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+        let code = output.status.code().ok_or("killed")?;
+        Ok(format!("exit {code}\n{}", String::from_utf8(output.stderr)?.trim_end()))
+    }
+
+    /// A small experiment on `table`, with a small network.
+    fn experiment(&self, name: &str, preset: &str, table: &str) -> TestResult {
+        let output = self.cei(&format!("config --preset {preset}")).output()?;
+        let small = ["hidden = [", "encoder_hidden = [", "decoder_hidden = ["];
+        let lines = String::from_utf8(output.stdout)?
+            .lines()
+            .map(|line| match small.iter().find(|key| line.starts_with(*key)) {
+                Some(key) => format!("{key}16, 16]\n"),
+                None if line.starts_with("files = ") => format!("files = [\"{table}\"]\n"),
+                None if line.starts_with("couplings = ") => "couplings = 4\n".to_owned(),
+                None => format!("{line}\n"),
+            })
+            .collect::<String>();
+        Ok(self.write(name, &lines)?)
+    }
+}
+
+fn files_in(path: &Path) -> std::io::Result<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(path)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<_>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn number(value: &Value, pointer: &str) -> f64 {
+    value.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}: {value}"))
+}
+
+#[test]
+fn from_simulation_to_prediction() -> TestResult {
+    let folder = Folder::new()?;
+    let made =
+        folder.json("simulate --preset ocs-reference --events 800 --seed 3 -o ocs.csv --json")?;
+    assert_eq!(made["events"], 800);
+    assert_eq!(folder.read("ocs.csv")?.lines().count(), 801);
+
+    let inspected = folder.json("inspect ocs.csv --json")?;
+    assert_eq!(inspected["rows"], 800);
+    assert_eq!(inspected["duplicate_rows"], 0);
+    assert_eq!(inspected["momenta"]["rank"], 3);
+    assert_eq!(inspected["momenta"]["dead"].as_array().map(Vec::len), Some(4));
+
+    for preset in ["gauge-fixed-cinn", "gauge-fixed-cvae"] {
+        folder.experiment("experiment.toml", preset, "ocs.csv")?;
+        folder.run(&format!(
+            "train --config experiment.toml -o {preset} --set training.max_epochs=3 --quiet"
+        ));
+        assert_eq!(
+            files_in(&folder.path(preset))?,
+            [
+                "checkpoint.safetensors",
+                "config.toml",
+                "figures",
+                "history.csv",
+                "model.json",
+                "model.safetensors"
+            ]
+        );
+        assert_eq!(folder.read(&format!("{preset}/history.csv"))?.lines().count(), 4);
+
+        let scores = folder.json(&format!("evaluate {preset} --draws 20 --json"))?;
+        assert_eq!(scores["rows"], 120);
+        for pointer in [
+            "/estimators/mean/mse",
+            "/estimators/draw/mre",
+            "/estimators/mean/mse_alive",
+            "/estimators/mean/median_relative_error",
+            "/baselines/train_mean/mse",
+            "/baselines/knn/mse",
+            "/baselines/knn/gauge_free/bond_length_rmse_pm/C-O",
+            "/gauge_free/bond_length_rmse_pm/O-S",
+            "/gauge_free/angle_rmse_deg/O-C-S",
+            "/gauge_free/displacement_bohr",
+            "/crps",
+            "/energy_score",
+            "/coverage/0.9",
+            "/resimulation/median",
+        ] {
+            assert!(number(&scores, pointer).is_finite(), "{pointer}");
+        }
+        assert!(number(&scores, "/estimators/draw/mse") > number(&scores, "/estimators/mean/mse"));
+        let is_flow = preset == "gauge-fixed-cinn";
+        assert_eq!(scores.get("nll").is_some(), is_flow);
+        assert_eq!(scores.get("invertibility_max_abs").is_some(), is_flow);
+        assert_eq!(scores.get("active_latent").is_some(), !is_flow);
+        if is_flow {
+            assert!(number(&scores, "/invertibility_max_abs") < 1e-4);
+        }
+    }
+
+    let compared = folder.json("compare gauge-fixed-cinn gauge-fixed-cvae --json")?;
+    let lines = compared["groups"][0]["lines"].as_array().ok_or("no lines")?;
+    let kinds: Vec<_> = lines.iter().filter_map(|line| line["kind"].as_str()).collect();
+    assert_eq!(kinds, ["run", "run", "baseline", "baseline", "floor"]);
+
+    // A file of momenta alone.
+    let momenta: String = folder
+        .read("ocs.csv")?
+        .lines()
+        .take(6)
+        .map(|line| line.split(',').skip(9).collect::<Vec<_>>().join(",") + "\n")
+        .collect();
+    folder.write("momenta.csv", &momenta)?;
+    folder.run("predict gauge-fixed-cinn momenta.csv -n 7 -o draws.csv --summary summary.csv");
+    let draws = folder.read("draws.csv")?;
+    assert_eq!(draws.lines().next(), Some("event,draw,cx,cy,cz,ox,oy,oz,sx,sy,sz"));
+    assert_eq!(draws.lines().count(), 1 + 5 * 7);
+    let summary = folder.read("summary.csv")?;
+    assert!(summary.starts_with("event,cx_mean,cx_sd,cx_q05"), "{summary}");
+    assert!(summary.lines().next().is_some_and(|header| header.contains("O-C-S_deg_q95")));
+    assert_eq!(summary.lines().count(), 1 + 5);
+
+    // The same events in another file give the same draws.
+    folder.run("predict gauge-fixed-cinn momenta.csv -n 7 -o again.csv");
+    assert_eq!(folder.read("again.csv")?, draws);
+    Ok(())
+}
+
+#[test]
+fn a_table_that_is_no_molecule() -> TestResult {
+    let folder = Folder::new()?;
+    let mut table = String::from("alpha; beta ;q1;q2;q3;q4;q5\n");
+    let mut state = 1u32;
+    let mut uniform = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1 << 24) - 0.5
+    };
+    for _ in 0..400 {
+        let (a, b) = (uniform(), uniform());
+        let noise = 0.1 * uniform();
+        table.push_str(&format!("{a};{b};{};{};{};{};{}\n", a + b, a - b, a * b, a + noise, b * b));
+    }
+    folder.write("table.csv", &table)?;
+    let config = r#"
+[source]
+files = ["table.csv"]
+[columns]
+x = ["alpha", "beta"]
+y = ["q1", 3, "q3", "q4", "q5"]
+x_unit = "none"
+y_unit = "none"
+[model]
+kind = "cinn"
+couplings = 4
+hidden = [16]
+[training]
+max_epochs = 4
+batch_size = 64
+learning_rate = 1e-2
+"#;
+    folder.write("experiment.toml", config)?;
+    folder.run("train --config experiment.toml -o run --quiet");
+    let scores = folder.json("evaluate run --draws 20 --json")?;
+    assert!(number(&scores, "/estimators/mean/mse") < number(&scores, "/baselines/train_mean/mse"));
+    for absent in ["gauge_free", "resimulation", "floor"] {
+        assert!(scores.get(absent).is_none(), "{absent} does not apply");
+    }
+    folder.run("predict run table.csv -n 3 -o draws.parquet --summary summary.csv");
+    assert!(folder.read("summary.csv")?.starts_with("event,alpha_mean,"));
+    let other = folder.json("evaluate run --data table.csv --draws 10 --json")?;
+    assert_eq!(other["rows"], 400);
+    Ok(())
+}
+
+fn small_training(folder: &Folder) -> TestResult {
+    folder.run("simulate --preset ocs-reference --events 400 -o ocs.parquet --quiet");
+    folder.experiment("experiment.toml", "reference-cvae", "ocs.parquet")
+}
+
+#[test]
+fn a_resumed_training_ends_in_the_same_bits() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    let train = "train --config experiment.toml --quiet --set training.batch_size=64";
+    folder.run(&format!("{train} -o whole --set training.max_epochs=6"));
+    folder.run(&format!("{train} -o parts --set training.max_epochs=2"));
+    folder.run(&format!("{train} -o parts --set training.max_epochs=6 --resume"));
+    let weights = |run: &str| std::fs::read(folder.path(run).join("model.safetensors"));
+    assert!(weights("whole")? == weights("parts")?);
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_says_how_to_resume() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    let train = "train --config experiment.toml --set training.batch_size=16 --set training.patience=1000";
+    let mut child = folder
+        .cei(&format!("{train} -o run --set training.max_epochs=100000"))
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let checkpoint = folder.path("run/checkpoint.safetensors");
+    while !checkpoint.exists() {
+        assert!(child.try_wait()?.is_none(), "ended before its first checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).assert().success();
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130));
+    let message = String::from_utf8(output.stderr)?;
+    assert!(message.ends_with("hint: continue with `cei train -o run --resume --device cpu`\n"), "{message}");
+    let epochs = folder.read("run/history.csv")?.lines().count() - 1;
+
+    folder.run(&format!("train -o run --resume --quiet --set training.max_epochs={}", epochs + 3));
+    folder.run(&format!("{train} -o whole --quiet --set training.max_epochs={}", epochs + 3));
+    let weights = |run: &str| std::fs::read(folder.path(run).join("model.safetensors"));
+    assert!(weights("whole")? == weights("run")?);
+    Ok(())
+}
+
+/// The message of each wrong input, as it stands on the terminal.
+#[test]
+fn bad_input_is_told_with_its_place() -> TestResult {
+    let folder = Folder::new()?;
+    let header = "a,b,p,q\n";
+    let good = "1,2,3,4\n2,1,4,5\n3,5,1,2\n4,4,2,9\n5,3,8,1\n6,2,7,3\n7,1,3,3\n8,0,1,2\n";
+    folder.write("good.csv", &format!("{header}{good}"))?;
+    folder.write("nan.csv", &format!("{header}{good}1,NaN,3,4\n"))?;
+    folder.write("infinite.csv", &format!("{header}{good}1,2,inf,4\n"))?;
+    folder.write("empty-cell.csv", &format!("{header}{good}1,2,,4\n"))?;
+    folder.write("text.csv", &format!("{header}{good}1,2,n/a,4\n"))?;
+    folder.write("ragged.csv", &format!("{header}{good}1,2,3\n"))?;
+    folder.write("missing-column.csv", &format!("a,b,P1,q\n{good}"))?;
+    folder.write("duplicate.csv", &format!("a,b,p,p,q\n{}", "1,2,3,4,5\n".repeat(9)))?;
+    folder.write("few.csv", &format!("{header}1,2,3,4\n2,3,4,5\n"))?;
+    folder.write("constant.csv", &format!("{header}{}", "1,2,3,4\n2,3,3,4\n".repeat(5)))?;
+    folder.write("nothing.csv", "")?;
+    folder.write("header-only.csv", header)?;
+    folder.write("broken.parquet", "this is no parquet")?;
+    folder.write("table.xlsx", "")?;
+    let config = "[columns]\nx = [\"a\", \"b\"]\ny = [\"p\", \"q\"]\n[model]\nkind = \"cinn\"\ncouplings = 2\nhidden = [4]\n[training]\nmax_epochs = 1\n";
+    folder.write("experiment.toml", config)?;
+    let files = [
+        "nan.csv", "infinite.csv", "empty-cell.csv", "text.csv", "ragged.csv", "missing-column.csv",
+        "duplicate.csv", "few.csv", "constant.csv", "nothing.csv", "header-only.csv", "broken.parquet",
+        "table.xlsx", "absent.csv", "*.dat",
+    ];
+    let mut told = String::new();
+    for file in files {
+        let command = format!("train --config experiment.toml --data {file} -o run");
+        told.push_str(&format!("# {file}\n{}\n\n", folder.failure(&command)?));
+        assert!(!folder.path("run").exists(), "{file}: a run folder was left behind");
+    }
+    insta::assert_snapshot!("bad_tables", told);
+
+    let output = folder
+        .cei("train --config experiment.toml --data nan.csv -o dropped --drop-invalid")
+        .output()?;
+    assert!(output.status.success());
+    let message = String::from_utf8(output.stderr)?;
+    assert!(message.contains("dropped 1 of 9 rows: the cell is NaN in column `b` (1)"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_failures_with_1() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("typo.toml", "[model]\nkind = \"cinn\"\n[training]\nlerning_rate = 1\n")?;
+    folder.write("range.toml", "[model]\nkind = \"cinn\"\nclamp = -1\n")?;
+    let commands = [
+        "simulate --preset ocs -o a.csv",
+        "simulate --preset ocs-reference --events 0 -o a.csv",
+        "simulate --preset ocs-reference --events 5 -o a.xls",
+        "simulate --preset ocs-reference --events 5 -o absent/a.csv",
+        "simulate --preset ocs-reference --set frame.kind=sideways -o a.csv",
+        "simulate --preset ocs-reference --positions absent.xyz -o a.csv",
+        "train --config typo.toml -o run",
+        "train --config range.toml -o run",
+        "train --config absent.toml -o run",
+        "train --preset reference-cinn --set training.seed -o run",
+        "train --preset reference-cinn --device gpu -o run",
+        "train --preset reference-cinn -o run --resume",
+        "evaluate absent",
+        "predict absent momenta.csv -o draws.csv",
+        "compare absent",
+    ];
+    let mut told = String::new();
+    for command in commands {
+        told.push_str(&format!("$ cei {command}\n{}\n\n", folder.failure(command)?));
+    }
+    insta::assert_snapshot!("wrong_usage", told);
+    let left: Vec<String> = files_in(folder.0.path())?;
+    assert_eq!(left, ["range.toml", "typo.toml"]);
+    Ok(())
+}
+
+#[test]
+fn a_device_that_is_not_compiled_in_is_a_clear_error() -> TestResult {
+    let folder = Folder::new()?;
+    let message = folder.failure("train --preset reference-cinn --device cuda:0 -o run")?;
+    assert!(message.starts_with("exit 1\nerror: device `cuda:0` is not compiled in"), "{message}");
+    let devices = folder.json("devices --json")?;
+    let names: Vec<_> =
+        devices["devices"].as_array().ok_or("no list")?.iter().map(|d| &d["name"]).collect();
+    assert_eq!(names, ["cpu", "ndarray", "cuda", "vulkan"]);
+    Ok(())
+}
+
+#[test]
+fn a_run_is_not_overwritten_and_resumes_only_as_itself() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    let train = "train --config experiment.toml --quiet --set training.max_epochs=1 -o run";
+    folder.run(train);
+    let exists = folder.failure(train)?;
+    assert!(exists.contains("`run` already holds a run\nhint: continue it with `--resume`"), "{exists}");
+    let differs = folder.failure(&format!("{train} --resume --set training.batch_size=7"))?;
+    assert!(differs.contains("`training.batch_size` differs"), "{differs}");
+    // A damaged model is refused.
+    let weights = folder.path("run/model.safetensors");
+    let mut bytes = std::fs::read(&weights)?;
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    std::fs::write(&weights, bytes)?;
+    let damaged = folder.failure("evaluate run")?;
+    assert!(damaged.contains("checksum"), "{damaged}");
+    Ok(())
+}
+
+#[test]
+fn a_changed_table_is_noticed() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    folder.run("simulate --preset ocs-reference --events 400 --seed 5 -o ocs.parquet --quiet");
+    let changed = folder.failure("evaluate run")?;
+    assert!(changed.contains("has changed since it was trained"), "{changed}");
+    let scores = folder.json("evaluate run --data ocs.parquet --draws 5 --json")?;
+    assert_eq!(scores["rows"], 400);
+    assert!(scores["baselines"].get("knn").is_none(), "the training rows are gone");
+    Ok(())
+}
+
+#[test]
+fn positions_may_be_given() -> TestResult {
+    let folder = Folder::new()?;
+    // Two frames of OCS; the second is the equilibrium geometry at 175 degrees.
+    let xyz = "3\nfirst\nC 0 0 0\nO 1.2 0 0\nS -1.6 0 0\n3\nsecond\nC 0 0 0\nO 1.1578 0 0\nS -1.5541634 0.1359703 0\n";
+    folder.write("frames.xyz", xyz)?;
+    folder.run("simulate --preset ocs-reference --positions frames.xyz -o given.csv");
+    assert_eq!(folder.read("given.csv")?.lines().count(), 3);
+    let inspected = folder.json("inspect given.csv --json")?;
+    // 107.88 eV at equilibrium (SPEC 2.1), a little less when stretched.
+    let energy = number(&inspected, "/kinetic_energy_release/mean_ev");
+    assert!((100.0..108.0).contains(&energy), "{energy}");
+    Ok(())
+}
+
+#[test]
+fn every_command_explains_itself() -> TestResult {
+    let folder = Folder::new()?;
+    let output = folder.cei("--help").output()?;
+    insta::assert_snapshot!("help", String::from_utf8(output.stdout)?.trim_end());
+    for command in
+        ["simulate", "inspect", "train", "evaluate", "predict", "compare", "config", "devices"]
+    {
+        folder.run(&format!("{command} --help"));
+    }
+    let completions = folder.cei("completions bash").output()?;
+    assert!(String::from_utf8(completions.stdout)?.contains("_cei"));
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! RESULTS.md: what the runs reached, beside the proposal's numbers, the baselines and the floors. Every
+//! number is read from the files of the runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::ambiguity::Ambiguous;
+use crate::cei::Cei;
+use crate::pipeline::{DATA_SETS, PROPOSAL, RUNS, Run};
+use crate::reproduce::{Places, absolute};
+
+/// Figures of a run that are shown.
+const FIGURES: [&str; 3] = ["learning_curve", "true_vs_predicted", "residuals"];
+
+/// A run and what it left behind.
+struct Finished {
+    run: Run,
+    model: Value,
+    evaluation: Value,
+}
+
+/// Writes the report and copies the figures that it shows.
+pub(crate) fn write(cei: &Cei, places: &Places, ambiguous: &Ambiguous) -> anyhow::Result<()> {
+    let finished: Vec<Finished> =
+        RUNS.iter().map(|run| Finished::read(places, *run)).collect::<anyhow::Result<_>>()?;
+    copy_figures(places)?;
+    let group = |data: &str, prefix: &str| -> Vec<&Finished> {
+        let belongs = |f: &&Finished| f.run.data == data && f.run.name.starts_with(prefix);
+        finished.iter().filter(belongs).collect()
+    };
+    let sections = [
+        preamble(cei, places)?,
+        reference(&group("ocs-reference", "reference")),
+        gauge_fixed(&group("ocs-reference", "gauge-fixed")),
+        readings(&finished),
+        ambiguity(&group("ocs-wide", "wide"), ambiguous),
+        distributions(&finished),
+        trainings(&finished),
+        figures(places),
+    ];
+    std::fs::write(absolute(&places.results), sections.join("\n"))?;
+    Ok(())
+}
+
+impl Finished {
+    fn read(places: &Places, run: Run) -> anyhow::Result<Self> {
+        let folder = absolute(&places.run(run.name));
+        let json = |file: &str| -> anyhow::Result<Value> {
+            let path = folder.join(file);
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            Ok(serde_json::from_str(&text)?)
+        };
+        Ok(Self { run, model: json("model.json")?, evaluation: json("evaluation.json")? })
+    }
+
+    /// A number of the evaluation, formatted; a dash where it does not apply.
+    fn score(&self, pointer: &str, decimals: usize) -> String {
+        format_number(self.evaluation.pointer(pointer), decimals)
+    }
+
+    fn percent(&self, pointer: &str) -> String {
+        let value = self.evaluation.pointer(pointer).and_then(Value::as_f64);
+        value.map_or_else(|| "–".to_owned(), |value| format!("{:.1}", 100.0 * value))
+    }
+}
+
+fn format_number(value: Option<&Value>, decimals: usize) -> String {
+    match value.and_then(Value::as_f64) {
+        Some(value) if value != 0.0 && value.abs() < 0.1f64.powi(decimals as i32) => {
+            format!("{value:.1e}")
+        }
+        Some(value) => format!("{value:.decimals$}"),
+        None => "–".to_owned(),
+    }
+}
+
+fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
+    let command =
+        if places.quick { "cargo xtask reproduce --quick" } else { "cargo xtask reproduce" };
+    let seeds: Vec<String> = DATA_SETS.iter().map(|d| format!("{} {}", d.name, d.seed)).collect();
+    let runs: Vec<String> = RUNS.iter().map(|run| format!("{} {}", run.name, run.seed)).collect();
+    let rustc = Command::new("rustc").arg("--version").output()?;
+    Ok(format!(
+        "# Results\n\n\
+        Made by `{command}`, with {} and {}; every number below is read from the run folders.\n\
+        Seeds of the data: {}; of the training: {}.\n\
+        {}",
+        cei.read(&["--version"])?.trim(),
+        String::from_utf8_lossy(&rustc.stdout).trim(),
+        seeds.join(", "),
+        runs.join(", "),
+        if places.quick { "\n**This is the smoke run: three epochs on small tables. Its numbers mean nothing.**\n" } else { "" }
+    ))
+}
+
+fn reference(runs: &[&Finished]) -> String {
+    let mut text = "## The proposal's data, positions as given\n\n\
+        Mean squared error in bohr², mean relative error, over nine position components of the test rows.\n\
+        *Draw* is one draw for each row (the proposal's estimator), *mean* the mean of the draws. Most of\n\
+        the variance is where the molecule happened to be and how it was turned, which momenta cannot\n\
+        see: nothing can be better than the floor, and one draw of the exact posterior has twice that.\n\n\
+        | | MSE, draw | MRE, draw | MSE, mean | median rel. error, mean |\n\
+        | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for (model, mse, mre) in PROPOSAL {
+        text.push_str(&format!("| proposal, {model} | {mse:.4} | {mre:.4} | – | – |\n"));
+    }
+    for run in runs {
+        text.push_str(&format!(
+            "| {} | {} | {} | {} ± {} | {} |\n",
+            run.run.name,
+            run.score("/estimators/draw/mse", 4),
+            run.score("/estimators/draw/mre", 4),
+            run.score("/estimators/mean/mse", 4),
+            run.score("/estimators/mean/mse_standard_error", 4),
+            run.score("/estimators/mean/median_relative_error", 4),
+        ));
+    }
+    if let Some(run) = runs.first() {
+        for (name, key) in [("mean of training rows", "train_mean"), ("nearest neighbours", "knn")] {
+            text.push_str(&format!(
+                "| {name} | – | – | {} | {} |\n",
+                run.score(&format!("/baselines/{key}/mse"), 4),
+                run.score(&format!("/baselines/{key}/median_relative_error"), 4),
+            ));
+        }
+        text.push_str(&format!(
+            "| **floor** (of an exact draw; of any estimate) | {} | – | {} ± {} | – |\n",
+            run.score("/floor/exact_draw_mse", 4),
+            run.score("/floor/mse", 4),
+            run.score("/floor/mse_standard_error", 4),
+        ));
+    }
+    text
+}
+
+fn gauge_fixed(runs: &[&Finished]) -> String {
+    let mut text = "## The same events, gauge fixed\n\n\
+        Root mean square error of the mean over draws, on the test rows: bond lengths in pm, bond angle in\n\
+        degrees, mean displacement per atom after alignment in bohr.\n\n\
+        | | C-O | C-S | O-S | O-C-S | displacement | coverage of C-O, C-S at 90 % | re-simulation, a.u. |\n\
+        | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    let errors = |run: &Finished, at: &str| -> String {
+        let bonds = ["C-O", "C-S", "O-S"].map(|b| run.score(&format!("{at}/bond_length_rmse_pm/{b}"), 3));
+        let angle = run.score(&format!("{at}/angle_rmse_deg/O-C-S"), 3);
+        let displacement = run.score(&format!("{at}/displacement_bohr"), 4);
+        format!("{} | {angle} | {displacement}", bonds.join(" | "))
+    };
+    for run in runs {
+        let coverage = ["C-O", "C-S"].map(|b| run.percent(&format!("/gauge_free/coverage/{b}/0.9")));
+        text.push_str(&format!(
+            "| {} | {} | {} % | {} |\n",
+            run.run.name,
+            errors(run, "/gauge_free"),
+            coverage.join(", "),
+            run.score("/resimulation/median", 3),
+        ));
+    }
+    if let Some(run) = runs.first() {
+        let baseline = errors(run, "/baselines/knn/gauge_free");
+        text.push_str(&format!("| nearest neighbours | {baseline} | – | – |\n"));
+    }
+    text
+}
+
+/// Both readings of equation 5: is the latent used, and are the draws calibrated?
+fn readings(finished: &[Finished]) -> String {
+    let mut text = "## Two readings of the CVAE's reconstruction loss\n\n\
+        Equation 5 can mean the sum or the mean over components. A collapsed latent makes all draws of an\n\
+        event alike, so that its coverage is zero.\n\n\
+        | | reconstruction | active latent dimensions | coverage of positions at 90 % | MSE, mean (bohr²) |\n\
+        | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for run in finished {
+        let Some(reconstruction) =
+            run.model.pointer("/model/reconstruction").and_then(Value::as_str)
+        else {
+            continue;
+        };
+        let latent = |key: &str| {
+            format_number(run.evaluation.pointer(&format!("/active_latent/{key}")), 0)
+        };
+        text.push_str(&format!(
+            "| {} | {reconstruction} | {} of {}{} | {} % | {} |\n",
+            run.run.name,
+            latent("active"),
+            latent("of"),
+            if latent("active") == "0" { ": collapsed" } else { "" },
+            run.percent("/coverage/0.9"),
+            run.score("/estimators/mean/mse", 4),
+        ));
+    }
+    text
+}
+
+fn ambiguity(runs: &[&Finished], ambiguous: &Ambiguous) -> String {
+    let names: Vec<&str> = runs.iter().map(|run| run.run.name).collect();
+    let mut text = format!(
+        "## One set of momenta, two geometries\n\n\
+        Two different geometries of OCS, all charges 2, give the same momenta. {} draws of `{}` for these momenta, with\n\
+        1 a.u. of detector noise: the share within 8 pm of each geometry in both bonds (the exact posterior\n\
+        at this noise has 19 % and 28 %).\n\n\
+        | r_CO (pm) | r_CS (pm) | angle (deg) | momenta of C, O, S (a.u.) | share of the draws |\n\
+        | --- | --- | --- | --- | --- |\n",
+        ambiguous.draws,
+        names.join(", ")
+    );
+    for ((geometry, share), momenta) in
+        ambiguous.geometries.iter().zip(ambiguous.shares).zip(ambiguous.momenta)
+    {
+        let (co, cs, angle) = geometry;
+        let [c, o, s] = momenta;
+        text.push_str(&format!(
+            "| {co} | {cs} | {angle} | {c:.1}, {o:.1}, {s:.1} | {:.1} % |\n",
+            100.0 * share
+        ));
+    }
+    text
+}
+
+fn distributions(finished: &[Finished]) -> String {
+    let mut text = "## The distributions\n\n\
+        Central coverage of the position columns that vary (%), CRPS and energy score in bohr, negative\n\
+        log-likelihood in nats per event (a density in d dimensions: only equal d compare), median\n\
+        re-simulation error per momentum component, and the largest |x − f⁻¹(f(x))| in scaled units.\n\n\
+        | | 50 % | 80 % | 90 % | 95 % | CRPS | energy score | NLL | d | re-simulation (a.u.) | invertibility |\n\
+        | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for run in finished {
+        let coverage =
+            ["0.5", "0.8", "0.9", "0.95"].map(|level| run.percent(&format!("/coverage/{level}")));
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            run.run.name,
+            coverage.join(" | "),
+            run.score("/crps", 4),
+            run.score("/energy_score", 4),
+            run.score("/nll", 3),
+            run.score("/d_eff", 0),
+            run.score("/resimulation/median", 3),
+            run.score("/invertibility_max_abs", 6),
+        ));
+    }
+    text
+}
+
+fn trainings(finished: &[Finished]) -> String {
+    let mut text = "## The trainings\n\n\
+        | | parameters | epochs | best epoch | best validation loss | seconds |\n\
+        | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for run in finished {
+        let value = |key: &str, decimals| {
+            format_number(run.model.pointer(&format!("/training/{key}")), decimals)
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            run.run.name,
+            value("parameters", 0),
+            value("epochs", 0),
+            value("best_epoch", 0),
+            value("best_validation_loss", 4),
+            value("seconds", 0),
+        ));
+    }
+    text
+}
+
+fn figures(places: &Places) -> String {
+    let mut text = "## Learning curves, predictions and residuals\n".to_owned();
+    let folder = places.figures.display().to_string();
+    let from_report = if places.quick { "figures".to_owned() } else { folder };
+    for run in RUNS {
+        text.push_str(&format!("\n### {}\n\n", run.name));
+        for figure in FIGURES {
+            let words = figure.replace('_', " ");
+            text.push_str(&format!("![{words} of {}]({from_report}/{}-{figure}.png)\n", run.name, run.name));
+        }
+    }
+    text
+}
+
+fn copy_figures(places: &Places) -> anyhow::Result<()> {
+    let target = absolute(&places.figures);
+    std::fs::create_dir_all(&target)?;
+    for run in RUNS {
+        for figure in FIGURES {
+            let from = absolute(&places.run(run.name)).join(format!("figures/{figure}.png"));
+            let to = target.join(format!("{}-{figure}.png", run.name));
+            std::fs::copy(&from, &to).with_context(|| display(&from))?;
+        }
+    }
+    Ok(())
+}
+
+fn display(path: &Path) -> String {
+    format!("`{}`", path.display())
+}

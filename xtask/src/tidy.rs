@@ -1,0 +1,135 @@
+//! The boundaries of the workspace, proved from `cargo metadata` and the sources: which crate may
+//! depend on which, who may know Polars, Burn and clap, and that every file says what it is for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{bail, ensure};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
+const EDGES: [(&str, &[&str]); 11] = [
+    ("cei-physics", &[]),
+    ("cei-metrics", &[]),
+    ("cei-report", &[]),
+    ("cei-data", &["cei-physics"]),
+    ("cei-model", &[]),
+    ("cei-cvae", &["cei-model"]),
+    ("cei-cinn", &["cei-model"]),
+    ("cei-train", &["cei-model"]),
+    (
+        "cei-run",
+        &[
+            "cei-cinn", "cei-cvae", "cei-data", "cei-metrics", "cei-model", "cei-physics",
+            "cei-report", "cei-train",
+        ],
+    ),
+    (
+        "cei-cli",
+        &["cei-data", "cei-metrics", "cei-model", "cei-physics", "cei-run", "cei-train"],
+    ),
+    ("xtask", &[]),
+];
+
+/// Libraries that only these crates may know.
+const KNOWN_BY: [(&str, &[&str]); 8] = [
+    ("polars", &["cei-data"]),
+    ("burn", &["cei-model", "cei-cvae", "cei-cinn"]),
+    ("clap", &["cei-cli", "xtask"]),
+    ("indicatif", &["cei-cli"]),
+    ("ctrlc", &["cei-cli"]),
+    ("kuva", &["cei-report"]),
+    ("anyhow", &["cei-cli", "xtask"]),
+    ("toml", &["cei-run", "cei-cli", "xtask"]),
+];
+
+/// Checks every boundary; the error lists all that are broken.
+pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
+    let metadata =
+        MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
+    let mut broken = broken_edges(&metadata);
+    broken.extend(files_without_header(root)?);
+    if broken.is_empty() {
+        return Ok(());
+    }
+    bail!("the boundaries are broken:\n  {}", broken.join("\n  "));
+}
+
+/// Edges that are not allowed, and crates that the table does not know. Dependencies of tests count
+/// only where they are crates of the workspace.
+fn broken_edges(metadata: &Metadata) -> Vec<String> {
+    let packages: Vec<&Package> = metadata.workspace_packages();
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut broken = Vec::new();
+    for package in &packages {
+        let name = package.name.as_str();
+        let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {
+            broken.push(format!("`{name}` is not in the table of allowed edges"));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let other = dependency.name.as_str();
+            if names.contains(other) && !allowed.contains(&other) {
+                broken.push(format!("`{name}` must not depend on `{other}`"));
+            }
+            let of_tests = dependency.kind == DependencyKind::Development;
+            let only = KNOWN_BY.iter().find(|(library, _)| *library == other);
+            if only.is_some_and(|(_, known_by)| !of_tests && !known_by.contains(&name)) {
+                broken.push(format!("`{name}` must not know `{other}`"));
+            }
+        }
+    }
+    for (name, _) in EDGES {
+        if !names.contains(name) {
+            broken.push(format!("the table of allowed edges names `{name}`, which does not exist"));
+        }
+    }
+    broken
+}
+
+/// Rust files that do not begin with a `//!` line.
+fn files_without_header(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut folders = vec![root.join("crates"), root.join("xtask"), root.join("tests")];
+    let mut broken = Vec::new();
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files += 1;
+                if !std::fs::read_to_string(&path)?.starts_with("//!") {
+                    broken.push(format!("`{}` does not say what it is for", path.display()));
+                }
+            }
+        }
+    }
+    ensure!(files > 50, "only {files} Rust files found: is `{}` the workspace?", root.display());
+    Ok(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace_root;
+
+    #[test]
+    fn the_workspace_keeps_its_boundaries() -> anyhow::Result<()> {
+        tidy(&workspace_root())
+    }
+
+    /// A check that never fails proves nothing: turn one crate into another in the metadata.
+    #[test]
+    fn a_forbidden_edge_is_found() -> anyhow::Result<()> {
+        let manifest = workspace_root().join("Cargo.toml");
+        let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec()?;
+        let text = serde_json::to_string(&metadata)?.replace("cei-model", "cei-physics");
+        let broken = broken_edges(&serde_json::from_str(&text)?);
+        assert!(
+            broken.contains(&"`cei-cvae` must not depend on `cei-physics`".to_owned()),
+            "{broken:?}"
+        );
+        Ok(())
+    }
+}
