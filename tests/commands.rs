@@ -244,7 +244,8 @@ fn a_resumed_training_ends_in_the_same_bits() -> TestResult {
 fn ctrl_c_saves_and_says_how_to_resume() -> TestResult {
     let folder = Folder::new()?;
     small_training(&folder)?;
-    let train = "train --config experiment.toml --set training.batch_size=16 --set training.patience=1000";
+    let train =
+        "train --config experiment.toml --set training.batch_size=16 --set training.patience=1000";
     let mut child = folder
         .cei(&format!("{train} -o run --set training.max_epochs=100000"))
         .stderr(Stdio::piped())
@@ -258,7 +259,10 @@ fn ctrl_c_saves_and_says_how_to_resume() -> TestResult {
     let output = child.wait_with_output()?;
     assert_eq!(output.status.code(), Some(130));
     let message = String::from_utf8(output.stderr)?;
-    assert!(message.ends_with("hint: continue with `cei train -o run --resume --device cpu`\n"), "{message}");
+    assert!(
+        message.ends_with("hint: continue with `cei train -o run --resume --device cpu`\n"),
+        "{message}"
+    );
     let epochs = folder.read("run/history.csv")?.lines().count() - 1;
 
     folder.run(&format!("train -o run --resume --quiet --set training.max_epochs={}", epochs + 3));
@@ -291,9 +295,21 @@ fn bad_input_is_told_with_its_place() -> TestResult {
     let config = "[columns]\nx = [\"a\", \"b\"]\ny = [\"p\", \"q\"]\n[model]\nkind = \"cinn\"\ncouplings = 2\nhidden = [4]\n[training]\nmax_epochs = 1\n";
     folder.write("experiment.toml", config)?;
     let files = [
-        "nan.csv", "infinite.csv", "empty-cell.csv", "text.csv", "ragged.csv", "missing-column.csv",
-        "duplicate.csv", "few.csv", "constant.csv", "nothing.csv", "header-only.csv", "broken.parquet",
-        "table.xlsx", "absent.csv", "*.dat",
+        "nan.csv",
+        "infinite.csv",
+        "empty-cell.csv",
+        "text.csv",
+        "ragged.csv",
+        "missing-column.csv",
+        "duplicate.csv",
+        "few.csv",
+        "constant.csv",
+        "nothing.csv",
+        "header-only.csv",
+        "broken.parquet",
+        "table.xlsx",
+        "absent.csv",
+        "*.dat",
     ];
     let mut told = String::new();
     for file in files {
@@ -308,7 +324,10 @@ fn bad_input_is_told_with_its_place() -> TestResult {
         .output()?;
     assert!(output.status.success());
     let message = String::from_utf8(output.stderr)?;
-    assert!(message.contains("dropped 1 of 9 rows: the cell is NaN in column `b` (1)"), "{message}");
+    assert!(
+        message.contains("dropped 1 of 9 rows: the cell is NaN in column `b` (1)"),
+        "{message}"
+    );
     Ok(())
 }
 
@@ -363,7 +382,10 @@ fn a_run_is_not_overwritten_and_resumes_only_as_itself() -> TestResult {
     let train = "train --config experiment.toml --quiet --set training.max_epochs=1 -o run";
     folder.run(train);
     let exists = folder.failure(train)?;
-    assert!(exists.contains("`run` already holds a run\nhint: continue it with `--resume`"), "{exists}");
+    assert!(
+        exists.contains("`run` already holds a run\nhint: continue it with `--resume`"),
+        "{exists}"
+    );
     let differs = folder.failure(&format!("{train} --resume --set training.batch_size=7"))?;
     assert!(differs.contains("`training.batch_size` differs"), "{differs}");
     // A damaged model is refused.

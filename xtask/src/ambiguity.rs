@@ -39,14 +39,33 @@ pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
     let table = folder.join("ambiguous.csv");
     let text = |path: &Path| path.display().to_string();
     cei.run(&[
-        "simulate", "--preset", "ocs-wide", "--set", ATOMS, "--set", "detector.momentum_noise_au=0.0",
-        "--set", "orientation=as-drawn", "--positions", &text(&positions), "--position-unit", "pm",
-        "-o", &text(&table), "--quiet",
+        "simulate",
+        "--preset",
+        "ocs-wide",
+        "--set",
+        ATOMS,
+        "--set",
+        "detector.momentum_noise_au=0.0",
+        "--set",
+        "orientation=as-drawn",
+        "--positions",
+        &text(&positions),
+        "--position-unit",
+        "pm",
+        "-o",
+        &text(&table),
+        "--quiet",
     ])?;
     let draws = folder.join("ambiguous-draws.csv");
     cei.run(&[
-        "predict", &text(&places.run("wide-cinn")), &text(&table), "-n", &DRAWS.to_string(), "-o",
-        &text(&draws), "--quiet",
+        "predict",
+        &text(&places.run("wide-cinn")),
+        &text(&table),
+        "-n",
+        &DRAWS.to_string(),
+        "-o",
+        &text(&draws),
+        "--quiet",
     ])?;
     let (names, momenta_rows) = read_csv(&absolute(&table))?;
     let mut momenta = [[0.0; 3]; 2];

@@ -46,11 +46,6 @@ impl Cei {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Runs a command and gives the JSON object that it prints.
-    pub(crate) fn json(&self, args: &[&str]) -> anyhow::Result<serde_json::Value> {
-        Ok(serde_json::from_str(&self.read(args)?)?)
-    }
-
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(args).current_dir(workspace_root());
@@ -59,10 +54,7 @@ impl Cei {
 }
 
 /// Runs cargo in the workspace folder.
-pub(crate) fn cargo(
-    args: &[&str],
-    environment: &[(&str, &str)],
-) -> anyhow::Result<()> {
+pub(crate) fn cargo(args: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     say(&format!("$ cargo {}", args.join(" ")));
     let status = Command::new(cargo_path())
         .args(args)

@@ -41,8 +41,7 @@ pub(crate) const RUNS: [Run; 6] = [
 ];
 
 /// Overrides of the smoke run.
-pub(crate) const QUICK_OVERRIDES: [&str; 2] =
-    ["training.max_epochs=3", "evaluation.draws=20"];
+pub(crate) const QUICK_OVERRIDES: [&str; 2] = ["training.max_epochs=3", "evaluation.draws=20"];
 
 /// The proposal's own results on its table: model, MSE (bohr^2), MRE.
 pub(crate) const PROPOSAL: [(&str, f64, f64); 2] =

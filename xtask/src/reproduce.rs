@@ -92,7 +92,15 @@ fn simulate(cei: &Cei, places: &Places, data_set: DataSet) -> anyhow::Result<()>
     std::fs::create_dir_all(absolute(&places.data))?;
     let output = table.display().to_string();
     cei.run(&[
-        "simulate", "--preset", data_set.name, "--events", &events, "--seed", &seed, "-o", &output,
+        "simulate",
+        "--preset",
+        data_set.name,
+        "--events",
+        &events,
+        "--seed",
+        &seed,
+        "-o",
+        &output,
     ])?;
     Ok(stamp.set()?)
 }
@@ -104,7 +112,8 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
     let table = places.table(run.data).display().to_string();
     let data_key = std::fs::read_to_string(absolute(&made_stamp(&places.table(run.data))))?;
     let overrides: &[&str] = if places.quick { &QUICK_OVERRIDES } else { &[] };
-    let key = key(&[&cei.hash, &read(&config)?, &data_key, &run.seed.to_string(), &overrides.concat()]);
+    let key =
+        key(&[&cei.hash, &read(&config)?, &data_key, &run.seed.to_string(), &overrides.concat()]);
     let begun = Stamp::new(&absolute(&folder), "begun", key.clone());
     let done = Stamp::new(&absolute(&folder), "trained", key.clone());
     if done.is_current() && absolute(&folder).join("model.json").exists() {

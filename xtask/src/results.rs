@@ -50,7 +50,8 @@ impl Finished {
         let folder = absolute(&places.run(run.name));
         let json = |file: &str| -> anyhow::Result<Value> {
             let path = folder.join(file);
-            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             Ok(serde_json::from_str(&text)?)
         };
         Ok(Self { run, model: json("model.json")?, evaluation: json("evaluation.json")? })
@@ -92,7 +93,11 @@ fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
         String::from_utf8_lossy(&rustc.stdout).trim(),
         seeds.join(", "),
         runs.join(", "),
-        if places.quick { "\n**This is the smoke run: three epochs on small tables. Its numbers mean nothing.**\n" } else { "" }
+        if places.quick {
+            "\n**This is the smoke run: three epochs on small tables. Its numbers mean nothing.**\n"
+        } else {
+            ""
+        }
     ))
 }
 
@@ -120,7 +125,8 @@ fn reference(runs: &[&Finished]) -> String {
         ));
     }
     if let Some(run) = runs.first() {
-        for (name, key) in [("mean of training rows", "train_mean"), ("nearest neighbours", "knn")] {
+        for (name, key) in [("mean of training rows", "train_mean"), ("nearest neighbours", "knn")]
+        {
             text.push_str(&format!(
                 "| {name} | – | – | {} | {} |\n",
                 run.score(&format!("/baselines/{key}/mse"), 4),
@@ -145,13 +151,15 @@ fn gauge_fixed(runs: &[&Finished]) -> String {
         | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     let errors = |run: &Finished, at: &str| -> String {
-        let bonds = ["C-O", "C-S", "O-S"].map(|b| run.score(&format!("{at}/bond_length_rmse_pm/{b}"), 3));
+        let bonds =
+            ["C-O", "C-S", "O-S"].map(|b| run.score(&format!("{at}/bond_length_rmse_pm/{b}"), 3));
         let angle = run.score(&format!("{at}/angle_rmse_deg/O-C-S"), 3);
         let displacement = run.score(&format!("{at}/displacement_bohr"), 4);
         format!("{} | {angle} | {displacement}", bonds.join(" | "))
     };
     for run in runs {
-        let coverage = ["C-O", "C-S"].map(|b| run.percent(&format!("/gauge_free/coverage/{b}/0.9")));
+        let coverage =
+            ["C-O", "C-S"].map(|b| run.percent(&format!("/gauge_free/coverage/{b}/0.9")));
         text.push_str(&format!(
             "| {} | {} | {} % | {} |\n",
             run.run.name,
@@ -181,9 +189,8 @@ fn readings(finished: &[Finished]) -> String {
         else {
             continue;
         };
-        let latent = |key: &str| {
-            format_number(run.evaluation.pointer(&format!("/active_latent/{key}")), 0)
-        };
+        let latent =
+            |key: &str| format_number(run.evaluation.pointer(&format!("/active_latent/{key}")), 0);
         text.push_str(&format!(
             "| {} | {reconstruction} | {} of {}{} | {} % | {} |\n",
             run.run.name,
@@ -278,7 +285,10 @@ fn figures(places: &Places) -> String {
         text.push_str(&format!("\n### {}\n\n", run.name));
         for figure in FIGURES {
             let words = figure.replace('_', " ");
-            text.push_str(&format!("![{words} of {}]({from_report}/{}-{figure}.png)\n", run.name, run.name));
+            text.push_str(&format!(
+                "![{words} of {}]({from_report}/{}-{figure}.png)\n",
+                run.name, run.name
+            ));
         }
     }
     text

@@ -20,14 +20,17 @@ const EDGES: [(&str, &[&str]); 11] = [
     (
         "cei-run",
         &[
-            "cei-cinn", "cei-cvae", "cei-data", "cei-metrics", "cei-model", "cei-physics",
-            "cei-report", "cei-train",
+            "cei-cinn",
+            "cei-cvae",
+            "cei-data",
+            "cei-metrics",
+            "cei-model",
+            "cei-physics",
+            "cei-report",
+            "cei-train",
         ],
     ),
-    (
-        "cei-cli",
-        &["cei-data", "cei-metrics", "cei-model", "cei-physics", "cei-run", "cei-train"],
-    ),
+    ("cei-cli", &["cei-data", "cei-metrics", "cei-model", "cei-physics", "cei-run", "cei-train"]),
     ("xtask", &[]),
 ];
 

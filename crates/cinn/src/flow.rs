@@ -52,10 +52,7 @@ impl Flow {
 
     /// Maps `z` back to `x` (`n` x `d`).
     pub fn inverse(&self, z: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        self.couplings
-            .iter()
-            .rev()
-            .fold(z, |x, coupling| coupling.inverse(x.flip([1]), y.clone()))
+        self.couplings.iter().rev().fold(z, |x, coupling| coupling.inverse(x.flip([1]), y.clone()))
     }
 
     /// `log p(x | y) = log N(z; 0, I) + log|det dz/dx|` (`n` x 1).

@@ -143,12 +143,8 @@ fn every_output_depends_on_every_condition() -> TestResult {
 #[test]
 fn the_sign_of_equation_14_is_wrong() -> TestResult {
     let device = open_device("cpu")?;
-    let config = CinnConfig {
-        couplings: 1,
-        hidden: vec![],
-        clamp: 1000.0,
-        ..CinnConfig::default()
-    };
+    let config =
+        CinnConfig { couplings: 1, hidden: vec![], clamp: 1000.0, ..CinnConfig::default() };
     let flow = Flow::new(&config, 1, 1, &mut stream(0, Purpose::Weights, 0), &device)?;
     let x = rows(20_000, 1, 8);
     let y = Array2::<f32>::zeros((x.nrows(), 1));

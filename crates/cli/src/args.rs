@@ -39,7 +39,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// A data set that comes with the program: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf
-    #[arg(long, value_name = "NAME", required_unless_present = "config", conflicts_with = "config")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
     pub(crate) preset: Option<String>,
     /// A simulation in TOML
     #[arg(long, value_name = "FILE")]
@@ -220,7 +225,12 @@ pub(crate) struct CompareArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// A configuration to resolve: an experiment or a simulation
-    #[arg(long, value_name = "FILE", required_unless_present = "preset", conflicts_with = "preset")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "preset",
+        conflicts_with = "preset"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// One that comes with the program. Data sets: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf.
     /// Experiments: reference-cvae, reference-cvae-mean, reference-cinn, gauge-fixed-cvae,

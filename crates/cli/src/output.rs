@@ -28,7 +28,7 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// A table with a header; the first column is text, the others are numbers.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(FILE_WIDTH);
     }

@@ -1,7 +1,7 @@
 //! Hyper-parameters of the CVAE. The proposal gives no widths; these defaults are ours.
 
-use cei_model::config::{ConfigError, check_widths};
 use cei_model::Activation;
+use cei_model::config::{ConfigError, check_widths};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the CVAE.

@@ -11,7 +11,6 @@
 mod config;
 mod network;
 
-
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
 use cei_model::{ConditionalModel, ConfigError, OnDevice};

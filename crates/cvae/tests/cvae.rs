@@ -6,7 +6,7 @@ use cei_cvae::{Cvae, CvaeConfig, Reconstruction, build, kl_divergence};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::tensor::{from_matrix, to_matrix};
 use cei_model::testing::directional_derivatives;
-use cei_model::{Activation, Batch, ConditionalNetwork as _, open_device};
+use cei_model::{Activation, Batch, open_device};
 use ndarray::{Array2, array};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -41,7 +41,8 @@ fn the_loss_is_reconstruction_plus_beta_kl_and_mean_is_sum_over_d() -> TestResul
     let loss = |beta, reconstruction| -> Result<_, Box<dyn std::error::Error>> {
         let config = CvaeConfig { beta, reconstruction, ..config() };
         let model = build(&config, 4, 2, 1, open_device("cpu")?)?;
-        Ok(model.loss(Batch { x: x.view(), y: y.view() }, &mut stream(0, Purpose::TrainingNoise, 0)))
+        Ok(model
+            .loss(Batch { x: x.view(), y: y.view() }, &mut stream(0, Purpose::TrainingNoise, 0)))
     };
     let sum = loss(0.5, Reconstruction::Sum)?;
     let mean = loss(0.5, Reconstruction::Mean)?;

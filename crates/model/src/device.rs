@@ -157,7 +157,11 @@ fn available() -> String {
         .flat_map(|device| {
             let single = device.indices.len() == 1;
             device.indices.into_iter().map(move |index| {
-                if single { format!("`{}`", device.name) } else { format!("`{}:{index}`", device.name) }
+                if single {
+                    format!("`{}`", device.name)
+                } else {
+                    format!("`{}:{index}`", device.name)
+                }
             })
         })
         .collect();

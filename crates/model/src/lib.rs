@@ -17,9 +17,9 @@ pub mod random;
 pub mod tensor;
 pub mod testing;
 
+pub use burn::tensor::Device;
 pub use config::ConfigError;
 pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
-pub use burn::tensor::Device;
 pub use device::{DeviceError, DeviceStatus, devices, open_device};
 pub use latent::{LatentMoments, LatentStatistics};
 pub use mlp::{Activation, Mlp};

@@ -47,10 +47,7 @@ pub struct LossTensors {
 impl LossTensors {
     fn read(self) -> Loss {
         let number = |tensor: Tensor<1>| f64::from(to_values(tensor)[0]);
-        Loss {
-            total: number(self.total),
-            terms: self.terms.into_iter().map(number).collect(),
-        }
+        Loss { total: number(self.total), terms: self.terms.into_iter().map(number).collect() }
     }
 }
 

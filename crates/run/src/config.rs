@@ -17,6 +17,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
+    /// Seed of the shuffle that splits the rows: the same for all runs that are to be compared.
+    #[serde(default)]
+    pub split_seed: u64,
     /// The files.
     #[serde(default)]
     pub source: Source,
@@ -24,7 +27,7 @@ pub struct Experiment {
     /// molecule.
     #[serde(default)]
     pub columns: Selection,
-    /// Shares of training, validation and test rows, and the seed of the shuffle.
+    /// Shares of training, validation and test rows.
     #[serde(default)]
     pub split: Proportions,
     /// The atoms, where the table is a molecule: gauges and re-simulation need it.
@@ -88,12 +91,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self {
-            latent: LatentSource::TrainLatents,
-            draws: 100,
-            resimulated_draws: 10,
-            vertex: None,
-        }
+        Self { latent: LatentSource::TrainLatents, draws: 100, resimulated_draws: 10, vertex: None }
     }
 }
 
@@ -127,7 +125,9 @@ pub enum ExperimentError {
         hint: String,
     },
     /// An override without a value.
-    #[error("`--set {given}` has no value\nhint: write `--set key=value`, for example `--set training.max_epochs=100`")]
+    #[error(
+        "`--set {given}` has no value\nhint: write `--set key=value`, for example `--set training.max_epochs=100`"
+    )]
     Override {
         /// As given.
         given: String,
@@ -246,9 +246,8 @@ fn apply_override(table: &mut toml::Table, given: &str) -> Result<(), Experiment
     let (path, last) = key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
     let mut place = table;
     for part in path.into_iter().flat_map(|path| path.split('.')) {
-        let entry = place
-            .entry(part.to_owned())
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let entry =
+            place.entry(part.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         place = entry.as_table_mut().ok_or_else(|| ExperimentError::Content {
             origin: format!("`--set {given}`"),
             message: format!("`{part}` is a value, not a table"),
@@ -271,7 +270,8 @@ fn nearest_hint(message: &str) -> Option<String> {
         .map(|name| (strsim::damerau_levenshtein(&unknown, &name), name))
         .min_by_key(|(distance, _)| *distance)?;
     let (distance, name) = nearest;
-    (distance <= unknown.len().max(name.len()) / 2).then(|| format!("\nhint: did you mean `{name}`?"))
+    (distance <= unknown.len().max(name.len()) / 2)
+        .then(|| format!("\nhint: did you mean `{name}`?"))
 }
 
 #[cfg(test)]
@@ -314,7 +314,10 @@ mod tests {
         for given in ["training.lerning_rate=1", "model.clmap=1", "trainig.seed=1"] {
             let error = parse(&[given]).unwrap_err().to_string();
             let right = ["learning_rate", "clamp", "training"];
-            assert!(right.iter().any(|key| error.ends_with(&format!("hint: did you mean `{key}`?"))), "{error}");
+            assert!(
+                right.iter().any(|key| error.ends_with(&format!("hint: did you mean `{key}`?"))),
+                "{error}"
+            );
             assert!(error.starts_with("`test.toml`"), "{error}");
         }
     }

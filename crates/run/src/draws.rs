@@ -24,13 +24,14 @@ pub fn draw_positions(
     let mut z = Array3::<f32>::zeros((events, count, dimensions.z));
     let mut repeated_y = Array3::<f32>::zeros((events, count, dimensions.y));
     let source = run.experiment.evaluation.latent;
+    let statistics = &run.record.latent;
     z.axis_iter_mut(Axis(0))
         .into_par_iter()
         .zip(repeated_y.axis_iter_mut(Axis(0)))
         .enumerate()
         .for_each(|(event, (mut z, mut y))| {
             let mut rng = stream(seed, Purpose::Draws, (first_event + event) as u64);
-            z.assign(&source.draw(&run.record.latent, count, &mut rng));
+            z.assign(&source.draw(statistics, count, &mut rng));
             y.assign(&scaled_y.row(event));
         });
     let z = rows(z);

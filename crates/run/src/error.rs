@@ -72,7 +72,9 @@ pub enum RunError {
         path: PathBuf,
     },
     /// A run is resumed with another configuration.
-    #[error("`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs` and `training.patience` may change; for anything else train into another folder")]
+    #[error(
+        "`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs` and `training.patience` may change; for anything else train into another folder"
+    )]
     ResumeDiffers {
         /// The key.
         key: String,
@@ -118,7 +120,9 @@ pub enum RunError {
         least: usize,
     },
     /// A simulation has neither a law nor a file of geometries.
-    #[error("the simulation has no `[geometry]`\nhint: add one, or give positions with `--positions FILE`")]
+    #[error(
+        "the simulation has no `[geometry]`\nhint: add one, or give positions with `--positions FILE`"
+    )]
     NoGeometry,
     /// An atom that the molecule does not have.
     #[error("`{key}` is `{label}`, but the molecule has the atoms {atoms}")]

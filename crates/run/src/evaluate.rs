@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cei_data::{Preprocessing, Rows as _, Source, Table, fingerprint, load};
+use cei_data::{Preprocessing, Source, Table, fingerprint, load};
 use cei_metrics::results::{
     Baselines, Distribution, Estimators, Evaluation, NegativeLogLikelihood, NeighbourScores,
 };
@@ -118,7 +118,13 @@ pub fn evaluate_run(
     let total = scored.x.nrows();
     for start in (0..total).step_by(CHUNK) {
         let range = start..(start + CHUNK).min(total);
-        let draws = draw_positions(&run, scored.raw_y.slice(s![range.clone(), ..]), count, options.seed, start);
+        let draws = draw_positions(
+            &run,
+            scored.raw_y.slice(s![range.clone(), ..]),
+            count,
+            options.seed,
+            start,
+        );
         scores.add(
             &run,
             scored.x.slice(s![range.clone(), ..]),
@@ -255,7 +261,8 @@ impl Scores {
             let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
             let k = tree.choose_k(scaled_y.view(), x.view(), &NEIGHBOUR_CANDIDATES)?.k;
             let gauge_free = molecule.as_ref().map(|m| m.gauge_free.clone());
-            neighbours = Some(NeighbourBaseline { neighbours: tree, k, errors: errors()?, gauge_free });
+            neighbours =
+                Some(NeighbourBaseline { neighbours: tree, k, errors: errors()?, gauge_free });
         }
         let mut pairs = Pairs::default();
         match &molecule {
@@ -389,7 +396,10 @@ impl MoleculeScores {
         Ok(Self {
             gauge_free: GaugeFreeScores::new(coordinates.clone(), &COVERAGE_LEVELS)?,
             coordinates,
-            frame: FrameRule { x_axis: molecule.atom_count() - 1, xy_plane: molecule.atom_count() - 2 },
+            frame: FrameRule {
+                x_axis: molecule.atom_count() - 1,
+                xy_plane: molecule.atom_count() - 2,
+            },
             resimulation: ResimulationErrors::default(),
             molecule: molecule.clone(),
         })
@@ -443,10 +453,8 @@ impl MoleculeScores {
         draws: &Array3<f64>,
     ) -> Result<(Array2<f64>, Array2<f64>), RunError> {
         let pm = cei_metrics::PM_PER_BOHR;
-        let truth = side_by_side(
-            &(self.coordinates.lengths(x)? * pm),
-            &self.coordinates.angles_deg(x)?,
-        );
+        let truth =
+            side_by_side(&(self.coordinates.lengths(x)? * pm), &self.coordinates.angles_deg(x)?);
         let mean = |values: Array3<f64>| Estimator::Mean.estimate(values.view());
         let predicted = side_by_side(
             &(mean(self.coordinates.lengths_of_draws(draws.view())?)? * pm),

@@ -87,7 +87,8 @@ fn coverage(folder: &Path, title: &str, evaluation: &RunEvaluation) -> Result<()
         let parsed = levels.iter().map(|(level, hits)| (level.parse().unwrap_or(f64::NAN), *hits));
         parsed.collect()
     };
-    let mut curves = vec![("positions".to_owned(), points(&evaluation.scores.distribution.coverage))];
+    let mut curves =
+        vec![("positions".to_owned(), points(&evaluation.scores.distribution.coverage))];
     if let Some(gauge_free) = &evaluation.scores.gauge_free {
         let quantities = gauge_free.coverage.iter();
         curves.extend(quantities.map(|(label, levels)| (label.clone(), points(levels))).take(7));
@@ -100,7 +101,7 @@ fn coverage(folder: &Path, title: &str, evaluation: &RunEvaluation) -> Result<()
 
 /// The chunks of events one under another.
 fn stacked(chunks: &[Array2<f64>]) -> Array2<f64> {
-    let views: Vec<ArrayView2<'_, f64>> = chunks.iter().map(Array2::view).collect();
+    let views: Vec<ArrayView2<'_, f64>> = chunks.iter().map(|chunk| chunk.view()).collect();
     match concatenate(Axis(0), &views) {
         Ok(rows) => rows,
         Err(_) => unreachable!("every chunk has one column a quantity"),

@@ -60,9 +60,10 @@ pub fn floor(
         return Ok(None);
     }
     let shapes = x.slice(s![..x.nrows().min(SHAPES), ..]);
-    let repeated = Array2::from_shape_fn((shapes.nrows() * PLACEMENTS, x.ncols()), |(row, column)| {
-        shapes[[row / PLACEMENTS, column]]
-    });
+    let repeated =
+        Array2::from_shape_fn((shapes.nrows() * PLACEMENTS, x.ncols()), |(row, column)| {
+            shapes[[row / PLACEMENTS, column]]
+        });
     let placed = simulate_positions(&simulation, repeated.view(), SEED)?;
     let (x, _) = run.record.preprocessing.gauged(placed.positions.view(), placed.momenta.view());
     let variances = x.axis_chunks_iter(Axis(0), PLACEMENTS).map(|placements| {

@@ -15,8 +15,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use cei_model::Device;
 use cei_data::Preprocessing;
+use cei_model::Device;
 use cei_model::{ConditionalModel, LatentStatistics, Parameters};
 use cei_physics::Molecule;
 use safetensors::SafeTensors;
@@ -93,9 +93,7 @@ impl std::fmt::Display for ActiveLatent {
         let Self { active, of } = self;
         write!(f, "{active} of {of} latent dimensions are active")?;
         if *active == 0 {
-            f.write_str(
-                ": the posterior has collapsed, so the draws of an event do not differ",
-            )?;
+            f.write_str(": the posterior has collapsed, so the draws of an event do not differ")?;
         }
         Ok(())
     }
@@ -124,14 +122,16 @@ impl TrainedRun {
             return Err(RunError::NotARun { path: path.to_owned() });
         }
         let bad = |reason: String| RunError::BadModel { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(&record_path)
-            .map_err(RunError::io("read", &record_path))?;
+        let text =
+            std::fs::read_to_string(&record_path).map_err(RunError::io("read", &record_path))?;
         let record: ModelRecord = read_record(&text).map_err(bad)?;
         let experiment = Experiment::read(&path.join("config.toml"), &[])?;
         let weights_path = path.join("model.safetensors");
         let weights = std::fs::read(&weights_path).map_err(RunError::io("read", &weights_path))?;
         if sha256(&weights) != record.weights_sha256 {
-            return Err(bad("the checksum of `model.safetensors` is not that in `model.json`".into()));
+            return Err(bad(
+                "the checksum of `model.safetensors` is not that in `model.json`".into()
+            ));
         }
         let mut model = build(&record.model, &record.preprocessing, 0, device)?;
         let values = read_weights(&weights, model.parameters()).map_err(bad)?;
@@ -202,10 +202,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
-        .permissions(readable_by_all())
-        .tempfile_in(folder)
-        .map_err(io)?;
+    let mut file =
+        tempfile::Builder::new().permissions(readable_by_all()).tempfile_in(folder).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_data().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;

@@ -205,8 +205,11 @@ impl SummaryFile {
         let mut columns = vec![ColumnData::U64(event)];
         for quantity in &quantities {
             for column in quantity.axis_iter(Axis(2)) {
-                let rows: Vec<Vec<f64>> =
-                    column.axis_iter(Axis(0)).into_par_iter().map(|row| self.summarise(row)).collect();
+                let rows: Vec<Vec<f64>> = column
+                    .axis_iter(Axis(0))
+                    .into_par_iter()
+                    .map(|row| self.summarise(row))
+                    .collect();
                 let width = 2 + QUANTILES.len();
                 columns.extend((0..width).map(|statistic| {
                     ColumnData::F64(rows.iter().map(|row| row[statistic]).collect())

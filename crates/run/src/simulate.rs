@@ -60,7 +60,9 @@ pub fn simulate_to_file(
     let given = match geometries {
         Geometries::Law if simulation.geometry.is_none() => return Err(RunError::NoGeometry),
         Geometries::Law => None,
-        Geometries::File { path, unit } => Some(load_positions(path, molecule, *unit)?),
+        Geometries::File { path, unit } => {
+            Some(load_positions(&path.to_string_lossy(), molecule, *unit)?)
+        }
     };
     let events = given.as_ref().map_or(simulation.events, Array2::nrows);
     if events == 0 {

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
-use cei_model::{ConditionalModel, LatentStatistics, open_device};
+use cei_model::random::{Purpose, stream};
+use cei_model::{Batch, ConditionalModel, LatentStatistics, open_device};
 use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
 
 use crate::config::ModelConfig;
@@ -89,27 +90,27 @@ pub fn train_run(
     )?;
     write_history(path, experiment, &report)?;
     let mut outcome = TrainingOutcome { reason: report.reason, record: None };
-    if let Some(summary) = summary(&report, device_name, model.as_ref()) {
-        if report.reason != StopReason::Interrupted {
-            let latent = latent_statistics(model.as_ref(), &rows);
-            let active = matches!(experiment.model, ModelConfig::Cvae(_)).then(|| ActiveLatent {
-                active: latent.active_dimensions(),
-                of: latent.mean.len(),
-            });
-            let record = ModelRecord {
-                format: 0,
-                program: env!("CARGO_PKG_VERSION").to_owned(),
-                model: experiment.model.clone(),
-                preprocessing,
-                molecule: experiment.molecule.clone(),
-                latent,
-                training: TrainingSummary { active_latent: active, ..summary },
-                data_fingerprint: fingerprint,
-                data_rows,
-                weights_sha256: String::new(),
-            };
-            outcome.record = Some(folder::save(path, record, model.parameters())?);
-        }
+    let summary = match report.reason {
+        StopReason::Interrupted => None,
+        _ => summary(&report, device_name, model.as_ref()),
+    };
+    if let Some(summary) = summary {
+        let latent = latent_statistics(model.as_ref(), &rows, seed);
+        let active = matches!(experiment.model, ModelConfig::Cvae(_))
+            .then(|| ActiveLatent { active: latent.active_dimensions(), of: latent.mean.len() });
+        let record = ModelRecord {
+            format: 0,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            model: experiment.model.clone(),
+            preprocessing,
+            molecule: experiment.molecule.clone(),
+            latent,
+            training: TrainingSummary { active_latent: active, ..summary },
+            data_fingerprint: fingerprint,
+            data_rows,
+            weights_sha256: String::new(),
+        };
+        outcome.record = Some(folder::save(path, record, model.parameters())?);
     }
     match report.reason {
         StopReason::Diverged(divergence) => Err(divergence.into()),
@@ -196,9 +197,22 @@ fn plan(
     }
 }
 
-/// Statistics of the latents of the training rows (degenerate directions at their noise-free place).
-fn latent_statistics(model: &dyn ConditionalModel, rows: &TrainingRows) -> LatentStatistics {
-    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| model.latent_moments(batch));
+/// Statistics of the latents of the training rows, with the noise on empty directions that the model
+/// was trained with.
+fn latent_statistics(
+    model: &dyn ConditionalModel,
+    rows: &TrainingRows,
+    seed: u64,
+) -> LatentStatistics {
+    let mut rng = stream(seed, Purpose::Draws, 0);
+    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| match &rows.degenerate {
+        None => model.latent_moments(batch),
+        Some(noise) => {
+            let mut x = batch.x.to_owned();
+            noise.add(&mut x, &mut rng);
+            model.latent_moments(Batch { x: x.view(), y: batch.y })
+        }
+    });
     LatentStatistics::collect(model.dimensions().z, chunks)
 }
 

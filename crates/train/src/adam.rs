@@ -70,8 +70,7 @@ fn clip_factor(gradient: &[f32], bound: f64) -> f32 {
 mod tests {
     use super::*;
 
-    const PLAIN: StepSize =
-        StepSize { learning_rate: 0.1, weight_decay: 0.0, gradient_clip: 0.0 };
+    const PLAIN: StepSize = StepSize { learning_rate: 0.1, weight_decay: 0.0, gradient_clip: 0.0 };
 
     #[test]
     fn two_steps_by_hand() {

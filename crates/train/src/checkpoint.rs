@@ -147,11 +147,8 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
-        let header = Header {
-            format: FORMAT,
-            adam_step: self.adam.step,
-            state: self.state.clone(),
-        };
+        let header =
+            Header { format: FORMAT, adam_step: self.adam.step, state: self.state.clone() };
         let header = serde_json::to_string(&header)?;
         let vectors = [
             ("parameters", &self.parameters),

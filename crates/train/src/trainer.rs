@@ -84,7 +84,9 @@ pub enum TrainError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is nothing to train or to validate on.
-    #[error("there are {training} training and {validation} validation rows; each part needs at least one")]
+    #[error(
+        "there are {training} training and {validation} validation rows; each part needs at least one"
+    )]
     NoRows {
         /// Rows of the training part.
         training: usize,
@@ -219,16 +221,14 @@ impl Training<'_> {
     }
 
     /// Trains the rest of the epoch under way and validates.
-    fn epoch(
-        &mut self,
-        stop: &AtomicBool,
-        observer: &mut dyn Observer,
-    ) -> ControlFlow<StopReason> {
+    fn epoch(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
         let begun = Instant::now();
         let before = self.state.state.seconds;
         let epoch = self.state.state.epoch;
-        let order =
-            shuffled(self.rows.training.len(), &mut stream(self.config.seed, Purpose::Shuffle, epoch as u64));
+        let order = shuffled(
+            self.rows.training.len(),
+            &mut stream(self.config.seed, Purpose::Shuffle, epoch as u64),
+        );
         let done = self.state.state.batch;
         for indices in order.chunks(self.config.batch_size).skip(done) {
             if stop.load(Ordering::Relaxed) {
@@ -252,8 +252,7 @@ impl Training<'_> {
         let noise = rows.degenerate.as_ref().map(|noise| (noise, &mut degenerate));
         self.batch.gather(&rows.training, indices, noise);
         let mut rng = stream(config.seed, Purpose::TrainingNoise, step);
-        let loss =
-            self.model.loss_and_gradient(self.batch.batch(), &mut rng, &mut self.gradient);
+        let loss = self.model.loss_and_gradient(self.batch.batch(), &mut rng, &mut self.gradient);
         let state = &mut self.state.state;
         if !loss.total.is_finite() {
             return diverged(state, Some(state.batch + 1), loss.total);

@@ -154,7 +154,8 @@ fn an_interrupted_and_resumed_training_ends_in_the_same_bits() -> TestResult {
         stop.store(false, Ordering::Relaxed);
         let mut model = Line::new();
         let resumed = run(&mut model, &config(), Some(&path), true, &mut Silent, &stop)?;
-        let bits = |model: &Line| model.parameters.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let bits =
+            |model: &Line| model.parameters.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&model), bits(&whole), "after {batches} batches");
         assert_eq!(resumed.best, expected.best);
         let losses = |report: &TrainingReport| {
@@ -210,7 +211,10 @@ fn a_loss_that_is_no_number_stops_and_keeps_the_best() -> TestResult {
     };
     assert_eq!((divergence.epoch, divergence.batch, divergence.best), (3, Some(3), Some(2)));
     let text = divergence.to_string();
-    assert!(text.starts_with("the loss became NaN in epoch 3, batch 3; the parameters of epoch 2"), "{text}");
+    assert!(
+        text.starts_with("the loss became NaN in epoch 3, batch 3; the parameters of epoch 2"),
+        "{text}"
+    );
     assert_eq!(broken.parameters.values, sound.parameters.values);
     Ok(())
 }

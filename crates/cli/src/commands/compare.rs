@@ -21,7 +21,9 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         to_stdout(&describe(group));
     }
     if groups.len() > 1 {
-        to_stdout("\nruns of different tables, rows or frames stand in different tables: their numbers do not compare");
+        to_stdout(
+            "\nruns of different tables, rows or frames stand in different tables: their numbers do not compare",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,8 +19,10 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         }
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
-            let all = [SIMULATIONS, EXPERIMENTS].concat();
-            let preset = presets::find(&all, name)?;
+            let preset = match presets::find(SIMULATIONS, name) {
+                Ok(preset) => preset,
+                Err(_) => presets::find(EXPERIMENTS, name)?,
+            };
             (preset.text.to_owned(), format!("preset `{name}`"))
         }
     };

@@ -104,8 +104,7 @@ fn points(evaluation: &RunEvaluation) -> String {
         rows.push(line("floor of any estimate", floor.mse));
         rows.push(line("floor of an exact draw", floor.exact_draw_mse));
     }
-    let header =
-        ["positions", "MSE", "MSE alive", "MRE", "MRE alive", "median rel. error"];
+    let header = ["positions", "MSE", "MSE alive", "MRE", "MRE alive", "median rel. error"];
     output::table(&header, &rows)
 }
 
@@ -160,13 +159,18 @@ fn distribution(evaluation: &RunEvaluation) -> String {
         })
         .collect();
     lines.push(format!("central coverage of positions (%): {}", coverage.join(", ")));
-    if let (Some(crps), Some(energy)) =
-        (scores.distribution.crps, scores.distribution.energy_score)
+    if let (Some(crps), Some(energy)) = (scores.distribution.crps, scores.distribution.energy_score)
     {
-        lines.push(format!("CRPS {} bohr, energy score {} bohr", number(crps, 3), number(energy, 3)));
+        lines.push(format!(
+            "CRPS {} bohr, energy score {} bohr",
+            number(crps, 3),
+            number(energy, 3)
+        ));
     }
     if let Some(likelihood) = &scores.likelihood {
-        let error = likelihood.nll_standard_error.map_or_else(String::new, |e| format!(" ± {}", number(e, 1)));
+        let error = likelihood
+            .nll_standard_error
+            .map_or_else(String::new, |e| format!(" ± {}", number(e, 1)));
         lines.push(format!(
             "negative log-likelihood {}{error} nats per event, a density in {} dimensions",
             number(likelihood.nll, 5),

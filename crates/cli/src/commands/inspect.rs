@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use cei_data::{Source, inspect};
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
+use cei_data::{Source, inspect};
 use cei_run::{Experiment, RunError};
 
 use crate::args::InspectArgs;

@@ -58,7 +58,10 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
         text.push_str("\ncolumns ending in `_file` are in the orientation of the momenta file");
     }
     if let Some(summary) = &args.summary {
-        text.push_str(&format!("\nmeans, standard deviations and quantiles are in `{}`", summary.display()));
+        text.push_str(&format!(
+            "\nmeans, standard deviations and quantiles are in `{}`",
+            summary.display()
+        ));
     }
     text
 }

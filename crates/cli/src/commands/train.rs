@@ -104,7 +104,9 @@ fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
         text.push_str(&format!("\n{active}"));
     }
     let path = path.display();
-    text.push_str(&format!("\nmodel and learning curve are in `{path}`; next: `cei evaluate {path}`"));
+    text.push_str(&format!(
+        "\nmodel and learning curve are in `{path}`; next: `cei evaluate {path}`"
+    ));
     text
 }
 
