@@ -395,6 +395,12 @@ impl Preprocessing {
         }
     }
 
+    /// How many rows of raw momenta have a dead column off its constant; needs no positions.
+    #[must_use]
+    pub fn off_constant_momenta(&self, y: ArrayView2<'_, f64>) -> usize {
+        self.y.off_constant(self.gauge.momenta(y).view())
+    }
+
     fn encode_row(&self, x: &ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f32>) {
         if let Some(subspace) = &self.subspace {
             for (column, value) in out.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use cei_data::{
 };
 use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
 use cei_model::Device;
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -93,15 +93,13 @@ pub fn predict_to_files(
     if let Some(file) = summary_file {
         file.writer.finish()?;
     }
-    let no_positions = Array2::zeros((events, 0));
-    let off = preprocessing.off_constant_rows(no_positions.view(), table.y.view());
     Ok(PredictionReport {
         events,
         draws: options.draws,
         frame: preprocessing.frame_description(),
         rotated_back: rotates_back,
         dropped: table.dropped,
-        off_constant_events: off.dead_y,
+        off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
     })
 }
 
