@@ -209,7 +209,12 @@ impl Cells {
             // The semicolon first: where it separates, a comma may stand inside the numbers.
             Separator::Auto => [';', '\t', ',']
                 .into_iter()
-                .find(|&candidate| first_line.trim().contains(candidate))
+                .find(|&candidate| {
+                    let line = first_line.trim();
+                    // Aligned columns may mix tabs and runs of blanks.
+                    let aligned = || line.split('\t').any(|cell| cell.trim().contains("  "));
+                    line.contains(candidate) && !(candidate == '\t' && aligned())
+                })
                 .map_or(Self::Whitespace, Self::SeparatedBy),
         }
     }
