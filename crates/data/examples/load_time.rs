@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use cei_data::{
-    ColumnData, ColumnRef, ColumnType, Preprocessing, PreprocessingConfig, Proportions, Selection,
-    Source, Split, TableWriter, load,
+    ColumnData, ColumnRef, ColumnType, Preprocessing, PreprocessingConfig, Selection, Source,
+    Split, SplitConfig, TableWriter, load,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -50,7 +50,7 @@ fn time(file: &str) -> Result<(), Box<dyn Error>> {
     println!("load {} rows: {:.2} s, peak {}", table.rows(), start.elapsed().as_secs_f64(), peak());
 
     let start = Instant::now();
-    let split = Split::new(table.rows(), &Proportions::default(), 0)?;
+    let split = Split::new(table.rows(), &SplitConfig::default())?;
     let fitted = Preprocessing::fit(&PreprocessingConfig::default(), None, &table, &split.train)?;
     println!("split and fit: {:.2} s, peak {}", start.elapsed().as_secs_f64(), peak());
 

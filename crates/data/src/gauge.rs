@@ -55,10 +55,10 @@ pub struct GaugeConfig {
     pub frame: SharedFrame,
     /// Label of the atom that a rotation puts on +x.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub axis: Option<String>,
+    pub x_axis: Option<String>,
     /// Label of the atom that a rotation puts into the xy half-plane y > 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plane: Option<String>,
+    pub xy_plane: Option<String>,
 }
 
 impl GaugeConfig {
@@ -97,7 +97,7 @@ pub enum GaugeError {
     )]
     UnknownAtom { key: &'static str, label: String, labels: Vec<String> },
     /// One atom for both roles.
-    #[error("`gauge.axis` and `gauge.plane` are both `{label}` but must be two atoms")]
+    #[error("`gauge.x_axis` and `gauge.xy_plane` are both `{label}` but must be two atoms")]
     SameAtom { label: String },
     /// A table whose width is not three columns an atom.
     #[error("`gauge` needs three columns an atom, {expected} for {} atoms, but `{side}` has {found}\nhint: list the columns as x, y, z of each atom in the molecule's order", expected / 3)]
@@ -116,8 +116,8 @@ pub struct Gauge {
     config: GaugeConfig,
     labels: Vec<String>,
     masses: Vec<f64>,
-    axis: usize,
-    plane: usize,
+    x_axis: usize,
+    xy_plane: usize,
 }
 
 impl Gauge {
@@ -139,8 +139,8 @@ impl Gauge {
             config: config.clone(),
             labels: Vec::new(),
             masses: Vec::new(),
-            axis: 0,
-            plane: 0,
+            x_axis: 0,
+            xy_plane: 0,
         };
         if !config.moves_x() && !config.moves_y() {
             return Ok(gauge);
@@ -157,11 +157,11 @@ impl Gauge {
         gauge.labels = molecule.labels().to_vec();
         gauge.masses = molecule.masses().to_vec();
         if config.rotates() {
-            gauge.axis = atom(&gauge.labels, "axis", "is put on +x", config.axis.as_deref())?;
+            gauge.x_axis = atom(&gauge.labels, "x_axis", "is put on +x", config.x_axis.as_deref())?;
             let role = "is put into the xy half-plane y > 0";
-            gauge.plane = atom(&gauge.labels, "plane", role, config.plane.as_deref())?;
-            if gauge.axis == gauge.plane {
-                return Err(GaugeError::SameAtom { label: gauge.labels[gauge.axis].clone() });
+            gauge.xy_plane = atom(&gauge.labels, "xy_plane", role, config.xy_plane.as_deref())?;
+            if gauge.x_axis == gauge.xy_plane {
+                return Err(GaugeError::SameAtom { label: gauge.labels[gauge.x_axis].clone() });
             }
         }
         Ok(gauge)
@@ -252,7 +252,7 @@ impl Gauge {
             PositionGauge::AsGiven => "positions as given in the file",
             PositionGauge::Centred | PositionGauge::BodyFrame => "centred on the centre of mass",
         };
-        let (axis, plane) = (self.label(self.axis), self.label(self.plane));
+        let (axis, plane) = (self.label(self.x_axis), self.label(self.xy_plane));
         if self.shares_momentum_frame() {
             format!(
                 "{place}, in the momentum frame: momentum of {axis} along +x, momentum of {plane} in the xy half-plane y > 0"
@@ -270,8 +270,8 @@ impl Gauge {
         if self.config.moves_y() {
             format!(
                 "momentum of {} along +x, momentum of {} in the xy half-plane y > 0",
-                self.label(self.axis),
-                self.label(self.plane)
+                self.label(self.x_axis),
+                self.label(self.xy_plane)
             )
         } else {
             "momenta as given in the file".to_owned()
@@ -283,7 +283,7 @@ impl Gauge {
     }
 
     fn rotation(&self, vectors: &[f64]) -> Rotation {
-        FrameRule { x_axis: self.axis, xy_plane: self.plane }.rotation(vectors)
+        FrameRule { x_axis: self.x_axis, xy_plane: self.xy_plane }.rotation(vectors)
     }
 
     fn centre(&self, x: &mut [f64]) {

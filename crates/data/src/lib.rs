@@ -1,9 +1,9 @@
 //! Tables of positions and momenta: loading, checks, splits, scaling and gauges.
 //!
-//! A [`Source`] names files, a [`Selection`] the columns; [`load`] gives a checked [`Table`] in
+//! A [`Source`] names files, a [`Selection`] the columns; [`load()`] gives a checked [`Table`] in
 //! internal units (bohr, atomic units of momentum). [`Split`] cuts it, [`Preprocessing`] is fitted on
-//! the training part alone and turns raw rows into what a network sees, and back. [`inspect`] says
-//! what a file holds, [`write`] and [`xyz`] are the other ways in and out.
+//! the training part alone and turns raw rows into what a network sees, and back. [`inspect()`] says
+//! what a file holds, [`mod@write`] and [`xyz`] are the other ways in and out.
 //!
 //! Matrices are plain `ndarray` matrices, rows are events; no Polars type is public.
 
@@ -38,7 +38,7 @@ pub use preprocessing::{
 };
 pub use scaler::{Scaler, ScalerKind};
 pub use source::{ColumnRef, Header, Separator, Source};
-pub use split::{Proportions, Rows, Split, SplitError, TestSplit, TrainSplit, ValidationSplit};
+pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit};
 pub use write::{ColumnData, ColumnType, TableWriter, WriteError, write_table};
 pub use xyz::{PositionsError, XyzFrames, load_positions, read_xyz};

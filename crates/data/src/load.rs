@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::Block;
 use crate::error::{LoadError, Location, Reason};
 use crate::source::{ColumnRef, Source};
-use crate::split::{Proportions, Rows};
+use crate::split::{Rows, SplitConfig};
 use crate::table_file::{Columns, TableFile};
 use crate::units::{MomentumUnit, PositionUnit};
 
@@ -63,8 +63,8 @@ impl Table {
     ///
     /// # Errors
     /// Fewer rows than the split needs; no x column or no y column varies.
-    pub fn check_trainable(&self, proportions: &Proportions) -> Result<(), LoadError> {
-        let needed = proportions.least_rows();
+    pub fn check_trainable(&self, split: &SplitConfig) -> Result<(), LoadError> {
+        let needed = split.least_rows();
         if self.rows() < needed {
             return Err(LoadError::TooFewRows {
                 files: self.files.clone(),

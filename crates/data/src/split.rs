@@ -6,10 +6,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The share of each part; each in (0, 1), together 1.
+/// How a table is cut: the share of each part, each in (0, 1), together 1, and the seed of the shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Proportions {
+pub struct SplitConfig {
+    /// Seed of the shuffle: the same for all runs that are to be compared.
+    pub seed: u64,
     /// Rows that models and scalers are fitted on.
     pub train: f64,
     /// Rows that stop training.
@@ -18,14 +20,14 @@ pub struct Proportions {
     pub test: f64,
 }
 
-impl Default for Proportions {
+impl Default for SplitConfig {
     /// 70/15/15 (SPEC 2.4).
     fn default() -> Self {
-        Self { train: 0.7, validation: 0.15, test: 0.15 }
+        Self { seed: 0, train: 0.7, validation: 0.15, test: 0.15 }
     }
 }
 
-impl Proportions {
+impl SplitConfig {
     /// Checks the ranges and the sum.
     ///
     /// # Errors
@@ -119,18 +121,18 @@ pub struct Split {
 }
 
 impl Split {
-    /// Shuffles `0..rows` with ChaCha8 of `seed` and cuts it; the same for the same arguments on
+    /// Shuffles `0..rows` with ChaCha8 of the seed and cuts it; the same for the same arguments on
     /// every machine.
     ///
     /// # Errors
     /// Invalid proportions, or fewer rows than the parts need.
-    pub fn new(rows: usize, proportions: &Proportions, seed: u64) -> Result<Self, SplitError> {
-        proportions.check()?;
-        let [train, validation, _] = proportions
+    pub fn new(rows: usize, config: &SplitConfig) -> Result<Self, SplitError> {
+        config.check()?;
+        let [train, validation, _] = config
             .counts(rows)
-            .ok_or(SplitError::TooFewRows { rows, needed: proportions.least_rows() })?;
+            .ok_or(SplitError::TooFewRows { rows, needed: config.least_rows() })?;
         let mut order: Vec<usize> = (0..rows).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
         let test = order.split_off(train + validation);
         let validation = order.split_off(train);
         Ok(Self {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
-use cei_data::{PreprocessingConfig, Proportions, Selection, Source};
+use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::ConfigError;
 use cei_model::latent::LatentSource;
 use cei_physics::Molecule;
@@ -17,9 +17,6 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Seed of the shuffle that splits the rows: the same for all runs that are to be compared.
-    #[serde(default)]
-    pub split_seed: u64,
     /// The files.
     #[serde(default)]
     pub source: Source,
@@ -27,9 +24,9 @@ pub struct Experiment {
     /// molecule.
     #[serde(default)]
     pub columns: Selection,
-    /// Shares of training, validation and test rows.
+    /// Shares of training, validation and test rows, and the seed of their shuffle.
     #[serde(default)]
-    pub split: Proportions,
+    pub split: SplitConfig,
     /// The atoms, where the table is a molecule: gauges and re-simulation need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub molecule: Option<Molecule>,

@@ -25,7 +25,7 @@ impl Dataset {
         experiment.split.check()?;
         let table = load(&experiment.source, &experiment.columns)?;
         table.check_trainable(&experiment.split)?;
-        let split = Split::new(table.rows(), &experiment.split, experiment.split_seed)?;
+        let split = Split::new(table.rows(), &experiment.split)?;
         Ok(Self { fingerprint: fingerprint(&table), table, split })
     }
 

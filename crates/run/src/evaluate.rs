@@ -385,7 +385,10 @@ fn likelihood(
     for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
         let z = run.model.latent_moments(Batch { x, y }).mean;
         let back = run.model.decode(z.view(), y);
-        worst = (&back - &x).iter().fold(worst, |worst, error| worst.max(error.abs()));
+        // Not `max`: it would pass over a NaN.
+        let larger =
+            |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
+        worst = (&back - &x).iter().fold(worst, larger);
     }
     (nll, Some(f64::from(worst)))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use cei_data::{
-    ColumnData, ColumnRef, LoadError, PositionUnit, Proportions, Selection, Source, load,
+    ColumnData, ColumnRef, LoadError, PositionUnit, Selection, Source, SplitConfig, load,
     load_positions, read_xyz, write_table,
 };
 
@@ -204,7 +204,7 @@ fn files_of_different_layouts_are_named() {
 #[test]
 fn tables_that_cannot_be_trained_on_are_named() {
     let folder = Folder::new();
-    let shares = Proportions::default();
+    let shares = SplitConfig::default();
     let check = |source: &Source| {
         let table = load(source, &select(&["x"], &["p", "q"])).unwrap();
         let error = table.check_trainable(&shares).unwrap_err();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::ocs;
 
 fn config(positions: PositionGauge, momenta: MomentumGauge, frame: SharedFrame) -> GaugeConfig {
-    GaugeConfig { positions, momenta, frame, axis: Some("S".into()), plane: Some("o".into()) }
+    GaugeConfig { positions, momenta, frame, x_axis: Some("S".into()), xy_plane: Some("o".into()) }
 }
 
 fn row() -> impl Strategy<Value = Vec<f64>> {
@@ -114,8 +114,8 @@ fn diatomic_molecules_lie_along_x() {
     let pair = Molecule::new(vec![AtomSpec::new("H", 1.0), AtomSpec::new("D", 1.0)]).unwrap();
     let config = GaugeConfig {
         positions: PositionGauge::BodyFrame,
-        axis: Some("H".into()),
-        plane: Some("D".into()),
+        x_axis: Some("H".into()),
+        xy_plane: Some("D".into()),
         ..GaugeConfig::default()
     };
     let gauge = Gauge::new(&config, Some(&pair), 6, 6).unwrap();
@@ -172,16 +172,16 @@ fn gauges_that_do_not_fit_are_named() {
         "momenta that are left alone may have any width"
     );
     assert_eq!(
-        of(&GaugeConfig { axis: None, ..body.clone() }, Some(&ocs), 9, 9),
-        "`gauge.axis` is missing; it names the atom that is put on +x\nhint: the atoms are `C`, `O`, `S`"
+        of(&GaugeConfig { x_axis: None, ..body.clone() }, Some(&ocs), 9, 9),
+        "`gauge.x_axis` is missing; it names the atom that is put on +x\nhint: the atoms are `C`, `O`, `S`"
     );
     assert_eq!(
-        of(&GaugeConfig { plane: Some("N".into()), ..body.clone() }, Some(&ocs), 9, 9),
-        "`gauge.plane` is `N`, which is no atom of the molecule\nhint: the atoms are `C`, `O`, `S`"
+        of(&GaugeConfig { xy_plane: Some("N".into()), ..body.clone() }, Some(&ocs), 9, 9),
+        "`gauge.xy_plane` is `N`, which is no atom of the molecule\nhint: the atoms are `C`, `O`, `S`"
     );
     assert_eq!(
-        of(&GaugeConfig { plane: Some("s".into()), ..body.clone() }, Some(&ocs), 9, 9),
-        "`gauge.axis` and `gauge.plane` are both `S` but must be two atoms"
+        of(&GaugeConfig { xy_plane: Some("s".into()), ..body.clone() }, Some(&ocs), 9, 9),
+        "`gauge.x_axis` and `gauge.xy_plane` are both `S` but must be two atoms"
     );
     assert_eq!(
         of(&GaugeConfig { frame: SharedFrame::Momentum, ..body }, Some(&ocs), 9, 9),

@@ -2,7 +2,7 @@
 
 use cei_data::{
     Degenerate, GaugeConfig, MomentumGauge, PositionGauge, Preprocessing, PreprocessingConfig,
-    Proportions, Rows, ScalerKind, Split, Table, load,
+    Rows, ScalerKind, Split, SplitConfig, Table, load,
 };
 use ndarray::{Array2, Axis};
 use rand::{RngExt, SeedableRng};
@@ -47,14 +47,15 @@ fn body_frame() -> GaugeConfig {
     GaugeConfig {
         positions: PositionGauge::BodyFrame,
         momenta: MomentumGauge::BodyFrame,
-        axis: Some("S".into()),
-        plane: Some("O".into()),
+        x_axis: Some("S".into()),
+        xy_plane: Some("O".into()),
         ..GaugeConfig::default()
     }
 }
 
 fn fit(config: &PreprocessingConfig, table: &Table) -> (Preprocessing, Split) {
-    let split = Split::new(table.rows(), &Proportions::default(), 3).unwrap();
+    let split =
+        Split::new(table.rows(), &SplitConfig { seed: 3, ..SplitConfig::default() }).unwrap();
     (Preprocessing::fit(config, Some(&ocs()), table, &split.train).unwrap(), split)
 }
 
@@ -154,7 +155,7 @@ fn the_density_is_in_orthonormal_raw_coordinates() {
     let table =
         load(&folder.write("t.csv", format!("a,b,p\n{rows}")), &select(&["a", "b"], &["p"]))
             .unwrap();
-    let split = Split::new(40, &Proportions::default(), 0).unwrap();
+    let split = Split::new(40, &SplitConfig::default()).unwrap();
     let fitted =
         Preprocessing::fit(&PreprocessingConfig::default(), None, &table, &split.train).unwrap();
     assert_eq!((fitted.d_eff(), fitted.x_dim()), (1, 1));
@@ -274,7 +275,7 @@ fn rows_off_the_constants_of_training_are_counted() {
     let rows: String = (0..30).map(|row| format!("{row},7,{},2\n", row * row)).collect();
     let source = folder.write("t.csv", format!("a,b,p,q\n{rows}"));
     let mut table = load(&source, &select(&["a", "b"], &["p", "q"])).unwrap();
-    let split = Split::new(30, &Proportions::default(), 0).unwrap();
+    let split = Split::new(30, &SplitConfig::default()).unwrap();
     let fitted =
         Preprocessing::fit(&PreprocessingConfig::default(), None, &table, &split.train).unwrap();
     assert_eq!((fitted.dead_x()[0].name.as_str(), fitted.dead_x()[0].constant), ("b", 7.0));
@@ -291,7 +292,7 @@ fn rows_off_the_constants_of_training_are_counted() {
 #[test]
 fn sides_without_variation_are_named() {
     let folder = Folder::new();
-    let split = Split::new(20, &Proportions::default(), 0).unwrap();
+    let split = Split::new(20, &SplitConfig::default()).unwrap();
     let message = |config: &PreprocessingConfig, rows: String, x: &[&str]| {
         let table = load(&folder.write("t.csv", format!("a,p,q\n{rows}")), &select(x, &["p", "q"]))
             .unwrap();
@@ -323,7 +324,7 @@ fn sides_without_variation_are_named() {
 #[test]
 fn configurations_are_strict() {
     let config: PreprocessingConfig = toml::from_str(
-        "degenerate = \"noise\"\nnoise_sd = 0.1\nx_scaler = \"min-max\"\n[gauge]\npositions = \"body-frame\"\naxis = \"S\"\nplane = \"O\"\n",
+        "degenerate = \"noise\"\nnoise_sd = 0.1\nx_scaler = \"min-max\"\n[gauge]\npositions = \"body-frame\"\nx_axis = \"S\"\nxy_plane = \"O\"\n",
     )
     .unwrap();
     assert_eq!(config.gauge.positions, PositionGauge::BodyFrame);

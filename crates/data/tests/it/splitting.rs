@@ -1,6 +1,6 @@
 //! Splits and scalers.
 
-use cei_data::{Proportions, Rows, Scaler, ScalerKind, Split, SplitError};
+use cei_data::{Rows, Scaler, ScalerKind, Split, SplitConfig, SplitError};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
@@ -8,17 +8,17 @@ proptest! {
     #[test]
     fn a_split_has_every_row_once(rows in 4_usize..3000, seed: u64, train in 0.1..0.8_f64, share in 0.2..0.8_f64) {
         let validation = (1.0 - train) * share;
-        let proportions = Proportions { train, validation, test: 1.0 - train - validation };
-        match Split::new(rows, &proportions, seed) {
+        let config = SplitConfig { seed, train, validation, test: 1.0 - train - validation };
+        match Split::new(rows, &config) {
             Ok(split) => {
                 let parts = [split.train.rows(), split.validation.rows(), split.test.rows()];
                 let mut all = parts.concat();
                 all.sort_unstable();
                 prop_assert_eq!(all, (0..rows).collect::<Vec<_>>());
-                for (part, share) in parts.iter().zip([train, validation, proportions.test]) {
+                for (part, share) in parts.iter().zip([train, validation, config.test]) {
                     prop_assert!((part.len() as f64 - share * rows as f64).abs() <= 1.0 + 1e-9);
                 }
-                prop_assert_eq!(&split, &Split::new(rows, &proportions, seed).unwrap());
+                prop_assert_eq!(&split, &Split::new(rows, &config).unwrap());
             }
             Err(error) => prop_assert!(rows < 31, "{rows} rows: {error}"),
         }
@@ -27,11 +27,11 @@ proptest! {
     #[test]
     fn the_least_table_is_enough_and_one_row_less_is_not(train in 0.1..0.8_f64, share in 0.1..0.9_f64) {
         let validation = (1.0 - train) * share;
-        let proportions = Proportions { train, validation, test: 1.0 - train - validation };
-        let least = proportions.least_rows();
-        prop_assert!(Split::new(least, &proportions, 0).is_ok());
+        let config = SplitConfig { seed: 0, train, validation, test: 1.0 - train - validation };
+        let least = config.least_rows();
+        prop_assert!(Split::new(least, &config).is_ok());
         prop_assert_eq!(
-            Split::new(least - 1, &proportions, 0),
+            Split::new(least - 1, &config),
             Err(SplitError::TooFewRows { rows: least - 1, needed: least })
         );
     }
@@ -54,8 +54,8 @@ fn another_seed_gives_another_split_of_the_same_sizes() {
     let sizes = |split: &Split| {
         [split.train.rows().len(), split.validation.rows().len(), split.test.rows().len()]
     };
-    let [first, second] =
-        [1, 2].map(|seed| Split::new(10_000, &Proportions::default(), seed).unwrap());
+    let [first, second] = [1, 2]
+        .map(|seed| Split::new(10_000, &SplitConfig { seed, ..SplitConfig::default() }).unwrap());
     assert_eq!(sizes(&first), [7000, 1500, 1500]);
     assert_eq!(sizes(&second), [7000, 1500, 1500]);
     assert_ne!(first.test, second.test);
@@ -67,7 +67,7 @@ fn another_seed_gives_another_split_of_the_same_sizes() {
 #[test]
 fn wrong_proportions_are_named() {
     let of = |train, validation, test| {
-        Split::new(100, &Proportions { train, validation, test }, 0).unwrap_err().to_string()
+        Split::new(100, &SplitConfig { seed: 0, train, validation, test }).unwrap_err().to_string()
     };
     assert_eq!(of(0.0, 0.5, 0.5), "`split.train` is `0` but must lie strictly between 0 and 1");
     assert_eq!(
@@ -82,7 +82,7 @@ fn wrong_proportions_are_named() {
         of(0.5, 0.25, 0.125),
         "`split.train`, `split.validation` and `split.test` add up to `0.875` but must add up to 1"
     );
-    let few = Split::new(3, &Proportions::default(), 0).unwrap_err().to_string();
+    let few = Split::new(3, &SplitConfig::default()).unwrap_err().to_string();
     assert!(few.starts_with("3 rows are too few for the split; it needs at least 4"), "{few}");
 }
 
