@@ -271,7 +271,7 @@ fn trainings(finished: &[Finished]) -> String {
             value("epochs", 0),
             value("best_epoch", 0),
             value("best_validation_loss", 4),
-            value("seconds", 0),
+            value("seconds", 1),
         ));
     }
     text

@@ -3,7 +3,7 @@
 //! A row holds `(x, y, z)` an atom, atoms in the order of the molecule.
 
 use cei_physics::{FrameRule, Molecule, Rotation};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -213,13 +213,18 @@ impl Gauge {
         }
     }
 
-    /// The position table (`rows x x columns`) in this gauge; `y_raw` as loaded.
+    /// A row-major position table (`rows x x columns`) in this gauge; `y_raw` as loaded.
     #[must_use]
-    pub fn positions(&self, x: ArrayView2<'_, f64>, y_raw: ArrayView2<'_, f64>) -> Array2<f64> {
-        let mut moved = x.as_standard_layout().into_owned();
+    pub fn positions(&self, mut x: Array2<f64>, y_raw: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.move_positions(x.view_mut(), y_raw);
+        x
+    }
+
+    /// The same in place.
+    pub fn move_positions(&self, mut x: ArrayViewMut2<'_, f64>, y_raw: ArrayView2<'_, f64>) {
         if self.config.moves_x() {
             let y_raw = y_raw.as_standard_layout();
-            moved.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut x)| {
+            x.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut x)| {
                 let y =
                     if self.shares_momentum_frame() { y_raw.row(row).to_vec() } else { Vec::new() };
                 if let Some(x) = x.as_slice_mut() {
@@ -227,21 +232,19 @@ impl Gauge {
                 }
             });
         }
-        moved
     }
 
-    /// The momentum table (`rows x y columns`) in this gauge.
+    /// A row-major momentum table (`rows x y columns`) into this gauge.
     #[must_use]
-    pub fn momenta(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
-        let mut moved = y.as_standard_layout().into_owned();
+    pub fn momenta(&self, mut y: Array2<f64>) -> Array2<f64> {
         if self.config.moves_y() {
-            moved.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut y| {
+            y.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut y| {
                 if let Some(y) = y.as_slice_mut() {
                     self.apply_y(y);
                 }
             });
         }
-        moved
+        y
     }
 
     /// The frame of the positions in words, for example `centred on the centre of mass, S on +x, O

@@ -7,7 +7,7 @@
 
 use cei_physics::Molecule;
 use nalgebra::DMatrix;
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, CowArray, Ix2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::gauge::{Gauge, GaugeConfig, GaugeError};
 use crate::load::Table;
 use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
-use crate::split::TrainSplit;
+use crate::split::{Rows, TrainSplit};
 use crate::subspace::{self, Directions};
 
 /// A column is dead if its sd is below this part of the largest sd of its side (SPEC 2.4).
@@ -28,6 +28,8 @@ const RANK_TOLERANCE: f64 = 1e-6;
 const OFF_CONSTANT: f64 = 1e-6;
 /// Rows worked on by one thread at a time.
 const CHUNK_ROWS: usize = 4096;
+/// Rows of a part that are copied in f64 at a time.
+const PART_ROWS: usize = 16 * CHUNK_ROWS;
 
 /// How directions in which positions never vary are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,19 +188,20 @@ impl Preprocessing {
             return Err(PreprocessingError::NoiseSd { value: config.noise_sd });
         }
         let gauge = Gauge::new(&config.gauge, molecule, table.x.ncols(), table.y.ncols())?;
-        let (raw_x, raw_y) = table.part(train);
-        let x = gauge.positions(raw_x.view(), raw_y.view());
-        let y = gauge.momenta(raw_y.view());
-        drop((raw_x, raw_y));
-
+        let (y_side, y_rank, y_scaler) = {
+            let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
+            let (side, means, sds) = Side::fit("y", &table.y_names, y.view())?;
+            let alive = side.alive_columns(&y);
+            let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
+            let scaler = Scaler::fit(config.y_scaler, alive.view());
+            drop(alive);
+            (side, rank, scaler)
+        };
+        let x = gauged_positions(&gauge, table, train);
         let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view())?;
-        let (y_side, y_means, y_sds) = Side::fit("y", &table.y_names, y.view())?;
-        let x_alive = x.select(Axis(1), &x_side.alive);
-        let y_alive = y.select(Axis(1), &y_side.alive);
+        let x_alive = x_side.alive_columns(&x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();
-        let y_rank = subspace::rank(y_alive.view(), &y_means, &y_sds, RANK_TOLERANCE);
-        let y_scaler = Scaler::fit(config.y_scaler, y_alive.view());
 
         let deficient = x_rank < x_side.alive.len();
         let (subspace, noise, x_scaler) = if with_noise {
@@ -332,7 +335,7 @@ impl Preprocessing {
         x: ArrayView2<'_, f64>,
         y: ArrayView2<'_, f64>,
     ) -> (Array2<f64>, Array2<f64>) {
-        (self.gauge.positions(x, y), self.gauge.momenta(y))
+        (self.gauge.positions(row_major(x), y), self.gauge.momenta(row_major(y)))
     }
 
     /// Raw positions (`rows x x columns`) to the network's (`rows x x_dim`). The raw momenta of the
@@ -341,7 +344,7 @@ impl Preprocessing {
     pub fn encode_x(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(x, self.x_dim(), |start, rows, mut out| {
             let y = y.slice(ndarray::s![start..start + rows.nrows(), ..]);
-            let gauged = self.gauge.positions(rows, y);
+            let gauged = self.gauge.positions(row_major(rows), y);
             for (row, out) in gauged.rows().into_iter().zip(out.rows_mut()) {
                 self.encode_row(&row, out);
             }
@@ -352,13 +355,30 @@ impl Preprocessing {
     #[must_use]
     pub fn encode_y(&self, y: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(y, self.y_dim(), |_, rows, mut out| {
-            let gauged = self.gauge.momenta(rows);
+            let gauged = self.gauge.momenta(row_major(rows));
             for (row, mut out) in gauged.rows().into_iter().zip(out.rows_mut()) {
                 for (column, &index) in self.y.alive.iter().enumerate() {
                     out[column] = self.y_scaler.transform(column, row[index]) as f32;
                 }
             }
         })
+    }
+
+    /// The network's `(x, y)` of one part of a table, made a bounded number of rows at a time.
+    #[must_use]
+    pub fn encode_part(&self, table: &Table, part: &impl Rows) -> (Array2<f32>, Array2<f32>) {
+        let rows = part.rows();
+        let mut x = Array2::zeros((rows.len(), self.x_dim()));
+        let mut y = Array2::zeros((rows.len(), self.y_dim()));
+        x.axis_chunks_iter_mut(Axis(0), PART_ROWS)
+            .zip(y.axis_chunks_iter_mut(Axis(0), PART_ROWS))
+            .zip(rows.chunks(PART_ROWS))
+            .for_each(|((mut x, mut y), rows)| {
+                let raw_y = table.y.select(Axis(0), rows);
+                x.assign(&self.encode_x(table.x.select(Axis(0), rows).view(), raw_y.view()));
+                y.assign(&self.encode_y(raw_y.view()));
+            });
+        (x, y)
     }
 
     /// The network's positions (`rows x x_dim`) to raw positions (`rows x all x columns`) in the
@@ -398,7 +418,7 @@ impl Preprocessing {
     /// How many rows of raw momenta have a dead column off its constant; needs no positions.
     #[must_use]
     pub fn off_constant_momenta(&self, y: ArrayView2<'_, f64>) -> usize {
-        self.y.off_constant(self.gauge.momenta(y).view())
+        self.y.off_constant(self.gauge.momenta(row_major(y)).view())
     }
 
     fn encode_row(&self, x: &ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f32>) {
@@ -476,6 +496,14 @@ impl Side {
         Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
     }
 
+    /// The columns that vary, without a copy where all do.
+    fn alive_columns<'a>(&self, values: &'a Array2<f64>) -> CowArray<'a, f64, Ix2> {
+        if self.dead.is_empty() {
+            return values.view().into();
+        }
+        values.select(Axis(1), &self.alive).into()
+    }
+
     fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {
         let tolerance = OFF_CONSTANT * self.largest_sd;
         let is_off = |row: &ArrayView1<'_, f64>| {
@@ -545,6 +573,20 @@ impl Noise {
             scaled.iter_mut().zip(direction).for_each(|(s, d)| *s -= (along - centre) * d);
         }
     }
+}
+
+/// The positions of a part in the gauge; momenta are copied a bounded number of rows at a time.
+fn gauged_positions(gauge: &Gauge, table: &Table, part: &impl Rows) -> Array2<f64> {
+    let mut x = table.x.select(Axis(0), part.rows());
+    for (x, rows) in x.axis_chunks_iter_mut(Axis(0), PART_ROWS).zip(part.rows().chunks(PART_ROWS)) {
+        gauge.move_positions(x, table.y.select(Axis(0), rows).view());
+    }
+    x
+}
+
+/// A copy whose rows are contiguous.
+fn row_major(rows: ArrayView2<'_, f64>) -> Array2<f64> {
+    rows.as_standard_layout().into_owned()
 }
 
 fn rows_of(matrix: &DMatrix<f64>) -> Vec<Vec<f64>> {

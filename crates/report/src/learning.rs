@@ -18,6 +18,9 @@ const LOG_AXIS_RATIO: f64 = 30.0;
 /// One loss of each curve, or `1 / SPIKE_SHARE` of all, may lie above the axis.
 const SPIKE_SHARE: usize = 100;
 
+/// With fewer losses than this every one is shown: none of them is a detail.
+const FEW_LOSSES: usize = 20;
+
 /// The losses of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochLoss {
@@ -114,7 +117,10 @@ impl LossAxis {
         let full = range(all().map(|point| point.1))?;
         let mut sorted: Vec<f64> = all().map(|point| point.1).collect();
         sorted.sort_unstable_by(f64::total_cmp);
-        let spared = curves.len().max(sorted.len() / SPIKE_SHARE);
+        let spared = match sorted.len() {
+            few if few < FEW_LOSSES => 0,
+            many => curves.len().max(many / SPIKE_SHARE),
+        };
         let bulk = sorted.iter().nth_back(spared).copied().unwrap_or(full.1);
         if full.0 > 0.0 && bulk > LOG_AXIS_RATIO * full.0 {
             return Some(Self { epochs, losses: full, logarithmic: true, above: 0 });

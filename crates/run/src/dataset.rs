@@ -53,13 +53,7 @@ impl Dataset {
 }
 
 /// The rows of one part, scaled.
-pub fn scaled_rows(
-    table: &Table,
-    part: &impl cei_data::Rows,
-    preprocessing: &Preprocessing,
-) -> Rows {
-    let (x, y) = table.part(part);
-    let scaled_x = preprocessing.encode_x(x.view(), y.view());
-    drop(x);
-    Rows { x: scaled_x, y: preprocessing.encode_y(y.view()) }
+fn scaled_rows(table: &Table, part: &impl cei_data::Rows, preprocessing: &Preprocessing) -> Rows {
+    let (x, y) = preprocessing.encode_part(table, part);
+    Rows { x, y }
 }

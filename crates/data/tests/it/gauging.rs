@@ -98,7 +98,7 @@ fn matrices_are_gauged_row_by_row() {
     ] {
         let config = config(positions, MomentumGauge::BodyFrame, frame);
         let gauge = Gauge::new(&config, Some(&ocs()), 9, 9).unwrap();
-        let (all_x, all_p) = (gauge.positions(x.view(), p.view()), gauge.momenta(p.view()));
+        let (all_x, all_p) = (gauge.positions(x.clone(), p.view()), gauge.momenta(p.clone()));
         for row in 0..5 {
             let (mut one_x, mut one_p) = (x.row(row).to_vec(), p.row(row).to_vec());
             gauge.apply_x(&mut one_x, &p.row(row).to_vec());
