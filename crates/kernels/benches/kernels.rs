@@ -1,0 +1,2 @@
+//! Arithmetic rates of the kernels on one core.
+fn main() { divan::main(); }
