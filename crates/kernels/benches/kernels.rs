@@ -1,2 +1,4 @@
 //! Arithmetic rates of the kernels on one core.
-fn main() { divan::main(); }
+fn main() {
+    divan::main();
+}

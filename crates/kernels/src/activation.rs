@@ -121,9 +121,7 @@ impl<'a> Slope<'a> {
                 let below = simd.mul_add_e_f32s(gradient, kept, gradient);
                 simd.select_f32s(simd.greater_than_f32s(kept, zero), gradient, below)
             }
-            Self::Relu(_) => {
-                simd.select_f32s(simd.greater_than_f32s(kept, zero), gradient, zero)
-            }
+            Self::Relu(_) => simd.select_f32s(simd.greater_than_f32s(kept, zero), gradient, zero),
             Self::Tanh(_) => {
                 let square = simd.mul_f32s(kept, kept);
                 simd.sub_f32s(gradient, simd.mul_f32s(gradient, square))

@@ -115,7 +115,9 @@ impl Mlp {
                 &values[begin..begin + size]
             } else {
                 joined.resize(size, 0.0);
-                layer.split(&mut joined, |begin, part| part.copy_from_slice(&values[begin..][..part.len()]));
+                layer.split(&mut joined, |begin, part| {
+                    part.copy_from_slice(&values[begin..][..part.len()])
+                });
                 &joined
             };
             let (weight, bias) = parameters.split_at(inputs * outputs);
