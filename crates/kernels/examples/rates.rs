@@ -66,12 +66,12 @@ impl Flow {
                 w.x.reshape(rows, 9);
                 w.log_det.reshape(rows, 1);
                 w.log_det.fill(0.0);
-                w.x.set_rows(&x[r.start * 9..r.end * 9]);
+                w.x.set(view(&x[r.start * 9..r.end * 9]));
                 for i in 0..20 {
                     let input = &mut w.inputs[i];
                     input.reshape(rows, 13);
                     input.set_leading(0, &w.x, 4);
-                    input.set_columns(4, &y[r.start * 9..r.end * 9], 9);
+                    input.set_columns(4, view(&y[r.start * 9..r.end * 9]));
                     self.subnets[i].forward(input, &mut w.hidden[i], &mut w.output);
                     self.affine.forward(&w.output, &mut w.x, &mut w.log_det, &mut w.traces[i]);
                     w.x.flip();
@@ -108,24 +108,25 @@ impl Flow {
         sums[0] / n as f64
     }
     fn sample(&self, z: &[f32], y: &[f32], out: &mut [f32]) {
-        blocks(out, 9, |r, out| {
+        let n = out.len() / 9;
+        blocks(ndarray::ArrayViewMut2::from_shape((n, 9), out).unwrap(), |r, out| {
             self.pool.with(|w| {
                 let rows = r.len();
                 w.inputs.resize_with(20, Matrix::default);
                 w.hidden.resize_with(20, Hidden::default);
                 w.traces.resize_with(20, CouplingTrace::default);
                 w.x.reshape(rows, 9);
-                w.x.set_rows(&z[r.start * 9..r.end * 9]);
+                w.x.set(view(&z[r.start * 9..r.end * 9]));
                 let input = &mut w.inputs[0];
                 input.reshape(rows, 13);
-                input.set_columns(4, &y[r.start * 9..r.end * 9], 9);
+                input.set_columns(4, view(&y[r.start * 9..r.end * 9]));
                 for i in (0..20).rev() {
                     w.x.flip();
                     input.set_leading(0, &w.x, 4);
                     self.subnets[i].infer(input, &mut w.hidden[0], &mut w.output);
                     self.affine.inverse(&w.output, &mut w.x, &mut w.traces[0]);
                 }
-                w.x.write_rows(out);
+                w.x.write(out);
             })
         });
     }
@@ -221,3 +222,5 @@ fn main() {
         );
     }
 }
+
+fn view(values: &[f32]) -> ndarray::ArrayView2<'_, f32> { ndarray::ArrayView2::from_shape((values.len() / 9, 9), values).unwrap() }

@@ -1,5 +1,7 @@
 //! Buffers of the kernels: [`Matrix`], one row an event, and [`Columns`], one column contiguous.
 
+use ndarray::{ArrayView2, ArrayViewMut2};
+
 /// Numbers in a cache line, and the most that a vector holds.
 pub(crate) const LINE: usize = 16;
 
@@ -101,17 +103,30 @@ impl Matrix {
         &mut self.data_mut()[row * stride..][..columns]
     }
 
-    /// Copies contiguous row-major `values` (`rows` x `width`) into the columns from `first` on.
+    /// Copies `values` into the columns from `first` on.
     ///
     /// # Panics
     /// If `values` has not as many rows, or the columns do not exist.
-    pub fn set_columns(&mut self, first: usize, values: &[f32], width: usize) {
-        assert_eq!(values.len(), self.rows * width, "as many rows as the matrix");
-        if width == 0 {
-            return;
+    pub fn set_columns(&mut self, first: usize, values: ArrayView2<'_, f32>) {
+        assert_eq!(values.nrows(), self.rows, "as many rows as the matrix");
+        assert!(first + values.ncols() <= self.columns, "columns of the matrix");
+        for (row, values) in values.rows().into_iter().enumerate() {
+            for (cell, value) in self.row_mut(row)[first..].iter_mut().zip(values) {
+                *cell = *value;
+            }
         }
-        for (row, values) in values.chunks_exact(width).enumerate() {
-            self.row_mut(row)[first..first + width].copy_from_slice(values);
+    }
+
+    /// Writes the numbers to the `values` of a matrix (rows x columns).
+    ///
+    /// # Panics
+    /// If `values` has another shape.
+    pub fn write(&self, mut values: ArrayViewMut2<'_, f32>) {
+        assert_eq!(values.dim(), (self.rows, self.columns), "the shape of the matrix");
+        for (row, values) in values.rows_mut().into_iter().enumerate() {
+            for (cell, value) in self.row(row).iter().zip(values) {
+                *value = *cell;
+            }
         }
     }
 
@@ -165,14 +180,13 @@ impl Columns {
         self.flipped = !self.flipped;
     }
 
-    /// Takes contiguous row-major `values` (`rows` x columns).
+    /// Takes the `values` of a matrix (rows x columns).
     ///
     /// # Panics
-    /// If `values` has not this shape.
-    pub fn set_rows(&mut self, values: &[f32]) {
-        assert_eq!(values.len(), self.rows * self.columns, "the shape of the columns");
-        for column in 0..self.columns {
-            let values = values[column..].iter().step_by(self.columns);
+    /// If `values` has another shape.
+    pub fn set(&mut self, values: ArrayView2<'_, f32>) {
+        assert_eq!(values.dim(), (self.rows, self.columns), "the shape of the columns");
+        for (column, values) in values.columns().into_iter().enumerate() {
             for (cell, value) in self.column_mut(column).iter_mut().zip(values) {
                 *cell = *value;
             }
@@ -193,14 +207,13 @@ impl Columns {
         }
     }
 
-    /// Writes contiguous row-major `values` (`rows` x columns).
+    /// Writes the numbers to the `values` of a matrix (rows x columns).
     ///
     /// # Panics
-    /// If `values` has not this shape.
-    pub fn write_rows(&self, values: &mut [f32]) {
-        assert_eq!(values.len(), self.rows * self.columns, "the shape of the columns");
-        for column in 0..self.columns {
-            let values = values[column..].iter_mut().step_by(self.columns);
+    /// If `values` has another shape.
+    pub fn write(&self, mut values: ArrayViewMut2<'_, f32>) {
+        assert_eq!(values.dim(), (self.rows, self.columns), "the shape of the columns");
+        for (column, values) in values.columns_mut().into_iter().enumerate() {
             for (cell, value) in self.column(column).iter().zip(values) {
                 *value = *cell;
             }
@@ -211,6 +224,14 @@ impl Columns {
     pub fn fill(&mut self, value: f32) {
         let len = self.padded_rows() * self.columns;
         self.data.as_mut_slice()[..len].fill(value);
+    }
+
+    /// Multiplies every number.
+    pub fn scale(&mut self, factor: f32) {
+        let len = self.padded_rows() * self.columns;
+        for value in &mut self.data.as_mut_slice()[..len] {
+            *value *= factor;
+        }
     }
 
     /// Adds the columns of `from` to the first ones.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Rows of a shard, while there are not too many shards.
@@ -112,16 +113,14 @@ fn shards(rows: usize) -> (usize, usize) {
     (rows.div_ceil(size), size)
 }
 
-/// Runs `work` on blocks of rows in parallel: it gets the rows of a block and their part of
-/// `output`, which has `width` numbers a row.
-pub fn blocks<T: Send>(
-    output: &mut [T],
-    width: usize,
-    work: impl Fn(Range<usize>, &mut [T]) + Sync,
+/// Runs `work` on blocks of rows in parallel: it gets the rows of a block and these rows of `output`.
+pub fn blocks<T: Send + Sync>(
+    mut output: ArrayViewMut2<'_, T>,
+    work: impl Fn(Range<usize>, ArrayViewMut2<'_, T>) + Sync,
 ) {
-    let width = width.max(1);
-    output.par_chunks_mut(BLOCK * width).enumerate().for_each(|(index, part)| {
+    let parts: Vec<_> = output.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
+    parts.into_par_iter().enumerate().for_each(|(index, part)| {
         let begin = index * BLOCK;
-        work(begin..begin + part.len() / width, part);
+        work(begin..begin + part.nrows(), part);
     });
 }

@@ -5,6 +5,7 @@ use cei_kernels::{
     Activation, AdamFactors, AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix,
     Mlp, ShardGradients, adam_step, blocks, norm,
 };
+use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -17,18 +18,28 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
 }
 
+fn view(rows: usize, columns: usize, values: &[f32]) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows, columns), values).expect("as many numbers as the shape has")
+}
+
 fn matrix(rows: usize, columns: usize, values: &[f32]) -> Matrix {
     let mut matrix = Matrix::default();
     matrix.reshape(rows, columns);
-    matrix.set_columns(0, values, columns);
+    matrix.set_columns(0, view(rows, columns, values));
     matrix
 }
 
 fn columns(rows: usize, width: usize, values: &[f32]) -> Columns {
     let mut columns = Columns::default();
     columns.reshape(rows, width);
-    columns.set_rows(values);
+    columns.set(view(rows, width, values));
     columns
+}
+
+fn rows_of_columns(columns: &Columns) -> Vec<f32> {
+    let mut values = Array2::zeros((columns.rows(), columns.columns()));
+    columns.write(values.view_mut());
+    values.into_iter().collect()
 }
 
 fn rows_of(matrix: &Matrix) -> Vec<f32> {
@@ -243,20 +254,19 @@ fn check_coupling(coupling: AffineCoupling, d: usize, rows: usize) {
     let mut sum = columns(rows, 1, &vec![0.0; rows]);
     let mut trace = CouplingTrace::default();
     coupling.forward(&output, &mut state, &mut sum, &mut trace);
-    let mut values = vec![0.0; rows * d];
-    state.write_rows(&mut values);
+    let values = rows_of_columns(&state);
     assert!(error(&values, &z) < 1e-6, "{case}: {}", error(&values, &z));
     assert!(error(sum.column(0), &log_det) < 1e-6, "{case}: log det");
 
     let mut back = columns(rows, d, &d_z);
     let mut d_output = Matrix::default();
     coupling.backward(&mut trace, &mut back, d_log_det as f32, &mut d_output);
-    back.write_rows(&mut values);
+    let values = rows_of_columns(&back);
     assert!(error(&values, &d_x) < 1e-6, "{case}: gradient of x");
     assert!(error(&rows_of(&d_output), &d_raw) < 2e-6, "{case}: gradient of the subnet's output");
 
     coupling.inverse(&output, &mut state, &mut trace);
-    state.write_rows(&mut values);
+    let values = rows_of_columns(&state);
     let x: Vec<f64> = x.iter().map(|&v| f(v)).collect();
     assert!(error(&values, &x) < 1e-5, "{case}: inverse");
 }
@@ -297,10 +307,8 @@ fn not_a_number_stays_one() {
 #[test]
 fn a_flip_reverses_the_columns() {
     let mut x = columns(2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    let mut rows = [0.0; 6];
     x.flip();
-    x.write_rows(&mut rows);
-    assert_eq!(rows, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+    assert_eq!(rows_of_columns(&x), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
     x.flip();
     assert_eq!(x.column(0), [1.0, 4.0]);
 }
@@ -339,12 +347,12 @@ fn batch_gradient(rows: usize, threads: usize) -> Vec<u32> {
                 sums[0] += rows_of(&output).iter().map(|&v| f64::from(v)).sum::<f64>();
             });
         }
-        let mut output = vec![0.0; rows * 4];
-        blocks(&mut output, 4, |block, part| {
+        let mut output = Array2::zeros((rows, 4));
+        blocks(output.view_mut(), |block, mut part| {
             let (mut hidden, mut rows) = <(Hidden, Matrix)>::default();
             let input = matrix(block.len(), 9, &x[block.start * 9..block.end * 9]);
             mlp.infer(&input, &mut hidden, &mut rows);
-            part.copy_from_slice(&rows_of(&rows));
+            part.assign(&view(block.len(), 4, &rows_of(&rows)));
         });
         let total: f64 = output.iter().map(|&v| f64::from(v)).sum();
         assert!((total - sums[0]).abs() < 1e-3 * rows as f64, "every row once");

@@ -103,6 +103,11 @@ impl Gathered {
         }
     }
 
+    /// Rows gathered.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch { x: self.x.slice(s![..self.rows, ..]), y: self.y.slice(s![..self.rows, ..]) }
     }
