@@ -15,9 +15,7 @@ mod fused;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{
-    ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu,
-};
+use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
 pub use config::CinnConfig;
 pub use flow::Flow;

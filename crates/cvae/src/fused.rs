@@ -54,11 +54,7 @@ struct Workspace {
 
 impl FusedCvae {
     /// The CVAE with the `parameters` of a [`Cvae`](crate::Cvae) of this configuration.
-    pub(crate) fn new(
-        config: &CvaeConfig,
-        dimensions: Dimensions,
-        parameters: Parameters,
-    ) -> Self {
+    pub(crate) fn new(config: &CvaeConfig, dimensions: Dimensions, parameters: Parameters) -> Self {
         let level = Level::best();
         let Dimensions { x, y, z } = dimensions;
         let activation = kernel(config.activation);
@@ -128,7 +124,8 @@ impl FusedCvae {
         let weight = self.component_weight();
         for (row, x) in batch.x.rows().into_iter().enumerate() {
             let x_hat = reconstructed.row(row).iter();
-            sums[0] += x_hat.zip(x).map(|(x_hat, x)| f64::from((x_hat - x).powi(2))).sum::<f64>() * weight;
+            sums[0] +=
+                x_hat.zip(x).map(|(x_hat, x)| f64::from((x_hat - x).powi(2))).sum::<f64>() * weight;
         }
     }
 

@@ -14,9 +14,7 @@ mod network;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{
-    ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu,
-};
+use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
 pub use config::{CvaeConfig, Reconstruction};
 pub use network::{Cvae, kl_divergence};

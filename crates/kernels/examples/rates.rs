@@ -223,4 +223,6 @@ fn main() {
     }
 }
 
-fn view(values: &[f32]) -> ndarray::ArrayView2<'_, f32> { ndarray::ArrayView2::from_shape((values.len() / 9, 9), values).unwrap() }
+fn view(values: &[f32]) -> ndarray::ArrayView2<'_, f32> {
+    ndarray::ArrayView2::from_shape((values.len() / 9, 9), values).unwrap()
+}
