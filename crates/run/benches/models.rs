@@ -8,7 +8,7 @@ use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Activation, Batch, ConditionalModel, open_device};
-use cei_train::{Adam, StepSize};
+use cei_train::adam::{Adam, StepSize};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use ndarray::Array2;
