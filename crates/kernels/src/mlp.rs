@@ -116,7 +116,7 @@ impl Mlp {
             } else {
                 joined.resize(size, 0.0);
                 layer.split(&mut joined, |begin, part| {
-                    part.copy_from_slice(&values[begin..][..part.len()])
+                    part.copy_from_slice(&values[begin..][..part.len()]);
                 });
                 &joined
             };

@@ -1,5 +1,5 @@
-//! Training steps, densities and draws of the models on the processor, at the shapes that
-//! docs of other frameworks are measured at: 9 columns of `x` and `y`, batches of 512 rows in training
+//! Training steps, densities and draws of the models on the processor, at the shapes of the
+//! reference programs: 9 columns of `x` and `y`, batches of 512 rows in training
 //! and of 8192 in drawing.
 //!
 //! `RAYON_NUM_THREADS` sets the number of threads.
