@@ -11,15 +11,19 @@
 mod config;
 pub mod coupling;
 mod flow;
+mod fused;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{ConditionalModel, ConfigError, OnDevice};
+use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
 pub use config::CinnConfig;
 pub use flow::Flow;
 
-/// Builds a cINN for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`.
+use fused::FusedFlow;
+
+/// Builds a cINN for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`:
+/// fused kernels on the processor, tensors elsewhere.
 ///
 /// # Errors
 /// A hyper-parameter outside its range.
@@ -32,5 +36,9 @@ pub fn build(
 ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
     let mut rng = stream(seed, Purpose::Weights, 0);
     let flow = Flow::new(config, x_columns, y_columns, &mut rng, &device)?;
-    Ok(Box::new(OnDevice::new(flow, device)))
+    if is_cpu(&device) {
+        Ok(Box::new(FusedFlow::new(config, flow.dimensions(), Parameters::of(&flow))))
+    } else {
+        Ok(Box::new(OnDevice::new(flow, device)))
+    }
 }

@@ -9,16 +9,20 @@
 //! Both terms are per row, then averaged over the batch.
 
 mod config;
+mod fused;
 mod network;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{ConditionalModel, ConfigError, OnDevice};
+use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
 pub use config::{CvaeConfig, Reconstruction};
 pub use network::{Cvae, kl_divergence};
 
-/// Builds a CVAE for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`.
+use fused::FusedCvae;
+
+/// Builds a CVAE for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`:
+/// fused kernels on the processor, tensors elsewhere.
 ///
 /// # Errors
 /// A hyper-parameter outside its range.
@@ -31,5 +35,9 @@ pub fn build(
 ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
     let mut rng = stream(seed, Purpose::Weights, 0);
     let network = Cvae::new(config, x_columns, y_columns, &mut rng, &device)?;
-    Ok(Box::new(OnDevice::new(network, device)))
+    if is_cpu(&device) {
+        Ok(Box::new(FusedCvae::new(config, network.dimensions(), Parameters::of(&network))))
+    } else {
+        Ok(Box::new(OnDevice::new(network, device)))
+    }
 }

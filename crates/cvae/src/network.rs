@@ -12,7 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::config::{CvaeConfig, Reconstruction};
 
 /// Bound of `log sigma^2`: `exp` of it stays finite in f32.
-const LOG_VARIANCE_BOUND: f64 = 20.0;
+pub(crate) const LOG_VARIANCE_BOUND: f64 = 20.0;
+
+/// Names of the parts of the loss.
+pub(crate) const LOSS_TERMS: &[&str] = &["reconstruction", "kl_divergence"];
 
 /// The conditional variational autoencoder.
 #[derive(Module, Debug)]
@@ -87,7 +90,7 @@ pub fn kl_divergence(mu: Tensor<2>, log_variance: Tensor<2>) -> Tensor<2> {
 }
 
 impl ConditionalNetwork for Cvae {
-    const LOSS_TERMS: &'static [&'static str] = &["reconstruction", "kl_divergence"];
+    const LOSS_TERMS: &'static [&'static str] = LOSS_TERMS;
 
     fn dimensions(&self) -> Dimensions {
         self.shape.dimensions

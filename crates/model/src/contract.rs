@@ -1,7 +1,9 @@
 //! The contract of a conditional model `p(x | y)`: all that a trainer, an evaluation or a
 //! prediction may know about it.
 
-use ndarray::{Array2, ArrayView2};
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{LatentMoments, Parameters};
@@ -13,6 +15,16 @@ pub struct Batch<'a> {
     pub x: ArrayView2<'a, f32>,
     /// What it is conditioned on, in scaled units.
     pub y: ArrayView2<'a, f32>,
+}
+
+impl Batch<'_> {
+    /// Some of its rows.
+    ///
+    /// # Panics
+    /// If the rows do not exist.
+    pub fn rows(self, rows: Range<usize>) -> Self {
+        Self { x: self.x.slice_move(s![rows.clone(), ..]), y: self.y.slice_move(s![rows, ..]) }
+    }
 }
 
 /// Widths of the matrices that a model takes and gives.

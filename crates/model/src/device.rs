@@ -118,6 +118,11 @@ pub fn devices() -> Vec<DeviceStatus> {
         .collect()
 }
 
+/// Whether this is the device `cpu`, which the fused kernels serve.
+pub fn is_cpu(device: &Device) -> bool {
+    open_cpu(0).is_some_and(|cpu| cpu == *device)
+}
+
 /// Opens a device by name: `cpu`, `ndarray`, `cuda`, `cuda:1`, `vulkan:0`.
 ///
 /// # Errors

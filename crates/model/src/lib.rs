@@ -20,7 +20,7 @@ pub mod testing;
 pub use burn::tensor::Device;
 pub use config::ConfigError;
 pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
-pub use device::{DeviceError, DeviceStatus, devices, open_device};
+pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};
 pub use latent::{LatentMoments, LatentStatistics};
 pub use mlp::{Activation, Mlp};
 pub use network::{ConditionalNetwork, LossTensors, OnDevice};

@@ -37,6 +37,11 @@ pub fn standard_normal(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> Arr
     Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(rng))
 }
 
+/// Independent standard normal numbers: those of [`standard_normal`], row after row, in `values`.
+pub fn fill_standard_normal(values: &mut [f32], rng: &mut ChaCha8Rng) {
+    values.fill_with(|| StandardNormal.sample(rng));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,3 +33,45 @@ pub fn directional_derivatives(model: &mut dyn ConditionalModel, batch: Batch<'_
     model.set_parameters(&values);
     (from_gradient, difference)
 }
+
+/// Asserts that `values` are those of `reference` up to `tolerance`, relative to the largest.
+///
+/// # Panics
+/// If they are not; the message begins with `what`.
+pub fn assert_close(values: &[f32], reference: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(values.len(), reference.len(), "{what}");
+    let scale = reference.iter().fold(1e-2f32, |scale, value| scale.max(value.abs()));
+    for (index, (value, reference)) in values.iter().zip(reference).enumerate() {
+        let error = (value - reference).abs() / scale;
+        assert!(error <= tolerance, "{what}: {value} for {reference} at {index} ({error:.1e})");
+    }
+}
+
+/// Trains both models alike for 100 steps of gradient descent on `batch` and asserts that their
+/// losses then agree to 1e-4.
+///
+/// # Panics
+/// If they do not.
+pub fn assert_same_training(
+    one: &mut dyn ConditionalModel,
+    other: &mut dyn ConditionalModel,
+    batch: Batch<'_>,
+) {
+    let train = |model: &mut dyn ConditionalModel| {
+        let mut values = model.parameters().values.clone();
+        let mut gradient = vec![0.0; values.len()];
+        let mut losses = Vec::new();
+        for step in 0..=100 {
+            let mut noise = stream(3, Purpose::TrainingNoise, step);
+            losses.push(model.loss_and_gradient(batch, &mut noise, &mut gradient).total);
+            for (value, gradient) in values.iter_mut().zip(&gradient) {
+                *value -= 0.02 * gradient;
+            }
+            model.set_parameters(&values);
+        }
+        (losses[0], losses[100])
+    };
+    let ((start, end), (_, other_end)) = (train(one), train(other));
+    assert!(start - end > 0.1, "training moves the loss: from {start} to {end}");
+    assert!((end - other_end).abs() < 1e-4, "after 100 steps {end} against {other_end}");
+}

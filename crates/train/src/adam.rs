@@ -6,6 +6,8 @@
 //! theta -= lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay theta)
 //! ```
 
+use cei_kernels::{AdamFactors, Level, adam_step, norm};
+
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
@@ -41,19 +43,18 @@ impl Adam {
     /// Moves `parameters` against `gradient`.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], size: StepSize) {
         self.step += 1;
-        let clip = clip_factor(gradient, size.gradient_clip);
         let steps = self.step as f64;
-        let rate = (size.learning_rate / (1.0 - BETA_1.powf(steps))) as f32;
-        let root = (1.0 / (1.0 - BETA_2.powf(steps)).sqrt()) as f32;
-        let keep = (1.0 - size.learning_rate * size.weight_decay) as f32;
-        let (b1, b2, eps) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((theta, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
-            let g = g * clip;
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            *theta = keep * *theta - rate * *m / (v.sqrt() * root + eps);
-        }
+        let factors = AdamFactors {
+            first: BETA_1 as f32,
+            second: BETA_2 as f32,
+            epsilon: EPSILON as f32,
+            rate: (size.learning_rate / (1.0 - BETA_1.powf(steps))) as f32,
+            root: (1.0 / (1.0 - BETA_2.powf(steps)).sqrt()) as f32,
+            keep: (1.0 - size.learning_rate * size.weight_decay) as f32,
+            clip: clip_factor(gradient, size.gradient_clip),
+        };
+        let level = Level::best();
+        adam_step(level, factors, parameters, gradient, &mut self.first, &mut self.second);
     }
 }
 
@@ -62,7 +63,7 @@ fn clip_factor(gradient: &[f32], bound: f64) -> f32 {
     if bound == 0.0 {
         return 1.0;
     }
-    let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+    let norm = norm(Level::best(), gradient);
     if norm > bound { (bound / norm) as f32 } else { 1.0 }
 }
 

@@ -1,10 +1,10 @@
 //! The rows that a training sees, and how mini-batches are cut from them.
 
 use cei_model::Batch;
-use cei_model::random::standard_normal;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 /// Scaled rows of `x` (`n` x d) and `y` (`n` x width).
 #[derive(Debug, Clone)]
@@ -39,8 +39,12 @@ pub struct DegenerateNoise {
 impl DegenerateNoise {
     /// Adds noise to every row of `x`.
     pub fn add(&self, x: &mut Array2<f32>, rng: &mut ChaCha8Rng) {
-        let noise = standard_normal(x.nrows(), self.directions.nrows(), rng);
-        *x += &(noise.dot(&self.directions) * self.sd);
+        for mut row in x.rows_mut() {
+            for direction in self.directions.rows() {
+                let noise: f32 = StandardNormal.sample(rng);
+                row.scaled_add(self.sd * noise, &direction);
+            }
+        }
     }
 }
 
@@ -101,6 +105,11 @@ impl Gathered {
         if let Some((noise, rng)) = noise {
             noise.add(&mut self.x, rng);
         }
+    }
+
+    /// Rows gathered.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
     }
 
     pub(crate) fn batch(&self) -> Batch<'_> {

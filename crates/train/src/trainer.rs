@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cei_model::random::{Purpose, stream};
-use cei_model::{ConditionalModel, ConfigError, Loss};
+use cei_model::{Batch, ConditionalModel, ConfigError, Loss};
 use thiserror::Error;
 
 use crate::adam::{Adam, StepSize};
@@ -131,6 +131,7 @@ pub fn train(
         validation: validation_rows(rows, config.seed),
         gradient: vec![0.0; state.parameters.len()],
         batch: Gathered::new(&rows.training, config.batch_size),
+        next: Gathered::new(&rows.training, config.batch_size),
         started: Instant::now(),
         rows_done: 0,
         model,
@@ -176,6 +177,8 @@ struct Training<'a> {
     state: Checkpoint,
     gradient: Vec<f32>,
     batch: Gathered,
+    /// Filled with the next batch while a step runs.
+    next: Gathered,
     started: Instant,
     rows_done: usize,
 }
@@ -229,12 +232,16 @@ impl Training<'_> {
             self.rows.training.len(),
             &mut stream(self.config.seed, Purpose::Shuffle, epoch as u64),
         );
-        let done = self.state.state.batch;
-        for indices in order.chunks(self.config.batch_size).skip(done) {
+        let mut batches =
+            order.chunks(self.config.batch_size).skip(self.state.state.batch).peekable();
+        if let Some(indices) = batches.peek() {
+            gather(self.config, self.rows, self.state.adam.step, indices, &mut self.next);
+        }
+        while batches.next().is_some() {
             if stop.load(Ordering::Relaxed) {
                 return ControlFlow::Break(StopReason::Interrupted);
             }
-            self.step(indices)?;
+            self.step(batches.peek().copied())?;
             self.state.state.seconds = before + begun.elapsed().as_secs_f64();
             observer.batch(&self.progress());
         }
@@ -244,32 +251,21 @@ impl Training<'_> {
         ControlFlow::Continue(())
     }
 
-    /// One step of the optimiser on the rows named by `indices`.
-    fn step(&mut self, indices: &[u32]) -> ControlFlow<StopReason> {
-        let Self { config, rows, .. } = *self;
-        let step = self.state.adam.step;
-        let mut degenerate = stream(config.seed, Purpose::Degenerate, step);
-        let noise = rows.degenerate.as_ref().map(|noise| (noise, &mut degenerate));
-        self.batch.gather(&rows.training, indices, noise);
-        let mut rng = stream(config.seed, Purpose::TrainingNoise, step);
-        let loss = self.model.loss_and_gradient(self.batch.batch(), &mut rng, &mut self.gradient);
-        let state = &mut self.state.state;
-        if !loss.total.is_finite() {
-            return diverged(state, Some(state.batch + 1), loss.total);
-        }
-        let batches = rows.training.len().div_ceil(config.batch_size);
-        let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
-        let size = StepSize {
-            learning_rate: config.learning_rate_at(epochs),
-            weight_decay: config.weight_decay,
-            gradient_clip: config.gradient_clip,
-        };
-        self.state.adam.step(&mut self.state.parameters, &self.gradient, size);
-        self.model.set_parameters(&self.state.parameters);
-        add(&mut state.loss_sum, &mut state.term_sums, &loss, indices.len());
-        state.batch += 1;
-        self.rows_done += indices.len();
-        ControlFlow::Continue(())
+    /// One step of the optimiser on the batch that was gathered; gathers the `following` one.
+    fn step(&mut self, following: Option<&[u32]>) -> ControlFlow<StopReason> {
+        std::mem::swap(&mut self.batch, &mut self.next);
+        let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
+        let Self { model, state, gradient, batch, next, .. } = self;
+        let (flow, ()) = rayon::join(
+            || descend(&mut **model, config, rows.training.len(), state, batch.batch(), gradient),
+            || {
+                if let Some(indices) = following {
+                    gather(config, rows, step + 1, indices, next);
+                }
+            },
+        );
+        self.rows_done += batch.len();
+        flow
     }
 
     /// Loss on the validation rows, with the same noise in every epoch.
@@ -340,6 +336,48 @@ impl Training<'_> {
             seconds_left: rows_left as f64 / rows_per_second.max(f64::MIN_POSITIVE),
         }
     }
+}
+
+/// Fills `batch` with the rows named by `indices`, for the step of this number.
+fn gather(
+    config: &TrainingConfig,
+    rows: &TrainingRows,
+    step: u64,
+    indices: &[u32],
+    batch: &mut Gathered,
+) {
+    let mut degenerate = stream(config.seed, Purpose::Degenerate, step);
+    let noise = rows.degenerate.as_ref().map(|noise| (noise, &mut degenerate));
+    batch.gather(&rows.training, indices, noise);
+}
+
+/// Moves the parameters of `model` and of `checkpoint` against the gradient on `batch`.
+fn descend(
+    model: &mut dyn ConditionalModel,
+    config: &TrainingConfig,
+    training_rows: usize,
+    checkpoint: &mut Checkpoint,
+    batch: Batch<'_>,
+    gradient: &mut [f32],
+) -> ControlFlow<StopReason> {
+    let Checkpoint { adam, parameters, state, .. } = checkpoint;
+    let mut rng = stream(config.seed, Purpose::TrainingNoise, adam.step);
+    let loss = model.loss_and_gradient(batch, &mut rng, gradient);
+    if !loss.total.is_finite() {
+        return diverged(state, Some(state.batch + 1), loss.total);
+    }
+    let batches = training_rows.div_ceil(config.batch_size);
+    let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
+    let size = StepSize {
+        learning_rate: config.learning_rate_at(epochs),
+        weight_decay: config.weight_decay,
+        gradient_clip: config.gradient_clip,
+    };
+    adam.step(parameters, gradient, size);
+    model.set_parameters(parameters);
+    add(&mut state.loss_sum, &mut state.term_sums, &loss, batch.x.nrows());
+    state.batch += 1;
+    ControlFlow::Continue(())
 }
 
 fn add(total: &mut f64, terms: &mut [f64], loss: &Loss, rows: usize) {

@@ -1,0 +1,106 @@
+//! The fused flow on the processor against the composed one: losses, gradients, densities, latents
+//! and draws.
+
+use cei_cinn::{CinnConfig, Flow, build};
+use cei_model::random::{Purpose, standard_normal, stream};
+use cei_model::testing::{assert_close, assert_same_training};
+use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
+use ndarray::Array2;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+type Pair = (Box<dyn ConditionalModel>, Box<dyn ConditionalModel>);
+
+const ACTIVATIONS: [Activation; 4] =
+    [Activation::Elu, Activation::Relu, Activation::Tanh, Activation::Gelu];
+
+/// The fused and the composed model, built alike.
+fn pair(config: &CinnConfig, x: usize, y: usize) -> Result<Pair, Box<dyn std::error::Error>> {
+    let device = open_device("cpu")?;
+    let flow = Flow::new(config, x, y, &mut stream(4, Purpose::Weights, 0), &device)?;
+    Ok((build(config, x, y, 4, device.clone())?, Box::new(OnDevice::new(flow, device))))
+}
+
+fn rows(n: usize, d: usize, index: u64) -> Array2<f32> {
+    standard_normal(n, d, &mut stream(9, Purpose::Draws, index))
+}
+
+#[test]
+fn both_start_with_the_same_parameters() -> TestResult {
+    let (fused, composed) = pair(&CinnConfig::default(), 9, 9)?;
+    assert_eq!(fused.parameters(), composed.parameters());
+    Ok(())
+}
+
+#[test]
+fn fused_and_composed_agree_on_odd_shapes() -> TestResult {
+    let hidden: [&[usize]; 4] = [&[], &[1], &[17, 31], &[16, 5, 40]];
+    for ((x, y), hidden) in [(1, 1), (2, 5), (3, 2), (9, 9)].into_iter().zip(hidden) {
+        for activation in ACTIVATIONS {
+            for n in [1, 7, 513] {
+                let config = CinnConfig {
+                    couplings: 5,
+                    hidden: hidden.to_vec(),
+                    activation,
+                    ..CinnConfig::default()
+                };
+                agree(&config, x, y, n)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn agree(config: &CinnConfig, d: usize, width: usize, n: usize) -> TestResult {
+    let case = format!("d = {d}, {n} rows, {config:?}");
+    let (mut fused, mut composed) = pair(config, d, width)?;
+    let count = fused.parameters().values.len();
+    let values: Vec<f32> = rows(1, count, 7).iter().map(|value| 0.3 * value).collect();
+    fused.set_parameters(&values);
+    composed.set_parameters(&values);
+    let (x, y) = (rows(n, d, 0), rows(n, width, 1));
+    let batch = Batch { x: x.view(), y: y.view() };
+    let noise = || stream(1, Purpose::TrainingNoise, 0);
+
+    let mut gradients = [vec![0.0; count], vec![0.0; count]];
+    let loss = fused.loss_and_gradient(batch, &mut noise(), &mut gradients[0]).total;
+    let expected = composed.loss_and_gradient(batch, &mut noise(), &mut gradients[1]).total;
+    assert!((loss - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{case}: {loss}, {expected}");
+    assert_eq!(fused.loss(batch, &mut noise()).total, loss, "{case}");
+    assert_close(&gradients[0], &gradients[1], 1e-5, &format!("{case}: gradient"));
+
+    let values = |model: &dyn ConditionalModel| -> Result<Vec<Vec<f32>>, &'static str> {
+        let log_prob = model.log_prob(batch).ok_or("no density")?;
+        let moments = model.latent_moments(batch);
+        assert!(moments.variance.iter().all(|variance| *variance == 0.0));
+        Ok(vec![
+            log_prob.iter().map(|value| *value as f32).collect(),
+            moments.mean.into_iter().collect(),
+            model.decode(x.view(), y.view()).into_iter().collect(),
+        ])
+    };
+    for (fused, composed) in values(&*fused)?.iter().zip(values(&*composed)?) {
+        assert_close(fused, &composed, 1e-5, &case);
+    }
+    Ok(())
+}
+
+/// The rows of a matrix in any layout are what counts.
+#[test]
+fn the_layout_of_the_rows_does_not_matter() -> TestResult {
+    let (fused, _) = pair(&CinnConfig { couplings: 2, ..CinnConfig::default() }, 3, 2)?;
+    let (x, y) = (rows(20, 3, 0), rows(20, 2, 1));
+    let (x_columns, y_columns) = (x.t().as_standard_layout().into_owned(), y.t().to_owned());
+    let batch = Batch { x: x.view(), y: y.view() };
+    let transposed = Batch { x: x_columns.t(), y: y_columns.t() };
+    assert_eq!(fused.log_prob(batch), fused.log_prob(transposed));
+    Ok(())
+}
+
+#[test]
+fn a_hundred_steps_end_at_the_same_loss() -> TestResult {
+    let config = CinnConfig { couplings: 6, hidden: vec![32, 32], ..CinnConfig::default() };
+    let (mut fused, mut composed) = pair(&config, 9, 9)?;
+    let (x, y) = (rows(600, 9, 0), rows(600, 9, 1));
+    assert_same_training(&mut *fused, &mut *composed, Batch { x: x.view(), y: y.view() });
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Fused CPU kernels of the conditional models: what their inner loops are made of.
+//!
+//! | piece | does |
+//! | --- | --- |
+//! | [`Mlp`] | perceptron on a block of rows, forward and backward |
+//! | [`AffineCoupling`] | soft-clamped scale and shift, its inverse, its gradient, `log|det|` |
+//! | [`ShardGradients`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
+//! | [`adam_step`], [`norm`] | the optimiser on a flat vector |
+//!
+//! Matrices are blocks of rows: [`Matrix`] has a row contiguous (the products read it so),
+//! [`Columns`] a column (elementwise work on few columns reads it so). Parameters are stretches of
+//! one flat `f32` vector: for every layer its weight (inputs x outputs, row-major), then its bias.
+//! The instruction set is found at run time ([`Level`]).
+
+mod activation;
+mod adam;
+mod coupling;
+mod elementary;
+mod level;
+mod matrix;
+mod mlp;
+mod parallel;
+mod product;
+
+pub use activation::Activation;
+pub use adam::{AdamFactors, adam_step, norm};
+pub use coupling::{AffineCoupling, CouplingTrace};
+pub use level::Level;
+pub use matrix::{Columns, Matrix};
+pub use mlp::{Deltas, Hidden, Mlp};
+pub use parallel::{Pool, ShardGradients, blocks};

@@ -1,0 +1,434 @@
+//! The matrix products of a linear layer, with what follows them done while the numbers are hot.
+//!
+//! ```text
+//! forward            H = a(X W + b)          X: rows x inputs,  W: inputs x outputs
+//! input gradient     D' = (D W^T) . a'       D: rows x outputs, a': slope of the layer below
+//! weight gradient    dW = X^T D,  db = sum of the rows of D
+//! ```
+//! All three run one register tile: a few rows times two vectors of columns, numbers of the left
+//! factor broadcast, of the right factor in the lanes. Accumulators and factors just fit the
+//! registers: 12 x 2 vectors of 32, 6 x 2 of 16.
+
+use pulp::{Simd, WithSimd};
+
+use crate::activation::{Activation, Slope};
+use crate::matrix::{Aligned, LINE, Matrix};
+
+/// Vectors of columns in a tile.
+const WIDE: usize = 2;
+
+/// The right factor of a product, cut into panels of as many columns as a tile has; each panel is
+/// contiguous, and the columns are padded with zeros to whole vectors.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Panels {
+    data: Aligned,
+    bias: Aligned,
+    depth: usize,
+    columns: usize,
+    lanes: usize,
+}
+
+impl Panels {
+    /// Room for `depth` x `columns` numbers in vectors of `lanes`.
+    pub(crate) fn new(depth: usize, columns: usize, lanes: usize) -> Self {
+        let mut panels = Self { depth, columns, lanes, ..Self::default() };
+        panels.data.reserve(depth * columns.next_multiple_of(lanes));
+        panels.bias.reserve(columns.next_multiple_of(lanes));
+        panels
+    }
+
+    /// Takes `weight` (depth x columns, row-major) and `bias` (columns).
+    pub(crate) fn set(&mut self, weight: &[f32], bias: &[f32]) {
+        let (depth, columns) = (self.depth, self.columns);
+        assert_eq!((weight.len(), bias.len()), (depth * columns, columns), "shape of the layer");
+        self.bias.as_mut_slice()[..columns].copy_from_slice(bias);
+        for (first, width, panel) in self.panels_mut() {
+            let used = width.min(columns - first);
+            for (k, target) in panel.chunks_exact_mut(width).enumerate() {
+                target[..used].copy_from_slice(&weight[k * columns + first..][..used]);
+            }
+        }
+    }
+
+    /// Takes the transpose of `weight` (columns x depth, row-major), without bias.
+    pub(crate) fn set_transposed(&mut self, weight: &[f32]) {
+        let (depth, columns) = (self.depth, self.columns);
+        assert_eq!(weight.len(), depth * columns, "shape of the layer");
+        for (first, width, panel) in self.panels_mut() {
+            let used = width.min(columns - first);
+            // Blocks of one cache line of the source, which the next rows of the panel need again.
+            for begin in (0..depth).step_by(LINE) {
+                let end = depth.min(begin + LINE);
+                for column in 0..used {
+                    let source = &weight[(first + column) * depth..][begin..end];
+                    let target = panel[begin * width + column..].iter_mut().step_by(width);
+                    for (target, source) in target.zip(source) {
+                        *target = *source;
+                    }
+                }
+            }
+        }
+    }
+
+    /// First column, width and numbers of every panel.
+    fn panels_mut(&mut self) -> impl Iterator<Item = (usize, usize, &mut [f32])> {
+        let (depth, lanes) = (self.depth, self.lanes);
+        let padded = self.columns.next_multiple_of(lanes);
+        let mut rest = &mut self.data.as_mut_slice()[..depth * padded];
+        (0..padded).step_by(WIDE * lanes).map(move |first| {
+            let width = (WIDE * lanes).min(padded - first);
+            let (panel, tail) = std::mem::take(&mut rest).split_at_mut(depth * width);
+            rest = tail;
+            (first, width, panel)
+        })
+    }
+}
+
+/// What is done with a product before it is stored.
+#[derive(Debug)]
+pub(crate) enum Epilogue<'a> {
+    /// The bias is added and the activation applied; where its slope does not follow from its
+    /// value, the slope is kept too.
+    Activate(Option<Activation>, Option<&'a mut Matrix>),
+    /// It is multiplied by the slope of the activation at this place.
+    Multiply(Slope<'a>),
+}
+
+/// `output = epilogue(input * panels)`.
+pub(crate) struct Product<'a> {
+    pub(crate) input: &'a Matrix,
+    pub(crate) panels: &'a Panels,
+    pub(crate) epilogue: Epilogue<'a>,
+    pub(crate) output: &'a mut Matrix,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { input, panels, mut epilogue, output } = self;
+        assert_eq!(panels.lanes, S::F32_LANES, "panels packed for this instruction set");
+        assert_eq!(input.columns(), panels.depth, "columns of the input");
+        let rows = input.padded_rows();
+        output.reshape(input.rows(), panels.columns);
+        let padded = panels.columns.next_multiple_of(panels.lanes);
+        assert!(rows * input.stride() <= input.data().len() && panels.depth <= input.stride());
+        assert!(rows * output.stride() <= output.data().len() && padded <= output.stride());
+        assert!(panels.depth * padded <= panels.data.as_slice().len());
+        match &mut epilogue {
+            Epilogue::Activate(_, Some(slope)) => slope.reshape(input.rows(), panels.columns),
+            Epilogue::Multiply(slope) => {
+                if let Some(kept) = slope.matrix() {
+                    assert_eq!(
+                        (kept.rows(), kept.columns()),
+                        (input.rows(), panels.columns),
+                        "shape of the layer below"
+                    );
+                }
+            }
+            Epilogue::Activate(_, None) => {}
+        }
+        for first in (0..padded).step_by(WIDE * panels.lanes) {
+            let mut panel = Panel { input, panels, epilogue: &mut epilogue, output, first };
+            if padded - first >= WIDE * panels.lanes {
+                panel.rows::<S, WIDE>(simd, rows);
+            } else {
+                panel.rows::<S, 1>(simd, rows);
+            }
+        }
+    }
+}
+
+/// The product of all rows with one panel.
+struct Panel<'a, 'b> {
+    input: &'a Matrix,
+    panels: &'a Panels,
+    epilogue: &'a mut Epilogue<'b>,
+    output: &'a mut Matrix,
+    first: usize,
+}
+
+impl Panel<'_, '_> {
+    #[inline(always)]
+    fn rows<S: Simd, const NV: usize>(&mut self, simd: S, rows: usize) {
+        let mut row = 0;
+        if S::REGISTER_COUNT >= 32 {
+            while row + 12 <= rows {
+                self.tile::<S, 12, NV>(simd, row);
+                row += 12;
+            }
+            if row + 8 <= rows {
+                self.tile::<S, 8, NV>(simd, row);
+                row += 8;
+            }
+        } else {
+            while row + 6 <= rows {
+                self.tile::<S, 6, NV>(simd, row);
+                row += 6;
+            }
+            if row + 2 == rows {
+                self.tile::<S, 2, NV>(simd, row);
+                row += 2;
+            }
+        }
+        if row < rows {
+            self.tile::<S, 4, NV>(simd, row);
+            row += 4;
+        }
+        debug_assert_eq!(row, rows, "rows come in fours");
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const MR: usize, const NV: usize>(&mut self, simd: S, row: usize) {
+        let lanes = S::F32_LANES;
+        let depth = self.panels.depth;
+        let zero = simd.splat_f32s(0.0);
+        let mut start = [zero; NV];
+        if let Epilogue::Activate(..) = self.epilogue {
+            let bias = &self.panels.bias.as_slice()[self.first..][..NV * lanes];
+            for (start, bias) in start.iter_mut().zip(S::as_simd_f32s(bias).0) {
+                *start = *bias;
+            }
+        }
+        let mut acc = [start; MR];
+        // SAFETY: `Product::with_simd` checked that the rows `row..row + MR` of the input hold
+        // `depth` numbers at its stride, and that the panel, which begins after the `first` columns
+        // of the panels before it, holds `depth` times `NV` vectors.
+        unsafe {
+            accumulate::<S, MR, NV>(
+                simd,
+                Factor {
+                    data: self.input.data().as_ptr().add(row * self.input.stride()),
+                    row: self.input.stride(),
+                    step: 1,
+                },
+                self.panels.data.as_slice().as_ptr().add(self.first * depth),
+                NV * lanes,
+                depth,
+                &mut acc,
+            );
+        }
+        let stride = self.output.stride();
+        let place = row * stride + self.first;
+        let output = self.output.data_mut();
+        match self.epilogue {
+            Epilogue::Activate(None, _) => store(simd, &acc, output, place, stride),
+            Epilogue::Activate(Some(Activation::Relu), _) => {
+                for acc in acc.iter_mut().flatten() {
+                    let below = simd.less_than_f32s(*acc, zero);
+                    *acc = simd.select_f32s(below, zero, *acc);
+                }
+                store(simd, &acc, output, place, stride);
+            }
+            Epilogue::Activate(Some(activation), slope) => {
+                store(simd, &acc, output, place, stride);
+                let mut slope = slope.as_deref_mut().map(Matrix::data_mut);
+                for m in 0..MR {
+                    let place = place + m * stride;
+                    let tile = S::as_mut_simd_f32s(&mut output[place..][..NV * lanes]).0;
+                    let slope = slope.as_deref_mut().map(|slope| &mut slope[place..][..NV * lanes]);
+                    activation.apply(simd, tile, slope);
+                }
+            }
+            Epilogue::Multiply(slope) => {
+                if let Some(kept) = slope.matrix() {
+                    let kept = kept.data();
+                    for (m, acc) in acc.iter_mut().enumerate() {
+                        let kept = &kept[place + m * stride..][..NV * lanes];
+                        for (acc, kept) in acc.iter_mut().zip(S::as_simd_f32s(kept).0) {
+                            *acc = slope.times(simd, *acc, *kept);
+                        }
+                    }
+                }
+                store(simd, &acc, output, place, stride);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd, const MR: usize, const NV: usize>(
+    _simd: S,
+    acc: &[[S::f32s; NV]; MR],
+    output: &mut [f32],
+    place: usize,
+    stride: usize,
+) {
+    for (m, acc) in acc.iter().enumerate() {
+        let row = &mut output[place + m * stride..][..NV * S::F32_LANES];
+        S::as_mut_simd_f32s(row).0.copy_from_slice(acc);
+    }
+}
+
+/// Writes (or adds to) the gradient of a layer: `weight = input^T delta`, `bias = sum of delta`.
+pub(crate) struct WeightGradient<'a> {
+    pub(crate) input: &'a Matrix,
+    pub(crate) delta: &'a Matrix,
+    /// Inputs x outputs, row-major.
+    pub(crate) weight: &'a mut [f32],
+    pub(crate) bias: &'a mut [f32],
+    /// Whether the gradient of earlier rows stays in.
+    pub(crate) add: bool,
+}
+
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (inputs, outputs) = (self.input.columns(), self.delta.columns());
+        let rows = self.input.rows();
+        assert_eq!(rows, self.delta.rows(), "as many rows");
+        assert_eq!((self.weight.len(), self.bias.len()), (inputs * outputs, outputs));
+        assert!(rows * self.input.stride() <= self.input.data().len());
+        assert!(rows * self.delta.stride() <= self.delta.data().len());
+        assert!(inputs.next_multiple_of(4) <= self.input.stride());
+        let padded = outputs.next_multiple_of(S::F32_LANES);
+        assert!(padded <= self.delta.stride());
+        for first in (0..padded).step_by(WIDE * S::F32_LANES) {
+            if padded - first >= WIDE * S::F32_LANES {
+                self.columns::<S, WIDE>(simd, first);
+            } else {
+                self.columns::<S, 1>(simd, first);
+            }
+        }
+    }
+}
+
+impl WeightGradient<'_> {
+    #[inline(always)]
+    fn columns<S: Simd, const NV: usize>(&mut self, simd: S, first: usize) {
+        self.sum_rows::<S, NV>(simd, first);
+        let inputs = self.input.columns();
+        let mut input = 0;
+        if S::REGISTER_COUNT >= 32 {
+            while input + 8 < inputs {
+                self.tile::<S, 12, NV>(simd, input, first);
+                input += 12;
+            }
+            if input + 4 < inputs {
+                self.tile::<S, 8, NV>(simd, input, first);
+                input += 8;
+            }
+        } else {
+            while input + 4 < inputs {
+                self.tile::<S, 6, NV>(simd, input, first);
+                input += 6;
+            }
+            if input < inputs && input + 2 >= inputs {
+                self.tile::<S, 2, NV>(simd, input, first);
+                input += 2;
+            }
+        }
+        if input < inputs {
+            self.tile::<S, 4, NV>(simd, input, first);
+        }
+    }
+
+    #[inline(always)]
+    fn sum_rows<S: Simd, const NV: usize>(&mut self, simd: S, first: usize) {
+        let outputs = self.delta.columns();
+        let width = (NV * S::F32_LANES).min(outputs - first);
+        let bias = &mut self.bias[first..first + width];
+        let mut sum = [simd.splat_f32s(0.0); NV];
+        if self.add {
+            for (sum, bias) in sum.iter_mut().zip(bias.chunks(S::F32_LANES)) {
+                *sum = simd.partial_load_f32s(bias);
+            }
+        }
+        let (stride, delta) = (self.delta.stride(), self.delta.data());
+        for row in 0..self.delta.rows() {
+            let delta = &delta[row * stride + first..][..NV * S::F32_LANES];
+            for (sum, delta) in sum.iter_mut().zip(S::as_simd_f32s(delta).0) {
+                *sum = simd.add_f32s(*sum, *delta);
+            }
+        }
+        for (sum, bias) in sum.iter().zip(bias.chunks_mut(S::F32_LANES)) {
+            simd.partial_store_f32s(bias, *sum);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const MR: usize, const NV: usize>(
+        &mut self,
+        simd: S,
+        input: usize,
+        first: usize,
+    ) {
+        let (inputs, outputs) = (self.input.columns(), self.delta.columns());
+        let width = (NV * S::F32_LANES).min(outputs - first);
+        let used = MR.min(inputs - input);
+        let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+        // Columns past the last one are read, and their products dropped.
+        assert!(input + MR <= self.input.stride(), "the tile ends within the padding");
+        // SAFETY: `with_simd` checked that both matrices hold `rows` rows at their strides and that
+        // `first` plus `NV` vectors lie within the stride of `delta`; the line above, that the
+        // columns `input..input + MR` lie within the stride of the input.
+        unsafe {
+            accumulate::<S, MR, NV>(
+                simd,
+                Factor {
+                    data: self.input.data().as_ptr().add(input),
+                    row: 1,
+                    step: self.input.stride(),
+                },
+                self.delta.data().as_ptr().add(first),
+                self.delta.stride(),
+                self.input.rows(),
+                &mut acc,
+            );
+        }
+        for (m, acc) in acc.iter().enumerate().take(used) {
+            let target = &mut self.weight[(input + m) * outputs + first..][..width];
+            for (acc, target) in acc.iter().zip(target.chunks_mut(S::F32_LANES)) {
+                let mut value = *acc;
+                if self.add {
+                    value = simd.add_f32s(value, simd.partial_load_f32s(target));
+                }
+                simd.partial_store_f32s(target, value);
+            }
+        }
+    }
+}
+
+/// The left factor of a tile: entry `(m, k)` is `data[m * row + k * step]`.
+struct Factor {
+    data: *const f32,
+    row: usize,
+    step: usize,
+}
+
+/// `acc[m][v] += sum over k < depth of left(m, k) * right[k * stride + v * lanes ..]`.
+///
+/// # Safety
+/// `left` must be readable for all `m < MR` and `k < depth`, `right` for `NV` vectors at each of the
+/// `depth` multiples of `stride`.
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    left: Factor,
+    right: *const f32,
+    stride: usize,
+    depth: usize,
+    acc: &mut [[S::f32s; NV]; MR],
+) {
+    let mut local = *acc;
+    for k in 0..depth {
+        let mut vectors = [simd.splat_f32s(0.0); NV];
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: within `right`, by the contract; vectors may lie at any address here.
+            *vector = unsafe {
+                right.add(k * stride + v * S::F32_LANES).cast::<S::f32s>().read_unaligned()
+            };
+        }
+        for (m, local) in local.iter_mut().enumerate() {
+            // SAFETY: within `left`, by the contract.
+            let value = simd.splat_f32s(unsafe { *left.data.add(m * left.row + k * left.step) });
+            for (local, vector) in local.iter_mut().zip(&vectors) {
+                *local = simd.mul_add_e_f32s(value, *vector, *local);
+            }
+        }
+    }
+    *acc = local;
+}
