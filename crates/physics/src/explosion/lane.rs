@@ -57,6 +57,48 @@ impl<S: Simd> Lanes<S> {
         Self { values, ..self }
     }
 
+    /// `1 / sqrt(self)` to a few units in the last place, for positive normal numbers.
+    ///
+    /// Halving the exponent of a float by integer arithmetic (Lomont 2003) gives a start with 1 - e right
+    /// bits, `e = 1 - self y^2`, |e| < 0.07; `y (1 - e)^(-1/2)`, developed to order 4 and then to order 2,
+    /// leaves less than 1e-18. A quarter of the time of a square root and a division.
+    #[inline(always)]
+    pub(super) fn inverse_sqrt(self) -> Self {
+        let splat = |value| Self::splat(self.simd, value);
+        let one = splat(1.0);
+        let y = self.inverse_sqrt_start();
+        let e = (self * y).negative_mul_add(y, one);
+        let low = splat(3.0 / 8.0).mul_add(e, splat(0.5));
+        let high = splat(35.0 / 128.0).mul_add(e, splat(5.0 / 16.0));
+        let y = (y * e).mul_add(high.mul_add(e * e, low), y);
+        let e = (self * y).negative_mul_add(y, one);
+        (y * e).mul_add(splat(3.0 / 8.0).mul_add(e, splat(0.5)), y)
+    }
+
+    /// `0x5fe6eb50c7b537a9 - bits / 2`, on the halves of the word: what crosses between them does not matter
+    /// to an approximation, and there are shifts of 32 bits on every instruction set.
+    #[inline(always)]
+    fn inverse_sqrt_start(self) -> Self {
+        const HIGH: u32 = 0x5fe6_eb50;
+        if const { size_of::<S::u32s>() == size_of::<S::f64s>() } {
+            let simd = self.simd;
+            let bits: S::u32s = pulp::bytemuck::cast(self.values);
+            let half = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(1));
+            let start = simd.sub_u32s(simd.splat_u32s(HIGH), half);
+            Self { values: pulp::bytemuck::cast(start), ..self }
+        } else {
+            let mut start = self;
+            for lane in 0..S::F64_LANES {
+                let bits = self.get(lane).to_bits();
+                let (high, low) = ((bits >> 32) as u32, bits as u32);
+                let high = u64::from(HIGH.wrapping_sub(high >> 1));
+                let low = u64::from(HIGH.wrapping_sub(low >> 1));
+                start.set(lane, f64::from_bits(high << 32 | low));
+            }
+            start
+        }
+    }
+
     #[inline(always)]
     pub(super) fn sqrt(self) -> Self {
         Self { values: self.simd.sqrt_f64s(self.values), ..self }

@@ -202,9 +202,8 @@ impl<S: Simd, const M: usize> Forces<S, M> {
 
     /// The derivative of the state by s.
     #[inline(always)]
-    fn slope(&self, simd: S, ions: &Ions<M>, state: &State<S, M>) -> State<S, M> {
+    fn slope(&self, simd: S, ions: &Ions<M>, state: &State<S, M>, slope: &mut State<S, M>) {
         let pace = Lanes::splat(simd, 1.0) / self.potential;
-        let mut slope = *state;
         for axis in 0..3 {
             let mut sum = self.forces[0][axis];
             for force in &self.forces[1..] {
@@ -217,13 +216,11 @@ impl<S: Simd, const M: usize> Forces<S, M> {
                 slope[j][3 + axis] = self.forces[j][axis].mul_add(inverse_mass, of_reference);
             }
         }
-        slope
     }
 }
 
 /// What the step control reads off a state.
-struct Survey<S: Simd, const M: usize> {
-    slope: State<S, M>,
+struct Survey<S: Simd> {
     /// 1 / (allowed position error for a tolerance of 1).
     position_scale: Lanes<S>,
     /// 1 / (allowed momentum error for a tolerance of 1), squared.
@@ -259,18 +256,22 @@ fn dot<S: Simd>(a: [Lanes<S>; 3], b: [Lanes<S>; 3]) -> Lanes<S> {
 }
 
 #[inline(always)]
-fn slope<S: Simd, const M: usize>(simd: S, ions: &Ions<M>, state: &State<S, M>) -> State<S, M> {
-    let one = Lanes::splat(simd, 1.0);
+fn slope<S: Simd, const M: usize>(
+    simd: S,
+    ions: &Ions<M>,
+    state: &State<S, M>,
+    slope: &mut State<S, M>,
+) {
     let mut forces = Forces::<S, M>::none(simd);
     for j in 0..M {
         for i in 0..=j {
             let d = separation(state, j, i, 0);
-            let closeness = one / dot(d, d).sqrt();
+            let closeness = dot(d, d).inverse_sqrt();
             let potential = Lanes::splat(simd, ions.pairs[j][i].strength) * closeness;
             forces.add(j, i, d, potential, closeness);
         }
     }
-    forces.slope(simd, ions, state)
+    forces.slope(simd, ions, state, slope);
 }
 
 #[inline(always)]
@@ -279,7 +280,8 @@ fn survey<S: Simd, const M: usize>(
     ions: &Ions<M>,
     tail: f64,
     state: &State<S, M>,
-) -> Survey<S, M> {
+    slope: &mut State<S, M>,
+) -> Survey<S> {
     let splat = |value| Lanes::splat(simd, value);
     let (zero, one) = (splat(0.0), splat(1.0));
     let mut forces = Forces::<S, M>::none(simd);
@@ -291,7 +293,7 @@ fn survey<S: Simd, const M: usize>(
         for i in 0..=j {
             let pair = &ions.pairs[j][i];
             let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
-            let closeness = one / dot(d, d).sqrt();
+            let closeness = dot(d, d).inverse_sqrt();
             let closeness_2 = closeness * closeness;
             let potential = splat(pair.strength) * closeness;
             let (speed_2, outward) = (dot(w, w), dot(d, w));
@@ -309,8 +311,8 @@ fn survey<S: Simd, const M: usize>(
         }
     }
     let potential = forces.potential;
+    forces.slope(simd, ions, state, slope);
     Survey {
-        slope: forces.slope(simd, ions, state),
         position_scale: closest * (potential / (potential + kinetic)),
         momentum_scale_2: one / momentum_2,
         natural_step: potential / rate_2.sqrt(),
@@ -321,34 +323,38 @@ fn survey<S: Simd, const M: usize>(
     }
 }
 
-/// A step that was tried: where it ends, and the square of its error in units of the allowed one.
-struct Trial<S: Simd, const M: usize> {
+/// Where a trajectory is and what a step of it needs. Aligned to a cache line, which a register of the
+/// widest instruction set fills.
+#[repr(C, align(64))]
+struct Flight<S: Simd, const M: usize> {
     state: State<S, M>,
-    error_2: Lanes<S>,
+    stages: [State<S, M>; STAGES],
+    argument: State<S, M>,
 }
 
-/// Tries a step of DOP853 of size `h` in s.
+/// Tries a step of DOP853 of size `h` in s, from `state` and its derivative in stage 0. Leaves its end in
+/// `argument`; returns the square of its error in units of the allowed one.
 #[inline(always)]
 fn attempt<S: Simd, const M: usize>(
     simd: S,
     ions: &Ions<M>,
-    goal: Goal,
-    state: &State<S, M>,
-    survey: &Survey<S, M>,
+    tolerance: f64,
+    flight: &mut Flight<S, M>,
+    survey: &Survey<S>,
     h: Lanes<S>,
-) -> Trial<S, M> {
-    let mut stages = [survey.slope; STAGES];
+) -> Lanes<S> {
+    let Flight { state, stages, argument } = flight;
     for (row, stage) in A.iter().zip(1..) {
-        let argument = moved(simd, state, &stages, row, h);
-        stages[stage] = slope(simd, ions, &argument);
+        moved(simd, state, stages, row, h, argument);
+        slope(simd, ions, argument, &mut stages[stage]);
     }
-    let end = moved(simd, state, &stages, B, h);
+    moved(simd, state, stages, B, h, argument);
     let zero = Lanes::splat(simd, 0.0);
     let (mut square_5, mut square_3) = (zero, zero);
     for j in 0..M {
-        let order_5 = weighted(simd, &stages, ERROR_5, j);
-        let order_8 = weighted(simd, &stages, B, j);
-        let order_3 = weighted(simd, &stages, B_3, j);
+        let order_5 = weighted(simd, stages, ERROR_5, j);
+        let order_8 = weighted(simd, stages, B, j);
+        let order_3 = weighted(simd, stages, B_3, j);
         let (mut ion_5, mut ion_3) = ([zero; 2], [zero; 2]);
         for c in 0..6 {
             let error_3 = order_8[c] - order_3[c];
@@ -364,11 +370,10 @@ fn attempt<S: Simd, const M: usize>(
     // Hairer's combination of both estimators, h e5^2 / sqrt(e5^2 + 0.01 e3^2), of order 8, in the root mean
     // square over components.
     let combined = Lanes::splat(simd, 0.01).mul_add(square_3, square_5);
-    let scale = Lanes::splat(simd, 1.0 / ((6 * M) as f64 * goal.tolerance * goal.tolerance));
+    let scale = Lanes::splat(simd, 1.0 / ((6 * M) as f64 * tolerance * tolerance));
     // An error of exactly zero must not become 0 / 0.
     let tiny = Lanes::splat(simd, f64::MIN_POSITIVE);
-    let error_2 = (h * h * square_5) * (square_5 / combined.max(tiny)) * scale;
-    Trial { state: end, error_2 }
+    (h * h * square_5) * (square_5 / combined.max(tiny)) * scale
 }
 
 /// `sum_i w_i k_i` for ion j.
@@ -397,15 +402,14 @@ fn moved<S: Simd, const M: usize>(
     stages: &[State<S, M>; STAGES],
     weights: Row,
     h: Lanes<S>,
-) -> State<S, M> {
-    let mut moved = *state;
+    moved: &mut State<S, M>,
+) {
     for j in 0..M {
         let slope = weighted(simd, stages, weights, j);
         for c in 0..6 {
             moved[j][c] = h.mul_add(slope[c], state[j][c]);
         }
     }
-    moved
 }
 
 /// By how much the next step may differ: `0.9 error^(-1/8)`, between 1/3 and 6. An error that is not a
@@ -427,6 +431,7 @@ struct Convoy<'a, const M: usize> {
 }
 
 /// Events that have ended, waiting until there is one for each lane.
+#[repr(C, align(64))]
 struct Landed<S: Simd, const M: usize> {
     state: State<S, M>,
     rows: [usize; MOST_LANES],
@@ -537,19 +542,21 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
         let mut unsolved = Vec::new();
         let mut landed = Landed { state: [[zero; 6]; M], rows: [0; MOST_LANES], count: 0 };
         // Idle lanes keep a state in which nothing moves and nothing is ever apart.
-        let mut state = [[one; 6]; M];
+        let rest = [[one; 6]; M];
+        let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
         let (mut h, mut steps) = (zero, zero);
         let mut events: [Option<usize>; MOST_LANES] = [None; MOST_LANES];
         let mut flying = 0;
         for lane in 0..S::F64_LANES {
             if let Some(&row) = self.queue.next() {
-                self.load(&mut state, lane, row);
+                self.load(&mut flight.state, lane, row);
                 events[lane] = Some(row);
                 flying += 1;
             }
         }
         while flying > 0 {
-            let mut now = survey(simd, &self.ions, self.goal.tail, &state);
+            let mut now =
+                survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
             let ended = now.apart.select(one, zero);
             let given_up = steps.greater(most_steps - one).select(one, zero);
             let mut changed = false;
@@ -563,7 +570,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
                 if is_apart {
                     for j in 0..M {
                         for c in 0..6 {
-                            landed.state[j][c].set(landed.count, state[j][c].get(lane));
+                            landed.state[j][c].set(landed.count, flight.state[j][c].get(lane));
                         }
                     }
                     landed.rows[landed.count] = row;
@@ -577,7 +584,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
                 h.set(lane, 0.0);
                 steps.set(lane, 0.0);
                 if let Some(&row) = self.queue.next() {
-                    self.load(&mut state, lane, row);
+                    self.load(&mut flight.state, lane, row);
                     events[lane] = Some(row);
                 } else {
                     flying -= 1;
@@ -587,17 +594,19 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
                 if flying == 0 {
                     break;
                 }
-                now = survey(simd, &self.ions, self.goal.tail, &state);
+                now =
+                    survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
             }
             h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
-            let trial = attempt(simd, &self.ions, self.goal, &state, &now, h);
-            let accepted = one.greater(trial.error_2);
+            let error_2 = attempt(simd, &self.ions, self.goal.tolerance, &mut flight, &now, h);
+            let accepted = one.greater(error_2);
             for j in 0..M {
                 for c in 0..6 {
-                    state[j][c] = accepted.select(trial.state[j][c], state[j][c]);
+                    let (new, old) = (flight.argument[j][c], flight.state[j][c]);
+                    flight.state[j][c] = accepted.select(new, old);
                 }
             }
-            h = h * step_factor(simd, trial.error_2);
+            h = h * step_factor(simd, error_2);
             steps = steps + one;
         }
         self.land(simd, &mut landed);
