@@ -49,7 +49,7 @@ const MOST_LANES: usize = 8;
 
 /// The first step in units of the shortest time scale of any pair, for a tolerance of 1; it goes with the
 /// eighth root of the tolerance.
-const FIRST_STEP: f64 = 4.0;
+const FIRST_STEP: f64 = 3.0;
 
 /// Whether the instruction set has lanes at all. Without, and without fused multiply-add, which comes with
 /// them, the scalar path is faster.

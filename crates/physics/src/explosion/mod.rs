@@ -106,7 +106,7 @@ impl Accuracy {
 /// Least tolerance of [`Mode::Fast`].
 const FAST_TOLERANCE: f64 = 1e-5;
 /// Least tail of [`Mode::Fast`].
-const FAST_TAIL: f64 = 1e-3;
+const FAST_TAIL: f64 = 2e-3;
 
 /// A row of positions that has no momenta at infinite time, or cannot be a row of this molecule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
