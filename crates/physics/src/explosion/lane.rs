@@ -155,3 +155,60 @@ impl<S: Simd> Mask<S> {
         Lanes { simd: self.simd, values }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Arch, WithSimd};
+
+    use super::*;
+
+    struct InverseSqrt(f64);
+
+    impl WithSimd for InverseSqrt {
+        type Output = f64;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f64 {
+            Lanes::splat(simd, self.0).inverse_sqrt().get(0)
+        }
+    }
+
+    #[test]
+    fn inverse_roots_are_right_to_the_last_places() {
+        for place in 0..40_000 {
+            // Two octaves in fine steps, then the exponents.
+            let value = match place {
+                0..20_000 => 1.0 + 3.0 * f64::from(place) / 20_000.0,
+                _ => 10.0_f64.powf(f64::from(place - 30_000) / 40.0),
+            };
+            let expected = 1.0 / value.sqrt();
+            for found in [Arch::new().dispatch(InverseSqrt(value)), {
+                Arch::Scalar.dispatch(InverseSqrt(value))
+            }] {
+                let error = (found / expected - 1.0).abs();
+                assert!(error < 4.0 * f64::EPSILON, "{value:e}: {error:e}");
+            }
+        }
+    }
+
+    struct Order(f64, f64);
+
+    impl WithSimd for Order {
+        type Output = (f64, f64);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> (f64, f64) {
+            let (a, b) = (Lanes::splat(simd, self.0), Lanes::splat(simd, self.1));
+            (a.min(b).get(0), a.max(b).get(0))
+        }
+    }
+
+    #[test]
+    fn least_and_greatest_are_the_other_one_if_one_is_no_number() {
+        let order = |a, b| Arch::new().dispatch(Order(a, b));
+        assert_eq!(order(1.0, 2.0), (1.0, 2.0));
+        assert_eq!(order(f64::INFINITY, -2.0), (-2.0, f64::INFINITY));
+        assert_eq!(order(f64::NAN, 2.0), (2.0, 2.0));
+        assert!(order(2.0, f64::NAN).0.is_nan());
+    }
+}

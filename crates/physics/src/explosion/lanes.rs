@@ -47,6 +47,10 @@ const MOST_STEPS: usize = 500;
 /// Most lanes of any instruction set.
 const MOST_LANES: usize = 8;
 
+/// The tolerance of a step here for a tolerance of 1: what makes the error of a whole flight that of the scalar
+/// path, whose steps are many more and smaller.
+const TOLERANCE: f64 = 0.1;
+
 /// The first step in units of the shortest time scale of any pair, for a tolerance of 1; it goes with the
 /// eighth root of the tolerance.
 const FIRST_STEP: f64 = 3.0;
@@ -535,10 +539,11 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) -> Vec<usize> {
+        let tolerance = TOLERANCE * self.goal.tolerance;
         let splat = |value| Lanes::splat(simd, value);
         let (zero, one) = (splat(0.0), splat(1.0));
         let most_steps = splat(self.goal.max_steps.min(MOST_STEPS) as f64);
-        let first_step = splat(FIRST_STEP * self.goal.tolerance.powf(0.125));
+        let first_step = splat(FIRST_STEP * tolerance.powf(0.125));
         let mut unsolved = Vec::new();
         let mut landed = Landed { state: [[zero; 6]; M], rows: [0; MOST_LANES], count: 0 };
         // Idle lanes keep a state in which nothing moves and nothing is ever apart.
@@ -598,7 +603,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
                     survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
             }
             h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
-            let error_2 = attempt(simd, &self.ions, self.goal.tolerance, &mut flight, &now, h);
+            let error_2 = attempt(simd, &self.ions, tolerance, &mut flight, &now, h);
             let accepted = one.greater(error_2);
             for j in 0..M {
                 for c in 0..6 {
@@ -611,5 +616,70 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
         }
         self.land(simd, &mut landed);
         unsolved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Simulation;
+    use crate::simulation::simulate;
+
+    /// Every instruction set of this machine, the widest last.
+    fn instruction_sets() -> Vec<Arch> {
+        let mut sets = vec![Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        sets.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        #[cfg(target_arch = "x86_64")]
+        sets.extend(pulp::x86::V4::try_new().map(Arch::V4));
+        #[cfg(not(target_arch = "x86_64"))]
+        sets.push(Arch::new());
+        sets
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        for text in [
+            include_str!("../../../../configs/data/ocs-wide.toml"),
+            include_str!("../../../../configs/data/chbrclf.toml"),
+        ] {
+            let simulation: Simulation = toml::from_str(text).unwrap();
+            let molecule = &simulation.molecule;
+            let events = simulate(&simulation, 60, 5).unwrap();
+            let positions: Vec<f64> = events.positions.iter().copied().collect();
+            let initial: Vec<f64> = events.momenta.iter().map(|p| 0.1 * p).collect();
+            let rows = Rows { positions: &positions, initial_momenta: Some(&initial) };
+            let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: MOST_STEPS };
+            // Not in the order of the rows, and not all of them.
+            let queue: Vec<usize> = (1..60).rev().collect();
+            let momenta_on = |arch| {
+                let mut momenta = vec![0.0; positions.len()];
+                let left = explode(arch, molecule, rows, &queue, goal, &mut momenta);
+                assert!(left.is_empty());
+                momenta
+            };
+            let sets = instruction_sets();
+            let expected = momenta_on(sets[0]);
+            assert!(expected[3 * molecule.atom_count()..].iter().all(|p| *p != 0.0));
+            for arch in &sets[1..] {
+                assert_eq!(momenta_on(*arch), expected, "{arch:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_steps_leave_the_rows_to_the_scalar_path() {
+        let text = include_str!("../../../../configs/data/ocs-wide.toml");
+        let simulation: Simulation = toml::from_str(text).unwrap();
+        let events = simulate(&simulation, 20, 5).unwrap();
+        let positions: Vec<f64> = events.positions.iter().copied().collect();
+        let rows = Rows { positions: &positions, initial_momenta: None };
+        let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: 5 };
+        let queue: Vec<usize> = (0..20).collect();
+        let mut momenta = vec![0.0; positions.len()];
+        let mut left = explode(Arch::new(), &simulation.molecule, rows, &queue, goal, &mut momenta);
+        left.sort_unstable();
+        assert_eq!(left, queue);
+        assert!(momenta.iter().all(|p| *p == 0.0));
     }
 }

@@ -104,7 +104,7 @@ impl Accuracy {
 }
 
 /// Least tolerance of [`Mode::Fast`].
-const FAST_TOLERANCE: f64 = 1e-5;
+const FAST_TOLERANCE: f64 = 1e-4;
 /// Least tail of [`Mode::Fast`].
 const FAST_TAIL: f64 = 2e-3;
 
