@@ -21,13 +21,12 @@ pub mod molecule;
 pub mod simulation;
 pub mod units;
 
-mod dop853;
 mod vector;
 
 pub use detector::Detector;
 pub use distribution::Distribution;
 pub use error::ConfigError;
-pub use explosion::{Accuracy, ExplosionError, explode, explode_all};
+pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all};
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
 pub use molecule::{AtomSpec, Molecule, MoleculeError};

@@ -1,8 +1,8 @@
 //! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
 //!
 //! One event: geometry, centre, orientation, displacement, thermal momenta, explosion, detector noise,
-//! frame, in this order. Event `i` takes all its random numbers from stream `i` of ChaCha8 under the
-//! seed, so it depends neither on the number of threads nor on how many events are asked for.
+//! frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
+//! seed for event `i`, so it depends neither on the number of threads nor on the events beside it.
 
 use std::ops::Range;
 
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, add_noise};
 use crate::error::{ConfigError, require};
-use crate::explosion::{Accuracy, ExplosionError, explode};
+use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError};
 use crate::frame::{Frame, ResolvedFrame, Rotation};
 use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
-use crate::molecule::{MAX_ATOMS, Molecule};
+use crate::molecule::Molecule;
 use crate::units::BOLTZMANN_HARTREE_PER_K;
 use crate::vector::{Vector, of_atom};
 
@@ -126,6 +126,16 @@ pub enum SimulationError {
     },
 }
 
+impl SimulationError {
+    /// The event that failed, 0 if it is not about one.
+    fn event(&self) -> usize {
+        match self {
+            Self::Geometry { event, .. } | Self::Explosion { event, .. } => *event,
+            Self::Config(_) | Self::PositionColumns { .. } => 0,
+        }
+    }
+}
+
 /// Simulates events `0..events` under `seed`, in parallel. The same rows for the same seed, whatever the
 /// number of threads; more events only add rows.
 ///
@@ -199,6 +209,7 @@ enum Source<'a> {
 /// A checked simulation with all its atoms found.
 struct Plan<'a> {
     simulation: &'a Simulation,
+    exploder: Exploder<'a>,
     centre: ResolvedCentre,
     /// Standard deviation of each component of the initial momenta, a.u.; empty at rest.
     thermal: Vec<f64>,
@@ -219,12 +230,12 @@ impl<'a> Plan<'a> {
         let at_least_0 = |key: &str, value| require(key, value, "at least 0", |v| v >= 0.0);
         at_least_0("displacement_bohr", simulation.displacement_bohr)?;
         at_least_0("temperature_k", simulation.temperature_k)?;
-        simulation.accuracy.check()?;
         let molecule = &simulation.molecule;
         let energy = BOLTZMANN_HARTREE_PER_K * simulation.temperature_k;
         let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
         Ok(Self {
             simulation,
+            exploder: Exploder::new(molecule, &simulation.accuracy)?,
             centre: match &simulation.centre {
                 Centre::AsDrawn => ResolvedCentre::AsDrawn,
                 Centre::CentreOfMass => ResolvedCentre::CentreOfMass,
@@ -246,35 +257,87 @@ impl<'a> Plan<'a> {
     ) -> Result<Events, SimulationError> {
         let columns = 3 * self.simulation.molecule.atom_count();
         let generator = ChaCha8Rng::seed_from_u64(seed);
-        // Positions and momenta of an event side by side.
-        let mut rows = vec![0.0; range.len() * 2 * columns];
-        let first_failure = rows
-            .par_chunks_exact_mut(2 * columns)
-            .zip(range.clone())
-            .filter_map(|(row, event)| {
-                let mut rng = generator.clone();
-                rng.set_stream(event as u64);
-                let (positions, momenta) = row.split_at_mut(columns);
-                self.event(source, event, &mut rng, positions, momenta).err().map(|e| (event, e))
-            })
-            .min_by_key(|(event, _)| *event);
-        if let Some((_, error)) = first_failure {
-            return Err(error);
-        }
-        let half = |start: usize| {
-            let entry = |(event, column)| rows[event * 2 * columns + start + column];
-            Array2::from_shape_fn((range.len(), columns), entry)
+        let mut positions = Array2::zeros((range.len(), columns));
+        let mut momenta = Array2::zeros((range.len(), columns));
+        let (Some(all_positions), Some(all_momenta)) =
+            (positions.as_slice_mut(), momenta.as_slice_mut())
+        else {
+            unreachable!("new arrays are contiguous")
         };
-        Ok(Events { positions: half(0), momenta: half(columns) })
+        let chunk = CHUNK * columns;
+        let first_failure = all_positions
+            .par_chunks_mut(chunk)
+            .zip(all_momenta.par_chunks_mut(chunk))
+            .zip(range.into_par_iter().step_by(CHUNK))
+            .filter_map(|((positions, momenta), first)| {
+                self.chunk(source, first, &generator, positions, momenta).err()
+            })
+            .min_by_key(SimulationError::event);
+        match first_failure {
+            Some(error) => Err(error),
+            None => Ok(Events { positions, momenta }),
+        }
     }
 
-    fn event(
+    /// Simulates the events from number `first` on, as many as there are rows. All that is random is drawn
+    /// before the explosions, which are faster together.
+    fn chunk(
+        &self,
+        source: Source<'_>,
+        first: usize,
+        generator: &ChaCha8Rng,
+        positions: &mut [f64],
+        momenta: &mut [f64],
+    ) -> Result<(), SimulationError> {
+        let columns = 3 * self.simulation.molecule.atom_count();
+        let mut initial = vec![0.0; if self.thermal.is_empty() { 0 } else { positions.len() }];
+        let mut noise = vec![0.0; if self.noise.is_empty() { 0 } else { positions.len() }];
+        let mut undrawn = None;
+        let mut drawn = 0;
+        for row in positions.chunks_exact_mut(columns) {
+            let event = first + drawn / columns;
+            let span = drawn..drawn + columns;
+            let mut rng = generator.clone();
+            rng.set_stream(event as u64);
+            if let Err(error) = self.place(source, event, &mut rng, row) {
+                undrawn = Some(error);
+                break;
+            }
+            if let Some(initial) = initial.get_mut(span.clone()) {
+                self.draw_thermal(&mut rng, initial);
+            }
+            if let Some(noise) = noise.get_mut(span.clone()) {
+                add_noise(&mut rng, &self.noise, noise);
+            }
+            drawn = span.end;
+        }
+        // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
+        let (positions, momenta) = (&mut positions[..drawn], &mut momenta[..drawn]);
+        let initial = initial.get(..drawn);
+        let failed = self.exploder.explode_rows(positions, initial, momenta);
+        if let Some((row, source)) = failed.into_iter().next() {
+            return Err(SimulationError::Explosion { event: first + row, source });
+        }
+        if let Some(error) = undrawn {
+            return Err(error);
+        }
+        for (momentum, noise) in momenta.iter_mut().zip(&noise) {
+            *momentum += noise;
+        }
+        let rows = positions.chunks_exact_mut(columns).zip(momenta.chunks_exact_mut(columns));
+        for (positions, momenta) in rows {
+            self.frame.apply(positions, momenta);
+        }
+        Ok(())
+    }
+
+    /// The positions of one event in the laboratory.
+    fn place(
         &self,
         source: Source<'_>,
         event: usize,
         rng: &mut ChaCha8Rng,
         positions: &mut [f64],
-        momenta: &mut [f64],
     ) -> Result<(), SimulationError> {
         let simulation = self.simulation;
         match source {
@@ -295,13 +358,6 @@ impl<'a> Plan<'a> {
             let step: Vector = [0; 3].map(|_| rng.sample::<f64, _>(StandardNormal));
             translate(positions, step.map(|c| simulation.displacement_bohr * c));
         }
-        let mut initial = [0.0; 3 * MAX_ATOMS];
-        let initial = &mut initial[..positions.len()];
-        self.draw_thermal(rng, initial);
-        explode(&simulation.molecule, positions, Some(initial), &simulation.accuracy, momenta)
-            .map_err(|source| SimulationError::Explosion { event, source })?;
-        add_noise(rng, &self.noise, momenta);
-        self.frame.apply(positions, momenta);
         Ok(())
     }
 
@@ -314,11 +370,8 @@ impl<'a> Plan<'a> {
         translate(positions, origin.map(|c| -c));
     }
 
-    /// Independent normal momenta, minus each atom's share of the centre of mass's motion.
+    /// Adds independent normal momenta, minus each atom's share of the centre of mass's motion.
     fn draw_thermal(&self, rng: &mut impl Rng, momenta: &mut [f64]) {
-        if self.thermal.is_empty() {
-            return;
-        }
         add_noise(rng, &self.thermal, momenta);
         let masses = self.simulation.molecule.masses();
         let total_mass: f64 = masses.iter().sum();

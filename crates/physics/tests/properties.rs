@@ -1,7 +1,9 @@
 //! Conservation laws and symmetries of the forward model on random molecules.
 
 use cei_physics::energy::{kinetic_energy, kinetic_energy_release, potential_energy};
-use cei_physics::{Accuracy, AtomSpec, ExplosionError, Molecule, Rotation, explode, explode_all};
+use cei_physics::{
+    Accuracy, AtomSpec, ExplosionError, Mode, Molecule, Rotation, explode, explode_all,
+};
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -67,6 +69,16 @@ fn exploded(case: &Case) -> Vec<f64> {
     momenta
 }
 
+/// The lanes against the scalar path.
+fn assert_as_the_reference(case: &Case) {
+    let mut expected = vec![f64::NAN; case.positions.len()];
+    let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
+    explode(&case.molecule, &case.positions, Some(&case.momenta), &reference, &mut expected)
+        .unwrap();
+    let tolerance = 1e-9 * largest(&expected);
+    approx::assert_abs_diff_eq!(exploded(case)[..], expected[..], epsilon = tolerance);
+}
+
 fn assert_conserved(case: &Case) {
     let final_momenta = exploded(case);
     let before = potential_energy(&case.molecule, &case.positions)
@@ -93,6 +105,16 @@ proptest! {
     #[test]
     fn energy_and_momentum_are_conserved_in_close_encounters(case in cases(0.2..4.0, 0.05)) {
         assert_conserved(&case);
+    }
+
+    #[test]
+    fn lanes_agree_with_the_reference(case in cases(0.2..4.0, 1.5)) {
+        assert_as_the_reference(&case);
+    }
+
+    #[test]
+    fn lanes_agree_with_the_reference_in_close_encounters(case in cases(0.2..4.0, 0.05)) {
+        assert_as_the_reference(&case);
     }
 
     #[test]
@@ -208,6 +230,15 @@ fn a_bound_pair_in_a_flying_molecule_is_an_error() {
         explode(&molecule, &positions, Some(&momenta), &accuracy, &mut [0.0; 9]).unwrap_err();
     let ExplosionError::NotApart { first, second, steps, .. } = &error else { panic!("{error}") };
     assert_eq!((first.as_str(), second.as_str(), *steps), ("Na", "Cl", 2_000));
+}
+
+#[test]
+fn few_steps_are_not_enough_for_repelling_ions_either() {
+    let accuracy = Accuracy { max_steps: 3, ..Accuracy::default() };
+    let positions = [0.0, 0.0, 0.0, 4.0, 0.0, 0.0];
+    let error =
+        explode(&ion_pair([1.0, 1.0]), &positions, None, &accuracy, &mut [0.0; 6]).unwrap_err();
+    assert!(matches!(error, ExplosionError::NotApart { steps: 3, .. }), "{error}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! The forward model: positions of point charges to their momenta at infinite time.
-//!
-//! `dx_i/dt = p_i / m_i`, `dp_i/dt = sum_j q_i q_j (x_i - x_j) / r_ij^3`, integrated in f64 by DOP853.
+//! One explosion at a time, in physical time: the reference that the lanes are tested against, and the
+//! path of every event that they do not take (attraction, neutral atoms, too many steps).
 //!
 //! # Step control
 //! - The error of a step is measured for each position against the distance to the nearest ion that it
@@ -11,206 +10,18 @@
 //! - The end of the integration is where, for every interacting pair, the ions recede and the pair's
 //!   potential energy is below [`Accuracy::tail`] times the kinetic energy of its relative motion
 //!   (the time of the end is inversely proportional to `tail`).
-//! - The impulse from there to infinity is added in closed form along straight lines,
-//!   `q_i q_j (r + w) / (R W (1 + r.w))` with unit vectors `r`, `w` of the relative position and velocity
-//!   and their lengths `R`, `W`. What that leaves out is of order `tail^2` of the momentum.
-//!
-//! Nothing is rescaled to the energy (SPEC 2.1).
 
-use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-use crate::dop853::{Dop853, State};
-use crate::energy::{kinetic_energy_release, potential_energy};
-use crate::error::{ConfigError, require};
-use crate::molecule::{MAX_ATOMS, Molecule};
-use crate::units::{HARTREE_EV, TIME_AU_FS};
+use super::dop853::{Dop853, State};
+use super::ions::{Ions, Pair};
+use super::{Accuracy, ExplosionError};
+use crate::molecule::MAX_ATOMS;
+use crate::units::TIME_AU_FS;
 use crate::vector::{Vector, difference, dot, norm, of_atom, scaled};
 
-/// Interacting ions closer than this, in bohr, count as one point. A nucleus is smaller still, but
-/// the model has lost its meaning long before.
-const COINCIDENT_BOHR: f64 = 1e-6;
-
-/// How exactly an explosion is integrated. With the defaults, momenta of the presets' events are right to
-/// 2e-10 of each ion's momentum, where SPEC 2.1 asks for 1e-8.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Accuracy {
-    /// Allowed relative error of one step; 1e-14 to 1e-3.
-    pub tolerance: f64,
-    /// The integration ends where each pair's potential energy is below this part of its kinetic
-    /// energy; above 0, at most 1e-2.
-    pub tail: f64,
-    /// Steps, tried ones included, after which ions count as bound to each other; at least 1.
-    pub max_steps: usize,
-}
-
-impl Default for Accuracy {
-    fn default() -> Self {
-        Self { tolerance: 1e-10, tail: 1e-6, max_steps: 20_000 }
-    }
-}
-
-impl Accuracy {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// [`ConfigError::OutOfRange`] that names the key.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        require("accuracy.tolerance", self.tolerance, "1e-14 to 1e-3", |value| {
-            (1e-14..=1e-3).contains(&value)
-        })?;
-        require("accuracy.tail", self.tail, "above 0, at most 1e-2", |value| {
-            value > 0.0 && value <= 1e-2
-        })?;
-        require("accuracy.max_steps", self.max_steps as f64, "at least 1", |value| value >= 1.0)
-    }
-}
-
-/// A row of positions that has no momenta at infinite time, or cannot be a row of this molecule.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ExplosionError {
-    /// The accuracy asked for is out of range.
-    #[error(transparent)]
-    Accuracy(#[from] ConfigError),
-    /// A row has the wrong length.
-    #[error("{what} have {found} components, the molecule's {atoms} atoms need {}", 3 * .atoms)]
-    Components {
-        /// Which of the rows: `positions`, `initial momenta` or `final momenta`.
-        what: &'static str,
-        /// Its number of components.
-        found: usize,
-        /// The number of atoms.
-        atoms: usize,
-    },
-    /// A position or initial momentum is NaN or infinite.
-    #[error("{what} of atom `{atom}` are not finite")]
-    NotFinite {
-        /// `positions` or `initial momenta`.
-        what: &'static str,
-        /// The atom's label.
-        atom: String,
-    },
-    /// Two charged atoms are at the same point.
-    #[error("atoms `{first}` and `{second}` coincide: they are {distance_bohr:e} bohr apart")]
-    Coincident {
-        /// The one atom's label.
-        first: String,
-        /// The other atom's label.
-        second: String,
-        /// Their distance in bohr.
-        distance_bohr: f64,
-    },
-    /// Attraction keeps the ions together: the total energy is not above zero.
-    #[error(
-        "the ions are bound and never fly apart: the energy is {energy_ev} eV, and the charges attract"
-    )]
-    Bound {
-        /// Potential energy plus kinetic energy about the centre of mass, in eV.
-        energy_ev: f64,
-    },
-    /// The ions have not flown apart within the allowed number of steps.
-    #[error(
-        "ions `{first}` and `{second}` have not flown apart after {steps} steps ({time_fs} fs): they are \
-         {distance_bohr} bohr apart\nhint: opposite charges can stay bound or collide"
-    )]
-    NotApart {
-        /// The one ion of the closest interacting pair.
-        first: String,
-        /// The other ion.
-        second: String,
-        /// Their distance in bohr.
-        distance_bohr: f64,
-        /// The number of steps tried.
-        steps: usize,
-        /// The time reached in femtoseconds.
-        time_fs: f64,
-    },
-}
-
-/// Integrates one explosion to infinite time.
-///
-/// `positions` (bohr), `initial_momenta` (a.u.; at rest if `None`) and `momenta` (a.u., the result) hold
-/// `(x, y, z)` for each of the N atoms. Charges may be zero. On an error `momenta` is left as it was.
-///
-/// # Errors
-/// [`ExplosionError`]: wrong lengths, values that are not finite, atoms at one point, and opposite charges
-/// that never fly apart.
-pub fn explode(
-    molecule: &Molecule,
-    positions: &[f64],
-    initial_momenta: Option<&[f64]>,
-    accuracy: &Accuracy,
-    momenta: &mut [f64],
-) -> Result<(), ExplosionError> {
-    accuracy.check()?;
-    let expected = 3 * molecule.atom_count();
-    if momenta.len() != expected {
-        let (found, atoms) = (momenta.len(), molecule.atom_count());
-        return Err(ExplosionError::Components { what: "final momenta", found, atoms });
-    }
-    let at_rest = [0.0; 3 * MAX_ATOMS];
-    let initial_momenta = initial_momenta.unwrap_or(&at_rest[..expected]);
-    let ions = Ions::new(molecule);
-    let flight = ions.fly_apart(positions, initial_momenta, accuracy)?;
-    momenta.copy_from_slice(&flight.momenta[..expected]);
-    Ok(())
-}
-
-/// Explodes every row of `positions` (rows, 3N; bohr) from rest, in parallel, into momenta (rows, 3N; a.u.).
-///
-/// A row that cannot be exploded (atoms at one point, values that are not finite, bound ions) does not stop
-/// the others: its momenta are NaN. [`explode`] tells the reason. The result does not depend on the number
-/// of threads.
-///
-/// # Errors
-/// [`ExplosionError::Components`] if the number of columns is not 3N, [`ExplosionError::Accuracy`].
-#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-pub fn explode_all(
-    molecule: &Molecule,
-    positions: ArrayView2<'_, f64>,
-    accuracy: &Accuracy,
-) -> Result<Array2<f64>, ExplosionError> {
-    accuracy.check()?;
-    let (rows, columns) = positions.dim();
-    if columns != 3 * molecule.atom_count() {
-        let atoms = molecule.atom_count();
-        return Err(ExplosionError::Components { what: "positions", found: columns, atoms });
-    }
-    let ions = Ions::new(molecule);
-    let at_rest = [0.0; 3 * MAX_ATOMS];
-    let mut momenta = vec![f64::NAN; rows * columns];
-    momenta.par_chunks_exact_mut(columns).enumerate().for_each(|(index, out)| {
-        let row = positions.row(index).to_vec();
-        if let Ok(flight) = ions.fly_apart(&row, &at_rest[..columns], accuracy) {
-            out.copy_from_slice(&flight.momenta[..columns]);
-        }
-    });
-    Ok(Array2::from_shape_fn((rows, columns), |(row, column)| momenta[row * columns + column]))
-}
-
-/// Two ions that feel each other.
-struct Pair {
-    first: usize,
-    second: usize,
-    /// Product of the charges.
-    strength: f64,
-    /// Reduced mass in electron masses.
-    reduced_mass: f64,
-}
-
-/// A molecule prepared for integration.
-struct Ions<'a> {
-    molecule: &'a Molecule,
-    inverse_masses: Vec<f64>,
-    pairs: Vec<Pair>,
-}
-
 /// The end of an explosion.
-struct Flight {
+pub(super) struct Flight {
     /// Momenta at infinite time; the first 3N count.
-    momenta: [f64; 3 * MAX_ATOMS],
+    pub(super) momenta: [f64; 3 * MAX_ATOMS],
     /// Time at which the integration ended and the closed form took over, in a.u.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests of the step control read it"))]
     end_time: f64,
@@ -228,32 +39,17 @@ struct Survey {
     apart: bool,
 }
 
-impl<'a> Ions<'a> {
-    fn new(molecule: &'a Molecule) -> Self {
-        let (masses, charges) = (molecule.masses(), molecule.charges());
-        let mut pairs = Vec::new();
-        for second in 0..masses.len() {
-            for first in 0..second {
-                let strength = charges[first] * charges[second];
-                let reduced_mass =
-                    masses[first] * masses[second] / (masses[first] + masses[second]);
-                if strength != 0.0 {
-                    pairs.push(Pair { first, second, strength, reduced_mass });
-                }
-            }
-        }
-        let inverse_masses = masses.iter().map(|mass| 1.0 / mass).collect();
-        Self { molecule, inverse_masses, pairs }
-    }
-
-    /// The trajectory of one row.
-    fn fly_apart(
+impl Ions<'_> {
+    /// The trajectory of one row that has passed [`Self::check_row`].
+    ///
+    /// # Errors
+    /// [`ExplosionError::Bound`], [`ExplosionError::NotApart`].
+    pub(super) fn fly_apart(
         &self,
         positions: &[f64],
         initial_momenta: &[f64],
         accuracy: &Accuracy,
     ) -> Result<Flight, ExplosionError> {
-        self.check_rows(positions, initial_momenta)?;
         self.check_unbound(positions, initial_momenta)?;
         let integrate = match self.inverse_masses.len() {
             2 => Self::integrate::<2>,
@@ -402,53 +198,11 @@ impl<'a> Ions<'a> {
         }
     }
 
-    fn check_rows(&self, positions: &[f64], momenta: &[f64]) -> Result<(), ExplosionError> {
-        let labels = self.molecule.labels();
-        for (what, row) in [("positions", positions), ("initial momenta", momenta)] {
-            if row.len() != 3 * labels.len() {
-                let (found, atoms) = (row.len(), labels.len());
-                return Err(ExplosionError::Components { what, found, atoms });
-            }
-            if let Some(component) = row.iter().position(|value| !value.is_finite()) {
-                let atom = labels[component / 3].clone();
-                return Err(ExplosionError::NotFinite { what, atom });
-            }
-        }
-        for pair in &self.pairs {
-            let distance_bohr =
-                norm(difference(of_atom(positions, pair.first), of_atom(positions, pair.second)));
-            if distance_bohr < COINCIDENT_BOHR {
-                let (first, second) = self.labels_of(pair);
-                return Err(ExplosionError::Coincident { first, second, distance_bohr });
-            }
-        }
-        Ok(())
-    }
-
-    /// If all ions fly apart, their energy about the centre of mass ends up kinetic, hence above zero.
-    fn check_unbound(&self, positions: &[f64], momenta: &[f64]) -> Result<(), ExplosionError> {
-        if self.pairs.iter().all(|pair| pair.strength > 0.0) {
-            return Ok(());
-        }
-        let energy = potential_energy(self.molecule, positions)
-            + kinetic_energy_release(self.molecule, momenta);
-        if energy > 0.0 {
-            Ok(())
-        } else {
-            Err(ExplosionError::Bound { energy_ev: energy * HARTREE_EV })
-        }
-    }
-
     fn not_apart(&self, survey: &Survey, steps: usize, time: f64) -> ExplosionError {
         let (place, distance_bohr) = survey.closest;
         let (first, second) = self.labels_of(&self.pairs[place]);
         let time_fs = time * TIME_AU_FS;
         ExplosionError::NotApart { first, second, distance_bohr, steps, time_fs }
-    }
-
-    fn labels_of(&self, pair: &Pair) -> (String, String) {
-        let labels = self.molecule.labels();
-        (labels[pair.first].clone(), labels[pair.second].clone())
     }
 }
 
@@ -475,9 +229,11 @@ fn step_factor(error: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
-    use crate::Simulation;
     use crate::simulation::simulate;
+    use crate::{Molecule, Simulation};
 
     fn preset(text: &str) -> (Molecule, Array2<f64>) {
         let simulation: Simulation = toml::from_str(text).unwrap();
@@ -508,9 +264,9 @@ mod tests {
     #[test]
     fn step_control_is_converged() {
         for text in [
-            include_str!("../../../configs/data/ocs-reference.toml"),
-            include_str!("../../../configs/data/ocs-wide.toml"),
-            include_str!("../../../configs/data/chbrclf.toml"),
+            include_str!("../../../../configs/data/ocs-reference.toml"),
+            include_str!("../../../../configs/data/ocs-wide.toml"),
+            include_str!("../../../../configs/data/chbrclf.toml"),
         ] {
             let (molecule, positions) = preset(text);
             let normal = Accuracy::default();
@@ -536,7 +292,7 @@ mod tests {
     #[test]
     fn the_tail_matters_and_is_carried_to_infinity() {
         let (molecule, positions) =
-            preset(include_str!("../../../configs/data/ocs-reference.toml"));
+            preset(include_str!("../../../../configs/data/ocs-reference.toml"));
         let ions = Ions::new(&molecule);
         let rough = Accuracy { tail: 1e-3, ..Accuracy::default() };
         for (rough, exact) in flights(&molecule, &positions, &rough).iter().zip(&flights(
