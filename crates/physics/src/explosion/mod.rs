@@ -58,7 +58,7 @@ pub enum Mode {
     /// [`Accuracy::tolerance`] and [`Accuracy::tail`] as they are given, the default.
     #[default]
     Precise,
-    /// A tolerance of at least 1e-4 and a tail of at least 2e-3: four to five times as fast. Measured on
+    /// A tolerance of at least 1e-4 and a tail of at least 2e-3: four to six times as fast. Measured on
     /// the presets `ocs-reference`, `ocs-wide` and `chbrclf` (32,768 events each), the mean error is
     /// 1.3e-6, 1.8e-6 and 1.0e-6 of the ion's own momentum; the largest is 2.2e-6, 7.6e-6 and 4.5e-5 of
     /// the event's largest momentum. For molecules with attraction or neutral atoms it is not measured.
