@@ -18,8 +18,8 @@
 //! Two repelling charges fly apart as `r = r_0 cosh^2 s` (s in units of the action
 //! `sqrt(2 mu k r_0)`): in s the motion is entire, where in t it has singularities at complex collisions
 //! that bound the step of any method. With more ions all collisions of pairs, near ones and complex ones,
-//! are regular too, and free flight is exponential in s. So DOP853 ([`super::tableau`]) takes from rest
-//! to the end of the interaction about as many steps as an order of magnitude of t has digits.
+//! are regular too, and free flight is exponential in s. So DOP853 ([`super::tableau`]) takes OCS from rest
+//! to a million times its first distances in 40 steps at a tolerance of 1e-10, and in 8 in the fast mode.
 //! Source of the time transformation: Sundman (1912), with 1/U as in Mikkola and Tanikawa,
 //! Celest. Mech. Dyn. Astron. 74, 287 (1999).
 //!
@@ -35,20 +35,22 @@
 //! A lane whose event has ended takes the next one, so that no lane waits for a neighbour. Every operation
 //! acts on each lane alone: an event's momenta do not depend, not in one bit, on the events beside it.
 
+#![allow(clippy::needless_range_loop, reason = "the indices are those of the equations")]
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::lane::{Lanes, Mask};
 use super::tableau::{A, B, B_3, ERROR_5, Row, STAGES};
 use crate::molecule::{MAX_ATOMS, Molecule};
 
-/// Steps after which an event is left to the scalar path: an ordinary one takes 10 to 30.
+/// Steps after which an event is left to the scalar path; ordinary ones take a tenth of it.
 const MOST_STEPS: usize = 500;
 
 /// Most lanes of any instruction set.
 const MOST_LANES: usize = 8;
 
-/// The tolerance of a step here for a tolerance of 1: what makes the error of a whole flight that of the scalar
-/// path, whose steps are many more and smaller.
+/// The tolerance of a step here for a tolerance of 1. With it the mean error of a whole flight is the scalar
+/// path's, about a quarter of the tolerance, on all presets.
 const TOLERANCE: f64 = 0.1;
 
 /// The first step in units of the shortest time scale of any pair, for a tolerance of 1; it goes with the
@@ -291,7 +293,6 @@ fn survey<S: Simd, const M: usize>(
     let mut forces = Forces::<S, M>::none(simd);
     let mut kinetic = zero;
     let (mut closest, mut momentum_2, mut rate_2, mut approach) = (zero, zero, zero, zero);
-    // The greatest of (potential energy - tail * kinetic energy) of a pair, and of -d.w.
     let mut apart = one.greater(zero);
     for j in 0..M {
         for i in 0..=j {
@@ -546,7 +547,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
         let first_step = splat(FIRST_STEP * tolerance.powf(0.125));
         let mut unsolved = Vec::new();
         let mut landed = Landed { state: [[zero; 6]; M], rows: [0; MOST_LANES], count: 0 };
-        // Idle lanes keep a state in which nothing moves and nothing is ever apart.
+        // What a lane without an event holds does not matter: it is never looked at.
         let rest = [[one; 6]; M];
         let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
         let (mut h, mut steps) = (zero, zero);

@@ -36,7 +36,7 @@ use lanes::{Goal, Rows};
 pub(crate) const CHUNK: usize = 256;
 
 /// How exactly an explosion is integrated. With the defaults, momenta of the presets' events are right to
-/// 2e-10 of each ion's momentum, where SPEC 2.1 asks for 1e-8.
+/// 3e-11 of each ion's momentum on average, and to 6e-10 at worst, where SPEC 2.1 asks for 1e-8.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accuracy {
@@ -55,12 +55,16 @@ pub struct Accuracy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// [`Accuracy::tolerance`] and [`Accuracy::tail`] as they are given.
+    /// [`Accuracy::tolerance`] and [`Accuracy::tail`] as they are given, the default.
     #[default]
     Precise,
-    /// At least a tolerance of 1e-5 and a tail of 1e-3.
+    /// A tolerance of at least 1e-4 and a tail of at least 2e-3: four to six times as fast. Measured on
+    /// the presets `ocs-reference`, `ocs-wide` and `chbrclf` (32,768 events each), the mean error is
+    /// 1.3e-6, 1.8e-6 and 1.0e-6 of the ion's own momentum; the largest is 2.2e-6, 7.6e-6 and 4.5e-5 of
+    /// the event's largest momentum. For molecules with attraction or neutral atoms it is not measured.
     Fast,
-    /// As precise, but by the scalar path alone: slow, and independent of what the others do.
+    /// As precise, but one event at a time in physical time: 7 to 14 times slower, and independent of
+    /// what the other modes do. They are tested against it.
     Reference,
 }
 
