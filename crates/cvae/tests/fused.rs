@@ -10,6 +10,9 @@ use ndarray::Array2;
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 type Pair = (Box<dyn ConditionalModel>, Box<dyn ConditionalModel>);
 
+/// Widths of `x`, `y` and the latent, and of the hidden layers of encoder and decoder.
+type Shape = (usize, usize, usize, &'static [usize], &'static [usize]);
+
 /// The fused and the composed model, built alike.
 fn pair(config: &CvaeConfig, x: usize, y: usize) -> Result<Pair, Box<dyn std::error::Error>> {
     let device = open_device("cpu")?;
@@ -31,8 +34,7 @@ fn both_start_with_the_same_parameters() -> TestResult {
 
 #[test]
 fn fused_and_composed_agree_on_odd_shapes() -> TestResult {
-    // x, y, latent, encoder, decoder
-    let shapes: [(usize, usize, usize, &[usize], &[usize]); 4] = [
+    let shapes: [Shape; 4] = [
         (1, 1, 1, &[1], &[]),
         (2, 5, 3, &[17], &[31]),
         (3, 2, 16, &[16, 33], &[20, 7, 12]),

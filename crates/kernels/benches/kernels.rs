@@ -42,7 +42,8 @@ fn forward(bencher: Bencher<'_, '_>, shape: (usize, usize)) {
 fn backward(bencher: Bencher<'_, '_>, shape: (usize, usize)) {
     let (layer, input) = layer(shape);
     let mut gradient = vec![0.0; layer.parameters()];
-    let mut deltas = Deltas { output: filled(shape.1), ..Deltas::default() };
+    let mut deltas = Deltas::default();
+    deltas.output = filled(shape.1);
     let (hidden, mut input_gradient) = <(Hidden, Matrix)>::default();
     bencher.counter(ItemsCount::new(4 * ROWS * shape.0 * shape.1)).bench_local(|| {
         layer.backward(
