@@ -24,6 +24,8 @@ pub(crate) const DATA_SETS: [DataSet; 2] = [
 pub(crate) struct Run {
     /// Name of the preset, of `configs/train/NAME.toml` and of the run folder.
     pub(crate) name: &'static str,
+    /// What README calls it.
+    pub(crate) title: &'static str,
     /// The table.
     pub(crate) data: &'static str,
     /// Seed.
@@ -32,12 +34,17 @@ pub(crate) struct Run {
 
 /// The models of RESULTS.md.
 pub(crate) const RUNS: [Run; 6] = [
-    Run { name: "reference-cvae", data: "ocs-reference", seed: 1 },
-    Run { name: "reference-cvae-mean", data: "ocs-reference", seed: 1 },
-    Run { name: "reference-cinn", data: "ocs-reference", seed: 1 },
-    Run { name: "gauge-fixed-cvae", data: "ocs-reference", seed: 1 },
-    Run { name: "gauge-fixed-cinn", data: "ocs-reference", seed: 1 },
-    Run { name: "wide-cinn", data: "ocs-wide", seed: 1 },
+    Run { name: "reference-cvae", title: "CVAE", data: "ocs-reference", seed: 1 },
+    Run {
+        name: "reference-cvae-mean",
+        title: "CVAE, mean over components",
+        data: "ocs-reference",
+        seed: 1,
+    },
+    Run { name: "reference-cinn", title: "cINN", data: "ocs-reference", seed: 1 },
+    Run { name: "gauge-fixed-cvae", title: "CVAE", data: "ocs-reference", seed: 1 },
+    Run { name: "gauge-fixed-cinn", title: "cINN", data: "ocs-reference", seed: 1 },
+    Run { name: "wide-cinn", title: "cINN", data: "ocs-wide", seed: 1 },
 ];
 
 /// Overrides of the smoke run.

@@ -1,5 +1,5 @@
-//! RESULTS.md: what the runs reached, beside the proposal's numbers, the baselines and the floors. Every
-//! number is read from the files of the runs.
+//! RESULTS.md, and the table of results in README: what the runs reached, beside the proposal's numbers,
+//! the baselines and the floors. Every number is read from the files of the runs.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,6 +14,9 @@ use crate::reproduce::{Places, absolute};
 
 /// Figures of a run that are shown.
 const FIGURES: [&str; 3] = ["learning_curve", "true_vs_predicted", "residuals"];
+
+/// Where README has its table, between two lines.
+const README_TABLE: [&str; 2] = ["<!-- results:begin -->", "<!-- results:end -->"];
 
 /// A run and what it left behind.
 struct Finished {
@@ -42,7 +45,26 @@ pub(crate) fn write(cei: &Cei, places: &Places, ambiguous: &Ambiguous) -> anyhow
         figures(places),
     ];
     std::fs::write(absolute(&places.results), sections.join("\n"))?;
+    if places.quick {
+        return Ok(());
+    }
+    let readme = absolute(Path::new("README.md"));
+    let text = std::fs::read_to_string(&readme)?;
+    let table = summary(
+        &group("ocs-reference", "reference"),
+        &group("ocs-reference", "gauge-fixed"),
+        &group("ocs-wide", "wide"),
+    );
+    std::fs::write(&readme, with_table(&text, &table)?)?;
     Ok(())
+}
+
+/// README with its table replaced.
+fn with_table(readme: &str, table: &str) -> anyhow::Result<String> {
+    let [begin, end] = README_TABLE;
+    let (before, rest) = readme.split_once(begin).context("README has no place for the table")?;
+    let (_, after) = rest.split_once(end).context("README has no end of the table")?;
+    Ok(format!("{before}{begin}\n{table}{end}{after}"))
 }
 
 impl Finished {
@@ -78,6 +100,10 @@ fn format_number(value: Option<&Value>, decimals: usize) -> String {
     }
 }
 
+fn scientific(value: Option<&Value>) -> String {
+    value.and_then(Value::as_f64).map_or_else(|| "–".to_owned(), |value| format!("{value:.0e}"))
+}
+
 fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
     let command =
         if places.quick { "cargo xtask reproduce --quick" } else { "cargo xtask reproduce" };
@@ -99,6 +125,74 @@ fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
             ""
         }
     ))
+}
+
+/// The table of README: one line a run, with baseline and floor.
+fn summary(reference: &[&Finished], fixed: &[&Finished], wide: &[&Finished]) -> String {
+    let mut text = "10,000 events, positions and momenta as given (the proposal's data): mean squared error in bohr².\n\n\
+        | | posterior mean | one draw |\n\
+        | --- | --- | --- |\n"
+        .to_owned();
+    for (model, mse, _) in PROPOSAL {
+        text.push_str(&format!("| the proposal's {model} | – | {mse:.3} |\n"));
+    }
+    for run in reference {
+        text.push_str(&format!(
+            "| {} | {} ± {} | {} |\n",
+            run.run.title,
+            run.score("/estimators/mean/mse", 3),
+            run.score("/estimators/mean/mse_standard_error", 3),
+            run.score("/estimators/draw/mse", 3),
+        ));
+    }
+    if let Some(run) = reference.first() {
+        text.push_str(&format!(
+            "| baseline: mean of the training rows | {} | – |\n\
+             | baseline: nearest neighbours | {} | – |\n\
+             | **floor of any method** | {} ± {} | {} |\n",
+            run.score("/baselines/train_mean/mse", 3),
+            run.score("/baselines/knn/mse", 3),
+            run.score("/floor/mse", 3),
+            run.score("/floor/mse_standard_error", 3),
+            run.score("/floor/exact_draw_mse", 3),
+        ));
+    }
+    for (events, runs) in [
+        ("The same events, gauge fixed", fixed),
+        (
+            "200,000 wide geometries with 1 a.u. of detector noise (the posterior is broad: two geometries can share their momenta)",
+            wide,
+        ),
+    ] {
+        text.push_str(&format!(
+            "\n{events}: root mean square error of the posterior mean.\n\n\
+             | | C-O (pm) | C-S (pm) | O-C-S (deg) | 90 % intervals that hold the truth | re-simulated momenta off by (a.u.) |\n\
+             | --- | --- | --- | --- | --- | --- |\n"
+        ));
+        let errors = |run: &Finished, at: &str| {
+            let at = |key| run.score(&format!("{at}/{key}"), 3);
+            [
+                at("bond_length_rmse_pm/C-O"),
+                at("bond_length_rmse_pm/C-S"),
+                at("angle_rmse_deg/O-C-S"),
+            ]
+            .join(" | ")
+        };
+        for run in runs {
+            text.push_str(&format!(
+                "| {} | {} | {} % | {} |\n",
+                run.run.title,
+                errors(run, "/gauge_free"),
+                run.percent("/coverage/0.9"),
+                run.score("/resimulation/median", 3),
+            ));
+        }
+        if let Some(run) = runs.first() {
+            let baseline = errors(run, "/baselines/knn/gauge_free");
+            text.push_str(&format!("| baseline: nearest neighbours | {baseline} | – | – |\n"));
+        }
+    }
+    text
 }
 
 fn reference(runs: &[&Finished]) -> String {
@@ -134,7 +228,7 @@ fn reference(runs: &[&Finished]) -> String {
             ));
         }
         text.push_str(&format!(
-            "| **floor** (of an exact draw; of any estimate) | {} | – | {} ± {} | – |\n",
+            "| **floor** of any method | {} | – | {} ± {} | – |\n",
             run.score("/floor/exact_draw_mse", 4),
             run.score("/floor/mse", 4),
             run.score("/floor/mse_standard_error", 4),
@@ -178,8 +272,8 @@ fn gauge_fixed(runs: &[&Finished]) -> String {
 /// Both readings of equation 5: is the latent used, and are the draws calibrated?
 fn readings(finished: &[Finished]) -> String {
     let mut text = "## Two readings of the CVAE's reconstruction loss\n\n\
-        Equation 5 can mean the sum or the mean over components. A collapsed latent makes all draws of an\n\
-        event alike, so that its coverage is zero.\n\n\
+        Equation 5 can mean the sum or the mean over components. A collapsed latent carries nothing about\n\
+        the positions: what spread its draws have is no uncertainty, and its coverage is far from 90 %.\n\n\
         | | reconstruction | active latent dimensions | coverage of positions at 90 % | MSE, mean (bohr²) |\n\
         | --- | --- | --- | --- | --- |\n"
         .to_owned();
@@ -249,7 +343,7 @@ fn distributions(finished: &[Finished]) -> String {
             run.score("/nll", 3),
             run.score("/d_eff", 0),
             run.score("/resimulation/median", 3),
-            run.score("/invertibility_max_abs", 6),
+            scientific(run.evaluation.pointer("/invertibility_max_abs")),
         ));
     }
     text
@@ -309,4 +403,19 @@ fn copy_figures(places: &Places) -> anyhow::Result<()> {
 
 fn display(path: &Path) -> String {
     format!("`{}`", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_readme_is_replaced_and_nothing_else() -> anyhow::Result<()> {
+        let [begin, end] = README_TABLE;
+        let readme = format!("before\n{begin}\nold\n{end}\nafter\n");
+        let new = with_table(&readme, "new\n")?;
+        assert_eq!(new, format!("before\n{begin}\nnew\n{end}\nafter\n"));
+        assert!(with_table("no place", "new").is_err());
+        Ok(())
+    }
 }

@@ -93,7 +93,9 @@ impl std::fmt::Display for ActiveLatent {
         let Self { active, of } = self;
         write!(f, "{active} of {of} latent dimensions are active")?;
         if *active == 0 {
-            f.write_str(": the posterior has collapsed, so the draws of an event do not differ")?;
+            f.write_str(
+                ": the posterior has collapsed, so the spread of the draws is no uncertainty",
+            )?;
         }
         Ok(())
     }

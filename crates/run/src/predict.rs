@@ -1,9 +1,11 @@
 //! From measured momenta to posterior draws and a summary of each event.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use cei_data::{
-    ColumnData, ColumnType, DroppedRows, Selection, SharedFrame, Source, TableWriter, load,
+    ColumnData, ColumnType, DroppedRows, Selection, SharedFrame, Source, TableWriter, WriteError,
+    load,
 };
 use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
 use cei_model::Device;
@@ -73,26 +75,41 @@ pub fn predict_to_files(
     let table = load(&options.momenta, &selection)?;
     let preprocessing = &run.record.preprocessing;
     let rotates_back = preprocessing.config().gauge.frame == SharedFrame::Momentum;
-    let mut draws_file = DrawsFile::create(&options.draws_file, &run, rotates_back)?;
-    let mut summary_file = match &options.summary_file {
-        Some(path) => Some(SummaryFile::create(path, &run, options.draws)?),
+    let draws_table = DrawsTable { run: &run, rotates_back };
+    let mut files = vec![TableWriter::create(&options.draws_file, &draws_table.columns())?];
+    let summary_table = match &options.summary_file {
+        Some(path) => {
+            let table = SummaryTable::new(&run, options.draws)?;
+            files.push(TableWriter::create(path, &table.columns(&run))?);
+            Some(table)
+        }
         None => None,
     };
     let events = table.rows();
     let chunk = (CHUNK_DRAWS / options.draws).max(1);
-    for start in (0..events).step_by(chunk) {
-        let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
-        let draws = draw_positions(&run, y, options.draws, options.seed, start);
-        draws_file.write(&run, &draws, y, start)?;
-        if let Some(file) = &mut summary_file {
-            file.write(&draws, start)?;
+    std::thread::scope(|scope| -> Result<(), RunError> {
+        // One chunk is written while the next one is drawn.
+        let (sender, receiver) = sync_channel(1);
+        let writing = scope.spawn(move || write_all(files, receiver));
+        for start in (0..events).step_by(chunk) {
+            let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
+            let draws = draw_positions(&run, y, options.draws, options.seed, start);
+            let mut batches = vec![draws_table.batch(&draws, y, start)];
+            if let Some(table) = &summary_table {
+                batches.push(table.batch(&draws, start)?);
+            }
+            if sender.send(batches).is_err() {
+                // The writer has failed; its error is told below.
+                break;
+            }
+            progress((start + chunk).min(events), events);
         }
-        progress((start + chunk).min(events), events);
-    }
-    draws_file.writer.finish()?;
-    if let Some(file) = summary_file {
-        file.writer.finish()?;
-    }
+        drop(sender);
+        match writing.join() {
+            Ok(written) => Ok(written?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
     Ok(PredictionReport {
         events,
         draws: options.draws,
@@ -103,32 +120,44 @@ pub fn predict_to_files(
     })
 }
 
+/// Appends to every file its batch of each chunk; the files appear when the last chunk is written.
+fn write_all(
+    mut files: Vec<TableWriter>,
+    chunks: Receiver<Vec<Vec<ColumnData>>>,
+) -> Result<(), WriteError> {
+    for batches in chunks {
+        for (file, batch) in files.iter_mut().zip(batches) {
+            file.write(batch)?;
+        }
+    }
+    files.into_iter().try_for_each(TableWriter::finish)
+}
+
 /// `event`, `draw` and one column for each position; for a shared momentum frame also the positions
 /// in the orientation of the file, `..._file`.
-struct DrawsFile {
-    writer: TableWriter,
+struct DrawsTable<'a> {
+    run: &'a TrainedRun,
     rotates_back: bool,
 }
 
-impl DrawsFile {
-    fn create(path: &Path, run: &TrainedRun, rotates_back: bool) -> Result<Self, RunError> {
-        let names = run.record.preprocessing.x_names();
+impl DrawsTable<'_> {
+    fn columns(&self) -> Vec<(String, ColumnType)> {
+        let names = self.run.record.preprocessing.x_names();
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
         columns.extend(names.iter().map(|name| (name.clone(), ColumnType::F32)));
-        if rotates_back {
+        if self.rotates_back {
             columns.extend(names.iter().map(|name| (format!("{name}_file"), ColumnType::F32)));
         }
-        Ok(Self { writer: TableWriter::create(path, &columns)?, rotates_back })
+        columns
     }
 
-    fn write(
-        &mut self,
-        run: &TrainedRun,
+    fn batch(
+        &self,
         draws: &Array3<f64>,
         raw_y: ArrayView2<'_, f64>,
         first_event: usize,
-    ) -> Result<(), RunError> {
+    ) -> Vec<ColumnData> {
         let (events, count, _) = draws.dim();
         let each = (0..events).flat_map(|event| std::iter::repeat_n(event, count));
         let mut columns = vec![
@@ -138,7 +167,7 @@ impl DrawsFile {
         columns.extend(columns_of(draws));
         if self.rotates_back {
             let mut turned = draws.clone();
-            let gauge = run.record.preprocessing.gauge();
+            let gauge = self.run.record.preprocessing.gauge();
             turned.axis_iter_mut(Axis(0)).into_par_iter().zip(raw_y.axis_iter(Axis(0))).for_each(
                 |(mut draws, y)| {
                     let y = y.to_vec();
@@ -151,8 +180,7 @@ impl DrawsFile {
             );
             columns.extend(columns_of(&turned));
         }
-        self.writer.write(columns)?;
-        Ok(())
+        columns
     }
 }
 
@@ -165,20 +193,23 @@ fn columns_of(draws: &Array3<f64>) -> impl Iterator<Item = ColumnData> + '_ {
 
 /// `event` and, for every position, bond length (pm) and angle (degrees), mean, standard deviation
 /// and quantiles over the draws.
-struct SummaryFile {
-    writer: TableWriter,
+struct SummaryTable {
     coordinates: Option<InternalCoordinates>,
     draws: usize,
 }
 
-impl SummaryFile {
-    fn create(path: &Path, run: &TrainedRun, draws: usize) -> Result<Self, RunError> {
+impl SummaryTable {
+    fn new(run: &TrainedRun, draws: usize) -> Result<Self, RunError> {
         let coordinates = run
             .molecule()
             .map(|molecule| internal_coordinates(&run.experiment, molecule))
             .transpose()?;
+        Ok(Self { coordinates, draws })
+    }
+
+    fn columns(&self, run: &TrainedRun) -> Vec<(String, ColumnType)> {
         let mut quantities = run.record.preprocessing.x_names().to_vec();
-        if let Some(coordinates) = &coordinates {
+        if let Some(coordinates) = &self.coordinates {
             quantities.extend(coordinates.pair_labels().iter().map(|l| format!("{l}_pm")));
             quantities.extend(coordinates.triple_labels().iter().map(|l| format!("{l}_deg")));
         }
@@ -189,10 +220,10 @@ impl SummaryFile {
             let quantiles = QUANTILES.iter().map(|(_, name)| format!("{quantity}_{name}"));
             columns.extend(quantiles.map(|name| (name, ColumnType::F64)));
         }
-        Ok(Self { writer: TableWriter::create(path, &columns)?, coordinates, draws })
+        columns
     }
 
-    fn write(&mut self, draws: &Array3<f64>, first_event: usize) -> Result<(), RunError> {
+    fn batch(&self, draws: &Array3<f64>, first_event: usize) -> Result<Vec<ColumnData>, RunError> {
         let mut quantities = vec![draws.clone()];
         if let Some(coordinates) = &self.coordinates {
             quantities.push(coordinates.lengths_of_draws(draws.view())? * PM_PER_BOHR);
@@ -214,8 +245,7 @@ impl SummaryFile {
                 }));
             }
         }
-        self.writer.write(columns)?;
-        Ok(())
+        Ok(columns)
     }
 
     /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
