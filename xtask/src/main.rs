@@ -1,9 +1,11 @@
-//! Development tasks: prepare data, reproduce every result, prove the boundaries, run what CI runs.
+//! Development tasks: prepare data, reproduce every result, prove the boundaries, measure, run what CI
+//! runs.
 //!
 //! **Nothing here links a crate of the workspace**: tasks invoke `cargo` and the `cei` binary, as a
 //! user would.
 
 mod ambiguity;
+mod bench;
 mod cei;
 mod checks;
 mod pipeline;
@@ -31,6 +33,8 @@ enum Task {
     Prepare(BuildArgs),
     /// Simulate, train, evaluate and report: everything from nothing to RESULTS.md
     Reproduce(BuildArgs),
+    /// Time training, drawing, simulating and loading, beside PyTorch and JAX if asked
+    Bench(bench::BenchArgs),
     /// Prove that crates know only what they may know
     Tidy,
     /// Everything that CI checks
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Prepare(args) => reproduce::prepare(&args),
         Task::Reproduce(args) => reproduce::reproduce(&args),
+        Task::Bench(args) => bench::bench(&args),
         Task::Tidy => tidy::tidy(&workspace_root()),
         Task::Ci { no_test } => checks::ci(no_test),
     };

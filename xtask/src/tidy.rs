@@ -8,7 +8,7 @@ use anyhow::{bail, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("cei-physics", &[]),
     ("cei-metrics", &[]),
     ("cei-report", &[]),
@@ -32,6 +32,10 @@ const EDGES: [(&str, &[&str]); 12] = [
         ],
     ),
     ("cei-cli", &["cei-data", "cei-metrics", "cei-model", "cei-physics", "cei-run", "cei-train"]),
+    (
+        "cei-bench",
+        &["cei-cinn", "cei-cvae", "cei-data", "cei-model", "cei-physics", "cei-run", "cei-train"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,439 @@
+//! `bench`: times of cei and, with `--peers`, of the same models in PyTorch and JAX, taken in turns in one
+//! run, as one Markdown table. Nothing is asserted: a time belongs to the machine it was taken on.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cei::{cargo, target_folder};
+use crate::{say, workspace_root};
+
+/// What is measured, and beside what.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Fewer samples, and one round instead of two
+    #[arg(long)]
+    quick: bool,
+    /// Run the same models in PyTorch and JAX too, with this Python
+    #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "python3")]
+    peers: Option<PathBuf>,
+}
+
+/// Rows of the table, of its training part, and of a batch.
+const ROWS: usize = 100_000;
+const TRAINING_ROWS: usize = 90_000;
+const BATCH: usize = 512;
+
+/// Threads of every measurement; the peers have the larger number.
+const THREADS: [usize; 2] = [1, 2];
+const PEER_THREADS: &str = "2";
+
+/// A model by its name in all programs, its configuration, and the epochs that are timed after the first.
+const MODELS: [(&str, &str, usize); 4] = [
+    (
+        "cvae128",
+        "kind = 'cvae'\nencoder_hidden = [128, 128]\ndecoder_hidden = [128, 128]\nlatent = 8\nactivation = 'elu'",
+        8,
+    ),
+    (
+        "cvae512",
+        "kind = 'cvae'\nencoder_hidden = [512, 512]\ndecoder_hidden = [512, 512]\nlatent = 32\nactivation = 'elu'",
+        3,
+    ),
+    ("cinn128", "kind = 'cinn'\ncouplings = 20\nhidden = [128, 128]\nactivation = 'relu'", 4),
+    ("cinn256", "kind = 'cinn'\ncouplings = 20\nhidden = [256, 256]\nactivation = 'relu'", 2),
+];
+
+/// Another program: its name in the table, the modules that it needs, its script in `crates/bench/peers`
+/// and the script's arguments, of the whole and of the quick run.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    name: &'static str,
+    imports: &'static str,
+    script: &'static str,
+    args: &'static [&'static str],
+    quick_args: &'static [&'static str],
+}
+
+const PEERS: [Peer; 2] = [
+    Peer {
+        name: "torch",
+        imports: "import torch, numpy",
+        script: "torch_reference.py",
+        args: &["--threads", PEER_THREADS, "--modes", "eagerF,compile"],
+        quick_args: &["--threads", PEER_THREADS, "--modes", "eagerF,compile", "--steps", "30"],
+    },
+    Peer {
+        name: "jax",
+        imports: "import jax, optax, numpy",
+        script: "jax_reference.py",
+        args: &[PEER_THREADS],
+        quick_args: &[PEER_THREADS],
+    },
+];
+
+/// What is measured, in the order of the table, and how it counts.
+const KINDS: [(&str, Unit); 9] = [
+    ("busy loop", Unit::ThousandsPerSecond),
+    (EPOCH, Unit::Milliseconds),
+    (STEP, Unit::Milliseconds),
+    (SAMPLING, Unit::ThousandsPerSecond),
+    ("decoding", Unit::ThousandsPerSecond),
+    ("log_prob", Unit::ThousandsPerSecond),
+    ("explosions", Unit::ThousandsPerSecond),
+    ("simulation", Unit::ThousandsPerSecond),
+    ("table loading", Unit::ThousandsPerSecond),
+];
+const EPOCH: &str = "training step in `cei train`";
+const STEP: &str = "training step";
+const SAMPLING: &str = "sampling";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Less is better.
+    Milliseconds,
+    /// More is better.
+    ThousandsPerSecond,
+}
+
+impl Unit {
+    fn best(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Milliseconds => a.min(b),
+            Self::ThousandsPerSecond => a.max(b),
+        }
+    }
+
+    /// How many times as fast `a` is as `b`.
+    fn speedup(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Milliseconds => b / a,
+            Self::ThousandsPerSecond => a / b,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::ThousandsPerSecond => "1000/s",
+        }
+    }
+}
+
+/// Measures everything and prints the table.
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let programs = Programs::build()?;
+    let folder = workspace_root().join("runs/bench");
+    std::fs::create_dir_all(&folder)?;
+    let tables = ["csv", "parquet"].map(|format| folder.join(format!("table.{format}")));
+    for table in &tables {
+        programs.simulate(table)?;
+    }
+    let peers: Vec<Peer> = match &args.peers {
+        Some(python) => PEERS.into_iter().filter(|peer| peer.exists(python)).collect(),
+        None => Vec::new(),
+    };
+    let mut best = Best::default();
+    for _ in 0..if args.quick { 1 } else { 2 } {
+        for threads in THREADS {
+            say(&format!("cei, threads: {threads}"));
+            programs.cases(threads, args.quick, &tables, &mut best)?;
+            for model in MODELS {
+                programs.train(threads, &folder, model, &mut best)?;
+            }
+        }
+        for (peer, python) in peers.iter().zip(args.peers.iter().cycle()) {
+            say(peer.name);
+            peer.run(python, args.quick, &mut best)?;
+        }
+    }
+    std::io::stdout().lock().write_all(best.table().as_bytes())?;
+    Ok(())
+}
+
+/// The best medians: (kind, model or molecule, who) to the value in the kind's unit.
+#[derive(Debug, Default)]
+struct Best(BTreeMap<(String, String, String), f64>);
+
+impl Best {
+    fn add(&mut self, kind: &str, of: &str, who: &str, value: f64) {
+        let Some((_, unit)) = KINDS.iter().find(|(known, _)| *known == kind) else {
+            return;
+        };
+        let key = (kind.to_owned(), of.to_owned(), who.to_owned());
+        let best = self.0.entry(key).or_insert(value);
+        *best = unit.best(*best, value);
+    }
+
+    fn get(&self, kind: &str, of: &str, who: &str) -> Option<f64> {
+        self.0.get(&(kind.to_owned(), of.to_owned(), who.to_owned())).copied()
+    }
+
+    /// The two ways to train compare to the one of the peers.
+    fn peer(&self, kind: &str, of: &str, peer: &str) -> Option<f64> {
+        self.get(if kind == EPOCH { STEP } else { kind }, of, peer)
+    }
+
+    fn table(&self) -> String {
+        let mut text =
+            "| | unit | 1 thread | 2 threads | 2 threads / 1 | torch | JAX | cei / best peer |\n\
+            | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+                .to_owned();
+        for (kind, unit) in KINDS {
+            let mut cases: Vec<&str> =
+                self.0.keys().filter(|key| key.0 == kind).map(|key| key.1.as_str()).collect();
+            cases.dedup();
+            for of in cases {
+                let [one, two] = THREADS.map(|threads| self.get(kind, of, &ours(threads)));
+                let [torch, jax] = PEERS.map(|peer| self.peer(kind, of, peer.name));
+                let peers = [torch, jax].into_iter().flatten();
+                let peer = peers.reduce(|a, b| unit.best(a, b));
+                let scaling = two.zip(one).map(|(two, one)| unit.speedup(two, one));
+                let ratio = two.zip(peer).map(|(two, peer)| two / peer);
+                let cells = [one, two, scaling, torch, jax, ratio].map(three_digits).join(" | ");
+                text.push_str(&format!("| {kind}, {of} | {} | {cells} |\n", unit.name()));
+            }
+        }
+        text
+    }
+}
+
+fn ours(threads: usize) -> String {
+    format!("{threads} threads")
+}
+
+fn three_digits(value: Option<f64>) -> String {
+    let Some(value) = value else {
+        return "–".to_owned();
+    };
+    let decimals = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// The binaries that are measured.
+#[derive(Debug)]
+struct Programs {
+    cei: PathBuf,
+    bench: PathBuf,
+}
+
+impl Programs {
+    /// Both are built at once, so that they share what is compiled.
+    fn build() -> anyhow::Result<Self> {
+        cargo(&["build", "--release", "--package", "cei-cli", "--package", "cei-bench"], &[])?;
+        let folder = target_folder()?.join("release");
+        let binary = |name| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+        Ok(Self { cei: binary("cei"), bench: binary("cei-bench") })
+    }
+
+    /// Makes a table whose 9 position columns are independent: displaced, and in the laboratory's frame.
+    fn simulate(&self, table: &Path) -> anyhow::Result<()> {
+        let events = ROWS.to_string();
+        let mut command = Command::new(&self.cei);
+        command.args(["simulate", "--preset", "ocs-reference", "--events", &events]);
+        command.args(["--set", "frame={ kind = 'laboratory' }", "--quiet", "-o"]).arg(table);
+        output(&mut command)?;
+        Ok(())
+    }
+
+    /// The cases of `cei-bench`.
+    fn cases(
+        &self,
+        threads: usize,
+        quick: bool,
+        tables: &[PathBuf],
+        best: &mut Best,
+    ) -> anyhow::Result<()> {
+        let mut command = with_threads(&self.bench, threads);
+        command.args(tables).args(quick.then_some("--quick"));
+        for line in output(&mut command)?.lines() {
+            let case: Case = serde_json::from_str(line).with_context(|| format!("`{line}`"))?;
+            best.add(&case.case, &case.of, &ours(threads), case.value());
+        }
+        Ok(())
+    }
+
+    /// Trains as a user does; a step is the median of the epochs' times divided by their steps, with
+    /// shuffling, batching and validation.
+    fn train(
+        &self,
+        threads: usize,
+        folder: &Path,
+        (name, model, epochs): (&str, &str, usize),
+        best: &mut Best,
+    ) -> anyhow::Result<()> {
+        let (config, run) = (folder.join(format!("{name}.toml")), folder.join(name));
+        let experiment = format!(
+            "[source]\nfiles = ['table.parquet']\n\n\
+            [molecule]\natoms = [{{ element = 'C', charge = 2.0 }}, {{ element = 'O', charge = 2.0 }}, \
+            {{ element = 'S', charge = 2.0 }}]\n\n\
+            [split]\ntrain = 0.9\nvalidation = 0.05\ntest = 0.05\n\n\
+            [preprocessing.gauge]\npositions = 'as-given'\nmomenta = 'as-given'\n\n\
+            [model]\n{model}\n\n\
+            [training]\nlearning_rate = 1e-3\nbatch_size = {BATCH}\nmax_epochs = {}\n",
+            epochs + 1
+        );
+        std::fs::write(&config, experiment)?;
+        if run.exists() {
+            std::fs::remove_dir_all(&run)?;
+        }
+        let mut command = with_threads(&self.cei, threads);
+        command.arg("train").arg("--config").arg(&config).arg("--data");
+        command.arg(folder.join("table.parquet")).arg("--quiet").arg("-o").arg(&run);
+        output(&mut command)?;
+        let record: Value =
+            serde_json::from_str(&std::fs::read_to_string(run.join("model.json"))?)?;
+        let rank = record.pointer("/preprocessing/x_rank").and_then(Value::as_u64);
+        ensure!(rank == Some(9), "the table's positions have rank {rank:?}, not 9");
+        let history = std::fs::read_to_string(run.join("history.csv"))?;
+        let seconds = later_epochs(&history).context("a history without times")?;
+        let steps = TRAINING_ROWS.div_ceil(BATCH);
+        best.add(EPOCH, name, &ours(threads), seconds * 1e3 / steps as f64);
+        Ok(())
+    }
+}
+
+/// A line of `cei-bench`.
+#[derive(Debug, Deserialize)]
+struct Case {
+    case: String,
+    of: String,
+    items: usize,
+    median_ms: f64,
+}
+
+impl Case {
+    /// In the unit of its kind; items a millisecond are thousands a second.
+    fn value(&self) -> f64 {
+        if self.case == STEP { self.median_ms } else { self.items as f64 / self.median_ms }
+    }
+}
+
+/// The median of the seconds, the last column, of all epochs but the first.
+fn later_epochs(history: &str) -> Option<f64> {
+    let mut seconds: Vec<f64> = history
+        .lines()
+        .skip(2)
+        .map(|line| line.rsplit(',').next()?.parse().ok())
+        .collect::<Option<_>>()?;
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied()
+}
+
+impl Peer {
+    /// Whether Python has what it needs; says so if not.
+    fn exists(self, python: &Path) -> bool {
+        let found = Command::new(python).args(["-c", self.imports]).stderr(Stdio::null()).status();
+        let exists = found.is_ok_and(|status| status.success());
+        if !exists {
+            say(&format!(
+                "`{}` cannot `{}`: going on without {}",
+                python.display(),
+                self.imports,
+                self.name
+            ));
+        }
+        exists
+    }
+
+    fn run(self, python: &Path, quick: bool, best: &mut Best) -> anyhow::Result<()> {
+        let script = workspace_root().join("crates/bench/peers").join(self.script);
+        let mut command = Command::new(python);
+        command.arg(script).args(if quick { self.quick_args } else { self.args });
+        for line in output(&mut command)?.lines() {
+            match serde_json::from_str(line).with_context(|| format!("`{line}`"))? {
+                PeerLine::Training { model, median_ms } => {
+                    best.add(STEP, &model, self.name, median_ms);
+                }
+                PeerLine::Sampling { infer, ksamples_s } => {
+                    best.add(SAMPLING, &infer, self.name, ksamples_s);
+                }
+                PeerLine::Failure { model, err } => {
+                    say(&format!("{} failed on {model}: {err}", self.name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line of the reference programs.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum PeerLine {
+    Training { model: String, median_ms: f64 },
+    Sampling { infer: String, ksamples_s: f64 },
+    Failure { model: String, err: String },
+}
+
+fn with_threads(program: impl AsRef<OsStr>, threads: usize) -> Command {
+    let mut command = Command::new(program);
+    command.env("RAYON_NUM_THREADS", threads.to_string());
+    command
+}
+
+/// What a command prints.
+fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "`{command:?}` failed ({})", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_reference_programs_are_read() -> anyhow::Result<()> {
+        let training: PeerLine = serde_json::from_str(
+            r#"{"fw": "torch", "model": "cinn128", "mode": "compile", "threads": 2, "median_ms": 13.3, "p10": 13.0, "first_s": 3.7, "loss": 0.99}"#,
+        )?;
+        assert_eq!(training, PeerLine::Training { model: "cinn128".to_owned(), median_ms: 13.3 });
+        let sampling: PeerLine = serde_json::from_str(
+            r#"{"fw": "jax", "infer": "cvae512", "threads": 2, "ksamples_s": 214.0}"#,
+        )?;
+        assert_eq!(sampling, PeerLine::Sampling { infer: "cvae512".to_owned(), ksamples_s: 214.0 });
+        Ok(())
+    }
+
+    #[test]
+    fn the_table_has_the_best_of_every_side_and_its_ratios() {
+        let mut best = Best::default();
+        for (who, values) in
+            [("1 threads", [9.0, 8.0]), ("2 threads", [4.0, 5.0]), ("torch", [10.0, 12.0])]
+        {
+            for value in values {
+                best.add(STEP, "cinn128", who, value);
+            }
+        }
+        best.add(SAMPLING, "cinn128", "2 threads", 300.0);
+        best.add(SAMPLING, "cinn128", "torch", 100.0);
+        best.add(SAMPLING, "cinn128", "jax", 200.0);
+        let table = best.table();
+        let rows: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(
+            rows,
+            [
+                "| training step, cinn128 | ms | 8.00 | 4.00 | 2.00 | 10.0 | – | 0.40 |",
+                "| sampling, cinn128 | 1000/s | – | 300 | – | 100 | 200 | 1.50 |",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_epoch_does_not_count() {
+        let history = "epoch,training_loss,seconds\n1,3,9.0\n2,2,0.3\n3,1,0.1\n4,1,0.2\n";
+        assert_eq!(later_epochs(history), Some(0.2));
+    }
+}
