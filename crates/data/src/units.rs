@@ -31,6 +31,12 @@ impl PositionUnit {
             Self::Nm => 1000.0 / BOHR_PM,
         }
     }
+
+    /// The unit of loaded numbers; none where they have no unit.
+    #[must_use]
+    pub fn internal(self) -> Option<&'static str> {
+        (self != Self::None).then_some("bohr")
+    }
 }
 
 /// Unit of the momentum columns of a file.

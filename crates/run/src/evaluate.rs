@@ -80,6 +80,9 @@ pub struct Scored {
     pub data_fingerprint: String,
     /// The frame of the positions, in words.
     pub frame: String,
+    /// Unit of the positions and of their errors; none where the table has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Where latents came from.
     pub latent: cei_model::latent::LatentSource,
     /// Noise on directions without variation, in scaled units: part of what the NLL is a density of.
@@ -145,6 +148,7 @@ pub fn evaluate_run(
             rows: rows.to_owned(),
             data_fingerprint: fingerprint,
             frame: preprocessing.frame_description(),
+            unit: run.experiment.columns.x_unit.internal().map(str::to_owned),
             latent: run.experiment.evaluation.latent,
             degenerate_noise_sd: preprocessing.noise_directions().map(|(_, sd)| f64::from(sd)),
             seed: options.seed,

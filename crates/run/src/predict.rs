@@ -48,6 +48,8 @@ pub struct PredictionReport {
     pub draws: usize,
     /// The frame of the positions, in words.
     pub frame: String,
+    /// Unit of the positions; none where the training table has none.
+    pub unit: Option<&'static str>,
     /// Whether columns in the orientation of the file were written too.
     pub rotated_back: bool,
     /// Rows of the momenta file that `drop_invalid` left out.
@@ -114,6 +116,7 @@ pub fn predict_to_files(
         events,
         draws: options.draws,
         frame: preprocessing.frame_description(),
+        unit: run.experiment.columns.x_unit.internal(),
         rotated_back: rotates_back,
         dropped: table.dropped,
         off_constant_events: preprocessing.off_constant_momenta(table.y.view()),

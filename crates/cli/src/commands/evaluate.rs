@@ -161,8 +161,9 @@ fn distribution(evaluation: &RunEvaluation) -> String {
     lines.push(format!("central coverage of positions (%): {}", coverage.join(", ")));
     if let (Some(crps), Some(energy)) = (scores.distribution.crps, scores.distribution.energy_score)
     {
+        let unit = evaluation.scored.unit.as_ref().map_or_else(String::new, |u| format!(" {u}"));
         lines.push(format!(
-            "CRPS {} bohr, energy score {} bohr",
+            "CRPS {}{unit}, energy score {}{unit}",
             number(crps, 3),
             number(energy, 3)
         ));

@@ -50,8 +50,9 @@ fn warn(report: &PredictionReport) {
 
 fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
     let PredictionReport { events, draws, frame, .. } = report;
+    let unit = report.unit.map_or_else(String::new, |unit| format!(" in {unit}"));
     let mut text = format!(
-        "{events} events x {draws} draws written to `{}`; positions in bohr: {frame}",
+        "{events} events x {draws} draws written to `{}`; positions{unit}: {frame}",
         args.output.display()
     );
     if report.rotated_back {
