@@ -252,7 +252,7 @@ impl Gauge {
     #[must_use]
     pub fn describe_positions(&self) -> String {
         let place = match self.config.positions {
-            PositionGauge::AsGiven => "positions as given in the file",
+            PositionGauge::AsGiven => "as given in the file",
             PositionGauge::Centred | PositionGauge::BodyFrame => "centred on the centre of mass",
         };
         let (axis, plane) = (self.label(self.x_axis), self.label(self.xy_plane));
@@ -277,7 +277,7 @@ impl Gauge {
                 self.label(self.xy_plane)
             )
         } else {
-            "momenta as given in the file".to_owned()
+            "as given in the file".to_owned()
         }
     }
 

@@ -38,9 +38,25 @@ pub const EXPERIMENTS: &[Preset] = presets!(
 /// # Errors
 /// There is none; the error lists those that exist.
 pub fn find(presets: &'static [Preset], name: &str) -> Result<Preset, ExperimentError> {
-    presets.iter().copied().find(|preset| preset.name == name).ok_or_else(|| {
-        let known: Vec<String> = presets.iter().map(|p| format!("`{}`", p.name)).collect();
-        ExperimentError::Preset { name: name.to_owned(), known: known.join(", ") }
+    find_among(presets.iter().copied(), name)
+}
+
+/// The preset of this name, data set or experiment.
+///
+/// # Errors
+/// There is none; the error lists those that exist.
+pub fn find_any(name: &str) -> Result<Preset, ExperimentError> {
+    find_among(SIMULATIONS.iter().chain(EXPERIMENTS).copied(), name)
+}
+
+fn find_among(
+    mut presets: impl Iterator<Item = Preset> + Clone,
+    name: &str,
+) -> Result<Preset, ExperimentError> {
+    let names = presets.clone().map(|preset| format!("`{}`", preset.name));
+    presets.find(|preset| preset.name == name).ok_or_else(|| ExperimentError::Preset {
+        name: name.to_owned(),
+        known: names.collect::<Vec<_>>().join(", "),
     })
 }
 

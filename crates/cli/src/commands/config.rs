@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_physics::Simulation;
 use cei_run::Experiment;
 use cei_run::config::{ExperimentError, parse_with_overrides, to_toml};
-use cei_run::presets::{self, EXPERIMENTS, SIMULATIONS};
+use cei_run::presets;
 
 use crate::args::ConfigArgs;
 use crate::output::to_stdout;
@@ -19,10 +19,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         }
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
-            let preset = match presets::find(SIMULATIONS, name) {
-                Ok(preset) => preset,
-                Err(_) => presets::find(EXPERIMENTS, name)?,
-            };
+            let preset = presets::find_any(name)?;
             (preset.text.to_owned(), format!("preset `{name}`"))
         }
     };

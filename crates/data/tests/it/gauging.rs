@@ -133,10 +133,7 @@ fn frames_are_described_in_words() {
         let config = config(positions, MomentumGauge::AsGiven, frame);
         Gauge::new(&config, Some(&ocs()), 9, 9).unwrap().describe_positions()
     };
-    assert_eq!(
-        describe(PositionGauge::AsGiven, SharedFrame::Separate),
-        "positions as given in the file"
-    );
+    assert_eq!(describe(PositionGauge::AsGiven, SharedFrame::Separate), "as given in the file");
     assert_eq!(
         describe(PositionGauge::Centred, SharedFrame::Separate),
         "centred on the centre of mass"

@@ -122,7 +122,7 @@ fn full_rank_tables_are_not_rotated() {
     let table = table(300);
     let (fitted, split) = fit(&PreprocessingConfig::default(), &table);
     assert_eq!((fitted.d_eff(), fitted.x_dim(), fitted.y_rank(), fitted.y_dim()), (9, 9, 6, 9));
-    assert_eq!(fitted.frame_description(), "positions as given in the file");
+    assert_eq!(fitted.frame_description(), "as given in the file");
     let encoded = fitted.encode_x(table.x.view(), table.y.view());
     let train = table.x.select(Axis(0), split.train.rows());
     let mut log_scale = 0.0;
