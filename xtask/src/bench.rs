@@ -24,6 +24,9 @@ pub(crate) struct BenchArgs {
     /// Run the same models in PyTorch and JAX too, with this Python
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "python3")]
     peers: Option<PathBuf>,
+    /// Threads of the peers; they are compared with cei on as many
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    peer_threads: u8,
 }
 
 /// Rows of the table, of its training part, and of a batch.
@@ -31,9 +34,8 @@ const ROWS: usize = 100_000;
 const TRAINING_ROWS: usize = 90_000;
 const BATCH: usize = 512;
 
-/// Threads of every measurement; the peers have the larger number.
-const THREADS: [usize; 2] = [1, 2];
-const PEER_THREADS: &str = "2";
+/// Threads of every measurement of cei.
+const THREADS: [u8; 2] = [1, 2];
 
 /// A model by its name in all programs, its configuration, and the epochs that are timed after the first.
 const MODELS: [(&str, &str, usize); 4] = [
@@ -52,13 +54,13 @@ const MODELS: [(&str, &str, usize); 4] = [
 ];
 
 /// Another program: its name in the table, the modules that it needs, its script in `crates/bench/peers`
-/// and the script's arguments, of the whole and of the quick run.
+/// and the script's arguments before and after the number of threads, and those of a quick run.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     name: &'static str,
     imports: &'static str,
     script: &'static str,
-    args: &'static [&'static str],
+    args: [&'static [&'static str]; 2],
     quick_args: &'static [&'static str],
 }
 
@@ -67,23 +69,24 @@ const PEERS: [Peer; 2] = [
         name: "torch",
         imports: "import torch, numpy",
         script: "torch_reference.py",
-        args: &["--threads", PEER_THREADS, "--modes", "eagerF,compile"],
-        quick_args: &["--threads", PEER_THREADS, "--modes", "eagerF,compile", "--steps", "30"],
+        args: [&["--threads"], &["--modes", "eagerF,compile"]],
+        quick_args: &["--steps", "30"],
     },
     Peer {
         name: "jax",
         imports: "import jax, optax, numpy",
         script: "jax_reference.py",
-        args: &[PEER_THREADS],
-        quick_args: &[PEER_THREADS],
+        args: [&[], &[]],
+        quick_args: &[],
     },
 ];
 
 /// What is measured, in the order of the table, and how it counts.
-const KINDS: [(&str, Unit); 9] = [
+const KINDS: [(&str, Unit); 10] = [
     ("busy loop", Unit::ThousandsPerSecond),
     (EPOCH, Unit::Milliseconds),
     (STEP, Unit::Milliseconds),
+    (COMPOSED, Unit::Milliseconds),
     (SAMPLING, Unit::ThousandsPerSecond),
     ("decoding", Unit::ThousandsPerSecond),
     ("log_prob", Unit::ThousandsPerSecond),
@@ -93,6 +96,7 @@ const KINDS: [(&str, Unit); 9] = [
 ];
 const EPOCH: &str = "training step in `cei train`";
 const STEP: &str = "training step";
+const COMPOSED: &str = "training step, composed";
 const SAMPLING: &str = "sampling";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,10 +155,10 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         }
         for (peer, python) in peers.iter().zip(args.peers.iter().cycle()) {
             say(peer.name);
-            peer.run(python, args.quick, &mut best)?;
+            peer.run(python, args, &mut best)?;
         }
     }
-    std::io::stdout().lock().write_all(best.table().as_bytes())?;
+    std::io::stdout().lock().write_all(best.table(args.peer_threads).as_bytes())?;
     Ok(())
 }
 
@@ -181,7 +185,7 @@ impl Best {
         self.get(if kind == EPOCH { STEP } else { kind }, of, peer)
     }
 
-    fn table(&self) -> String {
+    fn table(&self, peer_threads: u8) -> String {
         let mut text =
             "| | unit | 1 thread | 2 threads | 2 threads / 1 | torch | JAX | cei / best peer |\n\
             | --- | --- | --- | --- | --- | --- | --- | --- |\n"
@@ -196,7 +200,8 @@ impl Best {
                 let peers = [torch, jax].into_iter().flatten();
                 let peer = peers.reduce(|a, b| unit.best(a, b));
                 let scaling = two.zip(one).map(|(two, one)| unit.speedup(two, one));
-                let ratio = two.zip(peer).map(|(two, peer)| two / peer);
+                let as_many = self.get(kind, of, &ours(peer_threads));
+                let ratio = as_many.zip(peer).map(|(ours, peer)| ours / peer);
                 let cells = [one, two, scaling, torch, jax, ratio].map(three_digits).join(" | ");
                 text.push_str(&format!("| {kind}, {of} | {} | {cells} |\n", unit.name()));
             }
@@ -205,7 +210,7 @@ impl Best {
     }
 }
 
-fn ours(threads: usize) -> String {
+fn ours(threads: u8) -> String {
     format!("{threads} threads")
 }
 
@@ -250,7 +255,7 @@ impl Programs {
     /// The cases of `cei-bench`.
     fn cases(
         &self,
-        threads: usize,
+        threads: u8,
         quick: bool,
         tables: &[PathBuf],
         best: &mut Best,
@@ -268,7 +273,7 @@ impl Programs {
     /// shuffling, batching and validation.
     fn train(
         &self,
-        threads: usize,
+        threads: u8,
         folder: &Path,
         (name, model, epochs): (&str, &str, usize),
         best: &mut Best,
@@ -316,7 +321,11 @@ struct Case {
 impl Case {
     /// In the unit of its kind; items a millisecond are thousands a second.
     fn value(&self) -> f64 {
-        if self.case == STEP { self.median_ms } else { self.items as f64 / self.median_ms }
+        if [STEP, COMPOSED].contains(&self.case.as_str()) {
+            self.median_ms
+        } else {
+            self.items as f64 / self.median_ms
+        }
     }
 }
 
@@ -347,10 +356,12 @@ impl Peer {
         exists
     }
 
-    fn run(self, python: &Path, quick: bool, best: &mut Best) -> anyhow::Result<()> {
+    fn run(self, python: &Path, args: &BenchArgs, best: &mut Best) -> anyhow::Result<()> {
         let script = workspace_root().join("crates/bench/peers").join(self.script);
         let mut command = Command::new(python);
-        command.arg(script).args(if quick { self.quick_args } else { self.args });
+        let [before, after] = self.args;
+        command.arg(script).args(before).arg(args.peer_threads.to_string()).args(after);
+        command.args(if args.quick { self.quick_args } else { &[] });
         for line in output(&mut command)?.lines() {
             match serde_json::from_str(line).with_context(|| format!("`{line}`"))? {
                 PeerLine::Training { model, median_ms } => {
@@ -377,7 +388,7 @@ enum PeerLine {
     Failure { model: String, err: String },
 }
 
-fn with_threads(program: impl AsRef<OsStr>, threads: usize) -> Command {
+fn with_threads(program: impl AsRef<OsStr>, threads: u8) -> Command {
     let mut command = Command::new(program);
     command.env("RAYON_NUM_THREADS", threads.to_string());
     command
@@ -420,7 +431,7 @@ mod tests {
         best.add(SAMPLING, "cinn128", "2 threads", 300.0);
         best.add(SAMPLING, "cinn128", "torch", 100.0);
         best.add(SAMPLING, "cinn128", "jax", 200.0);
-        let table = best.table();
+        let table = best.table(2);
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
             rows,

@@ -3,10 +3,10 @@
 
 use std::error::Error;
 
-use cei_cinn::CinnConfig;
-use cei_cvae::CvaeConfig;
+use cei_cinn::{CinnConfig, Flow};
+use cei_cvae::{Cvae, CvaeConfig};
 use cei_model::random::{Purpose, fill_standard_normal, standard_normal, stream};
-use cei_model::{Activation, Batch, ConditionalModel, ConfigError, open_device};
+use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
 use cei_train::adam::{Adam, StepSize};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -33,10 +33,20 @@ const MODELS: [(&str, Model); 4] = [
     ("cinn256", Model::Cinn { hidden: 256 }),
 ];
 
+/// The two ways in which a model computes on the processor.
+#[derive(Debug, Clone, Copy)]
+enum Path {
+    /// By the kernels of this project.
+    Fused,
+    /// By the operators of the tensor library, as on every other device.
+    Composed,
+}
+
 impl Model {
-    fn build(self) -> Result<Box<dyn ConditionalModel>, Box<dyn Error>> {
+    fn build(self, path: Path) -> Result<Box<dyn ConditionalModel>, Box<dyn Error>> {
         let device = open_device("cpu")?;
-        let model: Result<_, ConfigError> = match self {
+        let mut rng = stream(1, Purpose::Weights, 0);
+        Ok(match self {
             Self::Cvae { hidden, latent } => {
                 let config = CvaeConfig {
                     encoder_hidden: vec![hidden; 2],
@@ -45,28 +55,45 @@ impl Model {
                     activation: Activation::Elu,
                     ..CvaeConfig::default()
                 };
-                cei_cvae::build(&config, 9, 9, 1, device)
+                match path {
+                    Path::Fused => cei_cvae::build(&config, 9, 9, 1, device)?,
+                    Path::Composed => {
+                        let network = Cvae::new(&config, 9, 9, &mut rng, &device)?;
+                        Box::new(OnDevice::new(network, device))
+                    }
+                }
             }
             Self::Cinn { hidden } => {
-                let config = CinnConfig { hidden: vec![hidden; 2], ..CinnConfig::default() };
-                cei_cinn::build(&config, 9, 9, 1, device)
+                let config = CinnConfig {
+                    hidden: vec![hidden; 2],
+                    activation: Activation::Relu,
+                    ..CinnConfig::default()
+                };
+                match path {
+                    Path::Fused => cei_cinn::build(&config, 9, 9, 1, device)?,
+                    Path::Composed => {
+                        let flow = Flow::new(&config, 9, 9, &mut rng, &device)?;
+                        Box::new(OnDevice::new(flow, device))
+                    }
+                }
             }
-        };
-        Ok(model?)
+        })
     }
 }
 
 pub(crate) fn time(clock: &Clock) -> Result<(), Box<dyn Error>> {
     for (name, model) in MODELS {
-        let mut model = model.build()?;
-        training_step(clock, name, &mut *model);
-        inference(clock, name, &*model);
+        let mut fused = model.build(Path::Fused)?;
+        training_step(clock, "training step", name, &mut *fused);
+        inference(clock, name, &*fused);
+        let mut composed = model.build(Path::Composed)?;
+        training_step(clock, "training step, composed", name, &mut *composed);
     }
     Ok(())
 }
 
 /// Loss, gradient, Adam and the new parameters.
-fn training_step(clock: &Clock, name: &str, model: &mut dyn ConditionalModel) {
+fn training_step(clock: &Clock, case: &str, name: &str, model: &mut dyn ConditionalModel) {
     let mut values = model.parameters().values.clone();
     let mut gradient = vec![0.0; values.len()];
     let mut adam = Adam::new(values.len());
@@ -74,7 +101,7 @@ fn training_step(clock: &Clock, name: &str, model: &mut dyn ConditionalModel) {
     let (x, y) = (rows(BATCH, 9), rows(BATCH, 9));
     let batch = Batch { x: x.view(), y: y.view() };
     let mut step = 0;
-    clock.time("training step", name, BATCH, || {
+    clock.time(case, name, BATCH, || {
         step += 1;
         let mut noise = stream(1, Purpose::TrainingNoise, step);
         model.loss_and_gradient(batch, &mut noise, &mut gradient);
