@@ -14,7 +14,7 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("cei-report", &[]),
     ("cei-data", &["cei-physics"]),
     ("cei-kernels", &[]),
-    ("cei-model", &[]),
+    ("cei-model", &["cei-kernels"]),
     ("cei-cvae", &["cei-kernels", "cei-model"]),
     ("cei-cinn", &["cei-kernels", "cei-model"]),
     ("cei-train", &["cei-kernels", "cei-model"]),

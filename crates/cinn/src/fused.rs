@@ -13,7 +13,7 @@ use cei_kernels::{
     AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix, Mlp, Pool,
     ShardGradients, blocks,
 };
-use cei_model::{Activation, Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
+use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -77,7 +77,7 @@ impl FusedFlow {
         let mut offset = 0;
         let mut subnets = Vec::with_capacity(config.couplings);
         for _ in 0..config.couplings {
-            let subnet = Mlp::new(level, &widths, kernel(config.activation), offset);
+            let subnet = Mlp::new(level, &widths, config.activation.into(), offset);
             offset += subnet.parameters();
             subnets.push(subnet);
         }
@@ -270,14 +270,5 @@ impl ConditionalModel for FusedFlow {
             }
         });
         Some(all.into_raw_vec_and_offset().0)
-    }
-}
-
-fn kernel(activation: Activation) -> cei_kernels::Activation {
-    match activation {
-        Activation::Elu => cei_kernels::Activation::Elu,
-        Activation::Relu => cei_kernels::Activation::Relu,
-        Activation::Tanh => cei_kernels::Activation::Tanh,
-        Activation::Gelu => cei_kernels::Activation::Gelu,
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cei_kernels::{Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks};
 use cei_model::random::fill_standard_normal;
-use cei_model::{Activation, Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
+use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
@@ -57,7 +57,7 @@ impl FusedCvae {
     pub(crate) fn new(config: &CvaeConfig, dimensions: Dimensions, parameters: Parameters) -> Self {
         let level = Level::best();
         let Dimensions { x, y, z } = dimensions;
-        let activation = kernel(config.activation);
+        let activation = cei_kernels::Activation::from(config.activation);
         let widths = [&[x], &config.encoder_hidden[..], &[z]].concat();
         let encoder = Mlp::with_heads(level, &widths, 2, activation, 0);
         let widths = [&[z + y], &config.decoder_hidden[..], &[x]].concat();
@@ -268,13 +268,4 @@ impl ConditionalModel for FusedCvae {
 /// `log sigma^2` within its bound; NaN stays NaN.
 fn bounded(log_variance: f32) -> f32 {
     log_variance.clamp(-LOG_VARIANCE_BOUND as f32, LOG_VARIANCE_BOUND as f32)
-}
-
-fn kernel(activation: Activation) -> cei_kernels::Activation {
-    match activation {
-        Activation::Elu => cei_kernels::Activation::Elu,
-        Activation::Relu => cei_kernels::Activation::Relu,
-        Activation::Tanh => cei_kernels::Activation::Tanh,
-        Activation::Gelu => cei_kernels::Activation::Gelu,
-    }
 }

@@ -37,6 +37,17 @@ impl Activation {
     }
 }
 
+impl From<Activation> for cei_kernels::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Elu => Self::Elu,
+            Activation::Relu => Self::Relu,
+            Activation::Tanh => Self::Tanh,
+            Activation::Gelu => Self::Gelu,
+        }
+    }
+}
+
 /// How the last layer of a network starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastLayer {
