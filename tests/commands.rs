@@ -112,7 +112,8 @@ fn from_simulation_to_prediction() -> TestResult {
                 "figures",
                 "history.csv",
                 "model.json",
-                "model.safetensors"
+                "model.safetensors",
+                "support.safetensors"
             ]
         );
         assert_eq!(folder.read(&format!("{preset}/history.csv"))?.lines().count(), 4);
@@ -165,13 +166,72 @@ fn from_simulation_to_prediction() -> TestResult {
     assert_eq!(draws.lines().next(), Some("event,draw,cx,cy,cz,ox,oy,oz,sx,sy,sz"));
     assert_eq!(draws.lines().count(), 1 + 5 * 7);
     let summary = folder.read("summary.csv")?;
-    assert!(summary.starts_with("event,cx_mean,cx_sd,cx_q05"), "{summary}");
+    assert!(summary.starts_with("event,outside,cx_mean,cx_sd,cx_q05"), "{summary}");
     assert!(summary.lines().next().is_some_and(|header| header.contains("O-C-S_deg_q95")));
     assert_eq!(summary.lines().count(), 1 + 5);
 
     // The same events in another file give the same draws.
     folder.run("predict gauge-fixed-cinn momenta.csv -n 7 -o again.csv");
     assert_eq!(folder.read("again.csv")?, draws);
+    Ok(())
+}
+
+#[test]
+fn densities_and_events_outside_the_training_support() -> TestResult {
+    let folder = Folder::new()?;
+    folder.run("simulate --preset ocs-reference --events 800 --seed 3 -o ocs.csv --quiet");
+    for preset in ["gauge-fixed-cinn", "gauge-fixed-cvae"] {
+        folder.experiment("experiment.toml", preset, "ocs.csv")?;
+        folder.run(&format!(
+            "train --config experiment.toml -o {preset} --set training.max_epochs=3 --quiet"
+        ));
+    }
+
+    // The mean log-density of a table is minus its score.
+    let scores = folder.json("evaluate gauge-fixed-cinn --data ocs.csv --draws 2 --json")?;
+    let densities = folder.json("log-prob gauge-fixed-cinn ocs.csv --json")?;
+    assert_eq!(densities["rows"], 800);
+    let difference = number(&scores, "/nll") + number(&densities, "/mean_log_prob");
+    assert!(difference.abs() < 1e-9, "{difference}");
+    folder.run("log-prob gauge-fixed-cinn ocs.csv -o densities.parquet");
+    let printed = folder.cei("log-prob gauge-fixed-cinn ocs.csv").output()?;
+    let printed = String::from_utf8(printed.stdout)?;
+    assert!(printed.starts_with("event,log_prob\n0,"), "{printed}");
+    assert_eq!(printed.lines().count(), 801);
+    let failure = folder.failure("log-prob gauge-fixed-cvae ocs.csv")?;
+    assert!(failure.contains("is a CVAE, which has no exact density"), "{failure}");
+
+    // The events of the training table, then the first with its momenta doubled (four times the
+    // energy), then with one ion's momentum reversed (the momenta do not add up to zero).
+    let table = folder.read("ocs.csv")?;
+    let mut lines = table.lines().map(|line| line.split(',').skip(9).collect::<Vec<_>>());
+    let header = lines.next().ok_or("no header")?;
+    let rows: Vec<Vec<f64>> = lines
+        .map(|cells| cells.iter().map(|cell| cell.parse()).collect())
+        .collect::<Result<_, _>>()?;
+    let doubled: Vec<f64> = rows[0].iter().map(|p| 2.0 * p).collect();
+    let mut reversed = rows[0].clone();
+    reversed[8 - 2] *= -1.0;
+    let mut text = header.join(",") + "\n";
+    for row in rows.iter().chain([&doubled, &reversed]) {
+        text.push_str(&row.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
+        text.push('\n');
+    }
+    folder.write("momenta.csv", &text)?;
+    let command = "predict gauge-fixed-cinn momenta.csv -n 2 -o draws.csv --summary summary.csv";
+    let report = folder.json(&format!("{command} --json"))?;
+    let summary = folder.read("summary.csv")?;
+    let reasons: Vec<_> =
+        summary.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(reasons[800], "kinetic-energy distance");
+    assert!(reasons[801].contains("momentum-sum"), "{}", reasons[801]);
+    // Of the 800 a bound leaves out 1 in 1000, or the few that small parts of a table round it to.
+    let inside = reasons[..800].iter().filter(|reason| reason.is_empty()).count();
+    assert!(inside >= 780, "{inside}");
+    assert_eq!(report["outside"]["events"], 802 - inside);
+    let printed = String::from_utf8(folder.cei(command).output()?.stdout)?;
+    let last = printed.lines().last().unwrap_or_default();
+    assert!(last.contains("events are outside the training support"), "{printed}");
     Ok(())
 }
 
@@ -215,7 +275,7 @@ learning_rate = 1e-2
         assert!(scores.get(absent).is_none(), "{absent} does not apply");
     }
     folder.run("predict run table.csv -n 3 -o draws.parquet --summary summary.csv");
-    assert!(folder.read("summary.csv")?.starts_with("event,alpha_mean,"));
+    assert!(folder.read("summary.csv")?.starts_with("event,outside,alpha_mean,"));
     let other = folder.json("evaluate run --data table.csv --draws 10 --json")?;
     assert_eq!(other["rows"], 400);
     Ok(())
@@ -437,9 +497,10 @@ fn every_command_explains_itself() -> TestResult {
     let folder = Folder::new()?;
     let output = folder.cei("--help").output()?;
     insta::assert_snapshot!("help", String::from_utf8(output.stdout)?.trim_end());
-    for command in
-        ["simulate", "inspect", "train", "evaluate", "predict", "compare", "config", "devices"]
-    {
+    for command in [
+        "simulate", "inspect", "train", "evaluate", "predict", "log-prob", "compare", "config",
+        "devices",
+    ] {
         folder.run(&format!("{command} --help"));
     }
     // A reader that goes away is no failure: `cei completions bash | true`.

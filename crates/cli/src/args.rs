@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Infer positions from a file of momenta
     Predict(PredictArgs),
+    /// Give the exact log-density log p(x | y) of every row of a table
+    LogProb(LogProbArgs),
     /// Set evaluated runs side by side, with baselines and floors
     Compare(CompareArgs),
     /// Print a complete resolved configuration
@@ -210,6 +212,28 @@ pub(crate) struct PredictArgs {
     /// Print no progress
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogProbArgs {
+    /// Run folder of a cINN
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Tables of positions and momenta, with the column names of the training table
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+    /// File for the log-densities, .csv or .parquet; by default they are printed as CSV
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Leave out rows with invalid cells, and count them, instead of failing
+    #[arg(long)]
+    pub(crate) drop_invalid: bool,
+    /// Device: cpu, ndarray, cuda:0, ...
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Print one JSON object instead of CSV
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
+pub(crate) mod log_prob;
 pub(crate) mod predict;
 pub(crate) mod simulate;
 pub(crate) mod train;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::LogProb(args) => commands::log_prob::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Devices(args) => commands::devices::run(&args),

@@ -29,6 +29,8 @@ pub enum ColumnData {
     U64(Vec<u64>),
     /// u32, for example draw numbers.
     U32(Vec<u32>),
+    /// Text, for example a flag; none is an empty cell.
+    Text(Vec<Option<String>>),
 }
 
 /// The type of one column.
@@ -42,6 +44,8 @@ pub enum ColumnType {
     U64,
     /// u32.
     U32,
+    /// Text.
+    Text,
 }
 
 impl ColumnData {
@@ -53,6 +57,7 @@ impl ColumnData {
             Self::F32(_) => ColumnType::F32,
             Self::U64(_) => ColumnType::U64,
             Self::U32(_) => ColumnType::U32,
+            Self::Text(_) => ColumnType::Text,
         }
     }
 
@@ -64,6 +69,7 @@ impl ColumnData {
             Self::F32(values) => values.len(),
             Self::U64(values) => values.len(),
             Self::U32(values) => values.len(),
+            Self::Text(values) => values.len(),
         }
     }
 
@@ -79,6 +85,7 @@ impl ColumnData {
             Self::F32(values) => Column::new(name.into(), values),
             Self::U64(values) => Column::new(name.into(), values),
             Self::U32(values) => Column::new(name.into(), values),
+            Self::Text(values) => Column::new(name.into(), values),
         }
     }
 }
@@ -90,6 +97,7 @@ impl ColumnType {
             Self::F32 => DataType::Float32,
             Self::U64 => DataType::UInt64,
             Self::U32 => DataType::UInt32,
+            Self::Text => DataType::String,
         }
     }
 }

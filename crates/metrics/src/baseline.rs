@@ -105,6 +105,23 @@ impl NearestNeighbours {
         }))
     }
 
+    /// Euclidean distance of each query to the nearest training row, in the units of the momenta.
+    ///
+    /// # Errors
+    /// As [`Self::neighbours`].
+    pub fn distances(&self, query_y: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+        check_matrix("the queries", query_y)?;
+        check_dims("the queries", (query_y.nrows(), self.width), query_y.dim())?;
+        let nothing = Error::Neighbours { requested: 1, available: self.rows_used() };
+        let distance = |event| {
+            let query = query_y.row(event).to_vec();
+            let found = self.tree.nearest(&query, 1, &squared_euclidean);
+            let squared = found.ok().and_then(|found| found.first().map(|(squared, _)| *squared));
+            squared.map(f64::sqrt).ok_or_else(|| nothing.clone())
+        };
+        (0..query_y.nrows()).into_par_iter().map(distance).collect()
+    }
+
     /// The mean position of the k nearest training rows (`n x d`).
     ///
     /// # Errors
@@ -237,6 +254,7 @@ mod tests {
         assert_eq!(knn.neighbours(query.view(), 2).unwrap(), array![[2, 1]]);
         assert_eq!(knn.draws(query.view(), 2).unwrap(), array![[[20.0, 2.0], [10.0, 1.0]]]);
         assert_eq!(knn.estimate(query.view(), 2).unwrap(), array![[15.0, 1.5]]);
+        assert_relative_eq!(knn.distances(query.view()).unwrap()[0], 0.1, epsilon = 1e-12);
         assert_eq!(
             knn.neighbours(query.view(), 5),
             Err(Error::Neighbours { requested: 5, available: 4 })

@@ -119,6 +119,14 @@ pub enum RunError {
         /// The least allowed.
         least: usize,
     },
+    /// A log-density is asked of a model that has none.
+    #[error("the model in `{}` is a {model}, which has no exact density\nhint: train a cINN, or compare models by CRPS and energy score", path.display())]
+    NoDensity {
+        /// The run folder.
+        path: PathBuf,
+        /// The kind of model.
+        model: &'static str,
+    },
     /// A simulation has neither a law nor a file of geometries.
     #[error(
         "the simulation has no `[geometry]`\nhint: add one, or give positions with `--positions FILE`"

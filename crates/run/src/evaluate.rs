@@ -12,10 +12,8 @@ use cei_metrics::{
     COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
     NEIGHBOUR_CANDIDATES, NearestNeighbours, PointErrors, ResimulationErrors, TrainingMean,
 };
-use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
 use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
-use cei_train::DegenerateNoise;
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +21,7 @@ use crate::dataset::Dataset;
 use crate::draws::{draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
+use crate::log_prob::{log_prob, scaled};
 use crate::{Experiment, RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
@@ -372,19 +371,11 @@ fn likelihood(
     scored: &ScoredTable,
     seed: u64,
 ) -> (Option<NegativeLogLikelihood>, Option<f64>) {
-    let preprocessing = &run.record.preprocessing;
-    let mut x = preprocessing.encode_x(scored.raw_x.view(), scored.raw_y.view());
-    let y = preprocessing.encode_y(scored.raw_y.view());
-    if let Some((directions, sd)) = preprocessing.noise_directions() {
-        // The density includes the noise on these directions, so the rows must have it too.
-        let mut rng = stream(seed, Purpose::Degenerate, 0);
-        DegenerateNoise { directions, sd }.add(&mut x, &mut rng);
-    }
-    let batch = Batch { x: x.view(), y: y.view() };
-    let Some(log_prob) = run.model.log_prob(batch) else { return (None, None) };
-    let scale = preprocessing.log_abs_det_scale();
-    let values = log_prob.into_iter().map(|log_prob| scale - log_prob);
-    let nll = NegativeLogLikelihood::of(values, preprocessing.d_eff());
+    let (raw_x, raw_y) = (scored.raw_x.view(), scored.raw_y.view());
+    let Some(log_prob) = log_prob(run, raw_x, raw_y, seed) else { return (None, None) };
+    let values = log_prob.into_iter().map(|log_prob| -log_prob);
+    let nll = NegativeLogLikelihood::of(values, run.record.preprocessing.d_eff());
+    let (x, y) = scaled(run, raw_x, raw_y, seed);
     let mut worst = 0.0f32;
     for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
         let z = run.model.latent_moments(Batch { x, y }).mean;

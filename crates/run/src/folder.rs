@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `model.safetensors` | weights, `[inputs, outputs]`, named by their place in the network |
 //! | `model.json` | architecture, columns, preprocessing, latent statistics, summary, checksum |
+//! | `support.safetensors` | training momenta that those to be predicted are compared with |
 //! | `config.toml` | the complete resolved configuration |
 //! | `history.csv` | losses of every epoch |
 //! | `checkpoint.safetensors` | the state of the training, for `--resume` |
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::ModelConfig;
+use crate::support::Bounds;
 use crate::{Experiment, RunError};
 
 /// Version of `model.json`.
@@ -46,6 +48,9 @@ pub struct ModelRecord {
     pub molecule: Option<Molecule>,
     /// Moments of the latents of the training rows.
     pub latent: LatentStatistics,
+    /// What momenta the training rows have; none in a run of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support: Option<Bounds>,
     /// How the training went.
     pub training: TrainingSummary,
     /// SHA-256 of the table that it was trained on.

@@ -8,6 +8,7 @@
 //! | train a model into a run folder | [`train::train_run`] |
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
 //! | infer positions from momenta | [`predict::predict_to_files`] |
+//! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
@@ -22,9 +23,11 @@ pub mod figures;
 pub mod floor;
 pub mod folder;
 pub mod inspect;
+pub mod log_prob;
 pub mod predict;
 pub mod presets;
 pub mod simulate;
+pub mod support;
 pub mod train;
 
 pub use config::Experiment;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::draws::draw_positions;
 use crate::evaluate::internal_coordinates;
+use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
 
 /// Rows of draws that are in memory at once.
@@ -56,6 +57,34 @@ pub struct PredictionReport {
     pub dropped: DroppedRows,
     /// Events in which a momentum that never varied in training has another value.
     pub off_constant_events: usize,
+    /// Events outside the training support, by reason; absent for a run without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<OutsideCounts>,
+}
+
+/// How many events are outside the training support, and why; an event may have several reasons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OutsideCounts {
+    /// Events with any reason.
+    pub events: usize,
+    /// The momenta add up to more than in training.
+    pub momentum_sum: usize,
+    /// The kinetic energy release is above or below that of the training events.
+    pub kinetic_energy: usize,
+    /// No training momenta are near.
+    pub distance: usize,
+}
+
+impl OutsideCounts {
+    fn of(events: &[Outside]) -> Self {
+        let count = |is: fn(&Outside) -> bool| events.iter().filter(|event| is(event)).count();
+        Self {
+            events: count(|event| event.any()),
+            momentum_sum: count(|event| event.momentum_sum),
+            kinetic_energy: count(|event| event.kinetic_energy),
+            distance: count(|event| event.distance),
+        }
+    }
 }
 
 /// Draws positions for every event of a momenta file and writes them, chunk by chunk.
@@ -76,12 +105,15 @@ pub fn predict_to_files(
     let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
     let table = load(&options.momenta, &selection)?;
     let preprocessing = &run.record.preprocessing;
+    let outside = Support::load(&run)?
+        .map(|support| support.judge(preprocessing, table.y.view()))
+        .transpose()?;
     let rotates_back = preprocessing.config().gauge.frame == SharedFrame::Momentum;
     let draws_table = DrawsTable { run: &run, rotates_back };
     let mut files = vec![TableWriter::create(&options.draws_file, &draws_table.columns())?];
     let summary_table = match &options.summary_file {
         Some(path) => {
-            let table = SummaryTable::new(&run, options.draws)?;
+            let table = SummaryTable::new(&run, options.draws, outside.as_deref())?;
             files.push(TableWriter::create(path, &table.columns(&run))?);
             Some(table)
         }
@@ -120,6 +152,7 @@ pub fn predict_to_files(
         rotated_back: rotates_back,
         dropped: table.dropped,
         off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
+        outside: outside.as_deref().map(OutsideCounts::of),
     })
 }
 
@@ -195,19 +228,24 @@ fn columns_of(draws: &Array3<f64>) -> impl Iterator<Item = ColumnData> + '_ {
 }
 
 /// `event` and, for every position, bond length (pm) and angle (degrees), mean, standard deviation
-/// and quantiles over the draws.
-struct SummaryTable {
+/// and quantiles over the draws; `outside` names why an event is outside the training support.
+struct SummaryTable<'a> {
     coordinates: Option<InternalCoordinates>,
     draws: usize,
+    outside: Option<&'a [Outside]>,
 }
 
-impl SummaryTable {
-    fn new(run: &TrainedRun, draws: usize) -> Result<Self, RunError> {
+impl<'a> SummaryTable<'a> {
+    fn new(
+        run: &TrainedRun,
+        draws: usize,
+        outside: Option<&'a [Outside]>,
+    ) -> Result<Self, RunError> {
         let coordinates = run
             .molecule()
             .map(|molecule| internal_coordinates(&run.experiment, molecule))
             .transpose()?;
-        Ok(Self { coordinates, draws })
+        Ok(Self { coordinates, draws, outside })
     }
 
     fn columns(&self, run: &TrainedRun) -> Vec<(String, ColumnType)> {
@@ -217,6 +255,9 @@ impl SummaryTable {
             quantities.extend(coordinates.triple_labels().iter().map(|l| format!("{l}_deg")));
         }
         let mut columns = vec![("event".to_owned(), ColumnType::U64)];
+        if self.outside.is_some() {
+            columns.push(("outside".to_owned(), ColumnType::Text));
+        }
         for quantity in quantities {
             columns.push((format!("{quantity}_mean"), ColumnType::F64));
             columns.push((format!("{quantity}_sd"), ColumnType::F64));
@@ -235,6 +276,11 @@ impl SummaryTable {
         let events = draws.len_of(Axis(0)) as u64;
         let event = (0..events).map(|event| first_event as u64 + event).collect();
         let mut columns = vec![ColumnData::U64(event)];
+        if let Some(outside) = self.outside {
+            let events = &outside[first_event..first_event + events as usize];
+            let reason = |event: &Outside| event.any().then(|| event.to_string());
+            columns.push(ColumnData::Text(events.iter().map(reason).collect()));
+        }
         for quantity in &quantities {
             for column in quantity.axis_iter(Axis(2)) {
                 let rows: Vec<Vec<f64>> = column

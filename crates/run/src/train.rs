@@ -11,6 +11,7 @@ use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
 use crate::config::ModelConfig;
 use crate::dataset::Dataset;
 use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
+use crate::support::Support;
 use crate::{Experiment, RunError, figures};
 
 /// Rows whose latents are computed at once.
@@ -76,6 +77,8 @@ pub fn train_run(
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())?;
     let rows = dataset.training_rows(&preprocessing);
+    let molecule = experiment.molecule.as_ref();
+    let support = Support::fit(&dataset.table, &dataset.split, &preprocessing, molecule)?;
     let Dataset { table, fingerprint, .. } = dataset;
     let data_rows = table.rows();
     drop(table);
@@ -105,11 +108,13 @@ pub fn train_run(
             preprocessing,
             molecule: experiment.molecule.clone(),
             latent,
+            support: Some(support.bounds().clone()),
             training: TrainingSummary { active_latent: active, ..summary },
             data_fingerprint: fingerprint,
             data_rows,
             weights_sha256: String::new(),
         };
+        support.save(path)?;
         outcome.record = Some(folder::save(path, record, model.parameters())?);
     }
     match report.reason {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cei_data::Source;
 use cei_model::open_device;
-use cei_run::predict::{PredictOptions, PredictionReport, predict_to_files};
+use cei_run::predict::{OutsideCounts, PredictOptions, PredictionReport, predict_to_files};
 
 use crate::args::PredictArgs;
 use crate::output::{self, to_stderr, to_stdout};
@@ -64,5 +64,18 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
             summary.display()
         ));
     }
+    if let Some(outside) = &report.outside {
+        text.push_str(&outside_in_words(outside, *events));
+    }
     text
+}
+
+fn outside_in_words(outside: &OutsideCounts, events: usize) -> String {
+    let OutsideCounts { events: any, momentum_sum, kinetic_energy, distance } = outside;
+    if *any == 0 {
+        return format!("\nnone of {events} events is outside the training support");
+    }
+    format!(
+        "\n{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); the summary names the reason of each in `outside`"
+    )
 }

@@ -1,0 +1,65 @@
+//! `cei log-prob`: the exact log-density of every row of a table.
+
+use std::process::ExitCode;
+
+use cei_data::{ColumnData, Source, write_table};
+use cei_model::open_device;
+use cei_run::log_prob::{LogProbs, log_prob_of_file};
+use serde::Serialize;
+
+use crate::args::LogProbArgs;
+use crate::output::{self, to_stderr, to_stdout};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Summary {
+    rows: usize,
+    d_eff: usize,
+    mean_log_prob: f64,
+    log_prob: Vec<f64>,
+}
+
+pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
+    let source =
+        Source { files: args.files.clone(), drop_invalid: args.drop_invalid, ..Source::default() };
+    let result = log_prob_of_file(&args.run, &source, open_device(&args.device)?)?;
+    warn(&result);
+    let LogProbs { values, d_eff, .. } = result;
+    let rows = values.len();
+    let mean = values.iter().sum::<f64>() / rows as f64;
+    if let Some(path) = &args.output {
+        let events = (0..rows as u64).collect();
+        let columns = vec![
+            ("event".to_owned(), ColumnData::U64(events)),
+            ("log_prob".to_owned(), ColumnData::F64(values.clone())),
+        ];
+        write_table(path, columns)?;
+    }
+    if args.json {
+        output::json(&Summary { rows, d_eff, mean_log_prob: mean, log_prob: values })?;
+    } else if let Some(path) = &args.output {
+        to_stdout(&format!(
+            "log p(x | y) of {rows} rows written to `{}`; mean {mean:.4} nats, a density in {d_eff} dimensions (bohr)",
+            path.display()
+        ));
+    } else {
+        to_stdout("event,log_prob");
+        for (event, value) in values.iter().enumerate() {
+            to_stdout(&format!("{event},{value}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn warn(result: &LogProbs) {
+    if result.dropped.rows > 0 {
+        to_stderr(&format!("warning: {}", result.dropped));
+    }
+    let off = &result.off;
+    if off.dead_x + off.constraints + off.dead_y > 0 {
+        to_stderr(&format!(
+            "warning: rows do not obey what was constant in training: {} in a position column, {} in a linear constraint of the positions, {} in a momentum column; their density is that of the nearest row that does\nhint: is the table in the frame of the training table?",
+            off.dead_x, off.constraints, off.dead_y
+        ));
+    }
+}

@@ -1,0 +1,85 @@
+//! Exact `log p(x | y)` of pairs of positions and momenta, for models that have a density.
+//!
+//! ```text
+//! log p(x | y) = log p_network(scaler(B^T (x - m)) | y) - log|det d x / d scaled|
+//! ```
+
+use std::path::Path;
+
+use cei_data::{DroppedRows, OffRows, Source, load};
+use cei_model::random::{Purpose, stream};
+use cei_model::{Batch, Device};
+use cei_train::DegenerateNoise;
+use ndarray::{Array2, ArrayView2};
+
+use crate::{RunError, TrainedRun};
+
+/// The log-densities of the rows of a table.
+#[derive(Debug, Clone)]
+pub struct LogProbs {
+    /// `log p(x | y)` of every row in nats, a density in orthonormal raw coordinates (bohr) of the fitted
+    /// subspace.
+    pub values: Vec<f64>,
+    /// Dimension of that density.
+    pub d_eff: usize,
+    /// Rows that `drop_invalid` left out.
+    pub dropped: DroppedRows,
+    /// Rows that do not obey what was constant in training; their density is that of the nearest row
+    /// that does.
+    pub off: OffRows,
+}
+
+/// The log-density of every row of a table of positions and momenta.
+///
+/// # Errors
+/// No trained model, one without a density, a table that cannot be loaded.
+pub fn log_prob_of_file(
+    path: &Path,
+    source: &Source,
+    device: Device,
+) -> Result<LogProbs, RunError> {
+    let run = TrainedRun::load(path, device)?;
+    let table = load(source, &run.experiment.columns)?;
+    let preprocessing = &run.record.preprocessing;
+    let (x, y) = (table.x.view(), table.y.view());
+    let values = log_prob(&run, x, y, 0).ok_or_else(|| RunError::NoDensity {
+        path: path.to_owned(),
+        model: run.record.model.name(),
+    })?;
+    Ok(LogProbs {
+        values,
+        d_eff: preprocessing.d_eff(),
+        off: preprocessing.off_constant_rows(x, y),
+        dropped: table.dropped,
+    })
+}
+
+/// `log p(x | y)` of raw rows (`n` x columns) in nats; none for a model without an exact density.
+/// `seed` is that of the noise that such a model has on directions without variation.
+pub fn log_prob(
+    run: &TrainedRun,
+    raw_x: ArrayView2<'_, f64>,
+    raw_y: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Option<Vec<f64>> {
+    let (x, y) = scaled(run, raw_x, raw_y, seed);
+    let scale = run.record.preprocessing.log_abs_det_scale();
+    let values = run.model.log_prob(Batch { x: x.view(), y: y.view() })?;
+    Some(values.into_iter().map(|log_prob| log_prob - scale).collect())
+}
+
+/// Raw rows as the network's, with the noise that the density includes.
+pub(crate) fn scaled(
+    run: &TrainedRun,
+    raw_x: ArrayView2<'_, f64>,
+    raw_y: ArrayView2<'_, f64>,
+    seed: u64,
+) -> (Array2<f32>, Array2<f32>) {
+    let preprocessing = &run.record.preprocessing;
+    let mut x = preprocessing.encode_x(raw_x, raw_y);
+    if let Some((directions, sd)) = preprocessing.noise_directions() {
+        let mut rng = stream(seed, Purpose::Degenerate, 0);
+        DegenerateNoise { directions, sd }.add(&mut x, &mut rng);
+    }
+    (x, preprocessing.encode_y(raw_y))
+}

@@ -1,0 +1,245 @@
+//! The support of the training data: which measured momenta the model has never seen the like of.
+//!
+//! A network answers whatever it is asked. An event is outside when its momentum sum, its kinetic
+//! energy release, or its distance to the nearest training momenta (Euclidean, in the network's scaled
+//! units) is beyond what [`RARE`] of the events of the training table themselves are beyond.
+
+use std::fmt;
+use std::path::Path;
+
+use cei_data::{Preprocessing, Rows as _, Split, Table};
+use cei_metrics::{NearestNeighbours, quantile};
+use cei_physics::Molecule;
+use cei_physics::energy::kinetic_energy_release;
+use cei_physics::units::HARTREE_EV;
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::folder::write_atomically;
+use crate::{RunError, TrainedRun};
+
+/// The part of the training table's own events that each bound leaves outside.
+const RARE: f64 = 1e-3;
+/// Training momenta that distances are measured to, and validation momenta that set the bound.
+const REFERENCE_ROWS: usize = 10_000;
+/// A momentum sum below this part of the largest momentum is round-off of the table.
+const ROUND_OFF: f64 = 1e-4;
+/// Name of the tensor and of the file that hold the reference momenta.
+const FILE: &str = "support.safetensors";
+const TENSOR: &str = "momenta";
+
+/// Bounds of the training support, part of `model.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Largest `|sum p|` in a.u.; none where the table is no molecule.
+    pub momentum_sum_au: Option<f64>,
+    /// Least and largest kinetic energy release in eV; none where the table is no molecule.
+    pub kinetic_energy_ev: Option<[f64; 2]>,
+    /// Largest distance to the nearest reference momenta, in scaled units.
+    pub distance: f64,
+}
+
+/// The support of a training table.
+pub struct Support {
+    bounds: Bounds,
+    molecule: Option<Molecule>,
+    reference: Array2<f32>,
+    tree: NearestNeighbours,
+}
+
+/// Why an event is outside the training support; empty if it is inside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// The momenta add up to more than in training.
+    pub momentum_sum: bool,
+    /// The kinetic energy release is above or below that of the training events.
+    pub kinetic_energy: bool,
+    /// No training momenta are near.
+    pub distance: bool,
+}
+
+impl Outside {
+    /// Whether there is any reason.
+    pub fn any(self) -> bool {
+        self.momentum_sum || self.kinetic_energy || self.distance
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = [
+            (self.momentum_sum, "momentum-sum"),
+            (self.kinetic_energy, "kinetic-energy"),
+            (self.distance, "distance"),
+        ];
+        let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+impl Support {
+    /// The support of the training rows of a table; `molecule` only if its momenta are three columns
+    /// an atom.
+    ///
+    /// # Errors
+    /// Momenta that are not finite.
+    pub fn fit(
+        table: &Table,
+        split: &Split,
+        preprocessing: &Preprocessing,
+        molecule: Option<&Molecule>,
+    ) -> Result<Self, RunError> {
+        let molecule =
+            molecule.filter(|molecule| 3 * molecule.atom_count() == table.y.ncols()).cloned();
+        let part = |rows: &[usize]| {
+            let used = rows.len().min(REFERENCE_ROWS);
+            let spaced: Vec<_> = (0..used).map(|i| rows[i * rows.len() / used]).collect();
+            preprocessing.encode_y(table.y.select(Axis(0), &spaced).view())
+        };
+        let reference = part(split.train.rows());
+        let tree = tree(&reference)?;
+        let mut distances = tree.distances(part(split.validation.rows()).mapv(f64::from).view())?;
+        distances.sort_by(f64::total_cmp);
+        let mut bounds = Bounds {
+            momentum_sum_au: None,
+            kinetic_energy_ev: None,
+            distance: quantile(&distances, 1.0 - RARE).unwrap_or(f64::INFINITY),
+        };
+        if let Some(molecule) = &molecule {
+            let rows = split.train.rows();
+            let sorted = |value: &(dyn Fn(ArrayView1<'_, f64>) -> f64 + Sync)| {
+                let mut values: Vec<_> =
+                    rows.par_iter().map(|&row| value(table.y.row(row))).collect();
+                values.par_sort_unstable_by(f64::total_cmp);
+                values
+            };
+            let sums = sorted(&momentum_sum);
+            let largest = sorted(&|y| y.iter().fold(0.0, |most: f64, p| most.max(p.abs())));
+            let round_off = ROUND_OFF * largest.last().copied().unwrap_or(0.0);
+            bounds.momentum_sum_au = quantile(&sums, 1.0 - RARE).map(|sum| sum.max(round_off));
+            let energies = sorted(&|y| energy_ev(molecule, y));
+            bounds.kinetic_energy_ev = quantile(&energies, RARE / 2.0)
+                .zip(quantile(&energies, 1.0 - RARE / 2.0))
+                .map(|(low, high)| [low, high]);
+        }
+        Ok(Self { bounds, molecule, reference, tree })
+    }
+
+    /// The bounds alone.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// Writes the reference momenta beside the model.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), RunError> {
+        let path = folder.join(FILE);
+        let bytes: Vec<u8> = self.reference.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let shape = self.reference.shape().to_vec();
+        let written = TensorView::new(Dtype::F32, shape, &bytes)
+            .and_then(|view| safetensors::serialize([(TENSOR, view)], None))
+            .map_err(|error| RunError::io("write", &path)(std::io::Error::other(error)))?;
+        write_atomically(&path, &written)
+    }
+
+    /// The support of a run; none for one that was trained before runs had it.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn load(run: &TrainedRun) -> Result<Option<Self>, RunError> {
+        let Some(bounds) = run.record.support.clone() else { return Ok(None) };
+        let path = run.path.join(FILE);
+        let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
+        let width = run.record.preprocessing.y_dim();
+        let reference = read_reference(&bytes, width).map_err(|reason| RunError::BadModel {
+            path: run.path.clone(),
+            reason: format!("`{FILE}` {reason}"),
+        })?;
+        let molecule = run
+            .record
+            .molecule
+            .clone()
+            .filter(|m| 3 * m.atom_count() == run.record.preprocessing.y_names().len());
+        Ok(Some(Self { bounds, molecule, tree: tree(&reference)?, reference }))
+    }
+
+    /// Why each event of raw momenta (`n` x momentum columns) is outside, if it is.
+    ///
+    /// # Errors
+    /// Momenta that are not finite.
+    pub fn judge(
+        &self,
+        preprocessing: &Preprocessing,
+        y: ArrayView2<'_, f64>,
+    ) -> Result<Vec<Outside>, RunError> {
+        let scaled = preprocessing.encode_y(y).mapv(f64::from);
+        let distances = self.tree.distances(scaled.view())?;
+        let judge = |(y, distance): (ArrayView1<'_, f64>, f64)| {
+            let mut outside =
+                Outside { distance: distance > self.bounds.distance, ..Outside::default() };
+            if let Some(molecule) = &self.molecule {
+                let above = |most: Option<f64>| most.is_some_and(|most| momentum_sum(y) > most);
+                outside.momentum_sum = above(self.bounds.momentum_sum_au);
+                outside.kinetic_energy = self
+                    .bounds
+                    .kinetic_energy_ev
+                    .is_some_and(|[low, high]| !(low..=high).contains(&energy_ev(molecule, y)));
+            }
+            outside
+        };
+        Ok(y.rows().into_iter().zip(distances).map(judge).collect())
+    }
+}
+
+fn tree(reference: &Array2<f32>) -> Result<NearestNeighbours, RunError> {
+    let reference = reference.mapv(f64::from);
+    Ok(NearestNeighbours::fit(reference.view(), reference.view())?)
+}
+
+fn read_reference(bytes: &[u8], width: usize) -> Result<Array2<f32>, String> {
+    let damaged = |error| format!("is damaged: {error}");
+    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+    let tensor = tensors.tensor(TENSOR).map_err(damaged)?;
+    let &[rows, columns] = tensor.shape() else { return Err("holds no matrix".to_owned()) };
+    if tensor.dtype() != Dtype::F32 || columns != width {
+        return Err(format!("holds {columns} columns, but the model has {width}"));
+    }
+    let (numbers, _) = tensor.data().as_chunks::<4>();
+    let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Array2::from_shape_vec((rows, columns), values).map_err(|error| format!("is damaged: {error}"))
+}
+
+/// `|sum p|` of a row of momenta.
+fn momentum_sum(y: ArrayView1<'_, f64>) -> f64 {
+    let axis = |axis: usize| y.iter().skip(axis).step_by(3).sum::<f64>().powi(2);
+    (0..3).map(axis).sum::<f64>().sqrt()
+}
+
+fn energy_ev(molecule: &Molecule, y: ArrayView1<'_, f64>) -> f64 {
+    kinetic_energy_release(molecule, &y.to_vec()) * HARTREE_EV
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_are_named() {
+        let outside = Outside { momentum_sum: true, kinetic_energy: false, distance: true };
+        assert_eq!(outside.to_string(), "momentum-sum distance");
+        assert!(outside.any() && !Outside::default().any());
+        assert_eq!(Outside::default().to_string(), "");
+    }
+
+    #[test]
+    fn a_momentum_sum_by_hand() {
+        let y = ndarray::array![1.0, 0.0, 0.0, 2.0, 4.0, 0.0];
+        assert!((momentum_sum(y.view()) - 5.0).abs() < 1e-15);
+    }
+}
