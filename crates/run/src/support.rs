@@ -184,8 +184,8 @@ impl Support {
             let mut outside =
                 Outside { distance: distance > self.bounds.distance, ..Outside::default() };
             if let Some(molecule) = &self.molecule {
-                let above = |most: Option<f64>| most.is_some_and(|most| momentum_sum(y) > most);
-                outside.momentum_sum = above(self.bounds.momentum_sum_au);
+                outside.momentum_sum =
+                    self.bounds.momentum_sum_au.is_some_and(|most| momentum_sum(y) > most);
                 outside.kinetic_energy = self
                     .bounds
                     .kinetic_energy_ev
