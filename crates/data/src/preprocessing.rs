@@ -311,6 +311,33 @@ impl Preprocessing {
         self.x_scaler.log_abs_det()
     }
 
+    /// The orthonormal raw coordinates `u` of the fitted subspace, `x = origin + basis^T u` for a row `x`
+    /// of all position columns in the gauge: the origin, and `x_dim x columns` orthonormal rows (bohr).
+    /// None with `noise`, where `x` has directions that no data obey.
+    #[must_use]
+    pub fn chart(&self) -> Option<(Vec<f64>, Array2<f64>)> {
+        if self.noise.is_some() {
+            return None;
+        }
+        let mut origin = vec![0.0; self.x.names.len()];
+        for dead in &self.x.dead {
+            origin[dead.index] = dead.constant;
+        }
+        let mut basis = Array2::zeros((self.x_dim(), self.x.names.len()));
+        for (place, &index) in self.x.alive.iter().enumerate() {
+            match &self.subspace {
+                None => basis[[place, index]] = 1.0,
+                Some(subspace) => {
+                    origin[index] = subspace.mean[place];
+                    for (row, value) in subspace.basis[place].iter().enumerate() {
+                        basis[[row, index]] = *value;
+                    }
+                }
+            }
+        }
+        Some((origin, basis))
+    }
+
     /// The frame of decoded positions in words.
     #[must_use]
     pub fn frame_description(&self) -> String {
@@ -346,6 +373,16 @@ impl Preprocessing {
             let y = y.slice(ndarray::s![start..start + rows.nrows(), ..]);
             let gauged = self.gauge.positions(row_major(rows), y);
             for (row, out) in gauged.rows().into_iter().zip(out.rows_mut()) {
+                self.encode_row(&row, out);
+            }
+        })
+    }
+
+    /// Raw positions that are in the gauge already, for example decoded ones, to the network's.
+    #[must_use]
+    pub fn encode_gauged_x(&self, x: ArrayView2<'_, f64>) -> Array2<f32> {
+        in_chunks(x, self.x_dim(), |_, rows, mut out| {
+            for (row, out) in rows.rows().into_iter().zip(out.rows_mut()) {
                 self.encode_row(&row, out);
             }
         })

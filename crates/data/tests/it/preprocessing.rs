@@ -165,6 +165,14 @@ fn the_density_is_in_orthonormal_raw_coordinates() {
     // The largest component of the direction is positive, so the coordinate grows with a.
     let encoded = fitted.encode_x(table.x.view(), table.y.view());
     assert!(encoded[[39, 0]] > 1.0 && encoded[[0, 0]] < -1.0);
+    // Its chart holds the rows, with a coordinate of the scaler's sd.
+    let (origin, basis) = fitted.chart().unwrap();
+    assert!((basis[[0, 0]] - 1.0 / 5.0_f64.sqrt()).abs() < 1e-12);
+    let u = (table.x[[7, 0]] - origin[0]) * basis[[0, 0]]
+        + (table.x[[7, 1]] - origin[1]) * basis[[0, 1]];
+    assert!((origin[1] + basis[[0, 1]] * u - 14.0).abs() < 1e-12);
+    assert!((u / (5.0_f64.sqrt() * sd) - f64::from(encoded[[7, 0]])).abs() < 1e-6);
+    assert_eq!(fitted.encode_gauged_x(table.x.view()), encoded);
     // A row off the line is counted, and decodes onto it.
     let mut off = table.x.clone();
     off[[5, 1]] += 0.1;
