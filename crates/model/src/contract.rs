@@ -53,7 +53,7 @@ pub struct Loss {
 /// Parameters live on the host as one flat vector: the optimiser, the checkpoint and the saved
 /// model all see the same numbers, whatever device computes with them. Randomness enters only
 /// through the generator that the caller passes, so the same seed gives the same result.
-pub trait ConditionalModel: Send {
+pub trait ConditionalModel: Send + Sync {
     /// Widths of `x`, `y` and `z`.
     fn dimensions(&self) -> Dimensions;
 

@@ -1,6 +1,8 @@
 //! From a network written in tensors to a [`ConditionalModel`]: the composed path, through Burn's
 //! operators and its autodiff, that serves every device.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -54,7 +56,8 @@ impl LossTensors {
 /// A network and the device it computes on.
 #[derive(Debug)]
 pub struct OnDevice<N> {
-    network: N,
+    /// Burn's parameters are no `Sync`, so each use takes a copy, which shares the tensors.
+    network: Mutex<N>,
     parameters: Parameters,
     device: Device,
 }
@@ -62,7 +65,11 @@ pub struct OnDevice<N> {
 impl<N: ConditionalNetwork> OnDevice<N> {
     /// Puts a network, built on `device`, behind the contract.
     pub fn new(network: N, device: Device) -> Self {
-        Self { parameters: Parameters::of(&network), network, device }
+        Self { parameters: Parameters::of(&network), network: Mutex::new(network), device }
+    }
+
+    fn network(&self) -> N {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn tensors(&self, batch: Batch<'_>, device: &Device) -> (Tensor<2>, Tensor<2>) {
@@ -72,7 +79,7 @@ impl<N: ConditionalNetwork> OnDevice<N> {
 
 impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
     fn dimensions(&self) -> Dimensions {
-        self.network.dimensions()
+        self.network().dimensions()
     }
 
     fn loss_terms(&self) -> &'static [&'static str] {
@@ -85,12 +92,13 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
 
     fn set_parameters(&mut self, values: &[f32]) {
         self.parameters.values.copy_from_slice(values);
-        self.network = Parameters::assign(self.network.clone(), values, &self.device);
+        let network = Parameters::assign(self.network(), values, &self.device);
+        self.network = Mutex::new(network);
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
         let (x, y) = self.tensors(batch, &self.device);
-        self.network.loss(x, y, noise).read()
+        self.network().loss(x, y, noise).read()
     }
 
     fn loss_and_gradient(
@@ -100,7 +108,7 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         gradient: &mut [f32],
     ) -> Loss {
         let device = self.device.clone().autodiff();
-        let network = Parameters::assign(self.network.clone(), &self.parameters.values, &device);
+        let network = Parameters::assign(self.network(), &self.parameters.values, &device);
         let (x, y) = self.tensors(batch, &device);
         let loss = network.loss(x, y, noise);
         Parameters::gather(&network, loss.total.backward(), gradient);
@@ -109,30 +117,32 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
 
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
         let (x, y) = self.tensors(batch, &self.device);
-        let [mean, variance] = self.network.latent_moments(x, y).map(to_matrix);
+        let [mean, variance] = self.network().latent_moments(x, y).map(to_matrix);
         LatentMoments { mean, variance }
     }
 
     fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {
-        let mut x = Array2::zeros((z.nrows(), self.dimensions().x));
+        let network = self.network();
+        let mut x = Array2::zeros((z.nrows(), network.dimensions().x));
         for ((z, y), mut x) in z
             .axis_chunks_iter(Axis(0), CHUNK)
             .zip(y.axis_chunks_iter(Axis(0), CHUNK))
             .zip(x.axis_chunks_iter_mut(Axis(0), CHUNK))
         {
             let (z, y) = (from_matrix(z, &self.device), from_matrix(y, &self.device));
-            x.assign(&to_matrix(self.network.decode(z, y)));
+            x.assign(&to_matrix(network.decode(z, y)));
         }
         x
     }
 
     fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
+        let network = self.network();
         let mut all = Vec::with_capacity(batch.x.nrows());
         for (x, y) in
             batch.x.axis_chunks_iter(Axis(0), CHUNK).zip(batch.y.axis_chunks_iter(Axis(0), CHUNK))
         {
             let (x, y) = self.tensors(Batch { x, y }, &self.device);
-            all.extend(to_values(self.network.log_prob(x, y)?).into_iter().map(f64::from));
+            all.extend(to_values(network.log_prob(x, y)?).into_iter().map(f64::from));
         }
         Some(all)
     }

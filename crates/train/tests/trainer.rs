@@ -1,7 +1,7 @@
 //! The trainer on a model whose answer is known: `x = w y + b`, with squared error.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameter, Parameters};
@@ -19,7 +19,7 @@ struct Line {
     parameters: Parameters,
     /// Step from which on the loss is no number.
     breaks_at: Option<usize>,
-    steps: std::cell::Cell<usize>,
+    steps: AtomicUsize,
 }
 
 impl Line {
@@ -28,7 +28,7 @@ impl Line {
             |name: &str, offset| Parameter { name: name.to_owned(), shape: vec![1], offset };
         let layout = vec![parameter("w", 0), parameter("b", 1)];
         let parameters = Parameters { layout, values: vec![0.0; 2] };
-        Self { parameters, breaks_at: None, steps: std::cell::Cell::new(0) }
+        Self { parameters, breaks_at: None, steps: AtomicUsize::new(0) }
     }
 }
 
@@ -60,9 +60,9 @@ impl ConditionalModel for Line {
         let residual = &batch.y * w + b + &jitter - batch.x;
         g[0] = 2.0 * (&residual * &batch.y).sum() / n;
         g[1] = 2.0 * residual.sum() / n;
-        self.steps.set(self.steps.get() + 1);
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let mut total = f64::from(residual.mapv(|r| r * r).sum() / n);
-        if self.breaks_at.is_some_and(|step| self.steps.get() >= step) {
+        if self.breaks_at.is_some_and(|breaks_at| step >= breaks_at) {
             total = f64::NAN;
         }
         Loss { total, terms: vec![total] }
