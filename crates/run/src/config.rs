@@ -7,7 +7,7 @@ use cei_cvae::CvaeConfig;
 use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::ConfigError;
 use cei_model::latent::LatentSource;
-use cei_physics::Molecule;
+use cei_physics::{Detector, Molecule};
 use cei_train::TrainingConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,11 @@ pub struct Experiment {
     /// Gauge, degenerate directions and scalers.
     #[serde(default)]
     pub preprocessing: PreprocessingConfig,
+    /// The noise with which the momenta were measured, per ion and laboratory axis; for a simulated
+    /// table by default that of the simulation. It stands in the place of the simulation's where both
+    /// are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<Detector>,
     /// The model.
     pub model: ModelConfig,
     /// How it is trained.

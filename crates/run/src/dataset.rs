@@ -1,8 +1,10 @@
 //! From the files of an experiment to what a trainer or an evaluation needs.
 
 use cei_data::{Preprocessing, Split, Table, fingerprint, load};
+use cei_physics::Simulation;
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
 
+use crate::simulate::simulation_of;
 use crate::{Experiment, RunError};
 
 /// A loaded table and its split.
@@ -27,6 +29,16 @@ impl Dataset {
         table.check_trainable(&experiment.split)?;
         let split = Split::new(table.rows(), &experiment.split)?;
         Ok(Self { fingerprint: fingerprint(&table), table, split })
+    }
+
+    /// The simulation that made the table, where one stands beside its files and is of the molecule of
+    /// the experiment.
+    ///
+    /// # Errors
+    /// A simulation beside a file that cannot be read.
+    pub fn simulation(&self, experiment: &Experiment) -> Result<Option<Simulation>, RunError> {
+        let simulation = simulation_of(&self.table.files)?;
+        Ok(simulation.filter(|made| experiment.molecule.as_ref() == Some(&made.molecule)))
     }
 
     /// Fits the preprocessing on the training rows alone.

@@ -34,6 +34,14 @@ pub enum RunError {
     /// A simulation cannot be run.
     #[error(transparent)]
     Simulation(#[from] cei_physics::SimulationError),
+    /// A `[detector]` that does not fit the molecule.
+    #[error(transparent)]
+    Physics(#[from] cei_physics::ConfigError),
+    /// A `[detector]` without the molecule that it belongs to.
+    #[error(
+        "`[detector]` names the noise of ions, but the experiment has no `[molecule]`\nhint: add one with the atoms in column order, or leave `[detector]` out"
+    )]
+    DetectorWithoutMolecule,
     /// Positions cannot be exploded.
     #[error(transparent)]
     Explosion(#[from] cei_physics::ExplosionError),

@@ -13,12 +13,11 @@
 use std::path::Path;
 
 use cei_metrics::Summary;
-use cei_physics::{Detector, Frame, Simulation, simulate_positions};
+use cei_physics::{Detector, Frame, simulate_positions};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
-use crate::config::parse_with_overrides;
-use crate::simulate::configuration_path;
+use crate::simulate::simulation_beside;
 use crate::{RunError, TrainedRun};
 
 /// Shapes that are placed anew.
@@ -50,10 +49,7 @@ pub fn floor(
     x: ArrayView2<'_, f64>,
 ) -> Result<Option<Floor>, RunError> {
     let [file] = files else { return Ok(None) };
-    let path = configuration_path(Path::new(file));
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-    let origin = format!("`{}`", path.display());
-    let simulation: Simulation = parse_with_overrides(&text, &origin, &[])?;
+    let Some(simulation) = simulation_beside(Path::new(file))? else { return Ok(None) };
     let quiet = simulation.detector == Detector::default() && simulation.temperature_k == 0.0;
     let known = run.molecule().is_some_and(|molecule| *molecule == simulation.molecule);
     if !quiet || !known || simulation.frame == Frame::default() {

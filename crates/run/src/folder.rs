@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use cei_data::Preprocessing;
 use cei_model::Device;
 use cei_model::{ConditionalModel, LatentStatistics, Parameters};
-use cei_physics::Molecule;
+use cei_physics::{Detector, Molecule, Simulation};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,14 @@ pub struct ModelRecord {
     pub preprocessing: Preprocessing,
     /// The atoms, where the table is a molecule.
     pub molecule: Option<Molecule>,
+    /// The simulation that made the table, with its geometry law; none for a measured table, and
+    /// none in runs of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
+    /// The noise with which the momenta were measured: that of the experiment, or else of the
+    /// simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<Detector>,
     /// Moments of the latents of the training rows.
     pub latent: LatentStatistics,
     /// What momenta the training rows have; none in a run of an older version.
@@ -59,6 +67,16 @@ pub struct ModelRecord {
     pub data_rows: usize,
     /// SHA-256 of `model.safetensors`.
     pub weights_sha256: String,
+}
+
+impl ModelRecord {
+    /// Standard deviation of the measurement noise of each of the 3N momentum components in a.u.,
+    /// along the axes of the laboratory, before any frame is fixed; none where it was not declared.
+    pub fn noise(&self) -> Option<Vec<f64>> {
+        let (detector, molecule) = (self.detector.as_ref()?, self.molecule.as_ref()?);
+        // Training has checked that the detector fits the molecule.
+        detector.standard_deviations(molecule).ok()
+    }
 }
 
 /// How a training went.

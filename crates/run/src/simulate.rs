@@ -7,7 +7,7 @@ use cei_physics::{Simulation, simulate_positions, simulate_range};
 use ndarray::{Array2, Axis};
 
 use crate::RunError;
-use crate::config::to_toml;
+use crate::config::{parse_with_overrides, to_toml};
 use crate::folder::write_atomically;
 
 /// Events that are simulated and written at once.
@@ -43,6 +43,40 @@ pub enum Geometries {
 /// Where the configuration of a simulated table stands: `table.simulation.toml` beside `table.csv`.
 pub fn configuration_path(table: &Path) -> PathBuf {
     table.with_extension("simulation.toml")
+}
+
+/// The simulation that made a table, read from beside it; none if nothing stands there.
+///
+/// # Errors
+/// A file beside the table that cannot be read as a simulation.
+pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
+    let path = configuration_path(table);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(RunError::io("read", &path))?;
+    Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
+}
+
+/// The one simulation that made all of these tables, apart from their numbers of events and seeds:
+/// that of the first. None if one was not simulated, or differently.
+///
+/// # Errors
+/// A file beside a table that cannot be read as a simulation.
+pub fn simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError> {
+    let mut common: Option<Simulation> = None;
+    for table in tables {
+        let Some(found) = simulation_beside(table)? else { return Ok(None) };
+        match &common {
+            None => common = Some(found),
+            Some(first) => {
+                if *first != (Simulation { events: first.events, seed: first.seed, ..found }) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    Ok(common)
 }
 
 /// Simulates and writes a table, chunk by chunk; nothing appears if it fails.

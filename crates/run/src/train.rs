@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, LatentStatistics, open_device};
+use cei_physics::{Detector, Simulation};
 use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
 
 use crate::config::ModelConfig;
@@ -69,6 +70,8 @@ pub fn train_run(
     let checkpoint = path.join("checkpoint.safetensors");
     check_folder(experiment, path, resume)?;
     let dataset = Dataset::load(experiment)?;
+    let simulation = dataset.simulation(experiment)?;
+    let detector = detector(experiment, simulation.as_ref())?;
     let preprocessing = dataset.fit(experiment)?;
     let seed = experiment.training.seed;
     let mut model = folder::build(&experiment.model, &preprocessing, seed, device)?;
@@ -107,6 +110,8 @@ pub fn train_run(
             model: experiment.model.clone(),
             preprocessing,
             molecule: experiment.molecule.clone(),
+            simulation,
+            detector,
             latent,
             support: Some(support.bounds().clone()),
             training: TrainingSummary { active_latent: active, ..summary },
@@ -121,6 +126,21 @@ pub fn train_run(
         StopReason::Diverged(divergence) => Err(divergence.into()),
         _ => Ok(outcome),
     }
+}
+
+/// The declared noise of the measurement: of the experiment, or else of the simulation.
+///
+/// # Errors
+/// Noise that does not fit the molecule.
+fn detector(
+    experiment: &Experiment,
+    simulation: Option<&Simulation>,
+) -> Result<Option<Detector>, RunError> {
+    let simulated = simulation.map(|simulation| &simulation.detector);
+    let Some(detector) = experiment.detector.as_ref().or(simulated) else { return Ok(None) };
+    let molecule = experiment.molecule.as_ref().ok_or(RunError::DetectorWithoutMolecule)?;
+    detector.standard_deviations(molecule)?;
+    Ok(Some(detector.clone()))
 }
 
 /// Refuses to overwrite a run, or to resume one with another configuration.
