@@ -197,6 +197,12 @@ pub(crate) struct PredictArgs {
     /// File for mean, standard deviation and quantiles of each event, .csv or .parquet
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
+    /// Let the simulator correct the draws: importance weights with declared noise, exact roots without
+    #[arg(long)]
+    pub(crate) refine: bool,
+    /// File for the geometries that explain each event best, with their weights, .csv or .parquet
+    #[arg(long, value_name = "FILE", requires = "refine")]
+    pub(crate) modes: Option<PathBuf>,
     /// Seed of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,

@@ -185,6 +185,14 @@ impl Gauge {
         self.config.frame == SharedFrame::Momentum
     }
 
+    /// Whether positions and momenta of a row stay in one frame, if they were in one in the file.
+    #[must_use]
+    pub fn keeps_one_frame(&self) -> bool {
+        let apart = self.config.positions == PositionGauge::BodyFrame
+            || self.config.momenta == MomentumGauge::BodyFrame;
+        self.shares_momentum_frame() || !apart
+    }
+
     /// Moves one row of positions in place; `y_raw` are the momenta of the same event as loaded
     /// (only read where the frame is the momenta's).
     pub fn apply_x(&self, x: &mut [f64], y_raw: &[f64]) {

@@ -401,6 +401,21 @@ impl Preprocessing {
         })
     }
 
+    /// The network's momenta (`rows x y_dim`) to raw momenta (`rows x all y columns`) in the gauge.
+    #[must_use]
+    pub fn decode_y(&self, scaled: ArrayView2<'_, f32>) -> Array2<f64> {
+        in_chunks(scaled, self.y.names.len(), |_, rows, mut out| {
+            for (row, mut out) in rows.rows().into_iter().zip(out.rows_mut()) {
+                for (column, &index) in self.y.alive.iter().enumerate() {
+                    out[index] = self.y_scaler.inverse(column, f64::from(row[column]));
+                }
+                for dead in &self.y.dead {
+                    out[dead.index] = dead.constant;
+                }
+            }
+        })
+    }
+
     /// The network's `(x, y)` of one part of a table, made a bounded number of rows at a time.
     #[must_use]
     pub fn encode_part(&self, table: &Table, part: &impl Rows) -> (Array2<f32>, Array2<f32>) {

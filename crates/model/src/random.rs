@@ -21,6 +21,8 @@ pub enum Purpose {
     Degenerate,
     /// Latents of predictive draws; index: the event.
     Draws,
+    /// Draws of the refinement by the simulator; index: the event.
+    Refinement,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

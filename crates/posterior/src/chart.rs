@@ -184,9 +184,6 @@ mod tests {
     #[test]
     fn a_skewed_basis_is_refused() {
         let skewed = Chart::new(Array1::zeros(2), array![[1.0, 0.0], [0.6, 0.8]]);
-        assert!(matches!(
-            skewed,
-            Err(PosteriorError::NotOrthonormal { first: 1, second: 0, .. })
-        ));
+        assert!(matches!(skewed, Err(PosteriorError::NotOrthonormal { first: 1, second: 0, .. })));
     }
 }

@@ -72,9 +72,7 @@ impl Cholesky {
 
     /// `L z`.
     pub(crate) fn multiply(&self, z: &[f64]) -> Vec<f64> {
-        (0..self.n)
-            .map(|i| (0..=i).map(|k| self.factor[i * self.n + k] * z[k]).sum())
-            .collect()
+        (0..self.n).map(|i| (0..=i).map(|k| self.factor[i * self.n + k] * z[k]).sum()).collect()
     }
 
     /// Replaces `b` by `L^-1 b`.

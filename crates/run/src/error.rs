@@ -127,6 +127,22 @@ pub enum RunError {
         /// The least allowed.
         least: usize,
     },
+    /// A run whose draws the simulator cannot refine.
+    #[error("the draws of run `{}` cannot be refined: {why}\nhint: {hint}", path.display())]
+    CannotRefine {
+        /// The run folder.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The geometry law has no density.
+    #[error(transparent)]
+    Density(#[from] cei_physics::DensityError),
+    /// A refinement cannot be done.
+    #[error(transparent)]
+    Posterior(#[from] cei_posterior::PosteriorError),
     /// A log-density is asked of a model that has none.
     #[error("the model in `{}` is a {model}, which has no exact density\nhint: train a cINN, or compare models by CRPS and energy score", path.display())]
     NoDensity {

@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod log_prob;
 pub mod predict;
 pub mod presets;
+pub mod refine;
 pub mod simulate;
 pub mod support;
 pub mod train;

@@ -1,29 +1,24 @@
 //! From measured momenta to posterior draws and a summary of each event.
 
+mod tables;
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use cei_data::{
-    ColumnData, ColumnType, DroppedRows, Selection, SharedFrame, Source, TableWriter, WriteError,
-    load,
-};
-use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
+use cei_data::{ColumnData, DroppedRows, Selection, Source, TableWriter, WriteError, load};
+use cei_metrics::quantile;
 use cei_model::Device;
-use ndarray::{Array3, ArrayView1, ArrayView2, Axis, s};
-use rayon::prelude::*;
+use ndarray::s;
 use serde::Serialize;
 
 use crate::draws::draw_positions;
-use crate::evaluate::internal_coordinates;
+use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
+use tables::{Events, Tables};
 
 /// Rows of draws that are in memory at once.
 const CHUNK_DRAWS: usize = 100_000;
-
-/// The quantiles of a summary, and how their columns are named.
-const QUANTILES: [(f64, &str); 5] =
-    [(0.05, "q05"), (0.16, "q16"), (0.5, "q50"), (0.84, "q84"), (0.95, "q95")];
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -38,6 +33,10 @@ pub struct PredictOptions {
     pub draws_file: PathBuf,
     /// Where a summary of each event is written (CSV or Parquet), if wanted.
     pub summary_file: Option<PathBuf>,
+    /// Whether the simulator corrects the draws.
+    pub refine: bool,
+    /// Where the modes of each refined event are written (CSV or Parquet), if wanted.
+    pub modes_file: Option<PathBuf>,
 }
 
 /// What was predicted.
@@ -60,6 +59,29 @@ pub struct PredictionReport {
     /// Events outside the training support, by reason; absent for a run without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside: Option<OutsideCounts>,
+    /// What the refinement by the simulator found, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<RefinementReport>,
+}
+
+/// What the refinement by the simulator found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RefinementReport {
+    /// Whether the momenta have noise; without it the draws are the modes.
+    pub noise: bool,
+    /// Events outside the model, for any reason.
+    pub outside_model: usize,
+    /// Events whose weights have too heavy a tail.
+    pub k_hat: usize,
+    /// Events whose momenta are far less probable than those of training.
+    pub evidence: usize,
+    /// Events without a geometry that gives their momenta.
+    pub no_mode: usize,
+    /// Events with more than one mode.
+    pub several_modes: usize,
+    /// Median over the events of the effective number of draws; absent without noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_effective_sample_size: Option<f64>,
 }
 
 /// How many events are outside the training support, and why; an event may have several reasons.
@@ -90,8 +112,8 @@ impl OutsideCounts {
 /// Draws positions for every event of a momenta file and writes them, chunk by chunk.
 ///
 /// # Errors
-/// No trained model, a momenta file that cannot be loaded, no draws, a file that cannot be written;
-/// then no output appears.
+/// No trained model, a momenta file that cannot be loaded, no draws, a run whose draws cannot be refined,
+/// a file that cannot be written; then no output appears.
 pub fn predict_to_files(
     path: &Path,
     options: &PredictOptions,
@@ -108,19 +130,19 @@ pub fn predict_to_files(
     let outside = Support::load(&run)?
         .map(|support| support.judge(preprocessing, table.y.view()))
         .transpose()?;
-    let rotates_back = preprocessing.config().gauge.frame == SharedFrame::Momentum;
-    let draws_table = DrawsTable { run: &run, rotates_back };
-    let mut files = vec![TableWriter::create(&options.draws_file, &draws_table.columns())?];
-    let summary_table = match &options.summary_file {
-        Some(path) => {
-            let table = SummaryTable::new(&run, options.draws, outside.as_deref())?;
-            files.push(TableWriter::create(path, &table.columns(&run))?);
-            Some(table)
-        }
-        None => None,
-    };
+    let refiner =
+        options.refine.then(|| Refiner::new(&run, options.draws, options.seed)).transpose()?;
+    let tables = Tables::new(&run, outside.as_deref(), refiner.as_ref())?;
+    let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
+    if let Some(path) = &options.summary_file {
+        files.push(TableWriter::create(path, &tables.summary_columns())?);
+    }
+    if let Some(path) = &options.modes_file {
+        files.push(TableWriter::create(path, &tables.mode_columns())?);
+    }
     let events = table.rows();
     let chunk = (CHUNK_DRAWS / options.draws).max(1);
+    let mut refinement = RefinementSums::default();
     std::thread::scope(|scope| -> Result<(), RunError> {
         // One chunk is written while the next one is drawn.
         let (sender, receiver) = sync_channel(1);
@@ -128,15 +150,26 @@ pub fn predict_to_files(
         for start in (0..events).step_by(chunk) {
             let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
             let draws = draw_positions(&run, y, options.draws, options.seed, start);
-            let mut batches = vec![draws_table.batch(&draws, y, start)];
-            if let Some(table) = &summary_table {
-                batches.push(table.batch(&draws, start)?);
+            let refined = refiner
+                .as_ref()
+                .map(|refiner| refiner.refine(y, &draws, options.seed, start))
+                .transpose()?;
+            if let Some(refined) = &refined {
+                refinement.add(refined);
+            }
+            let events = Events { first: start, y, draws: &draws, refined: refined.as_deref() };
+            let mut batches = vec![tables.draws(&events)];
+            if options.summary_file.is_some() {
+                batches.push(tables.summary(&events)?);
+            }
+            if options.modes_file.is_some() {
+                batches.push(tables.modes(&events)?);
             }
             if sender.send(batches).is_err() {
                 // The writer has failed; its error is told below.
                 break;
             }
-            progress((start + chunk).min(events), events);
+            progress((start + chunk).min(table.rows()), table.rows());
         }
         drop(sender);
         match writing.join() {
@@ -149,10 +182,11 @@ pub fn predict_to_files(
         draws: options.draws,
         frame: preprocessing.frame_description(),
         unit: run.experiment.columns.x_unit.internal(),
-        rotated_back: rotates_back,
-        dropped: table.dropped,
+        rotated_back: tables.rotates_back,
         off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
         outside: outside.as_deref().map(OutsideCounts::of),
+        refinement: refiner.as_ref().map(|refiner| refinement.report(refiner.has_noise())),
+        dropped: table.dropped,
     })
 }
 
@@ -169,142 +203,27 @@ fn write_all(
     files.into_iter().try_for_each(TableWriter::finish)
 }
 
-/// `event`, `draw` and one column for each position; for a shared momentum frame also the positions
-/// in the orientation of the file, `..._file`.
-struct DrawsTable<'a> {
-    run: &'a TrainedRun,
-    rotates_back: bool,
+#[derive(Default)]
+struct RefinementSums {
+    counts: RefinementReport,
+    sizes: Vec<f64>,
 }
 
-impl DrawsTable<'_> {
-    fn columns(&self) -> Vec<(String, ColumnType)> {
-        let names = self.run.record.preprocessing.x_names();
-        let mut columns =
-            vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
-        columns.extend(names.iter().map(|name| (name.clone(), ColumnType::F32)));
-        if self.rotates_back {
-            columns.extend(names.iter().map(|name| (format!("{name}_file"), ColumnType::F32)));
+impl RefinementSums {
+    fn add(&mut self, events: &[RefinedEvent]) {
+        for event in events {
+            self.counts.outside_model += usize::from(event.outside.any());
+            self.counts.k_hat += usize::from(event.outside.k_hat);
+            self.counts.evidence += usize::from(event.outside.evidence);
+            self.counts.no_mode += usize::from(event.outside.no_mode);
+            self.counts.several_modes += usize::from(event.modes.len() > 1);
+            self.sizes.extend(event.effective_sample_size);
         }
-        columns
     }
 
-    fn batch(
-        &self,
-        draws: &Array3<f64>,
-        raw_y: ArrayView2<'_, f64>,
-        first_event: usize,
-    ) -> Vec<ColumnData> {
-        let (events, count, _) = draws.dim();
-        let each = (0..events).flat_map(|event| std::iter::repeat_n(event, count));
-        let mut columns = vec![
-            ColumnData::U64(each.map(|event| (first_event + event) as u64).collect()),
-            ColumnData::U32((0..events).flat_map(|_| 0..count as u32).collect()),
-        ];
-        columns.extend(columns_of(draws));
-        if self.rotates_back {
-            let mut turned = draws.clone();
-            let gauge = self.run.record.preprocessing.gauge();
-            turned.axis_iter_mut(Axis(0)).into_par_iter().zip(raw_y.axis_iter(Axis(0))).for_each(
-                |(mut draws, y)| {
-                    let y = y.to_vec();
-                    for mut row in draws.rows_mut() {
-                        if let Some(row) = row.as_slice_mut() {
-                            gauge.rotate_back(row, &y);
-                        }
-                    }
-                },
-            );
-            columns.extend(columns_of(&turned));
-        }
-        columns
-    }
-}
-
-fn columns_of(draws: &Array3<f64>) -> impl Iterator<Item = ColumnData> + '_ {
-    (0..draws.dim().2).map(|column| {
-        let values = draws.index_axis(Axis(2), column);
-        ColumnData::F32(values.iter().map(|&value| value as f32).collect())
-    })
-}
-
-/// `event` and, for every position, bond length (pm) and angle (degrees), mean, standard deviation
-/// and quantiles over the draws; `outside` names why an event is outside the training support.
-struct SummaryTable<'a> {
-    coordinates: Option<InternalCoordinates>,
-    draws: usize,
-    outside: Option<&'a [Outside]>,
-}
-
-impl<'a> SummaryTable<'a> {
-    fn new(
-        run: &TrainedRun,
-        draws: usize,
-        outside: Option<&'a [Outside]>,
-    ) -> Result<Self, RunError> {
-        let coordinates = run
-            .molecule()
-            .map(|molecule| internal_coordinates(&run.experiment, molecule))
-            .transpose()?;
-        Ok(Self { coordinates, draws, outside })
-    }
-
-    fn columns(&self, run: &TrainedRun) -> Vec<(String, ColumnType)> {
-        let mut quantities = run.record.preprocessing.x_names().to_vec();
-        if let Some(coordinates) = &self.coordinates {
-            quantities.extend(coordinates.pair_labels().iter().map(|l| format!("{l}_pm")));
-            quantities.extend(coordinates.triple_labels().iter().map(|l| format!("{l}_deg")));
-        }
-        let mut columns = vec![("event".to_owned(), ColumnType::U64)];
-        if self.outside.is_some() {
-            columns.push(("outside".to_owned(), ColumnType::Text));
-        }
-        for quantity in quantities {
-            columns.push((format!("{quantity}_mean"), ColumnType::F64));
-            columns.push((format!("{quantity}_sd"), ColumnType::F64));
-            let quantiles = QUANTILES.iter().map(|(_, name)| format!("{quantity}_{name}"));
-            columns.extend(quantiles.map(|name| (name, ColumnType::F64)));
-        }
-        columns
-    }
-
-    fn batch(&self, draws: &Array3<f64>, first_event: usize) -> Result<Vec<ColumnData>, RunError> {
-        let mut quantities = vec![draws.clone()];
-        if let Some(coordinates) = &self.coordinates {
-            quantities.push(coordinates.lengths_of_draws(draws.view())? * PM_PER_BOHR);
-            quantities.push(coordinates.angles_deg_of_draws(draws.view())?);
-        }
-        let events = draws.len_of(Axis(0)) as u64;
-        let event = (0..events).map(|event| first_event as u64 + event).collect();
-        let mut columns = vec![ColumnData::U64(event)];
-        if let Some(outside) = self.outside {
-            let events = &outside[first_event..first_event + events as usize];
-            let reason = |event: &Outside| event.any().then(|| event.to_string());
-            columns.push(ColumnData::Text(events.iter().map(reason).collect()));
-        }
-        for quantity in &quantities {
-            for column in quantity.axis_iter(Axis(2)) {
-                let rows: Vec<Vec<f64>> = column
-                    .axis_iter(Axis(0))
-                    .into_par_iter()
-                    .map(|row| self.summarise(row))
-                    .collect();
-                let width = 2 + QUANTILES.len();
-                columns.extend((0..width).map(|statistic| {
-                    ColumnData::F64(rows.iter().map(|row| row[statistic]).collect())
-                }));
-            }
-        }
-        Ok(columns)
-    }
-
-    /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
-    fn summarise(&self, draws: ArrayView1<'_, f64>) -> Vec<f64> {
-        let mut sorted = draws.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let mean = draws.mean().unwrap_or(f64::NAN);
-        let sd = if self.draws > 1 { draws.std(1.0) } else { 0.0 };
-        let quantiles =
-            QUANTILES.iter().map(|(level, _)| quantile(&sorted, *level).unwrap_or(f64::NAN));
-        [mean, sd].into_iter().chain(quantiles).collect()
+    fn report(mut self, noise: bool) -> RefinementReport {
+        self.sizes.sort_by(f64::total_cmp);
+        let median = quantile(&self.sizes, 0.5);
+        RefinementReport { noise, median_effective_sample_size: median, ..self.counts }
     }
 }

@@ -169,6 +169,14 @@ impl Support {
         Ok(Some(Self { bounds, molecule, tree: tree(&reference)?, reference }))
     }
 
+    /// At most `count` training momenta, raw and in the gauge of the run.
+    pub fn momenta(&self, preprocessing: &Preprocessing, count: usize) -> Array2<f64> {
+        let rows = self.reference.nrows();
+        let used = rows.min(count);
+        let spaced: Vec<_> = (0..used).map(|i| i * rows / used).collect();
+        preprocessing.decode_y(self.reference.select(Axis(0), &spaced).view())
+    }
+
     /// Why each event of raw momenta (`n` x momentum columns) is outside, if it is.
     ///
     /// # Errors

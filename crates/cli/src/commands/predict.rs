@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use cei_data::Source;
 use cei_model::open_device;
-use cei_run::predict::{OutsideCounts, PredictOptions, PredictionReport, predict_to_files};
+use cei_run::predict::{
+    OutsideCounts, PredictOptions, PredictionReport, RefinementReport, predict_to_files,
+};
 
 use crate::args::PredictArgs;
 use crate::output::{self, to_stderr, to_stdout};
@@ -17,6 +19,8 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         draws_file: args.output.clone(),
         summary_file: args.summary.clone(),
+        refine: args.refine,
+        modes_file: args.modes.clone(),
     };
     let device = open_device(&args.device)?;
     let progress = RowProgress::new("predicting", args.quiet || args.json);
@@ -51,10 +55,13 @@ fn warn(report: &PredictionReport) {
 fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
     let PredictionReport { events, draws, frame, .. } = report;
     let unit = report.unit.map_or_else(String::new, |unit| format!(" in {unit}"));
-    let mut text = format!(
-        "{events} events x {draws} draws written to `{}`; positions{unit}: {frame}",
-        args.output.display()
-    );
+    let what = match &report.refinement {
+        Some(RefinementReport { noise: false, .. }) => format!("the modes of {events} events"),
+        Some(_) => format!("{events} events x {draws} refined draws"),
+        None => format!("{events} events x {draws} draws"),
+    };
+    let mut text =
+        format!("{what} written to `{}`; positions{unit}: {frame}", args.output.display());
     if report.rotated_back {
         text.push_str("\ncolumns ending in `_file` are in the orientation of the momenta file");
     }
@@ -64,8 +71,31 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
             summary.display()
         ));
     }
+    if let Some(modes) = &args.modes {
+        text.push_str(&format!("\nmodes are in `{}`", modes.display()));
+    }
+    if let Some(refinement) = &report.refinement {
+        text.push_str(&refinement_in_words(refinement, *events));
+    }
     if let Some(outside) = &report.outside {
         text.push_str(&outside_in_words(outside, *events));
+    }
+    text
+}
+
+fn refinement_in_words(refinement: &RefinementReport, events: usize) -> String {
+    let RefinementReport { outside_model, k_hat, evidence, no_mode, several_modes, .. } =
+        refinement;
+    let mut text = format!("\n{several_modes} of {events} events have several modes");
+    if let Some(size) = refinement.median_effective_sample_size {
+        text.push_str(&format!("; median effective number of draws {size:.0}"));
+    }
+    if *outside_model == 0 {
+        text.push_str("\nnone is outside the model");
+    } else {
+        text.push_str(&format!(
+            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}): their draws are the network's, marked in `outside_model`"
+        ));
     }
     text
 }

@@ -1,0 +1,294 @@
+//! The tables that a prediction writes: draws, a summary of each event, and the modes of each refined one.
+
+use cei_data::{ColumnData, ColumnType, SharedFrame};
+use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use crate::evaluate::internal_coordinates;
+use crate::refine::{PositionMode, RefinedEvent, Refiner};
+use crate::support::Outside;
+use crate::{RunError, TrainedRun};
+
+/// The quantiles of a summary, and how their columns are named.
+const QUANTILES: [(f64, &str); 5] =
+    [(0.05, "q05"), (0.16, "q16"), (0.5, "q50"), (0.84, "q84"), (0.95, "q95")];
+
+/// A chunk of events: raw momenta, the network's draws, and what the simulator made of them.
+pub(crate) struct Events<'a> {
+    pub(crate) first: usize,
+    pub(crate) y: ArrayView2<'a, f64>,
+    pub(crate) draws: &'a Array3<f64>,
+    pub(crate) refined: Option<&'a [RefinedEvent]>,
+}
+
+impl Events<'_> {
+    /// The draws of each event (any number x columns).
+    fn rows(&self) -> Vec<ArrayView2<'_, f64>> {
+        match self.refined {
+            Some(events) => events.iter().map(|event| event.draws.view()).collect(),
+            None => self.draws.axis_iter(Axis(0)).collect(),
+        }
+    }
+
+    /// Number of each event.
+    fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        (self.first..).take(self.y.nrows()).map(|event| event as u64)
+    }
+}
+
+/// What the tables of one prediction have in common.
+pub(crate) struct Tables<'a> {
+    run: &'a TrainedRun,
+    coordinates: Option<InternalCoordinates>,
+    outside: Option<&'a [Outside]>,
+    /// Whether there is a refinement, and then whether draws have weights.
+    refined: Option<bool>,
+    /// Whether positions are given in the orientation of the file too.
+    pub(crate) rotates_back: bool,
+}
+
+impl<'a> Tables<'a> {
+    pub(crate) fn new(
+        run: &'a TrainedRun,
+        outside: Option<&'a [Outside]>,
+        refiner: Option<&Refiner<'_>>,
+    ) -> Result<Self, RunError> {
+        let coordinates = run
+            .molecule()
+            .map(|molecule| internal_coordinates(&run.experiment, molecule))
+            .transpose()?;
+        let frame = run.record.preprocessing.config().gauge.frame;
+        Ok(Self {
+            run,
+            coordinates,
+            outside,
+            refined: refiner.map(Refiner::has_noise),
+            rotates_back: frame == SharedFrame::Momentum,
+        })
+    }
+
+    /// One column for each position; for a shared momentum frame also the positions in the orientation
+    /// of the file, `..._file`.
+    fn position_columns(&self, kind: ColumnType) -> Vec<(String, ColumnType)> {
+        let names = self.run.record.preprocessing.x_names();
+        let mut columns: Vec<_> = names.iter().map(|name| (name.clone(), kind)).collect();
+        if self.rotates_back {
+            columns.extend(names.iter().map(|name| (format!("{name}_file"), kind)));
+        }
+        columns
+    }
+
+    /// Positions of each event one under another, and the same in the orientation of the file.
+    fn positions(&self, rows: &[ArrayView2<'_, f64>], y: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
+        let width = self.run.record.preprocessing.x_names().len();
+        let total: usize = rows.iter().map(ArrayView2::nrows).sum();
+        let mut all = Array2::zeros((total, width));
+        let mut start = 0;
+        for rows in rows {
+            all.slice_mut(ndarray::s![start..start + rows.nrows(), ..]).assign(rows);
+            start += rows.nrows();
+        }
+        if !self.rotates_back {
+            return vec![all];
+        }
+        let gauge = self.run.record.preprocessing.gauge();
+        let events: Vec<Vec<f64>> = y.rows().into_iter().map(|y| y.to_vec()).collect();
+        let event_of: Vec<usize> = rows
+            .iter()
+            .enumerate()
+            .flat_map(|(event, rows)| std::iter::repeat_n(event, rows.nrows()))
+            .collect();
+        let mut turned = all.clone();
+        turned.axis_iter_mut(Axis(0)).into_par_iter().zip(event_of).for_each(|(mut row, event)| {
+            if let Some(row) = row.as_slice_mut() {
+                gauge.rotate_back(row, &events[event]);
+            }
+        });
+        vec![all, turned]
+    }
+
+    /// `event`, `draw`, under refinement `outside_model` (0 or 1), and the positions (bohr).
+    pub(crate) fn draw_columns(&self) -> Vec<(String, ColumnType)> {
+        let mut columns =
+            vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
+        if self.refined.is_some() {
+            columns.push(("outside_model".to_owned(), ColumnType::U32));
+        }
+        columns.extend(self.position_columns(ColumnType::F32));
+        columns
+    }
+
+    pub(crate) fn draws(&self, events: &Events<'_>) -> Vec<ColumnData> {
+        let rows = events.rows();
+        let each = |value: &dyn Fn(usize) -> u32| {
+            let values = rows.iter().enumerate();
+            values.flat_map(|(e, rows)| std::iter::repeat_n(value(e), rows.nrows())).collect()
+        };
+        let number = events.numbers().zip(&rows);
+        let mut columns = vec![
+            ColumnData::U64(
+                number.flat_map(|(event, rows)| std::iter::repeat_n(event, rows.nrows())).collect(),
+            ),
+            ColumnData::U32(rows.iter().flat_map(|rows| 0..rows.nrows() as u32).collect()),
+        ];
+        if let Some(refined) = events.refined {
+            columns.push(ColumnData::U32(each(&|event| u32::from(refined[event].outside.any()))));
+        }
+        for positions in self.positions(&rows, events.y) {
+            columns.extend(
+                positions.columns().into_iter().map(|column| {
+                    ColumnData::F32(column.iter().map(|&value| value as f32).collect())
+                }),
+            );
+        }
+        columns
+    }
+
+    /// Names of the positions, bond lengths (pm) and angles (degrees).
+    fn quantities(&self) -> Vec<String> {
+        let mut quantities = self.run.record.preprocessing.x_names().to_vec();
+        quantities.extend(self.internal_names());
+        quantities
+    }
+
+    fn internal_names(&self) -> Vec<String> {
+        self.coordinates.as_ref().map_or_else(Vec::new, |coordinates| {
+            let lengths = coordinates.pair_labels().iter().map(|label| format!("{label}_pm"));
+            let angles = coordinates.triple_labels().iter().map(|label| format!("{label}_deg"));
+            lengths.chain(angles).collect()
+        })
+    }
+
+    /// Bond lengths (pm) and angles (degrees) of positions.
+    fn internal(&self, positions: ArrayView2<'_, f64>) -> Result<Vec<Array2<f64>>, RunError> {
+        let Some(coordinates) = &self.coordinates else { return Ok(Vec::new()) };
+        Ok(vec![coordinates.lengths(positions)? * PM_PER_BOHR, coordinates.angles_deg(positions)?])
+    }
+
+    /// `event`; `outside` names why it is outside the training support and `outside_model` why it is not
+    /// what the model describes; for every position, bond length (pm) and angle (degrees), mean, standard
+    /// deviation and quantiles over the draws.
+    pub(crate) fn summary_columns(&self) -> Vec<(String, ColumnType)> {
+        let mut columns = vec![("event".to_owned(), ColumnType::U64)];
+        if self.outside.is_some() {
+            columns.push(("outside".to_owned(), ColumnType::Text));
+        }
+        if let Some(noise) = self.refined {
+            columns.push(("outside_model".to_owned(), ColumnType::Text));
+            columns.push(("modes".to_owned(), ColumnType::U32));
+            if noise {
+                let names = ["k_hat", "effective_sample_size", "log_evidence"];
+                columns.extend(names.map(|name| (name.to_owned(), ColumnType::F64)));
+            }
+        }
+        for quantity in self.quantities() {
+            columns.push((format!("{quantity}_mean"), ColumnType::F64));
+            columns.push((format!("{quantity}_sd"), ColumnType::F64));
+            let quantiles = QUANTILES.iter().map(|(_, name)| format!("{quantity}_{name}"));
+            columns.extend(quantiles.map(|name| (name, ColumnType::F64)));
+        }
+        columns
+    }
+
+    pub(crate) fn summary(&self, events: &Events<'_>) -> Result<Vec<ColumnData>, RunError> {
+        let mut columns = vec![ColumnData::U64(events.numbers().collect())];
+        if let Some(outside) = self.outside {
+            let outside = &outside[events.first..events.first + events.y.nrows()];
+            let reason = |event: &Outside| event.any().then(|| event.to_string());
+            columns.push(ColumnData::Text(outside.iter().map(reason).collect()));
+        }
+        if let Some((noise, refined)) = self.refined.zip(events.refined) {
+            let reason =
+                |event: &RefinedEvent| event.outside.any().then(|| event.outside.to_string());
+            columns.push(ColumnData::Text(refined.iter().map(reason).collect()));
+            columns.push(ColumnData::U32(refined.iter().map(|e| e.modes.len() as u32).collect()));
+            if noise {
+                let numbers: [fn(&RefinedEvent) -> Option<f64>; 3] =
+                    [|e| e.k_hat, |e| e.effective_sample_size, |e| e.log_evidence];
+                for number in numbers {
+                    let values = refined.iter().map(|event| number(event).unwrap_or(f64::NAN));
+                    columns.push(ColumnData::F64(values.collect()));
+                }
+            }
+        }
+        let rows = events.rows();
+        let statistics: Vec<Vec<f64>> = rows
+            .par_iter()
+            .map(|rows| {
+                let mut statistics: Vec<f64> =
+                    rows.columns().into_iter().flat_map(summarise).collect();
+                for quantity in self.internal(*rows)? {
+                    statistics.extend(quantity.columns().into_iter().flat_map(summarise));
+                }
+                Ok(statistics)
+            })
+            .collect::<Result<_, RunError>>()?;
+        let width = self.quantities().len() * (2 + QUANTILES.len());
+        columns.extend(
+            (0..width).map(|column| {
+                ColumnData::F64(statistics.iter().map(|event| event[column]).collect())
+            }),
+        );
+        Ok(columns)
+    }
+
+    /// `event`, `mode`, its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
+    /// its positions (bohr), bond lengths (pm) and angles (degrees).
+    pub(crate) fn mode_columns(&self) -> Vec<(String, ColumnType)> {
+        let mut columns =
+            vec![("event".to_owned(), ColumnType::U64), ("mode".to_owned(), ColumnType::U32)];
+        if self.refined == Some(true) {
+            columns.push(("weight".to_owned(), ColumnType::F64));
+        }
+        columns.push(("misfit".to_owned(), ColumnType::F64));
+        columns.extend(self.position_columns(ColumnType::F64));
+        columns.extend(self.internal_names().into_iter().map(|name| (name, ColumnType::F64)));
+        columns
+    }
+
+    pub(crate) fn modes(&self, events: &Events<'_>) -> Result<Vec<ColumnData>, RunError> {
+        let refined = events.refined.unwrap_or_default();
+        let modes = || refined.iter().flat_map(|event| &event.modes);
+        let number = events.numbers().zip(refined);
+        let mut columns = vec![
+            ColumnData::U64(
+                number.flat_map(|(event, r)| std::iter::repeat_n(event, r.modes.len())).collect(),
+            ),
+            ColumnData::U32(refined.iter().flat_map(|event| 0..event.modes.len() as u32).collect()),
+        ];
+        if self.refined == Some(true) {
+            let weight = |mode: &PositionMode| mode.weight.unwrap_or(f64::NAN);
+            columns.push(ColumnData::F64(modes().map(weight).collect()));
+        }
+        columns.push(ColumnData::F64(modes().map(|mode| mode.misfit).collect()));
+        let width = self.run.record.preprocessing.x_names().len();
+        let rows: Vec<Array2<f64>> = refined
+            .iter()
+            .map(|event| {
+                Array2::from_shape_fn((event.modes.len(), width), |(mode, column)| {
+                    event.modes[mode].positions[column]
+                })
+            })
+            .collect();
+        let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
+        let mut matrices = self.positions(&views, events.y);
+        matrices.extend(self.internal(matrices[0].view())?);
+        for matrix in matrices {
+            let values = matrix.columns().into_iter().map(|column| column.to_vec());
+            columns.extend(values.map(ColumnData::F64));
+        }
+        Ok(columns)
+    }
+}
+
+/// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
+fn summarise(draws: ArrayView1<'_, f64>) -> Vec<f64> {
+    let mut sorted = draws.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mean = draws.mean().unwrap_or(f64::NAN);
+    let sd = if draws.len() > 1 { draws.std(1.0) } else { 0.0 };
+    let quantiles =
+        QUANTILES.iter().map(|(level, _)| quantile(&sorted, *level).unwrap_or(f64::NAN));
+    [mean, sd].into_iter().chain(quantiles).collect()
+}

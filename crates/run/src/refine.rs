@@ -1,0 +1,352 @@
+//! Posterior draws of a trained run, corrected by the simulator itself: `cei predict --refine`.
+//!
+//! The mathematics is that of [`cei_posterior`]; here the run gives it the measured momenta, the declared
+//! noise, the density of the geometry law, the network's draws and the network's density. Everything is
+//! refined in the orientation of the momenta file, so that noise declared by laboratory axis keeps its
+//! meaning there; positions come back in the frame of the run.
+
+use std::fmt;
+
+use cei_metrics::quantile;
+use cei_model::Batch;
+use cei_model::random::{Purpose, stream};
+use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
+use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, Refined, refine};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
+use rand::Rng as _;
+use rayon::prelude::*;
+
+use crate::draws::draw_positions;
+use crate::support::Support;
+use crate::{RunError, TrainedRun};
+
+/// A tail of the weights above this shape cannot be trusted (Vehtari et al. 2024).
+const WORST_K_HAT: f64 = 0.7;
+/// Training events whose evidence others are compared with.
+const EVIDENCE_EVENTS: usize = 100;
+/// An evidence this many nats below the least of the training events' is far below.
+const EVIDENCE_MARGIN: f64 = 5.0;
+/// Momenta of a solution without noise agree with the measured ones to this part of the largest.
+const SOLVED: f64 = 1e-5;
+
+/// Why an event is not what the model describes; empty if it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutsideModel {
+    /// The weights of the draws have too heavy a tail.
+    pub k_hat: bool,
+    /// The momenta are far less probable than those of training.
+    pub evidence: bool,
+    /// No geometry was found that gives the momenta.
+    pub no_mode: bool,
+}
+
+impl OutsideModel {
+    /// Whether there is any reason.
+    pub fn any(self) -> bool {
+        self.k_hat || self.evidence || self.no_mode
+    }
+}
+
+impl fmt::Display for OutsideModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons =
+            [(self.k_hat, "k-hat"), (self.evidence, "evidence"), (self.no_mode, "no-mode")];
+        let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+/// A geometry that explains the measured momenta.
+#[derive(Debug, Clone)]
+pub struct PositionMode {
+    /// Positions (3N, bohr) in the frame of the run.
+    pub positions: Vec<f64>,
+    /// Posterior probability of what is nearest to it; none without noise.
+    pub weight: Option<f64>,
+    /// Root mean square difference between its momenta and the measured ones: in units of the noise, or
+    /// in a.u. without noise.
+    pub misfit: f64,
+}
+
+/// The refined posterior of one event.
+#[derive(Debug, Clone)]
+pub struct RefinedEvent {
+    /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
+    /// network for an event that is outside the model.
+    pub draws: Array2<f64>,
+    /// Geometries that explain the momenta, the most probable first.
+    pub modes: Vec<PositionMode>,
+    /// Shape of the tail of the weights; none without noise.
+    pub k_hat: Option<f64>,
+    /// Effective number of independent draws; none without noise.
+    pub effective_sample_size: Option<f64>,
+    /// `log p(y)` per unit volume of the momenta (a.u.); none without noise.
+    pub log_evidence: Option<f64>,
+    /// Why it is not what the model describes.
+    pub outside: OutsideModel,
+}
+
+/// What all events of a run share.
+pub struct Refiner<'a> {
+    run: &'a TrainedRun,
+    molecule: &'a Molecule,
+    origin: Vec<f64>,
+    basis: Array2<f64>,
+    /// The geometry law; none without noise, where no weight is needed.
+    density: Option<PositionDensity>,
+    noise: Vec<f64>,
+    accuracy: Accuracy,
+    options: RefineOptions,
+    least_evidence: f64,
+}
+
+impl<'a> Refiner<'a> {
+    /// Prepares the refinement of a run: with noise, `draws` importance draws of each event.
+    ///
+    /// # Errors
+    /// A table that is no molecule, frames that the momenta do not share with the positions, noise or a
+    /// geometry law that is not declared, a model without a density.
+    pub fn new(run: &'a TrainedRun, draws: usize, seed: u64) -> Result<Self, RunError> {
+        let cannot = |why: &'static str, hint: &'static str| RunError::CannotRefine {
+            path: run.path.clone(),
+            why,
+            hint,
+        };
+        let preprocessing = &run.record.preprocessing;
+        let molecule = run
+            .molecule()
+            .filter(|molecule| preprocessing.y_names().len() == 3 * molecule.atom_count())
+            .ok_or_else(|| {
+                cannot("its table is no molecule", "the simulator needs `[molecule]`")
+            })?;
+        let simulation = run.record.simulation.as_ref();
+        let separate = simulation.is_some_and(|s| matches!(s.frame, Frame::Separate { .. }));
+        if separate || !preprocessing.gauge().keeps_one_frame() {
+            return Err(cannot(
+                "positions and momenta are rotated apart",
+                "train with `preprocessing.gauge.frame = \"momentum\"` on a table whose momenta and positions share a frame",
+            ));
+        }
+        let (origin, basis) = preprocessing.chart().ok_or_else(|| {
+            cannot(
+                "its positions have noise in directions without variation",
+                "train with `preprocessing.degenerate = \"project\"`",
+            )
+        })?;
+        let noise = run.record.noise().ok_or_else(|| {
+            cannot(
+                "the noise of its momenta is not declared",
+                "declare `detector.momentum_noise_au` in the experiment",
+            )
+        })?;
+        let noise = if noise.iter().all(|sd| *sd == 0.0) { Vec::new() } else { noise };
+        if simulation.is_some_and(|simulation| simulation.temperature_k > 0.0) {
+            return Err(cannot(
+                "its ions do not start at rest",
+                "simulate with `temperature_k = 0`",
+            ));
+        }
+        let density = match (noise.is_empty(), simulation) {
+            (true, _) => None,
+            (false, Some(simulation)) => Some(simulation.position_density()?),
+            (false, None) => {
+                return Err(cannot(
+                    "the geometry law behind its table is not known",
+                    "train on a table with its `.simulation.toml` beside it",
+                ));
+            }
+        };
+        let accuracy = simulation.map(|s| s.accuracy.clone()).unwrap_or_default();
+        let options =
+            RefineOptions { samples: draws, resampled: draws, ..RefineOptions::default() };
+        let mut refiner = Self {
+            run,
+            molecule,
+            origin,
+            basis,
+            density,
+            noise,
+            accuracy,
+            options,
+            least_evidence: f64::NEG_INFINITY,
+        };
+        refiner.least_evidence = refiner.evidence_of_training(seed)?;
+        Ok(refiner)
+    }
+
+    /// Whether the momenta have noise, so that draws have weights.
+    pub fn has_noise(&self) -> bool {
+        !self.noise.is_empty()
+    }
+
+    /// Refines events: raw momenta (`n` x 3N) and the network's draws for them (`n` x K x 3N, in the
+    /// frame of the run). Event `first_event + i` has a random stream of its own.
+    ///
+    /// # Errors
+    /// An event whose numbers do not fit; nothing depends on how well it is explained.
+    pub fn refine(
+        &self,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+        seed: u64,
+        first_event: usize,
+    ) -> Result<Vec<RefinedEvent>, RunError> {
+        (0..y.nrows())
+            .into_par_iter()
+            .map(|event| {
+                let seed =
+                    stream(seed, Purpose::Refinement, (first_event + event) as u64).next_u64();
+                let y = y.row(event).to_vec();
+                let draws = draws.index_axis(Axis(0), event);
+                let (refined, chart) = self.refine_event(&y, draws, seed)?;
+                Ok(self.in_frame_of_run(&refined, &chart, &y, draws))
+            })
+            .collect()
+    }
+
+    fn refine_event(
+        &self,
+        y: &[f64],
+        draws: ArrayView2<'_, f64>,
+        seed: u64,
+    ) -> Result<(Refined, Chart), RunError> {
+        let gauge = self.run.record.preprocessing.gauge();
+        let mut origin = self.origin.clone();
+        gauge.rotate_back(&mut origin, y);
+        let mut basis = self.basis.clone();
+        for mut direction in basis.rows_mut() {
+            if let Some(direction) = direction.as_slice_mut() {
+                gauge.rotate_back(direction, y);
+            }
+        }
+        let chart = Chart::new(Array1::from(origin), basis)?;
+        let least_noise = self.noise.iter().copied().fold(f64::INFINITY, f64::min);
+        let accuracy = if self.has_noise() {
+            let largest = y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
+            Explosion::accuracy_for(&self.accuracy, least_noise, largest)
+        } else {
+            self.accuracy.clone()
+        };
+        let explosion = Explosion::new(self.molecule, &chart, &accuracy)?;
+        let prior = match &self.density {
+            Some(density) => Some(ChartPrior::new(density, &chart)?),
+            None => None,
+        };
+        let log_prior = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
+        let event =
+            Event { forward: &explosion, log_prior: &log_prior, measured: y, noise: &self.noise };
+        let starts = self.coordinates(draws);
+        let scaled_y = self.run.record.preprocessing.encode_y(row(y));
+        let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
+        let refined = refine(&event, starts.view(), Some(&log_prob), &self.options, seed)?;
+        Ok((refined, chart))
+    }
+
+    /// `log p(u | y)` of the network at coordinates of the chart (rows x d).
+    fn network_log_prob(&self, u: &Array2<f64>, scaled_y: &Array2<f32>) -> Vec<f64> {
+        let preprocessing = &self.run.record.preprocessing;
+        let x = preprocessing.encode_gauged_x(self.positions(u.view()).view());
+        let y = scaled_y.broadcast((u.nrows(), scaled_y.ncols()));
+        let y = y.map_or_else(|| Array2::zeros((0, 0)), |y| y.to_owned());
+        let scale = preprocessing.log_abs_det_scale();
+        match self.run.model.log_prob(Batch { x: x.view(), y: y.view() }) {
+            Some(values) => values.into_iter().map(|value| value - scale).collect(),
+            None => vec![f64::NEG_INFINITY; u.nrows()],
+        }
+    }
+
+    /// Coordinates (rows x d) of positions in the frame of the run.
+    fn coordinates(&self, positions: ArrayView2<'_, f64>) -> Array2<f64> {
+        let origin = Array1::from(self.origin.clone());
+        (&positions - &origin).dot(&self.basis.t())
+    }
+
+    /// Positions in the frame of the run of coordinates (rows x d).
+    fn positions(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
+        coordinates.dot(&self.basis) + Array1::from(self.origin.clone())
+    }
+
+    fn in_frame_of_run(
+        &self,
+        refined: &Refined,
+        chart: &Chart,
+        y: &[f64],
+        network: ArrayView2<'_, f64>,
+    ) -> RefinedEvent {
+        debug_assert_eq!(chart.dimension(), self.basis.nrows());
+        let components = y.len() as f64;
+        let solved = SOLVED * y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
+        let modes: Vec<PositionMode> = refined
+            .modes
+            .iter()
+            .map(|mode| PositionMode {
+                positions: self.positions(row(&mode.coordinates)).into_raw_vec_and_offset().0,
+                weight: self.has_noise().then_some(mode.weight),
+                misfit: (mode.misfit / components).sqrt(),
+            })
+            .filter(|mode| self.has_noise() || mode.misfit <= solved)
+            .collect();
+        let finite = |value: f64| (self.has_noise() && value.is_finite()).then_some(value);
+        let outside = if self.has_noise() {
+            OutsideModel {
+                k_hat: !(refined.k_hat <= WORST_K_HAT),
+                evidence: !(refined.log_evidence >= self.least_evidence),
+                no_mode: modes.is_empty(),
+            }
+        } else {
+            OutsideModel { no_mode: modes.is_empty(), ..OutsideModel::default() }
+        };
+        let draws = if outside.any() {
+            network.to_owned()
+        } else if self.has_noise() {
+            self.positions(refined.draws.view())
+        } else {
+            let rows = modes.iter().flat_map(|mode| mode.positions.iter().copied()).collect();
+            match Array2::from_shape_vec((modes.len(), y.len()), rows) {
+                Ok(rows) => rows,
+                Err(_) => unreachable!("a mode has all positions"),
+            }
+        };
+        RefinedEvent {
+            draws,
+            modes,
+            k_hat: finite(refined.k_hat),
+            effective_sample_size: finite(refined.effective_sample_size),
+            log_evidence: finite(refined.log_evidence),
+            outside,
+        }
+    }
+
+    /// The evidence below which momenta are far less probable than those of training events: the least of
+    /// [`EVIDENCE_EVENTS`] of these, less [`EVIDENCE_MARGIN`].
+    fn evidence_of_training(&self, seed: u64) -> Result<f64, RunError> {
+        let Some(support) = Support::load(self.run)?.filter(|_| self.has_noise()) else {
+            return Ok(f64::NEG_INFINITY);
+        };
+        let y = support.momenta(&self.run.record.preprocessing, EVIDENCE_EVENTS);
+        let draws = draw_positions(self.run, y.view(), self.options.samples, seed, 0);
+        let evidence = self.refine(y.view(), &draws, seed, 0)?;
+        let mut values: Vec<f64> = evidence.iter().filter_map(|event| event.log_evidence).collect();
+        values.sort_by(f64::total_cmp);
+        Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
+    }
+}
+
+fn row(values: &[f64]) -> ArrayView2<'_, f64> {
+    match ArrayView2::from_shape((1, values.len()), values) {
+        Ok(row) => row,
+        Err(_) => unreachable!("a slice is one row"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_are_named() {
+        let outside = OutsideModel { k_hat: true, evidence: true, no_mode: false };
+        assert_eq!(outside.to_string(), "k-hat evidence");
+        assert!(outside.any() && !OutsideModel::default().any());
+    }
+}
