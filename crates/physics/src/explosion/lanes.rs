@@ -37,6 +37,8 @@
 
 #![allow(clippy::needless_range_loop, reason = "the indices are those of the equations")]
 
+pub(super) mod variation;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::lane::{Lanes, Mask};

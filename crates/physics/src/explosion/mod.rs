@@ -17,18 +17,21 @@
 
 mod dop853;
 mod ions;
+mod jacobian;
 mod lane;
 mod lanes;
 mod scalar;
 mod tableau;
 
-use ndarray::{Array2, Array3, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, require};
 use crate::molecule::{MAX_ATOMS, Molecule};
+pub use jacobian::explode_linearised;
+
 use ions::Ions;
 use lanes::{Goal, Rows};
 
@@ -236,21 +239,6 @@ pub fn explode_all(
         });
     }
     Ok(momenta)
-}
-
-/// Jacobians.
-///
-/// # Errors
-/// As [`explode_all`].
-#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-pub fn explode_linearised(
-    molecule: &Molecule,
-    positions: ArrayView2<'_, f64>,
-    accuracy: &Accuracy,
-) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
-    let (rows, columns) = positions.dim();
-    let momenta = explode_all(molecule, positions, accuracy)?;
-    Ok((momenta, Array3::zeros((rows, columns, columns))))
 }
 
 /// A molecule and an accuracy, ready to explode rows.

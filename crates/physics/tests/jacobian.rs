@@ -1,0 +1,124 @@
+//! The Jacobian of final momenta by positions against finite differences of the explosion itself.
+
+use cei_physics::{Accuracy, Mode, Molecule, Simulation, explode_all, explode_linearised, simulate};
+use ndarray::{Array1, Array2, Array3, Axis, s};
+
+fn events(preset: &str, count: usize) -> (Molecule, Array2<f64>) {
+    let text = std::fs::read_to_string(format!("../../configs/data/{preset}.toml")).unwrap();
+    let simulation: Simulation = toml::from_str(&text).unwrap();
+    let events = simulate(&simulation, count, 3).unwrap();
+    (simulation.molecule, events.positions)
+}
+
+/// Central differences of order 6 with a step of 1e-2 times the shortest distance (errors about 1e-9).
+fn differences(molecule: &Molecule, positions: &Array2<f64>, step: f64) -> Array3<f64> {
+    let accuracy = Accuracy { tolerance: 1e-13, ..Accuracy::default() };
+    let (rows, columns) = positions.dim();
+    let mut jacobian = Array3::zeros((rows, columns, columns));
+    for column in 0..columns {
+        for (steps, weight) in [(1.0, 45.0), (2.0, -9.0), (3.0, 1.0)] {
+            for sign in [1.0, -1.0] {
+                let mut moved = positions.clone();
+                moved.column_mut(column).mapv_inplace(|x| x + sign * steps * step);
+                let momenta = explode_all(molecule, moved.view(), &accuracy).unwrap();
+                let mut slice = jacobian.slice_mut(s![.., .., column]);
+                slice.scaled_add(sign * weight / (60.0 * step), &momenta);
+            }
+        }
+    }
+    jacobian
+}
+
+/// Largest deviation of any entry, relative to the row's largest entry.
+fn largest_deviation(found: &Array3<f64>, expected: &Array3<f64>) -> f64 {
+    let rows = found.axis_iter(Axis(0)).zip(expected.axis_iter(Axis(0)));
+    rows.map(|(found, expected)| {
+        let scale = expected.iter().fold(0.0, |max: f64, e| max.max(e.abs()));
+        let worst = (&found - &expected).iter().fold(0.0, |max: f64, e| {
+            if e.is_nan() { f64::INFINITY } else { max.max(e.abs()) }
+        });
+        worst / scale
+    })
+    .fold(0.0, f64::max)
+}
+
+#[test]
+fn jacobians_agree_with_finite_differences() {
+    for (preset, step) in [("ocs-wide", 5e-3), ("ocs-reference", 5e-3), ("chbrclf", 1e-3)] {
+        let (molecule, positions) = events(preset, 100);
+        let expected = differences(&molecule, &positions, step);
+        let (momenta, found) =
+            explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let deviation = largest_deviation(&found, &expected);
+        assert!(deviation < 1e-6, "{preset}: {deviation}");
+        let plain = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let apart = (&momenta - &plain).iter().fold(0.0, |max: f64, e| max.max(e.abs()));
+        assert!(apart < 1e-6, "{preset}: momenta differ by {apart} a.u.");
+        // The fast mode promises 4.5e-5 of the momenta at worst, and its Jacobian is of the same quality.
+        let (_, fast) = explode_linearised(&molecule, positions.view(), &Accuracy::fast()).unwrap();
+        let deviation = largest_deviation(&fast, &expected);
+        assert!(deviation < 2e-3, "{preset}, fast: {deviation}");
+    }
+}
+
+/// Linear and nearly linear molecules, where turning about the axis moves nothing, and two atoms.
+#[test]
+fn linear_molecules_have_a_jacobian() {
+    let (molecule, _) = events("ocs-wide", 1);
+    for bend in [0.0, 1e-6, 1e-3, 0.02, 0.05, 0.1] {
+        let row = [0.1, 0.2, 0.3, 2.1, 0.2 + bend, 0.3 - bend, -3.0, 0.2, 0.3];
+        let positions = Array2::from_shape_vec((1, 9), row.to_vec()).unwrap();
+        let (_, found) =
+            explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let deviation = largest_deviation(&found, &differences(&molecule, &positions, 5e-3));
+        assert!(deviation < 1e-6, "bend {bend}: {deviation}");
+    }
+    let pair: Molecule = toml::from_str(
+        "atoms = [{ element = \"C\", charge = 1 }, { element = \"O\", charge = 2 }]",
+    )
+    .unwrap();
+    let positions = Array2::from_shape_vec((1, 6), vec![0.0, 0.0, 0.0, 1.0, 1.5, -0.5]).unwrap();
+    let (_, found) = explode_linearised(&pair, positions.view(), &Accuracy::default()).unwrap();
+    let deviation = largest_deviation(&found, &differences(&pair, &positions, 2e-3));
+    assert!(deviation < 1e-6, "two atoms: {deviation}");
+}
+
+/// The path of events that no lane takes: attraction, and the reference mode.
+#[test]
+fn attraction_has_a_jacobian_too_and_bad_rows_are_nan() {
+    let molecule: Molecule = toml::from_str(
+        "atoms = [{ element = \"C\", charge = 3 }, { element = \"O\", charge = -0.2 }, \
+         { element = \"S\", charge = 2 }]",
+    )
+    .unwrap();
+    // The anion is drawn along only where it is far away; here it starts between the others' repulsion.
+    let row = [0.0, 0.0, 0.0, 0.0, 40.0, 0.0, 3.0, 0.0, 0.0];
+    let positions = Array2::from_shape_vec((1, 9), row.to_vec()).unwrap();
+    let plain = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
+    let (momenta, found) =
+        explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
+    if plain.iter().all(|p| p.is_finite()) {
+        assert!((&momenta - &plain).iter().all(|e| e.abs() < 1e-5));
+        let deviation = largest_deviation(&found, &differences(&molecule, &positions, 5e-3));
+        assert!(deviation < 1e-5, "attraction: {deviation}");
+    } else {
+        assert!(momenta.iter().chain(&found).all(|v| v.is_nan()));
+    }
+    let (molecule, positions) = events("ocs-wide", 5);
+    let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
+    let (_, scalar) = explode_linearised(&molecule, positions.view(), &reference).unwrap();
+    let (_, lanes) =
+        explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
+    assert!(largest_deviation(&scalar, &lanes) < 1e-6);
+    let mut bad = positions;
+    bad[[2, 4]] = f64::NAN;
+    let same = bad.slice(s![1, 0..3]).to_owned();
+    bad.slice_mut(s![1, 3..6]).assign(&Array1::from(same.to_vec()));
+    let (momenta, jacobians) =
+        explode_linearised(&molecule, bad.view(), &Accuracy::default()).unwrap();
+    for row in 0..5 {
+        let is_bad = row == 1 || row == 2;
+        assert_eq!(momenta.row(row).iter().all(|p| p.is_nan()), is_bad);
+        assert_eq!(jacobians.index_axis(Axis(0), row).iter().all(|p| p.is_nan()), is_bad);
+    }
+}
