@@ -1,7 +1,7 @@
 //! The state of a training in one file, from which it continues bit for bit.
 //!
-//! A safetensors file with the vectors `parameters`, `best`, `adam.first` and `adam.second`; its
-//! metadata hold the rest as JSON. It is written under a temporary name and renamed, so that an
+//! A safetensors file with the vectors `parameters`, `best`, `adam.first` and `adam.second`, and
+//! `average` where the training keeps a moving average of the parameters; its metadata hold the rest as JSON. It is written under a temporary name and renamed, so that an
 //! interrupted write leaves the previous one.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::adam::Adam;
-use crate::{EarlyStopping, History};
+use crate::{EarlyStopping, History, Plateau};
 
 /// Version of the file format.
 const FORMAT: u32 = 1;
@@ -28,6 +28,8 @@ pub struct Checkpoint {
     pub parameters: Vec<f32>,
     /// Parameters of the lowest validation loss.
     pub best: Vec<f32>,
+    /// Moving average of the parameters, where the training keeps one.
+    pub average: Option<Vec<f32>>,
     /// The optimiser.
     pub adam: Adam,
 }
@@ -47,6 +49,9 @@ pub struct State {
     pub seconds: f64,
     /// Early stopping.
     pub early_stopping: EarlyStopping,
+    /// Decay of the step size.
+    #[serde(default)]
+    pub plateau: Plateau,
     /// The finished epochs.
     pub history: History,
 }
@@ -76,6 +81,12 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// The checkpoint and the configuration disagree on whether parameters are averaged.
+    #[error("checkpoint `{}` and `training.ema_decay` disagree on whether parameters are averaged\nhint: resume with the configuration that the run began with", path.display())]
+    OtherAverage {
+        /// The file.
+        path: PathBuf,
     },
     /// The checkpoint belongs to a network of another size.
     #[error("checkpoint `{}` holds {found} parameters, but the configured model has {expected}\nhint: resume with the configuration that the run began with", path.display())]
@@ -138,6 +149,10 @@ impl Checkpoint {
             state: header.state,
             parameters: vector("parameters")?,
             best: vector("best")?,
+            average: match tensors.names().iter().any(|name| *name == "average") {
+                true => Some(vector("average")?),
+                false => None,
+            },
             adam: Adam {
                 step: header.adam_step,
                 first: vector("adam.first")?,
@@ -150,16 +165,21 @@ impl Checkpoint {
         let header =
             Header { format: FORMAT, adam_step: self.adam.step, state: self.state.clone() };
         let header = serde_json::to_string(&header)?;
-        let vectors = [
+        let always = [
             ("parameters", &self.parameters),
             ("best", &self.best),
             ("adam.first", &self.adam.first),
             ("adam.second", &self.adam.second),
-        ]
-        .map(|(name, values)| (name, to_bytes(values), values.len()));
+        ];
+        let average = self.average.as_ref().map(|average| ("average", average));
+        let vectors: Vec<(&str, Vec<u8>)> = always
+            .into_iter()
+            .chain(average)
+            .map(|(name, values)| (name, to_bytes(values)))
+            .collect();
         let mut views = Vec::with_capacity(vectors.len());
-        for (name, bytes, len) in &vectors {
-            let view = TensorView::new(Dtype::F32, vec![*len], bytes);
+        for (name, bytes) in &vectors {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
             views.push((*name, view.map_err(std::io::Error::other)?));
         }
         let metadata = HashMap::from([("cei".to_owned(), header)]);
@@ -191,6 +211,7 @@ mod tests {
             state: State { epoch: 3, batch: 2, loss_sum: 0.1 + 0.2, ..State::default() },
             parameters: vec![1.0, -0.1, f32::MIN_POSITIVE],
             best: vec![0.0, 1.0, 2.0],
+            average: None,
             adam: Adam { step: 7, first: vec![0.5; 3], second: vec![0.25; 3] },
         }
     }
@@ -201,6 +222,9 @@ mod tests {
         let path = folder.path().join("checkpoint.safetensors");
         example().save(&path)?;
         assert_eq!(Checkpoint::load(&path, 3)?, example());
+        let averaged = Checkpoint { average: Some(vec![0.3, f32::MAX, -0.0]), ..example() };
+        averaged.save(&path)?;
+        assert_eq!(Checkpoint::load(&path, 3)?, averaged);
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no temporary file is left");
         Ok(())
     }

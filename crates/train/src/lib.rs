@@ -5,11 +5,13 @@
 //! **Nothing here knows which model it trains, where the rows come from, or a terminal.**
 
 pub mod adam;
+mod average;
 pub mod checkpoint;
 pub mod config;
 pub mod early_stopping;
 pub mod history;
 pub mod observer;
+pub mod plateau;
 pub mod rows;
 pub mod trainer;
 
@@ -18,5 +20,6 @@ pub use config::{Schedule, TrainingConfig};
 pub use early_stopping::{EarlyStopping, Verdict};
 pub use history::{EpochRecord, History};
 pub use observer::{Observer, Progress, Silent};
+pub use plateau::Plateau;
 pub use rows::{DegenerateNoise, Rows, TrainingRows};
 pub use trainer::{Divergence, StopReason, TrainError, TrainingReport, train};

@@ -10,6 +10,7 @@ use cei_model::{Batch, ConditionalModel, ConfigError, Loss};
 use thiserror::Error;
 
 use crate::adam::{Adam, StepSize};
+use crate::average;
 use crate::checkpoint::{Checkpoint, State};
 use crate::rows::{Gathered, Rows, shuffled};
 use crate::{
@@ -124,8 +125,14 @@ pub fn train(
         });
     }
     let state = match checkpoint {
-        Some(path) if resume => Checkpoint::load(path, model.parameters().values.len())?,
-        _ => start(model),
+        Some(path) if resume => {
+            let state = Checkpoint::load(path, model.parameters().values.len())?;
+            if state.average.is_some() != (config.ema_decay > 0.0) {
+                return Err(CheckpointError::OtherAverage { path: path.to_owned() }.into());
+            }
+            state
+        }
+        _ => start(model, config),
     };
     let training = Training {
         validation: validation_rows(rows, config.seed),
@@ -142,7 +149,7 @@ pub fn train(
     training.run(checkpoint, stop, observer)
 }
 
-fn start(model: &dyn ConditionalModel) -> Checkpoint {
+fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
     let parameters = model.parameters().values.clone();
     let terms: Vec<String> = model.loss_terms().iter().map(|term| (*term).to_owned()).collect();
     Checkpoint {
@@ -154,6 +161,7 @@ fn start(model: &dyn ConditionalModel) -> Checkpoint {
             ..State::default()
         },
         best: parameters.clone(),
+        average: (config.ema_decay > 0.0).then(|| parameters.clone()),
         adam: Adam::new(parameters.len()),
         parameters,
     }
@@ -245,7 +253,7 @@ impl Training<'_> {
             self.state.state.seconds = before + begun.elapsed().as_secs_f64();
             observer.batch(&self.progress());
         }
-        let validation = self.validate()?;
+        let validation = self.validate_average()?;
         self.state.state.seconds = before + begun.elapsed().as_secs_f64();
         self.close_epoch(validation, observer);
         ControlFlow::Continue(())
@@ -268,6 +276,15 @@ impl Training<'_> {
         flow
     }
 
+    /// Loss on the validation rows of the averaged parameters, where there are such.
+    fn validate_average(&mut self) -> ControlFlow<StopReason, Loss> {
+        let Some(average) = &self.state.average else { return self.validate() };
+        self.model.set_parameters(average);
+        let validation = self.validate();
+        self.model.set_parameters(&self.state.parameters);
+        validation
+    }
+
     /// Loss on the validation rows, with the same noise in every epoch.
     fn validate(&self) -> ControlFlow<StopReason, Loss> {
         let (mut total, mut terms) = (0.0, vec![0.0; self.model.loss_terms().len()]);
@@ -285,7 +302,7 @@ impl Training<'_> {
     fn close_epoch(&mut self, validation: Loss, observer: &mut dyn Observer) {
         let config = self.config;
         let mut progress = self.progress();
-        let state = &mut self.state.state;
+        let Checkpoint { state, parameters, average, best, .. } = &mut self.state;
         let training = mean(state.loss_sum, &state.term_sums, self.rows.training.len());
         let record = EpochRecord {
             epoch: state.epoch,
@@ -293,12 +310,12 @@ impl Training<'_> {
             validation_loss: validation.total,
             training_terms: training.terms,
             validation_terms: validation.terms,
-            learning_rate: config.learning_rate_at(state.epoch as f64),
+            learning_rate: config.learning_rate_at(state.epoch as f64) * state.plateau.scale(),
             seconds: state.seconds,
         };
         let improved = state.early_stopping.best().is_none_or(|(_, best)| validation.total < best);
         if improved {
-            self.state.best.copy_from_slice(&self.state.parameters);
+            best.copy_from_slice(average.as_ref().unwrap_or(parameters));
         }
         let verdict = state.early_stopping.observe(
             state.epoch,
@@ -306,6 +323,8 @@ impl Training<'_> {
             config.patience,
             config.min_delta,
         );
+        let (factor, patience) = (config.plateau_factor, config.plateau_patience);
+        state.plateau.observe(validation.total, factor, patience, config.min_delta);
         debug_assert_eq!(verdict == Verdict::Improved, improved && verdict != Verdict::Stop);
         progress.best = state.early_stopping.best();
         progress.patience_left = state.early_stopping.patience_left(config.patience);
@@ -360,7 +379,7 @@ fn descend(
     batch: Batch<'_>,
     gradient: &mut [f32],
 ) -> ControlFlow<StopReason> {
-    let Checkpoint { adam, parameters, state, .. } = checkpoint;
+    let Checkpoint { adam, parameters, average, state, .. } = checkpoint;
     let mut rng = stream(config.seed, Purpose::TrainingNoise, adam.step);
     let loss = model.loss_and_gradient(batch, &mut rng, gradient);
     if !loss.total.is_finite() {
@@ -369,11 +388,14 @@ fn descend(
     let batches = training_rows.div_ceil(config.batch_size);
     let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
     let size = StepSize {
-        learning_rate: config.learning_rate_at(epochs),
+        learning_rate: config.learning_rate_at(epochs) * state.plateau.scale(),
         weight_decay: config.weight_decay,
         gradient_clip: config.gradient_clip,
     };
     adam.step(parameters, gradient, size);
+    if let Some(average) = average {
+        average::update(average, parameters, config.ema_decay, adam.step);
+    }
     model.set_parameters(parameters);
     add(&mut state.loss_sum, &mut state.term_sums, &loss, batch.x.nrows());
     state.batch += 1;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameter, Parameters};
 use cei_train::{
-    Checkpoint, EpochRecord, Observer, Progress, Rows, Silent, StopReason, TrainError,
+    Checkpoint, EpochRecord, Observer, Progress, Rows, Schedule, Silent, StopReason, TrainError,
     TrainingConfig, TrainingReport, TrainingRows, train,
 };
 use ndarray::{Array2, ArrayView2};
@@ -139,30 +139,94 @@ impl Observer for StopAfter<'_> {
 /// middle of an epoch and on its end.
 #[test]
 fn an_interrupted_and_resumed_training_ends_in_the_same_bits() -> TestResult {
+    resumes_in_the_same_bits(&config())
+}
+
+/// The average, the decay on a plateau and a schedule within the epoch are part of the state too.
+#[test]
+fn average_plateau_and_warm_up_resume_in_the_same_bits() -> TestResult {
+    let config = TrainingConfig {
+        ema_decay: 0.98,
+        plateau_factor: 0.5,
+        plateau_patience: 1,
+        min_delta: 0.01,
+        schedule: Schedule::OneCycle,
+        warmup_epochs: 3.5,
+        ..config()
+    };
+    let stop = AtomicBool::new(false);
+    let report = run(&mut Line::new(), &config, None, false, &mut Silent, &stop)?;
+    let last = report.history.epochs.last().ok_or("no epoch")?;
+    let scheduled = config.learning_rate_at(60.0);
+    assert!(last.learning_rate < 0.6 * scheduled, "the plateau has decayed: {last:?}");
+    resumes_in_the_same_bits(&config)
+}
+
+fn resumes_in_the_same_bits(config: &TrainingConfig) -> TestResult {
     let folder = tempfile::tempdir()?;
     let stop = AtomicBool::new(false);
     let mut whole = Line::new();
-    let expected = run(&mut whole, &config(), None, false, &mut Silent, &stop)?;
+    let expected = run(&mut whole, config, None, false, &mut Silent, &stop)?;
     for batches in [1, 17, 21] {
         let path = folder.path().join(format!("{batches}.safetensors"));
         let stop = AtomicBool::new(false);
         let mut model = Line::new();
         let observer = &mut StopAfter(batches, &stop);
-        let report = run(&mut model, &config(), Some(&path), false, observer, &stop)?;
+        let report = run(&mut model, config, Some(&path), false, observer, &stop)?;
         assert_eq!(report.reason, StopReason::Interrupted);
         assert_eq!(report.history.epochs.len(), batches / 7);
         stop.store(false, Ordering::Relaxed);
         let mut model = Line::new();
-        let resumed = run(&mut model, &config(), Some(&path), true, &mut Silent, &stop)?;
+        let resumed = run(&mut model, config, Some(&path), true, &mut Silent, &stop)?;
         let bits =
             |model: &Line| model.parameters.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&model), bits(&whole), "after {batches} batches");
         assert_eq!(resumed.best, expected.best);
         let losses = |report: &TrainingReport| {
-            report.history.epochs.iter().map(|e| e.training_loss.to_bits()).collect::<Vec<_>>()
+            let bits = |e: &EpochRecord| {
+                [e.training_loss, e.validation_loss, e.learning_rate].map(f64::to_bits)
+            };
+            report.history.epochs.iter().map(bits).collect::<Vec<_>>()
         };
         assert_eq!(losses(&resumed), losses(&expected));
     }
+    Ok(())
+}
+
+/// One epoch of one batch: after step 1 the decay is min(0.9, 2 / 11), so the average has moved by
+/// 9 / 11 of the step from zero, and it is what is validated and kept.
+#[test]
+fn the_averaged_parameters_are_validated_and_kept() -> TestResult {
+    let one_step = TrainingConfig { batch_size: 205, max_epochs: 1, ..config() };
+    let averaged = TrainingConfig { ema_decay: 0.9, ..one_step.clone() };
+    let stop = AtomicBool::new(false);
+    let (mut plain, mut mean) = (Line::new(), Line::new());
+    let moved = run(&mut plain, &one_step, None, false, &mut Silent, &stop)?;
+    let kept = run(&mut mean, &averaged, None, false, &mut Silent, &stop)?;
+    for (moved, kept) in plain.parameters.values.iter().zip(&mean.parameters.values) {
+        assert!((kept - moved * 9.0 / 11.0).abs() < 1e-6, "{kept} of {moved}");
+    }
+    let loss = |report: &TrainingReport| report.history.epochs[0].validation_loss;
+    // The first step leads downhill, so the loss at 9/11 of it lies above that at its end.
+    assert!(loss(&kept) > loss(&moved));
+    let mut noise = stream(averaged.seed, Purpose::ValidationNoise, 0);
+    let validation = rows().validation;
+    let batch = Batch { x: validation.x.view(), y: validation.y.view() };
+    assert_eq!(mean.loss(batch, &mut noise).total, loss(&kept));
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_without_average_cannot_be_resumed_with_one() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("checkpoint.safetensors");
+    let stop = AtomicBool::new(false);
+    let short = TrainingConfig { max_epochs: 1, ..config() };
+    run(&mut Line::new(), &short, Some(&path), false, &mut Silent, &stop)?;
+    let averaged = TrainingConfig { ema_decay: 0.9, ..config() };
+    let result = run(&mut Line::new(), &averaged, Some(&path), true, &mut Silent, &stop);
+    let Err(error) = result else { return Err("it was resumed".into()) };
+    assert!(error.to_string().contains("`training.ema_decay`"), "{error}");
     Ok(())
 }
 
