@@ -21,6 +21,10 @@ pub enum Purpose {
     Degenerate,
     /// Latents of predictive draws; index: the event.
     Draws,
+    /// Noise of the decoder on predictive draws; index: the event.
+    DecoderNoise,
+    /// Latents of the importance-weighted bound.
+    LikelihoodBound,
 }
 
 /// The stream number `index` for `purpose` under `seed`.
