@@ -1,4 +1,5 @@
-//! Hyper-parameters of the CVAE. The proposal gives no widths; these defaults are ours.
+//! Hyper-parameters of the CVAE. The proposal gives no widths; these defaults are ours. What goes
+//! beyond the proposal is off by default.
 
 use cei_model::Activation;
 use cei_model::config::{ConfigError, check_widths};
@@ -16,10 +17,63 @@ pub struct CvaeConfig {
     pub latent: usize,
     /// Nonlinearity of both networks.
     pub activation: Activation,
-    /// Weight of the KL divergence; 1 is the proposal.
+    /// Weight of the KL divergence; 1 is the proposal. With a learned decoder variance, 1 makes the
+    /// loss the negative ELBO.
     pub beta: f64,
     /// How the squared errors of the components of `x` are combined.
     pub reconstruction: Reconstruction,
+    /// Variance of the Gaussian decoder.
+    pub decoder_variance: DecoderVariance,
+    /// Epochs in which the weight of the KL divergence grows linearly from 0 to `beta`; 0: none.
+    pub kl_warmup_epochs: f64,
+    /// Nats that every latent dimension may use without cost (free bits, Kingma et al. 2016,
+    /// equation 15): training minimises `sum_j max(free_bits, KL_j)` with `KL_j` the mean over the
+    /// batch.
+    pub free_bits: f64,
+    /// Where latents come from without `x`.
+    pub prior: LatentPrior,
+    /// Widths of the fully connected layers of a conditional prior.
+    pub prior_hidden: Vec<usize>,
+    /// What the encoder sees.
+    pub encoder_input: EncoderInput,
+}
+
+/// Variance of the Gaussian decoder `N(x; x^(z, y), diag s^2)`, in scaled units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecoderVariance {
+    /// Not declared: the loss is the squared error, as in the proposal, and draws have no noise of
+    /// the decoder.
+    #[default]
+    Fixed,
+    /// One `log s` for all columns, learned with the weights (sigma-VAE, Rybkin, Daniilidis & Levine
+    /// 2021).
+    Shared,
+    /// One learned `log s` for each column.
+    PerColumn,
+}
+
+/// Where latents come from without `x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatentPrior {
+    /// `N(0, I)`: the proposal.
+    #[default]
+    Standard,
+    /// `p(z | y)`: a Gaussian whose mean and log variance are a network of `y` (Sohn, Lee & Yan
+    /// 2015). It starts as `N(0, I)`, and draws come from it whatever `evaluation.latent` says.
+    Conditional,
+}
+
+/// What the encoder sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderInput {
+    /// `q(z | x)`: the proposal.
+    #[default]
+    X,
+    /// `q(z | x, y)`.
+    XAndY,
 }
 
 /// How the squared errors of the components of `x` are combined (SPEC 3.1).
@@ -42,6 +96,12 @@ impl Default for CvaeConfig {
             activation: Activation::Elu,
             beta: 1.0,
             reconstruction: Reconstruction::Sum,
+            decoder_variance: DecoderVariance::Fixed,
+            kl_warmup_epochs: 0.0,
+            free_bits: 0.0,
+            prior: LatentPrior::Standard,
+            prior_hidden: vec![128, 128],
+            encoder_input: EncoderInput::X,
         }
     }
 }
@@ -64,9 +124,51 @@ impl CvaeConfig {
         if !(1..=4096).contains(&self.latent) {
             return Err(ConfigError::new("model.latent", self.latent, "from 1 to 4096"));
         }
-        if !(self.beta.is_finite() && self.beta >= 0.0) {
-            return Err(ConfigError::new("model.beta", self.beta, "a finite number, at least 0"));
+        check_widths("model.prior_hidden", &self.prior_hidden)?;
+        for (key, value) in [
+            ("model.beta", self.beta),
+            ("model.kl_warmup_epochs", self.kl_warmup_epochs),
+            ("model.free_bits", self.free_bits),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(ConfigError::new(key, value, "a finite number, at least 0"));
+            }
+        }
+        let learned = self.decoder_variance != DecoderVariance::Fixed;
+        if learned && self.reconstruction == Reconstruction::Mean {
+            return Err(ConfigError::new(
+                "model.reconstruction",
+                "mean",
+                "`sum` with a learned `model.decoder_variance`: a log-likelihood is a sum over components",
+            ));
         }
         Ok(())
+    }
+
+    /// Weight of the KL divergence after this many epochs of training.
+    pub(crate) fn beta_at(&self, epochs: f64) -> f64 {
+        // Not by division: without a warm-up that would be 0 / 0 at the start.
+        if epochs >= self.kl_warmup_epochs {
+            self.beta
+        } else {
+            self.beta * (epochs / self.kl_warmup_epochs)
+        }
+    }
+
+    /// How many `log s` of the decoder are learned for `x` of this many columns.
+    pub(crate) fn decoder_sds(&self, x_columns: usize) -> usize {
+        match self.decoder_variance {
+            DecoderVariance::Fixed => 0,
+            DecoderVariance::Shared => 1,
+            DecoderVariance::PerColumn => x_columns,
+        }
+    }
+
+    /// Width of what the encoder sees.
+    pub(crate) fn encoder_columns(&self, x_columns: usize, y_columns: usize) -> usize {
+        match self.encoder_input {
+            EncoderInput::X => x_columns,
+            EncoderInput::XAndY => x_columns + y_columns,
+        }
     }
 }

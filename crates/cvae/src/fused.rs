@@ -2,13 +2,19 @@
 //! [`Cvae`](crate::Cvae), which stays the reference.
 //!
 //! ```text
-//! encoder    mu, log sigma^2 = NN(x)
+//! encoder    mu, log sigma^2 = NN(x),              or NN([x, y])
+//! prior      m = 0, t = 1,                         or m, log t^2 = NN(y)
 //! latent     z = mu + sigma * eps
 //! decoder    x^ = NN([z, y])
-//! backward   dx^ = 2 w (x^ - x) / n,               w: 1, or 1 / d for the mean over components
-//!            dmu = dz + beta mu / n
-//!            dlog sigma^2 = dz sigma eps / 2 + beta (sigma^2 - 1) / (2 n)
+//! backward   dx^_i = 2 w_i (x^_i - x_i) / n,       w_i: 1; 1 / d for the mean over components;
+//!                                                  1 / (2 s_i^2) where log s is learned
+//!            dlog s_i = (1 - (x^_i - x_i)^2 / s_i^2) / n
+//!            dmu = dz + beta (mu - m) / (n t^2)
+//!            dlog sigma^2 = dz sigma eps / 2 + beta (sigma^2 / t^2 - 1) / (2 n)
+//!            dm = -beta (mu - m) / (n t^2)
+//!            dlog t^2 = beta (1 - (sigma^2 + (mu - m)^2) / t^2) / (2 n)
 //! ```
+//! `beta` is 0 for a latent dimension whose mean KL divergence over the batch is within the free bits.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,38 +24,112 @@ use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parame
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{CvaeConfig, Reconstruction};
-use crate::network::{LOG_VARIANCE_BOUND, LOSS_TERMS};
+use crate::config::{CvaeConfig, EncoderInput, LatentPrior, Reconstruction};
+use crate::network::{LOG_SD_BOUND, LOG_SQRT_TWO_PI, LOG_VARIANCE_BOUND, LOSS_TERMS};
 
 /// A CVAE that computes with kernels.
 #[derive(Debug)]
 pub(crate) struct FusedCvae {
     parameters: Parameters,
     dimensions: Dimensions,
-    /// `x` to `mu` and `log sigma^2` side by side.
+    config: CvaeConfig,
+    /// `x`, or `[x, y]`, to `mu` and `log sigma^2` side by side.
     encoder: Mlp,
     /// `[z, y]` to `x^`.
     decoder: Mlp,
+    /// `y` to `m` and `log t^2` side by side.
+    prior: Option<Mlp>,
+    /// Weight of the squared error of each component of `x`.
+    component_weights: Vec<f32>,
+    /// What the negative log-likelihood of a row has beside its squared errors.
+    log_normalisation: f64,
+    /// Weight of the KL divergence at this stage of the training.
     beta: f64,
-    reconstruction: Reconstruction,
     pool: Pool<Workspace>,
     gradients: ShardGradients,
-    eps: Mutex<Vec<f32>>,
+    /// Sums over the first pass that free bits need.
+    divergences: ShardGradients,
+    buffers: Mutex<Buffers>,
+}
+
+/// Numbers of a batch, kept from step to step.
+#[derive(Debug, Default)]
+struct Buffers {
+    eps: Vec<f32>,
+    /// Weight of the KL divergence of each latent dimension in the gradient.
+    kl_weights: Vec<f32>,
+    /// Mean KL divergence of each latent dimension.
+    kl: Vec<f64>,
 }
 
 /// What a block of rows needs on its way.
 #[derive(Debug, Default)]
 struct Workspace {
+    /// What the encoder sees.
     x: Matrix,
     encoder: Hidden,
     /// `mu` and the unbounded `log sigma^2`, side by side.
     moments: Matrix,
+    /// What the prior sees.
+    y: Matrix,
+    prior: Hidden,
+    /// `m` and the unbounded `log t^2`, side by side.
+    prior_moments: Matrix,
     /// `[z, y]`.
     latent: Matrix,
     decoder: Hidden,
     reconstructed: Matrix,
     d_latent: Matrix,
     deltas: Deltas,
+    d_prior: Deltas,
+}
+
+/// `mu`, `sigma`, `m` and `1 / t^2` of one latent dimension of one row.
+#[derive(Debug, Clone, Copy)]
+struct Gaussians {
+    mu: f32,
+    log_variance: f32,
+    sigma: f32,
+    m: f32,
+    prior_log_variance: f32,
+    precision: f32,
+}
+
+impl Gaussians {
+    /// `(sigma^2 + (mu - m)^2) / t^2`.
+    fn spread(self) -> f32 {
+        let shift = self.mu - self.m;
+        (shift * shift + self.sigma * self.sigma) * self.precision
+    }
+
+    fn kl_divergence(self) -> f32 {
+        let (shift, precision) = (self.mu - self.m, self.precision);
+        let (shift2, sigma2) = (shift * shift * precision, self.sigma * self.sigma * precision);
+        -0.5 * (1.0 + (self.log_variance - self.prior_log_variance) - shift2 - sigma2)
+    }
+}
+
+impl Workspace {
+    /// The Gaussians of one latent dimension of one row; `conditional`: with a prior `p(z | y)`.
+    fn gaussians(&self, row: usize, index: usize, conditional: bool) -> Gaussians {
+        let moments = self.moments.row(row);
+        let log_variance = bounded(moments[index + moments.len() / 2]);
+        let standard = Gaussians {
+            mu: moments[index],
+            log_variance,
+            sigma: (0.5 * log_variance).exp(),
+            m: 0.0,
+            prior_log_variance: 0.0,
+            precision: 1.0,
+        };
+        if !conditional {
+            return standard;
+        }
+        let prior = self.prior_moments.row(row);
+        let prior_log_variance = bounded(prior[index + prior.len() / 2]);
+        let precision = (-prior_log_variance).exp();
+        Gaussians { m: prior[index], prior_log_variance, precision, ..standard }
+    }
 }
 
 impl FusedCvae {
@@ -58,21 +138,32 @@ impl FusedCvae {
         let level = Level::best();
         let Dimensions { x, y, z } = dimensions;
         let activation = cei_kernels::Activation::from(config.activation);
-        let widths = [&[x], &config.encoder_hidden[..], &[z]].concat();
+        let widths = [&[config.encoder_columns(x, y)], &config.encoder_hidden[..], &[z]].concat();
         let encoder = Mlp::with_heads(level, &widths, 2, activation, 0);
         let widths = [&[z + y], &config.decoder_hidden[..], &[x]].concat();
         let decoder = Mlp::new(level, &widths, activation, encoder.parameters());
-        let count = encoder.parameters() + decoder.parameters();
+        let mut count = encoder.parameters() + decoder.parameters();
+        let prior = (config.prior == LatentPrior::Conditional).then(|| {
+            let widths = [&[y], &config.prior_hidden[..], &[2 * z]].concat();
+            let prior = Mlp::new(level, &widths, activation, count);
+            count += prior.parameters();
+            prior
+        });
+        count += config.decoder_sds(x);
         assert_eq!(count, parameters.values.len(), "the parameters of the composed CVAE");
         let mut cvae = Self {
             dimensions,
             encoder,
             decoder,
+            prior,
+            component_weights: vec![1.0; x],
+            log_normalisation: 0.0,
             beta: config.beta,
-            reconstruction: config.reconstruction,
+            config: config.clone(),
             pool: Pool::default(),
             gradients: ShardGradients::default(),
-            eps: Mutex::default(),
+            divergences: ShardGradients::default(),
+            buffers: Mutex::default(),
             parameters,
         };
         cvae.pack();
@@ -80,18 +171,73 @@ impl FusedCvae {
     }
 
     fn pack(&mut self) {
-        let Self { encoder, decoder, parameters, .. } = self;
+        self.weigh_components();
+        let Self { encoder, decoder, prior, parameters, .. } = self;
         rayon::join(
             || encoder.set_parameters(&parameters.values),
-            || decoder.set_parameters(&parameters.values),
+            || {
+                decoder.set_parameters(&parameters.values);
+                if let Some(prior) = prior {
+                    prior.set_parameters(&parameters.values);
+                }
+            },
         );
     }
 
-    /// `mu` and the unbounded `log sigma^2` of `x`, in `work.moments`.
-    fn encode(&self, x: ArrayView2<'_, f32>, work: &mut Workspace) {
-        work.x.reshape(x.nrows(), self.dimensions.x);
-        work.x.set_columns(0, x);
+    /// The unbounded `log s` of the decoder: none, one, or one for each column.
+    fn log_sd(&self) -> &[f32] {
+        let values = &self.parameters.values;
+        &values[values.len() - self.config.decoder_sds(self.dimensions.x)..]
+    }
+
+    /// The bounded `log s` of each column, where they are learned.
+    fn log_sds(&self) -> Option<impl Iterator<Item = f32>> {
+        let log_sd = self.log_sd();
+        let bound = LOG_SD_BOUND as f32;
+        let columns =
+            if log_sd.is_empty() { None } else { Some(self.dimensions.x / log_sd.len()) }?;
+        Some(
+            log_sd
+                .iter()
+                .flat_map(move |log_sd| std::iter::repeat_n(log_sd.clamp(-bound, bound), columns)),
+        )
+    }
+
+    /// Weights of the squared errors, and the normalisation of the log-likelihood.
+    fn weigh_components(&mut self) {
+        let mut weights = std::mem::take(&mut self.component_weights);
+        let mut normalisation = 0.0;
+        match (self.log_sds(), self.config.reconstruction) {
+            (Some(log_sds), _) => {
+                for (weight, log_sd) in weights.iter_mut().zip(log_sds) {
+                    *weight = 0.5 * (-2.0 * log_sd).exp();
+                    normalisation += f64::from(log_sd) + LOG_SQRT_TWO_PI;
+                }
+            }
+            (None, Reconstruction::Sum) => weights.fill(1.0),
+            (None, Reconstruction::Mean) => weights.fill((1.0 / self.dimensions.x as f64) as f32),
+        }
+        (self.component_weights, self.log_normalisation) = (weights, normalisation);
+    }
+
+    /// `mu` and the unbounded `log sigma^2` of the rows, in `work.moments`.
+    fn encode(&self, batch: Batch<'_>, work: &mut Workspace) {
+        work.x.reshape(batch.x.nrows(), self.encoder.inputs());
+        work.x.set_columns(0, batch.x);
+        if self.config.encoder_input == EncoderInput::XAndY {
+            work.x.set_columns(self.dimensions.x, batch.y);
+        }
         self.encoder.forward(&work.x, &mut work.encoder, &mut work.moments);
+    }
+
+    /// `m` and the unbounded `log t^2` of the rows, in `work.prior_moments`, where there is a prior
+    /// `p(z | y)`.
+    fn condition(&self, y: ArrayView2<'_, f32>, work: &mut Workspace) {
+        if let Some(prior) = &self.prior {
+            work.y.reshape(y.nrows(), self.dimensions.y);
+            work.y.set_columns(0, y);
+            prior.forward(&work.y, &mut work.prior, &mut work.prior_moments);
+        }
     }
 
     /// The rows `batch` from `x` to `x^`, with the noise `eps`; adds reconstruction and KL
@@ -103,86 +249,181 @@ impl FusedCvae {
         work: &mut Workspace,
         sums: &mut [f64],
     ) {
-        self.encode(batch.x, work);
-        let Workspace { moments, latent, decoder, reconstructed, .. } = work;
+        self.encode(batch, work);
+        self.condition(batch.y, work);
         let width = self.dimensions.z;
-        latent.reshape(batch.x.nrows(), width + self.dimensions.y);
-        latent.set_columns(width, batch.y);
+        work.latent.reshape(batch.x.nrows(), width + self.dimensions.y);
+        work.latent.set_columns(width, batch.y);
+        let conditional = self.prior.is_some();
         for (row, eps) in eps.rows().into_iter().enumerate() {
-            let (mu, log_variance) = moments.row(row).split_at(width);
-            let z = latent.row_mut(row);
             let mut kl = 0.0;
-            for (((z, mu), log_variance), eps) in z.iter_mut().zip(mu).zip(log_variance).zip(eps) {
-                let log_variance = bounded(*log_variance);
-                let sigma = (0.5 * log_variance).exp();
-                *z = mu + sigma * eps;
-                kl -= 0.5 * (1.0 + log_variance - mu * mu - sigma * sigma);
+            for (index, eps) in eps.iter().enumerate() {
+                let gaussians = work.gaussians(row, index, conditional);
+                work.latent.row_mut(row)[index] = gaussians.mu + gaussians.sigma * eps;
+                kl += gaussians.kl_divergence();
             }
             sums[1] += f64::from(kl);
         }
+        let Workspace { latent, decoder, reconstructed, .. } = work;
         self.decoder.forward(latent, decoder, reconstructed);
-        let weight = self.component_weight();
         for (row, x) in batch.x.rows().into_iter().enumerate() {
             let x_hat = reconstructed.row(row).iter();
-            sums[0] +=
-                x_hat.zip(x).map(|(x_hat, x)| f64::from((x_hat - x).powi(2))).sum::<f64>() * weight;
+            let errors = x_hat.zip(x).zip(&self.component_weights);
+            sums[0] += self.log_normalisation
+                + errors
+                    .map(|((x_hat, x), w)| f64::from((x_hat - x).powi(2)) * f64::from(*w))
+                    .sum::<f64>();
         }
     }
 
-    /// From what [`Self::forward`] left in `work` to the gradient of the loss over `n` rows.
+    /// From what [`Self::forward`] left in `work` to the gradient of the loss over `n` rows, in which
+    /// the KL divergence of each latent dimension has its weight in `kl_weights`.
     fn backward(
         &self,
         n: usize,
         batch: Batch<'_>,
         eps: ArrayView2<'_, f32>,
+        kl_weights: &[f32],
         work: &mut Workspace,
-        gradient: &mut [f32],
-        add: bool,
+        (gradient, add): (&mut [f32], bool),
     ) {
-        let Workspace { deltas, d_latent, .. } = work;
-        let factor = (2.0 * self.component_weight() / n as f64) as f32;
+        self.backward_decoder(n, batch, work, (&mut *gradient, add));
+        let width = self.dimensions.z;
+        let rows = batch.x.nrows();
+        let bound = LOG_VARIANCE_BOUND as f32;
+        let conditional = self.prior.is_some();
+        let mut deltas = std::mem::take(&mut work.deltas);
+        let mut d_prior = std::mem::take(&mut work.d_prior);
+        deltas.output.reshape(rows, 2 * width);
+        if conditional {
+            d_prior.output.reshape(rows, 2 * width);
+        }
+        for (row, eps) in eps.rows().into_iter().enumerate() {
+            let (d_mu, d_log_variance) = deltas.output.row_mut(row).split_at_mut(width);
+            let d_z = &work.d_latent.row(row)[..width];
+            for (index, (eps, weight)) in eps.iter().zip(kl_weights).enumerate() {
+                let gaussians = work.gaussians(row, index, conditional);
+                let Gaussians { mu, sigma, m, precision, .. } = gaussians;
+                let pull = weight * (mu - m) * precision;
+                d_mu[index] = d_z[index] + pull;
+                let d =
+                    0.5 * (d_z[index] * sigma * eps + weight * (sigma * sigma * precision - 1.0));
+                let raw = work.moments.row(row)[width + index];
+                d_log_variance[index] = if raw.abs() > bound { 0.0 } else { d };
+                if conditional {
+                    let raw = work.prior_moments.row(row)[width + index];
+                    let d = 0.5 * weight * (1.0 - gaussians.spread());
+                    let d_prior = d_prior.output.row_mut(row);
+                    d_prior[index] = -pull;
+                    d_prior[width + index] = if raw.abs() > bound { 0.0 } else { d };
+                }
+            }
+        }
+        self.encoder.backward(&work.x, &work.encoder, &mut deltas, gradient, add, None);
+        if let Some(prior) = &self.prior {
+            prior.backward(&work.y, &work.prior, &mut d_prior, gradient, add, None);
+        }
+        (work.deltas, work.d_prior) = (deltas, d_prior);
+    }
+
+    /// The part of the gradient from the loss to the latent: decoder and its `log s`.
+    fn backward_decoder(
+        &self,
+        n: usize,
+        batch: Batch<'_>,
+        work: &mut Workspace,
+        (gradient, add): (&mut [f32], bool),
+    ) {
+        let Workspace { deltas, d_latent, reconstructed, .. } = work;
         deltas.output.reshape(batch.x.nrows(), self.dimensions.x);
+        let factor = (2.0 / n as f64) as f32;
         for (row, x) in batch.x.rows().into_iter().enumerate() {
             let d_x_hat = deltas.output.row_mut(row).iter_mut();
-            for ((d, x_hat), x) in d_x_hat.zip(work.reconstructed.row(row)).zip(x) {
-                *d = factor * (x_hat - x);
+            for (((d, x_hat), x), weight) in
+                d_x_hat.zip(reconstructed.row(row)).zip(x).zip(&self.component_weights)
+            {
+                *d = factor * weight * (x_hat - x);
             }
         }
+        self.log_sd_gradient(n, batch, reconstructed, (&mut *gradient, add));
         self.decoder.backward(&work.latent, &work.decoder, deltas, gradient, add, Some(d_latent));
-        let width = self.dimensions.z;
-        let beta = (self.beta / n as f64) as f32;
-        deltas.output.reshape(batch.x.nrows(), 2 * width);
-        for (row, eps) in eps.rows().into_iter().enumerate() {
-            let (mu, log_variance) = work.moments.row(row).split_at(width);
-            let (d_mu, d_log_variance) = deltas.output.row_mut(row).split_at_mut(width);
-            let d_z = &d_latent.row(row)[..width];
-            for (index, eps) in eps.iter().enumerate() {
-                let raw = log_variance[index];
-                let sigma = (0.5 * bounded(raw)).exp();
-                d_mu[index] = d_z[index] + beta * mu[index];
-                let d = 0.5 * (d_z[index] * sigma * eps + beta * (sigma * sigma - 1.0));
-                d_log_variance[index] = if raw.abs() > LOG_VARIANCE_BOUND as f32 { 0.0 } else { d };
+    }
+
+    /// The gradient with respect to the `log s` of the decoder, which end the parameters.
+    fn log_sd_gradient(
+        &self,
+        n: usize,
+        batch: Batch<'_>,
+        reconstructed: &Matrix,
+        (gradient, add): (&mut [f32], bool),
+    ) {
+        let log_sd = self.log_sd();
+        if log_sd.is_empty() {
+            return;
+        }
+        let begin = gradient.len() - log_sd.len();
+        let gradient = &mut gradient[begin..];
+        if !add {
+            gradient.fill(0.0);
+        }
+        for (column, weight) in self.component_weights.iter().enumerate() {
+            let index = if log_sd.len() == 1 { 0 } else { column };
+            if log_sd[index].abs() > LOG_SD_BOUND as f32 {
+                continue;
             }
-        }
-        self.encoder.backward(&work.x, &work.encoder, deltas, gradient, add, None);
-    }
-
-    /// Weight of the squared error of one component of `x`.
-    fn component_weight(&self) -> f64 {
-        match self.reconstruction {
-            Reconstruction::Sum => 1.0,
-            Reconstruction::Mean => 1.0 / self.dimensions.x as f64,
+            let errors = batch.x.column(column).into_iter().enumerate().map(|(row, x)| {
+                let error = reconstructed.row(row)[column] - x;
+                f64::from(1.0 - 2.0 * weight * error * error)
+            });
+            gradient[index] += (errors.sum::<f64>() / n as f64) as f32;
         }
     }
 
-    /// The loss; with a `gradient` that has a place for every parameter, that too.
+    /// Mean KL divergence of each latent dimension over the batch.
+    fn mean_divergences(&self, batch: Batch<'_>, kl: &mut [f64]) {
+        let n = batch.x.nrows();
+        self.divergences.accumulate(n, &mut [], kl, |tile, _, _, sums| {
+            let batch = batch.rows(tile);
+            self.pool.with(|work| {
+                self.encode(batch, work);
+                self.condition(batch.y, work);
+                for row in 0..batch.x.nrows() {
+                    for (index, sum) in sums.iter_mut().enumerate() {
+                        let gaussians = work.gaussians(row, index, self.prior.is_some());
+                        *sum += f64::from(gaussians.kl_divergence());
+                    }
+                }
+            });
+        });
+        for kl in kl {
+            *kl /= n as f64;
+        }
+    }
+
+    /// The loss; with a `gradient` that has a place for every parameter, that which training
+    /// minimises and its gradient.
     fn run(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, gradient: &mut [f32]) -> Loss {
         let (n, width) = (batch.x.nrows(), self.dimensions.z);
-        let mut eps = self.eps.lock().unwrap_or_else(PoisonError::into_inner);
-        eps.resize(n * width, 0.0);
-        fill_standard_normal(&mut eps, noise);
-        let eps = &eps[..];
         let with_gradient = !gradient.is_empty();
+        let beta = if with_gradient { self.beta } else { self.config.beta };
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Buffers { eps, kl_weights, kl } = &mut *buffers;
+        eps.resize(n * width, 0.0);
+        fill_standard_normal(eps, noise);
+        kl_weights.clear();
+        kl_weights.resize(width, (beta / n as f64) as f32);
+        let mut free = 0.0;
+        if with_gradient && self.config.free_bits > 0.0 {
+            kl.resize(width, 0.0);
+            self.mean_divergences(batch, kl);
+            for (weight, kl) in kl_weights.iter_mut().zip(&*kl) {
+                if *kl < self.config.free_bits {
+                    *weight = 0.0;
+                    free += self.config.free_bits - kl;
+                }
+            }
+        }
+        let (eps, kl_weights) = (&eps[..], &kl_weights[..]);
         let mut sums = [0.0; 2];
         self.gradients.accumulate(n, gradient, &mut sums, |tile, gradient, add, sums| {
             let eps = &eps[tile.start * width..tile.end * width];
@@ -193,12 +434,33 @@ impl FusedCvae {
             self.pool.with(|work| {
                 self.forward(batch, eps, work, sums);
                 if with_gradient {
-                    self.backward(n, batch, eps, work, gradient, add);
+                    self.backward(n, batch, eps, kl_weights, work, (gradient, add));
                 }
             });
         });
         let [reconstruction, kl] = sums.map(|sum| sum / n as f64);
-        Loss { total: reconstruction + self.beta * kl, terms: vec![reconstruction, kl] }
+        Loss { total: reconstruction + beta * (kl + free), terms: vec![reconstruction, kl] }
+    }
+
+    /// A perceptron's `mean` and unbounded `log variance` side by side, as moments.
+    fn moments(
+        &self,
+        rows: usize,
+        run: impl Fn(std::ops::Range<usize>, &mut Workspace) + Sync,
+        result: impl Fn(&Workspace) -> &Matrix + Sync,
+    ) -> LatentMoments {
+        let width = self.dimensions.z;
+        let mut moments = Array2::zeros((rows, 2 * width));
+        blocks(moments.view_mut(), |block, moments| {
+            self.pool.with(|work| {
+                run(block, work);
+                result(work).write(moments);
+            });
+        });
+        LatentMoments {
+            mean: moments.slice(s![.., ..width]).to_owned(),
+            variance: moments.slice(s![.., width..]).mapv(|value| bounded(value).exp()),
+        }
     }
 }
 
@@ -220,6 +482,10 @@ impl ConditionalModel for FusedCvae {
         self.pack();
     }
 
+    fn set_progress(&mut self, epochs: f64) {
+        self.beta = self.config.beta_at(epochs);
+    }
+
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
         self.run(batch, noise, &mut [])
     }
@@ -234,18 +500,20 @@ impl ConditionalModel for FusedCvae {
     }
 
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
-        let width = self.dimensions.z;
-        let mut moments = Array2::zeros((batch.x.nrows(), 2 * width));
-        blocks(moments.view_mut(), |block, moments| {
-            self.pool.with(|work| {
-                self.encode(batch.rows(block).x, work);
-                work.moments.write(moments);
-            });
-        });
-        LatentMoments {
-            mean: moments.slice(s![.., ..width]).to_owned(),
-            variance: moments.slice(s![.., width..]).mapv(|value| bounded(value).exp()),
-        }
+        let encode = |block, work: &mut Workspace| self.encode(batch.rows(block), work);
+        self.moments(batch.x.nrows(), encode, |work| &work.moments)
+    }
+
+    fn latent_prior(&self, y: ArrayView2<'_, f32>) -> Option<LatentMoments> {
+        self.prior.as_ref()?;
+        let condition = |block: std::ops::Range<usize>, work: &mut Workspace| {
+            self.condition(y.slice(s![block, ..]), work);
+        };
+        Some(self.moments(y.nrows(), condition, |work| &work.prior_moments))
+    }
+
+    fn decoder_sd(&self) -> Option<Vec<f32>> {
+        Some(self.log_sds()?.map(f32::exp).collect())
     }
 
     fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {

@@ -6,7 +6,19 @@
 //! decoder   x^ = NN([z, y])
 //! loss      |x - x^|^2 + beta * KL,  KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2)
 //! ```
-//! Both terms are per row, then averaged over the batch.
+//! Both terms are per row, then averaged over the batch. That is the proposal, under which the latent
+//! may collapse. Options against it, each off by default:
+//!
+//! ```text
+//! decoder   x | z, y ~ N(x^, diag s^2), log s learned;  |x - x^|^2 becomes
+//!           -log p(x | z, y) = sum_i [(x_i - x^_i)^2 / (2 s_i^2) + log s_i + 1/2 log 2 pi]
+//! prior     p(z | y) = N(m(y), diag t(y)^2), from which the KL divergence is then taken
+//! encoder   h = NN([x, y])
+//! training  beta grows from 0 over `kl_warmup_epochs`; sum_j max(free_bits, KL_j)
+//! ```
+//! With a learned `s` and `beta = 1` the loss is the negative evidence lower bound (ELBO). Warm-up and
+//! free bits change only what training minimises: the validation loss is always the full one, so that
+//! early stopping compares like with like.
 
 mod config;
 mod fused;
@@ -16,7 +28,7 @@ use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
 use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
-pub use config::{CvaeConfig, Reconstruction};
+pub use config::{CvaeConfig, DecoderVariance, EncoderInput, LatentPrior, Reconstruction};
 pub use network::{Cvae, kl_divergence};
 
 use fused::FusedCvae;

@@ -1,7 +1,9 @@
 //! The fused CVAE on the processor against the composed one: losses, gradients, latents and
 //! reconstructions.
 
-use cei_cvae::{Cvae, CvaeConfig, Reconstruction, build};
+use cei_cvae::{
+    Cvae, CvaeConfig, DecoderVariance, EncoderInput, LatentPrior, Reconstruction, build,
+};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::testing::{assert_close, assert_same_training};
 use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
@@ -53,6 +55,7 @@ fn fused_and_composed_agree_on_odd_shapes() -> TestResult {
                     activation,
                     beta: 0.7,
                     reconstruction,
+                    ..CvaeConfig::default()
                 };
                 agree(&config, x, y, n, 1.0)?;
             }
@@ -76,13 +79,76 @@ fn fused_and_composed_agree_at_the_bound_of_the_variance() -> TestResult {
     agree(&config, 3, 3, 50, 12.0)
 }
 
+/// Every option beyond the proposal, alone and together, on odd shapes.
+#[test]
+fn fused_and_composed_agree_with_every_option() -> TestResult {
+    let base = CvaeConfig {
+        encoder_hidden: vec![17, 9],
+        decoder_hidden: vec![13],
+        latent: 5,
+        prior_hidden: vec![11],
+        beta: 0.7,
+        ..CvaeConfig::default()
+    };
+    let learned = |decoder_variance| CvaeConfig { decoder_variance, ..base.clone() };
+    let conditional = CvaeConfig { prior: LatentPrior::Conditional, ..base.clone() };
+    let configs = [
+        learned(DecoderVariance::Shared),
+        learned(DecoderVariance::PerColumn),
+        CvaeConfig { prior_hidden: vec![], ..conditional.clone() },
+        CvaeConfig { encoder_input: EncoderInput::XAndY, ..base.clone() },
+        CvaeConfig { kl_warmup_epochs: 4.0, ..base.clone() },
+        // Between the smallest and the largest of the five divergences, so that some are paid.
+        CvaeConfig { free_bits: 0.05, ..base.clone() },
+        CvaeConfig {
+            decoder_variance: DecoderVariance::PerColumn,
+            encoder_input: EncoderInput::XAndY,
+            kl_warmup_epochs: 4.0,
+            free_bits: 0.05,
+            ..conditional
+        },
+    ];
+    for config in configs {
+        for n in [1, 7, 513] {
+            for scale in [1.0, 2.0] {
+                agree(&config, 3, 4, n, scale)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With parameters so large that every learned logarithm meets its bound, where it has no gradient.
+#[test]
+fn fused_and_composed_agree_at_the_bounds_of_decoder_and_prior() -> TestResult {
+    let config = CvaeConfig {
+        encoder_hidden: vec![6],
+        decoder_hidden: vec![6],
+        latent: 2,
+        activation: Activation::Relu,
+        beta: 1e-6,
+        decoder_variance: DecoderVariance::PerColumn,
+        prior: LatentPrior::Conditional,
+        prior_hidden: vec![6],
+        ..CvaeConfig::default()
+    };
+    agree(&config, 3, 3, 50, 12.0)
+}
+
 fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> TestResult {
     let case = format!("d = {d}, {n} rows, {config:?}");
     let (mut fused, mut composed) = pair(config, d, width)?;
-    let values: Vec<f32> = fused.parameters().values.iter().map(|value| scale * value).collect();
+    let count = fused.parameters().values.len();
+    // Those that start as zero (the last layer of the prior, the sd of the decoder) too.
+    let values = fused.parameters().values.iter();
+    let shift = standard_normal(1, count, &mut stream(5, Purpose::Draws, 0));
+    let values: Vec<f32> =
+        values.zip(&shift).map(|(value, shift)| scale * (value + 0.1 * shift)).collect();
     fused.set_parameters(&values);
     composed.set_parameters(&values);
-    let count = values.len();
+    for model in [&mut fused, &mut composed] {
+        model.set_progress(1.0);
+    }
     let (x, y, z) = (rows(n, d, 0), rows(n, width, 1), rows(n, config.latent, 2));
     let batch = Batch { x: x.view(), y: y.view() };
     let noise = || stream(1, Purpose::TrainingNoise, 0);
@@ -94,7 +160,12 @@ fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> T
         [&[loss.total], &loss.terms[..]].concat().iter().map(|v| *v as f32).collect::<Vec<_>>()
     };
     assert_close(&terms(&loss), &terms(&expected), 1e-5, &format!("{case}: loss"));
-    assert_eq!(fused.loss(batch, &mut noise()), loss, "{case}");
+    let (compared, reference) =
+        (fused.loss(batch, &mut noise()), composed.loss(batch, &mut noise()));
+    assert_close(&terms(&compared), &terms(&reference), 1e-5, &format!("{case}: compared loss"));
+    if config.kl_warmup_epochs == 0.0 && config.free_bits == 0.0 {
+        assert_eq!(compared, loss, "{case}");
+    }
     assert_close(&gradients[0], &gradients[1], 1e-5, &format!("{case}: gradient"));
 
     let values = |model: &dyn ConditionalModel| -> Vec<Vec<f32>> {
@@ -104,6 +175,19 @@ fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> T
     };
     for (fused, composed) in values(&*fused).iter().zip(values(&*composed)) {
         assert_close(fused, &composed, 1e-5, &case);
+    }
+    assert_eq!(fused.decoder_sd().is_some(), composed.decoder_sd().is_some(), "{case}");
+    if let (Some(fused), Some(composed)) = (fused.decoder_sd(), composed.decoder_sd()) {
+        assert_close(&fused, &composed, 1e-6, &format!("{case}: sd"));
+    }
+    let priors = [&fused, &composed].map(|model| model.latent_prior(y.view()));
+    assert_eq!(priors[0].is_some(), config.prior == LatentPrior::Conditional, "{case}");
+    if let [Some(fused), Some(composed)] = priors {
+        for (fused, composed) in [(fused.mean, composed.mean), (fused.variance, composed.variance)]
+        {
+            let [fused, composed] = [fused, composed].map(|m| m.into_iter().collect::<Vec<_>>());
+            assert_close(&fused, &composed, 1e-5, &format!("{case}: prior"));
+        }
     }
     Ok(())
 }

@@ -29,6 +29,9 @@ pub struct Evaluation {
     /// Negative log-likelihood, if the model has an exact density.
     #[serde(flatten)]
     pub likelihood: Option<NegativeLogLikelihood>,
+    /// Bound of it, if the model is a latent-variable model with a declared decoder variance.
+    #[serde(flatten)]
+    pub likelihood_bound: Option<LikelihoodBound>,
     /// CRPS, energy score and coverage over the alive position columns, if K > 1.
     #[serde(flatten)]
     pub distribution: Distribution,
@@ -168,6 +171,22 @@ pub struct NegativeLogLikelihood {
     pub d_eff: usize,
 }
 
+/// Upper bound of the negative log-likelihood in nats per event, in the same units as
+/// [`NegativeLogLikelihood`], by importance-weighted latents (Burda, Grosse & Salakhutdinov 2016). It is
+/// that of the model with its prior, `N(0, I)` or `p(z | y)`, wherever draws took their latents from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodBound {
+    /// Mean over events.
+    pub nll_bound: f64,
+    /// Its standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nll_bound_standard_error: Option<f64>,
+    /// Latents of each event; the bound tightens as they grow.
+    pub nll_bound_samples: usize,
+    /// Dimension of the density.
+    pub nll_bound_d_eff: usize,
+}
+
 /// Scores of the draws as a distribution; everything absent for a single draw per event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
@@ -224,6 +243,19 @@ impl NegativeLogLikelihood {
             nll: summary.mean,
             nll_standard_error: summary.standard_error,
             d_eff,
+        })
+    }
+}
+
+impl LikelihoodBound {
+    /// Summary of the bounds of events, in nats, from this many `samples` each, of a density of
+    /// `d_eff` dimensions. `None` if there are no events.
+    pub fn of(values: impl IntoIterator<Item = f64>, samples: usize, d_eff: usize) -> Option<Self> {
+        Summary::of(values).map(|summary| Self {
+            nll_bound: summary.mean,
+            nll_bound_standard_error: summary.standard_error,
+            nll_bound_samples: samples,
+            nll_bound_d_eff: d_eff,
         })
     }
 }
@@ -305,6 +337,7 @@ mod tests {
                 coverage: BTreeMap::from([("C-O".to_owned(), map("0.9", 0.88))]),
             }),
             likelihood: NegativeLogLikelihood::of([-1.0, 1.0], 6),
+            likelihood_bound: LikelihoodBound::of([1.0, 3.0], 200, 6),
             distribution: Distribution {
                 crps: Some(0.2),
                 crps_standard_error: Some(0.01),
@@ -349,6 +382,10 @@ mod tests {
             ("/nll", json!(0.0)),
             ("/nll_standard_error", json!(1.0)),
             ("/d_eff", json!(6)),
+            ("/nll_bound", json!(2.0)),
+            ("/nll_bound_standard_error", json!(1.0)),
+            ("/nll_bound_samples", json!(200)),
+            ("/nll_bound_d_eff", json!(6)),
             ("/crps", json!(0.2)),
             ("/energy_score", json!(0.5)),
             ("/coverage/0.95", json!(0.94)),
@@ -371,6 +408,7 @@ mod tests {
         let mut evaluation = evaluation();
         evaluation.gauge_free = None;
         evaluation.likelihood = None;
+        evaluation.likelihood_bound = None;
         evaluation.distribution = Distribution::default();
         evaluation.resimulation = None;
         evaluation.invertibility_max_abs = None;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
+use crate::bound::importance_weighted_bound;
 use crate::{LatentMoments, Parameters};
 
 /// Rows of scaled `x` (`n` x `dimensions.x`) and of the `y` (`n` x `dimensions.y`) they belong to.
@@ -69,10 +70,17 @@ pub trait ConditionalModel: Send + Sync {
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
 
-    /// The loss of a batch, without gradients.
+    /// Told before each step how many epochs are done, in fractions of an epoch, for a model whose
+    /// training loss changes on the way (a KL warm-up). A model that was never told trains with its
+    /// final loss.
+    fn set_progress(&mut self, _epochs: f64) {}
+
+    /// The loss of a batch that runs are compared by, without gradients. It is the same at every stage
+    /// of a training, so that early stopping compares like with like.
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss;
 
-    /// The loss of a batch; writes its gradient with respect to the flat parameter vector into
+    /// The loss of a batch that training minimises at the stage set by [`Self::set_progress`];
+    /// writes its gradient with respect to the flat parameter vector into
     /// `gradient` (same length as the parameters).
     fn loss_and_gradient(
         &self,
@@ -87,8 +95,32 @@ pub trait ConditionalModel: Send + Sync {
     /// The `x` (`n` x `dimensions.x`) that belongs to `z` (`n` x `dimensions.z`) and `y`.
     fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32>;
 
+    /// Standard deviation of each column of `x` about [`Self::decode`], in scaled units, for models
+    /// that declare one; a predictive draw then has this Gaussian noise too.
+    fn decoder_sd(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// Mean and variance of the Gaussian `p(z | y)` of every row of `y` (`n` x `dimensions.y`), for
+    /// models that have such a prior; the others draw as [`LatentSource`](crate::latent::LatentSource)
+    /// says.
+    fn latent_prior(&self, _y: ArrayView2<'_, f32>) -> Option<LatentMoments> {
+        None
+    }
+
     /// Exact `log p(x | y)` of every row in nats per scaled unit volume, for models that have one.
     fn log_prob(&self, _batch: Batch<'_>) -> Option<Vec<f64>> {
         None
+    }
+
+    /// A lower bound of `log p(x | y)` of every row in nats per scaled unit volume from this many
+    /// importance-weighted latents, for models with a declared [`Self::decoder_sd`].
+    fn log_prob_bound(
+        &self,
+        batch: Batch<'_>,
+        samples: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Vec<f64>> {
+        importance_weighted_bound(self, batch, samples, rng)
     }
 }

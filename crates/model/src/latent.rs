@@ -1,7 +1,7 @@
 //! Statistics of the latents of the training rows: where predictive latents are drawn from, and how
 //! many latent dimensions carry information.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,10 @@ use crate::random::standard_normal;
 /// more than this variance (Burda, Grosse & Salakhutdinov 2016).
 pub const ACTIVE_VARIANCE: f64 = 0.01;
 
+/// Beside a prior `p(z | y)` a dimension is active when its posterior differs from that prior by more
+/// than this mean KL divergence, in nats: its mean may follow `y` and say nothing of `x`.
+pub const ACTIVE_KL: f64 = 0.01;
+
 /// Mean and variance of the latent posterior of every row (`n` x latent dimensions).
 #[derive(Debug, Clone)]
 pub struct LatentMoments {
@@ -18,6 +22,24 @@ pub struct LatentMoments {
     pub mean: Array2<f32>,
     /// `sigma_j^2` of every row; zero for a model whose latent is a function of `x` and `y`.
     pub variance: Array2<f32>,
+}
+
+impl LatentMoments {
+    /// KL divergence in nats of the Gaussian of every row and dimension from that of `prior`:
+    /// `1/2 (log(t^2 / s^2) + (s^2 + (mu - m)^2) / t^2 - 1)`.
+    pub fn kl_divergence(&self, prior: &Self) -> Array2<f64> {
+        let mut kl = Array2::zeros(self.mean.raw_dim());
+        ndarray::Zip::from(&mut kl)
+            .and(&self.mean)
+            .and(&self.variance)
+            .and(&prior.mean)
+            .and(&prior.variance)
+            .for_each(|kl, &mu, &s2, &m, &t2| {
+                let [mu, s2, m, t2] = [mu, s2, m, t2].map(f64::from);
+                *kl = 0.5 * ((t2 / s2).ln() + (s2 + (mu - m).powi(2)) / t2 - 1.0);
+            });
+        kl
+    }
 }
 
 /// Moments of the latent over the training rows, per dimension (SPEC 5, `train-latents`).
@@ -29,16 +51,28 @@ pub struct LatentStatistics {
     pub sd: Vec<f64>,
     /// `Var(mu_j)`: zero where the latent ignores `x`.
     pub mean_variance: Vec<f64>,
+    /// Mean KL divergence of the posterior from `p(z | y)` in nats, for a model that has such a prior.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_nats: Option<Vec<f64>>,
 }
 
 impl LatentStatistics {
-    /// Collects the statistics over the batches of the training rows.
-    pub fn collect(dimensions: usize, batches: impl Iterator<Item = LatentMoments>) -> Self {
+    /// Collects the statistics over the batches of the training rows, each with its posterior and,
+    /// where the model has one, its prior `p(z | y)`.
+    pub fn collect(
+        dimensions: usize,
+        batches: impl Iterator<Item = (LatentMoments, Option<LatentMoments>)>,
+    ) -> Self {
         let mut count = 0.0;
         let mut sum = Array1::<f64>::zeros(dimensions);
         let mut squares = Array1::<f64>::zeros(dimensions);
         let mut variance = Array1::<f64>::zeros(dimensions);
-        for moments in batches {
+        let mut kl: Option<Array1<f64>> = None;
+        for (moments, prior) in batches {
+            if let Some(prior) = prior {
+                let sum = moments.kl_divergence(&prior).sum_axis(Axis(0));
+                kl = Some(kl.map_or_else(|| sum.clone(), |kl| kl + &sum));
+            }
             count += moments.mean.nrows() as f64;
             for row in moments.mean.rows() {
                 let row = row.mapv(f64::from);
@@ -52,12 +86,21 @@ impl LatentStatistics {
         let mean = sum / count;
         let mean_variance = (squares / count - &mean * &mean).mapv(|v| v.max(0.0));
         let sd = (&mean_variance + &(variance / count)).mapv(f64::sqrt);
-        Self { mean: mean.to_vec(), sd: sd.to_vec(), mean_variance: mean_variance.to_vec() }
+        Self {
+            mean: mean.to_vec(),
+            sd: sd.to_vec(),
+            mean_variance: mean_variance.to_vec(),
+            kl_nats: kl.map(|kl| (kl / count).to_vec()),
+        }
     }
 
-    /// How many dimensions are active: `Var(mu_j)` above [`ACTIVE_VARIANCE`].
+    /// How many dimensions are active: `Var(mu_j)` above [`ACTIVE_VARIANCE`], or beside a prior
+    /// `p(z | y)` the divergence from it above [`ACTIVE_KL`].
     pub fn active_dimensions(&self) -> usize {
-        self.mean_variance.iter().filter(|&&variance| variance > ACTIVE_VARIANCE).count()
+        match &self.kl_nats {
+            None => self.mean_variance.iter().filter(|&&v| v > ACTIVE_VARIANCE).count(),
+            Some(kl) => kl.iter().filter(|&&kl| kl > ACTIVE_KL).count(),
+        }
     }
 }
 
@@ -103,7 +146,7 @@ mod tests {
             LatentMoments { mean: array![[1.0, 5.0]], variance: array![[0.5, 1.0]] },
             LatentMoments { mean: array![[3.0, 5.0]], variance: array![[1.5, 1.0]] },
         ];
-        let statistics = LatentStatistics::collect(2, batches.into_iter());
+        let statistics = LatentStatistics::collect(2, batches.map(|b| (b, None)).into_iter());
         assert_eq!(statistics.mean, [2.0, 5.0]);
         // first: Var(1, 3) = 1 and E = 1; second: Var = 0 and E = 1
         assert_eq!(statistics.mean_variance, [1.0, 0.0]);
@@ -112,9 +155,31 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_prior_given_y_a_dimension_that_only_follows_y_is_not_active() {
+        let posterior = LatentMoments {
+            mean: array![[1.0, 1.0], [3.0, 3.0]],
+            variance: array![[0.5, 0.5], [0.5, 0.5]],
+        };
+        let prior = LatentMoments {
+            mean: array![[1.0, 2.0], [3.0, 2.0]],
+            variance: array![[0.5, 0.5], [0.5, 0.5]],
+        };
+        let batches = std::iter::once((posterior, Some(prior)));
+        let statistics = LatentStatistics::collect(2, batches);
+        assert_eq!(statistics.mean_variance, [1.0, 1.0]);
+        // second: the means differ by 1, so KL = 1 / (2 * 0.5)
+        assert_eq!(statistics.kl_nats, Some(vec![0.0, 1.0]));
+        assert_eq!(statistics.active_dimensions(), 1);
+    }
+
+    #[test]
     fn draws_have_the_moments_of_their_source() {
-        let statistics =
-            LatentStatistics { mean: vec![3.0], sd: vec![0.1], mean_variance: vec![0.0] };
+        let statistics = LatentStatistics {
+            mean: vec![3.0],
+            sd: vec![0.1],
+            mean_variance: vec![0.0],
+            kl_nats: None,
+        };
         let mut rng = crate::random::stream(7, crate::random::Purpose::Draws, 0);
         let moments = |z: Array2<f32>| {
             let z = z.mapv(f64::from);

@@ -6,6 +6,7 @@
 //! conditioned on (momenta), `z` the latent, `n` the rows of a batch. Matrices at the interface
 //! are row-major `f32` on the host; tensors stay inside the models.
 
+mod bound;
 pub mod config;
 pub mod contract;
 pub mod device;

@@ -22,14 +22,33 @@ pub trait ConditionalNetwork: Module {
     /// Widths of `x`, `y` and `z`.
     fn dimensions(&self) -> Dimensions;
 
-    /// The loss averaged over the rows, each of its tensors of shape `[1]`.
+    /// The loss averaged over the rows, each of its tensors of shape `[1]`: that of
+    /// [`ConditionalModel::loss`].
     fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors;
+
+    /// What training minimises, where it differs from [`Self::loss`].
+    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
+        self.loss(x, y, noise)
+    }
+
+    /// Told how many epochs are done: [`ConditionalModel::set_progress`].
+    fn set_progress(&mut self, _epochs: f64) {}
 
     /// Mean and variance of the latent of every row.
     fn latent_moments(&self, x: Tensor<2>, y: Tensor<2>) -> [Tensor<2>; 2];
 
     /// The `x` that belongs to `z` and `y`.
     fn decode(&self, z: Tensor<2>, y: Tensor<2>) -> Tensor<2>;
+
+    /// Declared standard deviation of every column of `x` about [`Self::decode`] (shape `[d]`).
+    fn decoder_sd(&self) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// Mean and variance of `p(z | y)` of every row, where the model has such a prior.
+    fn latent_prior(&self, _y: Tensor<2>) -> Option<[Tensor<2>; 2]> {
+        None
+    }
 
     /// Exact `log p(x | y)` of every row (shape `[n]`), where the model has one.
     fn log_prob(&self, _x: Tensor<2>, _y: Tensor<2>) -> Option<Tensor<1>> {
@@ -96,6 +115,11 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         self.network = Mutex::new(network);
     }
 
+    fn set_progress(&mut self, epochs: f64) {
+        let network = self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
+        network.set_progress(epochs);
+    }
+
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
         let (x, y) = self.tensors(batch, &self.device);
         self.network().loss(x, y, noise).read()
@@ -110,7 +134,7 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         let device = self.device.clone().autodiff();
         let network = Parameters::assign(self.network(), &self.parameters.values, &device);
         let (x, y) = self.tensors(batch, &device);
-        let loss = network.loss(x, y, noise);
+        let loss = network.training_loss(x, y, noise);
         Parameters::gather(&network, loss.total.backward(), gradient);
         loss.read()
     }
@@ -133,6 +157,16 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
             x.assign(&to_matrix(network.decode(z, y)));
         }
         x
+    }
+
+    fn decoder_sd(&self) -> Option<Vec<f32>> {
+        self.network().decoder_sd().map(to_values)
+    }
+
+    fn latent_prior(&self, y: ArrayView2<'_, f32>) -> Option<LatentMoments> {
+        let [mean, variance] =
+            self.network().latent_prior(from_matrix(y, &self.device))?.map(to_matrix);
+        Some(LatentMoments { mean, variance })
     }
 
     fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {

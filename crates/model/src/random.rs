@@ -23,6 +23,10 @@ pub enum Purpose {
     Draws,
     /// Draws of the refinement by the simulator; index: the event.
     Refinement,
+    /// Noise of the decoder on predictive draws; index: the event.
+    DecoderNoise,
+    /// Latents of the importance-weighted bound.
+    LikelihoodBound,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

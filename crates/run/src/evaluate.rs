@@ -6,12 +6,14 @@ use std::path::Path;
 
 use cei_data::{Preprocessing, Source, Table, fingerprint, load};
 use cei_metrics::results::{
-    Baselines, Distribution, Estimators, Evaluation, NegativeLogLikelihood, NeighbourScores,
+    Baselines, Distribution, Estimators, Evaluation, LikelihoodBound, NegativeLogLikelihood,
+    NeighbourScores,
 };
 use cei_metrics::{
     COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
     NEIGHBOUR_CANDIDATES, NearestNeighbours, PointErrors, ResimulationErrors, TrainingMean,
 };
+use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
 use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
@@ -26,6 +28,9 @@ use crate::{Experiment, RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
 const CHUNK: usize = 500;
+
+/// Latents of each event in the importance-weighted bound of the likelihood.
+const BOUND_SAMPLES: usize = 200;
 
 /// Rows of a table to be scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -345,7 +350,7 @@ impl Scores {
                 gauge_free: baseline.gauge_free.as_ref().map(|g| g.mean_errors()).transpose()?,
             }),
         };
-        let (nll, invertibility) = likelihood(run, scored, seed);
+        let (nll, bound, invertibility) = likelihood(run, scored, seed);
         let molecule = self.molecule.as_ref();
         Ok(Evaluation {
             rows: scored.x.nrows(),
@@ -357,6 +362,7 @@ impl Scores {
             baselines: Baselines { train_mean, knn },
             gauge_free: molecule.map(|m| m.gauge_free.summary()).transpose()?,
             likelihood: nll,
+            likelihood_bound: bound,
             distribution: Distribution::of(&self.ensemble)?,
             resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
             invertibility_max_abs: invertibility,
@@ -364,18 +370,30 @@ impl Scores {
     }
 }
 
-/// Negative log-likelihood of the scored rows in raw units, and the largest
-/// `|x - f^-1(f(x))|` in scaled units; none for a model without an exact density.
+/// Negative log-likelihood of the scored rows in raw units, the bound of it where the model has only
+/// that, and the largest `|x - f^-1(f(x))|` in scaled units of a model with an exact density.
 fn likelihood(
     run: &TrainedRun,
     scored: &ScoredTable,
     seed: u64,
-) -> (Option<NegativeLogLikelihood>, Option<f64>) {
+) -> (Option<NegativeLogLikelihood>, Option<LikelihoodBound>, Option<f64>) {
     let (raw_x, raw_y) = (scored.raw_x.view(), scored.raw_y.view());
-    let Some(log_prob) = log_prob(run, raw_x, raw_y, seed) else { return (None, None) };
-    let values = log_prob.into_iter().map(|log_prob| -log_prob);
-    let nll = NegativeLogLikelihood::of(values, run.record.preprocessing.d_eff());
+    let preprocessing = &run.record.preprocessing;
+    let d_eff = preprocessing.d_eff();
     let (x, y) = scaled(run, raw_x, raw_y, seed);
+    let Some(log_prob) = log_prob(run, raw_x, raw_y, seed) else {
+        let mut rng = stream(seed, Purpose::LikelihoodBound, 0);
+        let batch = Batch { x: x.view(), y: y.view() };
+        let bounds = run.model.log_prob_bound(batch, BOUND_SAMPLES, &mut rng);
+        let scale = preprocessing.log_abs_det_scale();
+        let bound = bounds.and_then(|bounds| {
+            let values = bounds.into_iter().map(|bound| scale - bound);
+            LikelihoodBound::of(values, BOUND_SAMPLES, d_eff)
+        });
+        return (None, bound, None);
+    };
+    let values = log_prob.into_iter().map(|log_prob| -log_prob);
+    let nll = NegativeLogLikelihood::of(values, d_eff);
     let mut worst = 0.0f32;
     for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
         let z = run.model.latent_moments(Batch { x, y }).mean;
@@ -385,7 +403,7 @@ fn likelihood(
             |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
         worst = (&back - &x).iter().fold(worst, larger);
     }
-    (nll, Some(f64::from(worst)))
+    (nll, None, Some(f64::from(worst)))
 }
 
 impl MoleculeScores {

@@ -102,25 +102,51 @@ pub struct TrainingSummary {
 }
 
 /// How much of a latent is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveLatent {
-    /// Dimensions whose posterior mean varies over the training rows.
+    /// Dimensions whose posterior mean varies over the training rows; with a prior `p(z | y)`, those
+    /// whose posterior differs from it.
     pub active: usize,
     /// All dimensions.
     pub of: usize,
+    /// With a prior `p(z | y)`: the mean KL divergence from it in nats, over all dimensions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_nats: Option<f64>,
+    /// Whether the decoder declares its variance, which draws then have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub declared_variance: bool,
+}
+
+impl ActiveLatent {
+    /// That of these statistics.
+    pub fn of(latent: &LatentStatistics, declared_variance: bool) -> Self {
+        Self {
+            active: latent.active_dimensions(),
+            of: latent.mean.len(),
+            kl_nats: latent.kl_nats.as_ref().map(|kl| kl.iter().sum()),
+            declared_variance,
+        }
+    }
 }
 
 impl std::fmt::Display for ActiveLatent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { active, of } = self;
+        let Self { active, of, kl_nats, declared_variance } = self;
         write!(f, "{active} of {of} latent dimensions are active")?;
-        if *active == 0 {
-            f.write_str(
-                ": the posterior has collapsed, so the spread of the draws is no uncertainty",
-            )?;
+        if let Some(nats) = kl_nats {
+            write!(f, " ({nats:.2} nats beyond p(z | y))")?;
         }
-        Ok(())
+        match (active, declared_variance) {
+            (0, false) => f.write_str(
+                ": the posterior has collapsed, so the spread of the draws is no uncertainty",
+            ),
+            (0, true) => f.write_str(
+                ": the posterior has collapsed, so the draws know no shape but the decoder's Gaussian, \
+                 which is equally wide for all events",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

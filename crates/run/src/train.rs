@@ -103,7 +103,7 @@ pub fn train_run(
     if let Some(summary) = summary {
         let latent = latent_statistics(model.as_ref(), &rows, seed);
         let active = matches!(experiment.model, ModelConfig::Cvae(_))
-            .then(|| ActiveLatent { active: latent.active_dimensions(), of: latent.mean.len() });
+            .then(|| ActiveLatent::of(&latent, model.decoder_sd().is_some()));
         let record = ModelRecord {
             format: 0,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -230,13 +230,16 @@ fn latent_statistics(
     seed: u64,
 ) -> LatentStatistics {
     let mut rng = stream(seed, Purpose::Draws, 0);
-    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| match &rows.degenerate {
-        None => model.latent_moments(batch),
-        Some(noise) => {
-            let mut x = batch.x.to_owned();
-            noise.add(&mut x, &mut rng);
-            model.latent_moments(Batch { x: x.view(), y: batch.y })
-        }
+    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| {
+        let posterior = match &rows.degenerate {
+            None => model.latent_moments(batch),
+            Some(noise) => {
+                let mut x = batch.x.to_owned();
+                noise.add(&mut x, &mut rng);
+                model.latent_moments(Batch { x: x.view(), y: batch.y })
+            }
+        };
+        (posterior, model.latent_prior(batch.y))
     });
     LatentStatistics::collect(model.dimensions().z, chunks)
 }

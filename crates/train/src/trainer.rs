@@ -380,13 +380,14 @@ fn descend(
     gradient: &mut [f32],
 ) -> ControlFlow<StopReason> {
     let Checkpoint { adam, parameters, average, state, .. } = checkpoint;
+    let batches = training_rows.div_ceil(config.batch_size);
+    let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
+    model.set_progress(epochs);
     let mut rng = stream(config.seed, Purpose::TrainingNoise, adam.step);
     let loss = model.loss_and_gradient(batch, &mut rng, gradient);
     if !loss.total.is_finite() {
         return diverged(state, Some(state.batch + 1), loss.total);
     }
-    let batches = training_rows.div_ceil(config.batch_size);
-    let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
     let size = StepSize {
         learning_rate: config.learning_rate_at(epochs) * state.plateau.scale(),
         weight_decay: config.weight_decay,

@@ -178,6 +178,18 @@ fn distribution(evaluation: &RunEvaluation) -> String {
             likelihood.d_eff
         ));
     }
+    if let Some(bound) = &scores.likelihood_bound {
+        let error = bound
+            .nll_bound_standard_error
+            .map_or_else(String::new, |e| format!(" ± {}", number(e, 1)));
+        lines.push(format!(
+            "negative log-likelihood at most {}{error} nats per event, a density in {} dimensions \
+             ({} importance-weighted latents)",
+            number(bound.nll_bound, 5),
+            bound.nll_bound_d_eff,
+            bound.nll_bound_samples
+        ));
+    }
     if let Some(error) = &scores.resimulation {
         lines.push(format!(
             "re-simulated momenta differ by {} a.u. per component (median; quartiles {} to {})",
