@@ -382,8 +382,8 @@ fn likelihood(
     }
     let batch = Batch { x: x.view(), y: y.view() };
     let Some(log_prob) = run.model.log_prob(batch) else { return (None, None) };
-    let scale = preprocessing.log_abs_det_scale();
-    let values = log_prob.into_iter().map(|log_prob| scale - log_prob);
+    let scales = preprocessing.log_abs_det(scored.raw_x.view(), scored.raw_y.view());
+    let values = log_prob.into_iter().zip(scales).map(|(log_prob, scale)| scale - log_prob);
     let nll = NegativeLogLikelihood::of(values, preprocessing.d_eff());
     let mut worst = 0.0f32;
     for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
