@@ -3,8 +3,12 @@
 //! one line of JSON a case; `cargo xtask bench` makes a table of them, beside other programs' times.
 //!
 //! `cei-bench [--quick] [TABLE...]`
+//!
+//! `cei-bench problem ...` instead makes and scores the benchmark problems of simulation-based inference, for
+//! `cargo xtask inference-bench`.
 
 mod models;
+mod problems;
 mod simulation;
 mod tables;
 
@@ -14,6 +18,11 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("problem", rest)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return problems::run(rest);
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let clock = if quick { Clock { samples: 15 } } else { Clock { samples: 60 } };
     busy_loop(&clock);

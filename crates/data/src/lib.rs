@@ -23,6 +23,7 @@ pub mod write;
 pub mod xyz;
 
 mod block;
+mod bounds;
 mod parquet_file;
 mod subspace;
 mod table_file;

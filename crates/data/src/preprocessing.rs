@@ -1,9 +1,11 @@
-//! From raw tables to what a network sees and back: gauge, dead columns, linear constraints, scaling.
+//! From raw tables to what a network sees and back: gauge, bounds, dead columns, linear constraints, scaling.
 //! Fitted on the training part alone; travels with the model.
 //!
-//! Notation: `x` a gauged row of all position columns, `a` its columns that vary, `m` their mean,
+//! Notation: `x` a gauged row of all position columns, opened where they have bounds, `a` its columns that vary, `m` their mean,
 //! `B` an orthonormal basis (`a columns x d_eff`) of the directions in which `a` varies. The network
 //! sees `scaler(B^T (a - m))`, or `scaler(a)` where nothing is constrained.
+
+use std::collections::BTreeMap;
 
 use cei_physics::Molecule;
 use nalgebra::DMatrix;
@@ -12,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounds::Bounds;
 use crate::gauge::{Gauge, GaugeConfig, GaugeError};
 use crate::load::Table;
 use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
@@ -56,6 +59,10 @@ pub struct PreprocessingConfig {
     pub x_scaler: ScalerKind,
     /// Scaler of the momenta.
     pub y_scaler: ScalerKind,
+    /// Least and largest value of position columns whose prior is a box, by name, in the gauge and in
+    /// internal units; no draw lies outside.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, [f64; 2]>,
 }
 
 impl Default for PreprocessingConfig {
@@ -67,6 +74,7 @@ impl Default for PreprocessingConfig {
             noise_sd: 0.01,
             x_scaler: ScalerKind::Standardise,
             y_scaler: ScalerKind::Standardise,
+            bounds: BTreeMap::new(),
         }
     }
 }
@@ -90,6 +98,27 @@ pub enum PreprocessingError {
         crate::error::list(names)
     )]
     Constant { side: &'static str, rows: usize, names: Vec<String> },
+    /// Bounds of a column that does not exist.
+    #[error(
+        "`preprocessing.bounds` names `{name}`, which is no position column\nhint: there are {}",
+        crate::error::list(names)
+    )]
+    UnknownBound { name: String, names: Vec<String> },
+    /// Bounds that hold nothing.
+    #[error(
+        "`preprocessing.bounds.{name}` is [{low}, {high}] but must be two finite numbers, the lower first"
+    )]
+    Bound { name: String, low: f64, high: f64 },
+    /// A training row outside of the bounds.
+    #[error(
+        "row {row} has `{name}` = {value}, outside of `preprocessing.bounds.{name}` = [{low}, {high}]\nhint: give the bounds of the prior that the table was drawn from"
+    )]
+    OutOfBounds { name: String, row: usize, value: f64, low: f64, high: f64 },
+    /// Bounds where positions do not fill their space.
+    #[error(
+        "`preprocessing.bounds` needs positions that vary in all {columns} directions, but these do in {rank}\nhint: leave out constant columns, or the bounds"
+    )]
+    BoundedSubspace { columns: usize, rank: usize },
 }
 
 /// A column that does not vary among the training rows.
@@ -158,6 +187,8 @@ struct Noise {
 pub struct Preprocessing {
     config: PreprocessingConfig,
     gauge: Gauge,
+    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
+    bounds: Bounds,
     x: Side,
     y: Side,
     x_rank: usize,
@@ -173,7 +204,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// A gauge that does not fit the molecule or the columns, a side without variation, an invalid
-    /// noise.
+    /// noise, bounds that a training row breaks or that go with constrained positions.
     pub fn fit(
         config: &PreprocessingConfig,
         molecule: Option<&Molecule>,
@@ -197,13 +228,19 @@ impl Preprocessing {
             drop(alive);
             (side, rank, scaler)
         };
-        let x = gauged_positions(&gauge, table, train);
+        let mut x = gauged_positions(&gauge, table, train);
+        let bounds = Bounds::new(&config.bounds, &table.x_names)?;
+        bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
+        bounds.open(x.view_mut());
         let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view())?;
         let x_alive = x_side.alive_columns(&x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();
 
         let deficient = x_rank < x_side.alive.len();
+        if !bounds.is_empty() && x_rank < x.ncols() {
+            return Err(PreprocessingError::BoundedSubspace { columns: x.ncols(), rank: x_rank });
+        }
         let (subspace, noise, x_scaler) = if with_noise {
             let scaler = Scaler::fit(config.x_scaler, x.view());
             let scaler = scaler.with_unit_scales(&x_side.dead);
@@ -220,6 +257,7 @@ impl Preprocessing {
         Ok(Self {
             config: config.clone(),
             gauge,
+            bounds,
             x: x_side,
             y: y_side,
             x_rank,
@@ -305,7 +343,8 @@ impl Preprocessing {
     }
 
     /// `nll_raw = nll_network + log_abs_det_scale()`, in nats: the density in orthonormal raw
-    /// coordinates (bohr) of the fitted subspace, with `x_dim` dimensions.
+    /// coordinates (bohr) of the fitted subspace, with `x_dim` dimensions. With bounds it is only the
+    /// part that is the same for all rows: see [`Self::log_abs_det`].
     #[must_use]
     pub fn log_abs_det_scale(&self) -> f64 {
         self.x_scaler.log_abs_det()
@@ -313,10 +352,11 @@ impl Preprocessing {
 
     /// The orthonormal raw coordinates `u` of the fitted subspace, `x = origin + basis^T u` for a row `x`
     /// of all position columns in the gauge: the origin, and `x_dim x columns` orthonormal rows (bohr).
-    /// None with `noise`, where `x` has directions that no data obey.
+    /// None with `noise`, where `x` has directions that no data obey, and with bounds, where the
+    /// network's coordinates are curved.
     #[must_use]
     pub fn chart(&self) -> Option<(Vec<f64>, Array2<f64>)> {
-        if self.noise.is_some() {
+        if self.noise.is_some() || !self.bounds.is_empty() {
             return None;
         }
         let mut origin = vec![0.0; self.x.names.len()];
@@ -336,6 +376,19 @@ impl Preprocessing {
             }
         }
         Some((origin, basis))
+    }
+
+    /// `ln |det d raw / d scaled|` at every row of raw tables, bounds included: `nll_raw = nll_network +
+    /// log_abs_det`. It is infinite at a row outside of the bounds, whose density is zero.
+    #[must_use]
+    pub fn log_abs_det(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Vec<f64> {
+        let scale = self.log_abs_det_scale();
+        if self.bounds.is_empty() {
+            return vec![scale; x.nrows()];
+        }
+        let gauged = self.gauge.positions(row_major(x), y);
+        let row = |row: ArrayView1<'_, f64>| scale + self.bounds.log_abs_det(|column| row[column]);
+        gauged.rows().into_iter().map(row).collect()
     }
 
     /// The frame of decoded positions in words.
@@ -371,7 +424,8 @@ impl Preprocessing {
     pub fn encode_x(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(x, self.x_dim(), |start, rows, mut out| {
             let y = y.slice(ndarray::s![start..start + rows.nrows(), ..]);
-            let gauged = self.gauge.positions(row_major(rows), y);
+            let mut gauged = self.gauge.positions(row_major(rows), y);
+            self.bounds.open(gauged.view_mut());
             for (row, out) in gauged.rows().into_iter().zip(out.rows_mut()) {
                 self.encode_row(&row, out);
             }
@@ -382,6 +436,8 @@ impl Preprocessing {
     #[must_use]
     pub fn encode_gauged_x(&self, x: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(x, self.x_dim(), |_, rows, mut out| {
+            let mut rows = row_major(rows);
+            self.bounds.open(rows.view_mut());
             for (row, out) in rows.rows().into_iter().zip(out.rows_mut()) {
                 self.encode_row(&row, out);
             }
@@ -448,7 +504,8 @@ impl Preprocessing {
     /// How many rows of another raw table do not obey what was constant in training.
     #[must_use]
     pub fn off_constant_rows(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> OffRows {
-        let (gauged_x, gauged_y) = self.gauged(x, y);
+        let (mut gauged_x, gauged_y) = self.gauged(x, y);
+        self.bounds.open(gauged_x.view_mut());
         let tolerance = OFF_CONSTANT * self.x.largest_sd;
         let constraints = self.subspace.as_ref().map_or(0, |subspace| {
             let violated = |row: &ArrayView1<'_, f64>| {
@@ -513,6 +570,7 @@ impl Preprocessing {
         for dead in &self.x.dead {
             out[dead.index] = dead.constant;
         }
+        self.bounds.close(&mut out);
     }
 }
 

@@ -385,9 +385,9 @@ fn likelihood(
         let mut rng = stream(seed, Purpose::LikelihoodBound, 0);
         let batch = Batch { x: x.view(), y: y.view() };
         let bounds = run.model.log_prob_bound(batch, BOUND_SAMPLES, &mut rng);
-        let scale = preprocessing.log_abs_det_scale();
+        let scales = preprocessing.log_abs_det(raw_x, raw_y);
         let bound = bounds.and_then(|bounds| {
-            let values = bounds.into_iter().map(|bound| scale - bound);
+            let values = bounds.into_iter().zip(scales).map(|(bound, scale)| scale - bound);
             LikelihoodBound::of(values, BOUND_SAMPLES, d_eff)
         });
         return (None, bound, None);

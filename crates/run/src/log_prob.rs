@@ -63,9 +63,9 @@ pub fn log_prob(
     seed: u64,
 ) -> Option<Vec<f64>> {
     let (x, y) = scaled(run, raw_x, raw_y, seed);
-    let scale = run.record.preprocessing.log_abs_det_scale();
     let values = run.model.log_prob(Batch { x: x.view(), y: y.view() })?;
-    Some(values.into_iter().map(|log_prob| log_prob - scale).collect())
+    let scales = run.record.preprocessing.log_abs_det(raw_x, raw_y);
+    Some(values.into_iter().zip(scales).map(|(log_prob, scale)| log_prob - scale).collect())
 }
 
 /// Raw rows as the network's, with the noise that the density includes.

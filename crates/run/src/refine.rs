@@ -129,8 +129,8 @@ impl<'a> Refiner<'a> {
         }
         let (origin, basis) = preprocessing.chart().ok_or_else(|| {
             cannot(
-                "its positions have noise in directions without variation",
-                "train with `preprocessing.degenerate = \"project\"`",
+                "its positions have bounds, or noise in directions without variation",
+                "train without `preprocessing.bounds` and with `preprocessing.degenerate = \"project\"`",
             )
         })?;
         let noise = run.record.noise().ok_or_else(|| {

@@ -340,3 +340,87 @@ fn configurations_are_strict() {
     assert!(toml::from_str::<PreprocessingConfig>("noise = 1").is_err());
     assert!(toml::from_str::<PreprocessingConfig>("[gauge]\nposition = \"centred\"").is_err());
 }
+
+/// Uniform in [-1, 1] and [0, 6], and a third column without bounds.
+fn boxed() -> (Table, PreprocessingConfig) {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let names = |side: &str| (1..=3).map(|column| format!("{side}{column}")).collect::<Vec<_>>();
+    let mut x = Array2::zeros((400, 3));
+    for mut row in x.rows_mut() {
+        row[0] = random.random_range(-1.0..1.0);
+        row[1] = random.random_range(0.0..6.0);
+        row[2] = random.random_range(-5.0..5.0);
+    }
+    let table = Table {
+        y: x.clone(),
+        x,
+        x_names: names("x"),
+        y_names: names("y"),
+        files: Vec::new(),
+        dropped: Default::default(),
+    };
+    let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();
+    (table, PreprocessingConfig { bounds, ..Default::default() })
+}
+
+#[test]
+fn bounded_positions_come_back_and_no_draw_leaves_the_box() {
+    let (table, config) = boxed();
+    let split = Split::new(400, &SplitConfig::default()).unwrap();
+    let fitted = Preprocessing::fit(&config, None, &table, &split.train).unwrap();
+    let encoded = fitted.encode_x(table.x.view(), table.y.view());
+    // f32 between: 1e-7 of a range of 10, with some of it lost in the logarithm.
+    assert!(largest_difference(&fitted.decode_x(encoded.view()), &table.x) < 1e-5);
+    let wild = Array2::from_shape_fn((50, 3), |(row, _)| row as f32 * 4.0 - 100.0);
+    for row in fitted.decode_x(wild.view()).rows() {
+        assert!((-1.0..=1.0).contains(&row[0]) && (0.0..=6.0).contains(&row[1]), "{row}");
+    }
+    let text = serde_json::to_string(&fitted).unwrap();
+    assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), fitted);
+}
+
+/// The determinant against a central difference of the decoder, column by column: the map is diagonal.
+#[test]
+fn the_determinant_of_bounds_is_the_derivative_of_decoding() {
+    let (table, config) = boxed();
+    let split = Split::new(400, &SplitConfig::default()).unwrap();
+    let fitted = Preprocessing::fit(&config, None, &table, &split.train).unwrap();
+    let found = fitted.log_abs_det(table.x.view(), table.y.view());
+    let encoded = fitted.encode_x(table.x.view(), table.y.view());
+    let step = 1.0 / 64.0;
+    let [above, below] = [step, -step].map(|step| fitted.decode_x((&encoded + step).view()));
+    for row in 0..400 {
+        let expected: f64 = (0..3)
+            .map(|column| {
+                ((above[[row, column]] - below[[row, column]]) / f64::from(2.0 * step)).ln()
+            })
+            .sum();
+        // The third derivative's term, h^2 / 6 of a scaled unit of up to 1.8, and f32 steps.
+        assert!((found[row] - expected).abs() < 1e-3, "{} {expected}", found[row]);
+    }
+    let mut outside = table.x.clone();
+    outside[[0, 1]] = 6.1;
+    assert_eq!(fitted.log_abs_det(outside.view(), table.y.view())[0], f64::INFINITY);
+}
+
+#[test]
+fn bounds_that_cannot_be_are_named() {
+    let (mut table, config) = boxed();
+    let split = Split::new(400, &SplitConfig::default()).unwrap();
+    let message = |table: &Table, config: &PreprocessingConfig| {
+        Preprocessing::fit(config, None, table, &split.train).unwrap_err().to_string()
+    };
+    let with = |name: &str, bound: [f64; 2]| PreprocessingConfig {
+        bounds: [(name.to_owned(), bound)].into(),
+        ..Default::default()
+    };
+    assert!(message(&table, &with("q", [0.0, 1.0])).contains("`q`, which is no position column"));
+    assert!(
+        message(&table, &with("x1", [1.0, -1.0])).contains("`preprocessing.bounds.x1` is [1, -1]")
+    );
+    let row = split.train.rows()[7];
+    table.x[[row, 1]] = 6.5;
+    assert!(message(&table, &config).contains(&format!("row {row} has `x2` = 6.5, outside")));
+    table.x.column_mut(1).fill(3.0);
+    assert!(message(&table, &config).contains("in all 3 directions, but these do in 2"));
+}
