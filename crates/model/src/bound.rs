@@ -51,24 +51,21 @@ fn bound_of<M: ConditionalModel + ?Sized>(
     let mut z = standard_normal(rows * samples, width, rng);
     let mut y = Array2::<f32>::zeros((rows * samples, batch.y.ncols()));
     let mut weights = vec![0.0; rows * samples];
-    for row in 0..rows {
-        for sample in row * samples..(row + 1) * samples {
-            y.row_mut(sample).assign(&batch.y.row(row));
-            for (column, z) in z.row_mut(sample).iter_mut().enumerate() {
-                let (mu, variance) =
-                    (posterior.mean[[row, column]], f64::from(posterior.variance[[row, column]]));
-                let eps = f64::from(*z);
-                *z = (f64::from(mu) + variance.sqrt() * eps) as f32;
-                let (centre, spread) = match &prior {
-                    Some(prior) => (prior.mean[[row, column]], prior.variance[[row, column]]),
-                    None => (0.0, 1.0),
-                };
-                // Both densities have the factor (2 pi)^(-1/2), which cancels.
-                weights[sample] += 0.5 * (eps * eps + variance.ln())
-                    - 0.5
-                        * ((f64::from(*z) - f64::from(centre)).powi(2) / f64::from(spread)
-                            + f64::from(spread).ln());
-            }
+    for (sample, weight) in weights.iter_mut().enumerate() {
+        let row = sample / samples;
+        y.row_mut(sample).assign(&batch.y.row(row));
+        for (column, z) in z.row_mut(sample).iter_mut().enumerate() {
+            let at = [row, column];
+            let (mu, variance) = (posterior.mean[at], f64::from(posterior.variance[at]));
+            let eps = f64::from(*z);
+            *z = (f64::from(mu) + variance.sqrt() * eps) as f32;
+            let (m, t2) =
+                prior.as_ref().map_or((0.0, 1.0), |prior| (prior.mean[at], prior.variance[at]));
+            let shift = f64::from(*z) - f64::from(m);
+            // Both densities have the factor (2 pi)^(-1/2), which cancels.
+            let log_q = -0.5 * (eps * eps + variance.ln());
+            let log_p = -0.5 * (shift * shift / f64::from(t2) + f64::from(t2).ln());
+            *weight += log_p - log_q;
         }
     }
     let decoded = model.decode(z.view(), y.view());

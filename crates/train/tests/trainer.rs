@@ -14,12 +14,15 @@ use rand_chacha::ChaCha8Rng;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// `x = w y + b` with a little noise in the loss, so that the streams of noise matter too.
+/// `x = w y + b` with a little noise in the loss, so that the streams of noise matter too, and a
+/// gradient that depends on the progress of the training.
 struct Line {
     parameters: Parameters,
     /// Step from which on the loss is no number.
     breaks_at: Option<usize>,
     steps: AtomicUsize,
+    /// Grows over the first ten epochs, as the weight of a term in a warm-up does.
+    warmth: f32,
 }
 
 impl Line {
@@ -28,7 +31,7 @@ impl Line {
             |name: &str, offset| Parameter { name: name.to_owned(), shape: vec![1], offset };
         let layout = vec![parameter("w", 0), parameter("b", 1)];
         let parameters = Parameters { layout, values: vec![0.0; 2] };
-        Self { parameters, breaks_at: None, steps: AtomicUsize::new(0) }
+        Self { parameters, breaks_at: None, steps: AtomicUsize::new(0), warmth: 1.0 }
     }
 }
 
@@ -49,6 +52,10 @@ impl ConditionalModel for Line {
         self.parameters.values.copy_from_slice(values);
     }
 
+    fn set_progress(&mut self, epochs: f64) {
+        self.warmth = 0.5 + 0.05 * epochs.min(10.0) as f32;
+    }
+
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
         self.loss_and_gradient(batch, noise, &mut [0.0; 2])
     }
@@ -58,8 +65,8 @@ impl ConditionalModel for Line {
         let jitter = standard_normal(batch.x.nrows(), 1, noise) * 0.01;
         let (w, b) = (self.parameters.values[0], self.parameters.values[1]);
         let residual = &batch.y * w + b + &jitter - batch.x;
-        g[0] = 2.0 * (&residual * &batch.y).sum() / n;
-        g[1] = 2.0 * residual.sum() / n;
+        g[0] = self.warmth * 2.0 * (&residual * &batch.y).sum() / n;
+        g[1] = self.warmth * 2.0 * residual.sum() / n;
         let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let mut total = f64::from(residual.mapv(|r| r * r).sum() / n);
         if self.breaks_at.is_some_and(|breaks_at| step >= breaks_at) {
