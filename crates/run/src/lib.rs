@@ -21,6 +21,7 @@ pub mod evaluate;
 pub mod figures;
 pub mod floor;
 pub mod folder;
+pub mod fresh;
 pub mod inspect;
 pub mod predict;
 pub mod presets;

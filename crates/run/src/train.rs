@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicBool;
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, LatentStatistics, open_device};
-use cei_physics::{Detector, Simulation};
-use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
+use cei_train::{EpochRows, Observer, StopReason, TrainingReport, TrainingRows, train_on_new_rows};
 
 use crate::config::ModelConfig;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Origin};
 use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
+use crate::fresh::FreshRows;
 use crate::{Experiment, RunError, figures};
 
 /// Rows whose latents are computed at once.
@@ -68,9 +68,8 @@ pub fn train_run(
     let device = open_device(device_name)?;
     let checkpoint = path.join("checkpoint.safetensors");
     check_folder(experiment, path, resume)?;
-    let dataset = Dataset::load(experiment)?;
-    let simulation = dataset.simulation(experiment)?;
-    let detector = detector(experiment, simulation.as_ref())?;
+    let origin = Origin::of(experiment)?;
+    let dataset = Dataset::load(experiment, &origin)?;
     let preprocessing = dataset.fit(experiment)?;
     let seed = experiment.training.seed;
     let mut model = folder::build(&experiment.model, &preprocessing, seed, device)?;
@@ -79,18 +78,21 @@ pub fn train_run(
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())?;
     let rows = dataset.training_rows(&preprocessing);
-    let Dataset { table, fingerprint, .. } = dataset;
+    let Dataset { table, fingerprint, recipe, .. } = dataset;
     let data_rows = table.rows();
     drop(table);
-    let report = train(
+    let mut fresh = recipe.map(|recipe| FreshRows::new(recipe, preprocessing.clone(), seed));
+    let report = train_on_new_rows(
         model.as_mut(),
         &rows,
+        fresh.as_mut().map(|fresh| fresh as &mut dyn EpochRows),
         &experiment.training,
         Some(&checkpoint),
         resume,
         stop,
         observer,
     )?;
+    drop(fresh);
     write_history(path, experiment, &report)?;
     let mut outcome = TrainingOutcome { reason: report.reason, record: None };
     let summary = match report.reason {
@@ -107,8 +109,8 @@ pub fn train_run(
             model: experiment.model.clone(),
             preprocessing,
             molecule: experiment.molecule.clone(),
-            simulation,
-            detector,
+            simulation: origin.simulation,
+            detector: origin.detector,
             latent,
             training: TrainingSummary { active_latent: active, ..summary },
             data_fingerprint: fingerprint,
@@ -121,21 +123,6 @@ pub fn train_run(
         StopReason::Diverged(divergence) => Err(divergence.into()),
         _ => Ok(outcome),
     }
-}
-
-/// The declared noise of the measurement: of the experiment, or else of the simulation.
-///
-/// # Errors
-/// Noise that does not fit the molecule.
-fn detector(
-    experiment: &Experiment,
-    simulation: Option<&Simulation>,
-) -> Result<Option<Detector>, RunError> {
-    let simulated = simulation.map(|simulation| &simulation.detector);
-    let Some(detector) = experiment.detector.as_ref().or(simulated) else { return Ok(None) };
-    let molecule = experiment.molecule.as_ref().ok_or(RunError::DetectorWithoutMolecule)?;
-    detector.standard_deviations(molecule)?;
-    Ok(Some(detector.clone()))
 }
 
 /// Refuses to overwrite a run, or to resume one with another configuration.
