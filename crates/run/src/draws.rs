@@ -1,10 +1,14 @@
 //! Posterior draws of a trained run for measured momenta.
+//!
+//! An ensemble is a mixture of its members in equal parts: each draw comes from a member that is drawn
+//! for it, independently of all others.
 
 use cei_model::random::{Purpose, stream};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use rand::RngExt as _;
 use rayon::prelude::*;
 
-use crate::TrainedRun;
+use crate::{Member, TrainedRun};
 
 /// Draws positions for each row of `y` (raw, `n` x momentum columns): `n` x `count` x position
 /// columns, in bohr, in the frame of the run.
@@ -19,29 +23,86 @@ pub fn draw_positions(
     first_event: usize,
 ) -> Array3<f64> {
     let events = y.nrows();
-    let dimensions = run.model.dimensions();
     let scaled_y = run.record.preprocessing.encode_y(y);
-    let mut z = Array3::<f32>::zeros((events, count, dimensions.z));
-    let mut repeated_y = Array3::<f32>::zeros((events, count, dimensions.y));
-    let source = run.experiment.evaluation.latent;
-    let statistics = &run.record.latent;
-    z.axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .zip(repeated_y.axis_iter_mut(Axis(0)))
-        .enumerate()
-        .for_each(|(event, (mut z, mut y))| {
-            let mut rng = stream(seed, Purpose::Draws, (first_event + event) as u64);
-            z.assign(&source.draw(statistics, count, &mut rng));
-            y.assign(&scaled_y.row(event));
-        });
-    let z = rows(z);
-    let x = run.model.decode(z.view(), rows(repeated_y).view());
+    let x = match run.members.as_slice() {
+        [member] => {
+            let counts = vec![count; events];
+            draw_member(run, member, 0, scaled_y.view(), &counts, seed, first_event)
+        }
+        _ => draw_mixture(run, scaled_y.view(), count, seed, first_event),
+    };
     let x = run.record.preprocessing.decode_x(x.view());
     let columns = x.ncols();
     match x.into_shape_with_order((events, count, columns)) {
         Ok(draws) => draws,
         Err(_) => unreachable!("there is one decoded row a draw"),
     }
+}
+
+/// `counts[i]` draws of one member (with its place in the ensemble, from 0) for event `i`, scaled, those of
+/// one event after those of another.
+fn draw_member(
+    run: &TrainedRun,
+    Member { model, latent }: &Member,
+    place: u64,
+    scaled_y: ArrayView2<'_, f32>,
+    counts: &[usize],
+    seed: u64,
+    first_event: usize,
+) -> Array2<f32> {
+    let dimensions = model.dimensions();
+    let draws = counts.iter().sum();
+    let mut z = Array2::<f32>::zeros((draws, dimensions.z));
+    let mut y = Array2::<f32>::zeros((draws, dimensions.y));
+    let source = run.experiment.evaluation.latent;
+    let (mut rest_z, mut rest_y) = (z.view_mut(), y.view_mut());
+    let mut parts = Vec::with_capacity(counts.len());
+    for (event, &count) in counts.iter().enumerate() {
+        let (part_z, others_z) = rest_z.split_at(Axis(0), count);
+        let (part_y, others_y) = rest_y.split_at(Axis(0), count);
+        (rest_z, rest_y) = (others_z, others_y);
+        parts.push((event, part_z, part_y));
+    }
+    parts.into_par_iter().for_each(|(event, mut z, mut y)| {
+        let mut rng = stream(seed, Purpose::Draws, (first_event + event) as u64);
+        // Every member has a stream of its own; that of the first is that of a single model.
+        rng.set_stream(place);
+        let draws = z.nrows();
+        z.assign(&source.draw(latent, draws, &mut rng));
+        y.assign(&scaled_y.row(event));
+    });
+    model.decode(z.view(), y.view())
+}
+
+/// `count` draws of each event from the equal-weight mixture of the members, scaled.
+fn draw_mixture(
+    run: &TrainedRun,
+    scaled_y: ArrayView2<'_, f32>,
+    count: usize,
+    seed: u64,
+    first_event: usize,
+) -> Array2<f32> {
+    let (events, members) = (scaled_y.nrows(), run.members.len());
+    let chosen: Vec<usize> = (0..events)
+        .flat_map(|event| {
+            let mut rng = stream(seed, Purpose::Members, (first_event + event) as u64);
+            (0..count).map(move |_| rng.random_range(0..members))
+        })
+        .collect();
+    let width = run.record.preprocessing.x_dim();
+    let mut all = Array2::zeros((events * count, width));
+    for (place, member) in run.members.iter().enumerate() {
+        let counts: Vec<usize> = chosen
+            .chunks(count)
+            .map(|chosen| chosen.iter().filter(|&&of| of == place).count())
+            .collect();
+        let drawn = draw_member(run, member, place as u64, scaled_y, &counts, seed, first_event);
+        let places = chosen.iter().enumerate().filter(|&(_, &of)| of == place);
+        for ((row, _), drawn) in places.zip(drawn.rows()) {
+            all.row_mut(row).assign(&drawn);
+        }
+    }
+    all
 }
 
 /// The draws of all events one under another.

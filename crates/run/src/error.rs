@@ -100,6 +100,14 @@ pub enum RunError {
     /// The loss became no number.
     #[error(transparent)]
     Diverged(#[from] cei_train::Divergence),
+    /// A member of an ensemble cannot be trained.
+    #[error("member {member} of the ensemble: {source}")]
+    Member {
+        /// The member, counted from 1.
+        member: usize,
+        /// Why.
+        source: Box<RunError>,
+    },
     /// A metric cannot be computed.
     #[error(transparent)]
     Metrics(#[from] cei_metrics::Error),

@@ -24,7 +24,7 @@ use crate::draws::{draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
 use crate::simulate::simulation_beside;
-use crate::{Experiment, RunError, TrainedRun, figures};
+use crate::{Experiment, Member, RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
 const CHUNK: usize = 500;
@@ -147,7 +147,7 @@ pub fn evaluate_run(
         },
         active_latent: run.record.training.active_latent,
         scored: Scored {
-            model: run.record.model.name().to_owned(),
+            model: run.record.name(),
             files,
             rows: rows.to_owned(),
             data_fingerprint: fingerprint,
@@ -403,18 +403,20 @@ fn likelihood(
         DegenerateNoise { directions, sd }.add(&mut x, &mut rng);
     }
     let batch = Batch { x: x.view(), y: y.view() };
-    let Some(log_prob) = run.model.log_prob(batch) else { return (None, None) };
+    let Some(log_prob) = run.log_prob(batch) else { return (None, None) };
     let scale = preprocessing.log_abs_det_scale();
     let values = log_prob.into_iter().map(|log_prob| scale - log_prob);
     let nll = NegativeLogLikelihood::of(values, preprocessing.d_eff());
     let mut worst = 0.0f32;
-    for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
-        let z = run.model.latent_moments(Batch { x, y }).mean;
-        let back = run.model.decode(z.view(), y);
-        // Not `max`: it would pass over a NaN.
-        let larger =
-            |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
-        worst = (&back - &x).iter().fold(worst, larger);
+    for Member { model, .. } in &run.members {
+        for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
+            let z = model.latent_moments(Batch { x, y }).mean;
+            let back = model.decode(z.view(), y);
+            // Not `max`: it would pass over a NaN.
+            let larger =
+                |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
+            worst = (&back - &x).iter().fold(worst, larger);
+        }
     }
     (nll, Some(f64::from(worst)))
 }

@@ -111,7 +111,7 @@ pub struct FreshRows {
 
 impl FreshRows {
     /// Starts the thread. `seed` is that of the training.
-    pub fn new(recipe: Recipe, preprocessing: Preprocessing, seed: u64) -> Self {
+    pub fn new(recipe: Arc<Recipe>, preprocessing: Preprocessing, seed: u64) -> Self {
         let (orders, ordered) = channel::<usize>();
         let (sender, made) = channel();
         let stop = Arc::new(AtomicBool::new(false));

@@ -30,4 +30,4 @@ pub mod train;
 
 pub use config::Experiment;
 pub use error::RunError;
-pub use folder::{ModelRecord, TrainedRun};
+pub use folder::{Member, ModelRecord, TrainedRun};

@@ -2,6 +2,7 @@
 //! and prediction find the rows of the training again.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cei_data::{Source, load};
@@ -60,7 +61,7 @@ fn epochs(experiment: &Experiment, of: &[usize]) -> Result<Vec<Rows>, Box<dyn st
     let dataset = Dataset::load(experiment, &Origin::of(experiment)?)?;
     let preprocessing = dataset.fit(experiment)?;
     let recipe = dataset.recipe.ok_or("no recipe")?;
-    let mut fresh = FreshRows::new(recipe, preprocessing, experiment.training.seed);
+    let mut fresh = FreshRows::new(Arc::new(recipe), preprocessing, experiment.training.seed);
     let mut rows = Vec::new();
     for &epoch in of {
         rows.push(fresh.take(epoch).map_err(|error| error.to_string())?);
