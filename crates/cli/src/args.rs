@@ -130,6 +130,9 @@ pub(crate) struct TrainArgs {
     /// Seed of weights, order of rows and noise
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
+    /// Train K models with consecutive seeds and use them as one mixture
+    #[arg(long, value_name = "K")]
+    pub(crate) ensemble: Option<usize>,
     /// Leave out rows with invalid cells, and count them, instead of failing
     #[arg(long)]
     pub(crate) drop_invalid: bool,

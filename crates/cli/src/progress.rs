@@ -38,7 +38,13 @@ impl RowProgress {
 }
 
 /// Watches a training.
-pub(crate) enum TrainingProgress {
+pub(crate) struct TrainingProgress {
+    shown: Shown,
+    /// Which member of an ensemble is trained, in words; empty for a single model.
+    member: String,
+}
+
+enum Shown {
     /// A bar over the batches of all epochs.
     Bar(ProgressBar),
     /// Plain lines, and when the last one was printed.
@@ -49,43 +55,53 @@ pub(crate) enum TrainingProgress {
 
 impl TrainingProgress {
     pub(crate) fn new(quiet: bool) -> Self {
-        if quiet {
-            return Self::Quiet;
-        }
-        if !std::io::stderr().is_terminal() {
-            return Self::Lines(None);
-        }
-        Self::Bar(ProgressBar::new(0).with_style(style("{bar:16} {wide_msg}")))
+        let shown = if quiet {
+            Shown::Quiet
+        } else if !std::io::stderr().is_terminal() {
+            Shown::Lines(None)
+        } else {
+            Shown::Bar(ProgressBar::new(0).with_style(style("{bar:16} {wide_msg}")))
+        };
+        Self { shown, member: String::new() }
     }
 
     /// Takes the bar away, or prints the last line.
     pub(crate) fn finish(&self) {
-        if let Self::Bar(bar) = self {
+        if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }
 }
 
 impl Observer for TrainingProgress {
+    fn member(&mut self, member: usize, members: usize) {
+        self.member = format!("member {member}/{members}, ");
+        // Its first epoch is shown at once.
+        if let Shown::Lines(last) = &mut self.shown {
+            *last = None;
+        }
+    }
+
     fn batch(&mut self, progress: &Progress) {
-        if let Self::Bar(bar) = self {
+        if let Shown::Bar(bar) = &self.shown {
             let done = (progress.epoch - 1) * progress.batches + progress.batch;
             bar.set_length((progress.max_epochs * progress.batches) as u64);
             bar.set_position(done as u64);
-            bar.set_message(describe(progress, None));
+            bar.set_message(format!("{}{}", self.member, describe(progress, None)));
         }
     }
 
     fn epoch(&mut self, progress: &Progress, record: &EpochRecord) {
-        match self {
-            Self::Bar(bar) => bar.set_message(describe(progress, Some(record))),
-            Self::Lines(last) => {
+        let line = || format!("{}{}", self.member, describe(progress, Some(record)));
+        match &mut self.shown {
+            Shown::Bar(bar) => bar.set_message(line()),
+            Shown::Lines(last) => {
                 if last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
                     *last = Some(Instant::now());
-                    to_stderr(&describe(progress, Some(record)));
+                    to_stderr(&line());
                 }
             }
-            Self::Quiet => {}
+            Shown::Quiet => {}
         }
     }
 }

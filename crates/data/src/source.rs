@@ -20,6 +20,17 @@ pub struct Source {
     pub header: Header,
     /// Leave out rows with an invalid cell, counted by reason and column, instead of failing.
     pub drop_invalid: bool,
+    /// In the place of files: a simulation, by the name of a preset or the path of a TOML file, that
+    /// makes new training events in every epoch. [`crate::load()`] does not read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulator: Option<String>,
+    /// Training events of each epoch of `simulator`; by default the `events` of the simulation. The
+    /// fixed validation and test events stand to them as the shares of the split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events_per_epoch: Option<usize>,
+    /// Draw new noise of the declared detector in every epoch; for a simulated table without noise.
+    /// [`crate::load()`] does not add it.
+    pub fresh_noise: bool,
 }
 
 impl Source {

@@ -121,6 +121,17 @@ pub struct Split {
 }
 
 impl Split {
+    /// Consecutive parts of these numbers of rows, for a table whose rows are in no order to begin with.
+    #[must_use]
+    pub fn consecutive(train: usize, validation: usize, test: usize) -> Self {
+        let (to_validation, all) = (train + validation, train + validation + test);
+        Self {
+            train: TrainSplit((0..train).collect()),
+            validation: ValidationSplit((train..to_validation).collect()),
+            test: TestSplit((to_validation..all).collect()),
+        }
+    }
+
     /// Shuffles `0..rows` with ChaCha8 of the seed and cuts it; the same for the same arguments on
     /// every machine.
     ///

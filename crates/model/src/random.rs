@@ -2,7 +2,7 @@
 //! depends on what else was drawn, on the device or on the number of threads.
 
 use ndarray::Array2;
-use rand::SeedableRng;
+use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -27,6 +27,12 @@ pub enum Purpose {
     DecoderNoise,
     /// Latents of the importance-weighted bound.
     LikelihoodBound,
+    /// Simulated events of a training; index: the epoch, or one of the fixed parts.
+    Events,
+    /// Noise of the detector on training rows; index: the epoch.
+    DetectorNoise,
+    /// Which member of an ensemble makes each draw; index: the event.
+    Members,
 }
 
 /// The stream number `index` for `purpose` under `seed`.
@@ -36,6 +42,11 @@ pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
     key[16..24].copy_from_slice(&index.to_le_bytes());
     ChaCha8Rng::from_seed(key)
+}
+
+/// A seed for the stream number `index` for `purpose` under `seed`, for what makes its own streams.
+pub fn derived_seed(seed: u64, purpose: Purpose, index: u64) -> u64 {
+    stream(seed, purpose, index).next_u64()
 }
 
 /// Independent standard normal numbers.

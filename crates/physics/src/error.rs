@@ -62,6 +62,11 @@ pub enum ConfigError {
     /// Geometries are to be drawn, and no law is configured.
     #[error("`geometry` is missing\nhint: configure a geometry law, or give positions")]
     NoGeometry,
+    /// Noise along laboratory axes that the recorded events do not know any more.
+    #[error(
+        "`detector.momentum_noise_au` differs between the laboratory's axes, which events in another frame do not know any more\nhint: record the events with `frame = {{ kind = \"laboratory\" }}`, or declare one number for each ion"
+    )]
+    UnevenNoise,
 }
 
 /// Checks that `value` is finite and satisfies `valid`, else an error that names `key`.

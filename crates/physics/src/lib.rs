@@ -33,6 +33,6 @@ pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
 pub use molecule::{AtomSpec, Molecule, MoleculeError};
 pub use simulation::{
-    Centre, Events, Orientation, Simulation, SimulationError, simulate, simulate_positions,
-    simulate_range,
+    Centre, Events, Orientation, Simulation, SimulationError, measure, simulate,
+    simulate_positions, simulate_range,
 };

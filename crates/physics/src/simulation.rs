@@ -182,6 +182,57 @@ pub fn simulate_positions(
     Plan::new(simulation)?.run(Source::Rows(positions), 0..positions.nrows(), seed)
 }
 
+/// Measures noise-free events of `simulation` by `detector`: adds noise to the momenta of every row and
+/// fixes the simulation's frame anew by the noisy momenta, for positions and momenta. Row `i` uses random
+/// stream `i` of `seed`.
+///
+/// What frames took from the orientation does not matter to noise that is the same along the three axes
+/// of each ion; so the result has the law of events that were simulated with the detector.
+///
+/// # Errors
+/// [`ConfigError`] for a detector that does not fit the molecule, and for noise that differs between axes
+/// where the events are not recorded in the laboratory.
+///
+/// # Panics
+/// If `events` has not three columns an atom.
+pub fn measure(
+    simulation: &Simulation,
+    detector: &Detector,
+    events: &mut Events,
+    seed: u64,
+) -> Result<(), ConfigError> {
+    let molecule = &simulation.molecule;
+    let deviations = detector.standard_deviations(molecule)?;
+    let turned = simulation.frame != Frame::default();
+    let uneven = |axes: &[f64]| axes.iter().any(|sd| *sd != axes[0]);
+    if turned && deviations.chunks_exact(3).any(uneven) {
+        return Err(ConfigError::UnevenNoise);
+    }
+    let frame = simulation.frame.resolve(molecule)?;
+    let generator = ChaCha8Rng::seed_from_u64(seed);
+    let columns = 3 * molecule.atom_count();
+    let Events { positions, momenta } = events;
+    assert_eq!(positions.ncols(), columns, "three position columns an atom");
+    assert_eq!(momenta.ncols(), columns, "three momentum columns an atom");
+    for values in [&mut *positions, &mut *momenta] {
+        if !values.is_standard_layout() {
+            *values = values.as_standard_layout().into_owned();
+        }
+    }
+    let (Some(positions), Some(momenta)) = (positions.as_slice_mut(), momenta.as_slice_mut())
+    else {
+        unreachable!("both have standard layout")
+    };
+    let rows = positions.par_chunks_exact_mut(columns).zip(momenta.par_chunks_exact_mut(columns));
+    rows.enumerate().for_each(|(row, (positions, momenta))| {
+        let mut rng = generator.clone();
+        rng.set_stream(row as u64);
+        add_noise(&mut rng, &deviations, momenta);
+        frame.apply(positions, momenta);
+    });
+    Ok(())
+}
+
 impl Simulation {
     /// Checks everything that can be wrong with the configuration without simulating.
     ///

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::presets;
+
 /// Everything that defines a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,7 +164,7 @@ impl Experiment {
     /// Unknown keys, values of a wrong kind.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
         let experiment: Self = parse_with_overrides(text, origin, overrides)?;
-        Ok(experiment.with_default_columns())
+        Ok(experiment.with_molecule_of_simulator()?.with_default_columns())
     }
 
     /// Checks hyper-parameters without touching data.
@@ -183,6 +185,14 @@ impl Experiment {
     /// The complete configuration as TOML.
     pub fn to_toml(&self) -> String {
         to_toml(self)
+    }
+
+    /// The molecule of the simulator, where none is given.
+    fn with_molecule_of_simulator(mut self) -> Result<Self, ExperimentError> {
+        if let (None, Some(name)) = (&self.molecule, &self.source.simulator) {
+            self.molecule = Some(presets::simulation_or_file(name)?.molecule);
+        }
+        Ok(self)
     }
 
     /// Positions and momenta of the molecule, where no columns are named.

@@ -1,11 +1,21 @@
-//! From the files of an experiment to what a trainer or an evaluation needs.
+//! From the source of an experiment to what a trainer or an evaluation needs: a table from files, or
+//! events of a simulator in the place of one.
 
-use cei_data::{Preprocessing, Split, Table, fingerprint, load};
-use cei_physics::Simulation;
+use cei_data::{DroppedRows, Preprocessing, Selection, Split, Table, fingerprint, load};
+use cei_model::random::{Purpose, derived_seed};
+use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
+use ndarray::{Axis, concatenate};
 
+use crate::fresh::{Recipe, for_training};
+use crate::presets;
 use crate::simulate::simulation_of;
-use crate::{Experiment, RunError};
+use crate::{Experiment, ModelRecord, RunError};
+
+/// Streams of the events of a simulated data set; no epoch has these numbers.
+const FIRST_EPOCH: u64 = 0;
+const VALIDATION: u64 = u64::MAX - 1;
+const TEST: u64 = u64::MAX;
 
 /// A loaded table and its split.
 #[derive(Debug)]
@@ -16,29 +26,99 @@ pub struct Dataset {
     pub split: Split,
     /// SHA-256 of names and values.
     pub fingerprint: String,
+    /// How the training rows of later epochs are made, if not those of the first are used again.
+    pub recipe: Option<Recipe>,
+}
+
+/// What is known of the origin of a table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Origin {
+    /// The simulation that made it, or makes it.
+    pub simulation: Option<Simulation>,
+    /// The noise with which its momenta were measured.
+    pub detector: Option<Detector>,
+}
+
+impl Origin {
+    /// As declared by an experiment and by what stands beside its files. The noise is that of the
+    /// experiment, or else of the simulation.
+    ///
+    /// # Errors
+    /// A simulation that is unknown, unreadable or of another molecule than the experiment; noise that
+    /// does not fit the molecule.
+    pub fn of(experiment: &Experiment) -> Result<Self, RunError> {
+        let (molecule, source) = (experiment.molecule.as_ref(), &experiment.source);
+        if source.simulator.is_some() && !source.files.is_empty() {
+            return Err(RunError::TwoSources);
+        }
+        if source.simulator.is_none() && source.events_per_epoch.is_some() {
+            return Err(RunError::EventsWithoutSimulator);
+        }
+        let mut simulation = match &experiment.source.simulator {
+            Some(name) => Some(simulator(experiment, name)?),
+            None => simulation_of(&experiment.source.resolve()?)?
+                .filter(|made| molecule == Some(&made.molecule)),
+        };
+        let simulated = simulation.as_ref().map(|simulation| simulation.detector.clone());
+        let detector = experiment.detector.clone().or(simulated);
+        if let Some(detector) = &detector {
+            let molecule = molecule.ok_or(RunError::DetectorWithoutMolecule)?;
+            detector.standard_deviations(molecule)?;
+            if let (Some(simulation), Some(_)) = (&mut simulation, &experiment.source.simulator) {
+                // What simulates during the training also measures as declared.
+                simulation.detector = detector.clone();
+            }
+        }
+        Ok(Self { simulation, detector })
+    }
+
+    /// As it was when a model was trained.
+    pub fn of_record(record: &ModelRecord) -> Self {
+        Self { simulation: record.simulation.clone(), detector: record.detector.clone() }
+    }
+}
+
+/// The simulation named by `source.simulator`.
+fn simulator(experiment: &Experiment, name: &str) -> Result<Simulation, RunError> {
+    let simulation = presets::simulation_or_file(name)?;
+    simulation.check()?;
+    if simulation.geometry.is_none() {
+        return Err(RunError::NoGeometry);
+    }
+    match &experiment.molecule {
+        Some(molecule) if *molecule == simulation.molecule => Ok(simulation),
+        _ => Err(RunError::SimulatorMolecule { name: name.to_owned() }),
+    }
 }
 
 impl Dataset {
-    /// Loads and splits the table of an experiment.
+    /// Loads and splits the table of an experiment, or simulates it. Its training rows are those of the
+    /// first epoch.
     ///
     /// # Errors
-    /// A file, row or column that cannot be used; too few rows; a side that does not vary.
-    pub fn load(experiment: &Experiment) -> Result<Self, RunError> {
+    /// A file, row or column that cannot be used; too few rows; a side that does not vary; events that
+    /// cannot be simulated or measured anew.
+    pub fn load(experiment: &Experiment, origin: &Origin) -> Result<Self, RunError> {
         experiment.split.check()?;
-        let table = load(&experiment.source, &experiment.columns)?;
-        table.check_trainable(&experiment.split)?;
-        let split = Split::new(table.rows(), &experiment.split)?;
-        Ok(Self { fingerprint: fingerprint(&table), table, split })
-    }
-
-    /// The simulation that made the table, where one stands beside its files and is of the molecule of
-    /// the experiment.
-    ///
-    /// # Errors
-    /// A simulation beside a file that cannot be read.
-    pub fn simulation(&self, experiment: &Experiment) -> Result<Option<Simulation>, RunError> {
-        let simulation = simulation_of(&self.table.files)?;
-        Ok(simulation.filter(|made| experiment.molecule.as_ref() == Some(&made.molecule)))
+        let source = &experiment.source;
+        let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
+            (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
+            (Some(name), None) => {
+                return Err(RunError::SimulatorMolecule { name: name.clone() });
+            }
+            (None, simulation) => {
+                let table = load(source, &experiment.columns)?;
+                table.check_trainable(&experiment.split)?;
+                let split = Split::new(table.rows(), &experiment.split)?;
+                if source.fresh_noise {
+                    let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
+                    measured_anew(experiment, simulation, origin, table, split)?
+                } else {
+                    (table, split, None)
+                }
+            }
+        };
+        Ok(Self { fingerprint: fingerprint(&table), table, split, recipe })
     }
 
     /// Fits the preprocessing on the training rows alone.
@@ -62,6 +142,93 @@ impl Dataset {
             degenerate,
         }
     }
+}
+
+type Parts = (Table, Split, Option<Recipe>);
+
+/// Training, validation and test events of a simulation, one part after another.
+fn simulated(experiment: &Experiment, simulation: &Simulation) -> Result<Parts, RunError> {
+    let molecule = &simulation.molecule;
+    check_columns(experiment, molecule, "source.simulator")?;
+    let (source, split) = (&experiment.source, &experiment.split);
+    if source.fresh_noise {
+        return Err(RunError::FreshNoiseOfSimulator);
+    }
+    let events = source.events_per_epoch.unwrap_or(simulation.events);
+    if events < 2 {
+        return Err(RunError::TooSmall { key: "source.events_per_epoch", value: events, least: 2 });
+    }
+    let share = |part: f64| ((events as f64 * part / split.train).round() as usize).max(1);
+    let (validation, test) = (share(split.validation), share(split.test));
+    let seed = |stream| derived_seed(split.seed, Purpose::Events, stream);
+    let parts = [
+        simulate(&for_training(simulation), events, seed(FIRST_EPOCH))?,
+        simulate(simulation, validation, seed(VALIDATION))?,
+        simulate(simulation, test, seed(TEST))?,
+    ];
+    let under_another =
+        |views: [ndarray::ArrayView2<'_, f64>; 3]| match concatenate(Axis(0), &views) {
+            Ok(rows) => rows,
+            Err(_) => unreachable!("every part has three columns an atom"),
+        };
+    let table = Table {
+        x: under_another(parts.each_ref().map(|part| part.positions.view())),
+        y: under_another(parts.each_ref().map(|part| part.momenta.view())),
+        x_names: molecule.position_columns(),
+        y_names: molecule.momentum_columns(),
+        files: Vec::new(),
+        dropped: DroppedRows::default(),
+    };
+    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events };
+    Ok((table, Split::consecutive(events, validation, test), Some(recipe)))
+}
+
+/// A noise-free simulated table with the noise of the declared detector on all its rows.
+fn measured_anew(
+    experiment: &Experiment,
+    simulation: &Simulation,
+    origin: &Origin,
+    mut table: Table,
+    split: Split,
+) -> Result<Parts, RunError> {
+    check_columns(experiment, &simulation.molecule, "source.fresh_noise")?;
+    let nothing = |detector: &Detector| {
+        let deviations = detector.standard_deviations(&simulation.molecule)?;
+        Ok::<_, RunError>(deviations.iter().all(|sd| *sd == 0.0))
+    };
+    if !nothing(&simulation.detector)? {
+        return Err(RunError::FreshNoiseOnNoise);
+    }
+    let Some(detector) = &origin.detector else { return Err(RunError::FreshNoiseUndeclared) };
+    if nothing(detector)? {
+        return Err(RunError::FreshNoiseUndeclared);
+    }
+    let (positions, momenta) = table.part(&split.train);
+    let recipe = Recipe::Noise {
+        simulation: Box::new(simulation.clone()),
+        detector: detector.clone(),
+        events: Events { positions, momenta },
+    };
+    let mut noisy = Events { positions: table.x, momenta: table.y };
+    let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
+    measure(simulation, detector, &mut noisy, seed)?;
+    (table.x, table.y) = (noisy.positions, noisy.momenta);
+    Ok((table, split, Some(recipe)))
+}
+
+/// Events are made in the columns and units of the simulation, so an experiment can name no others.
+fn check_columns(
+    experiment: &Experiment,
+    molecule: &Molecule,
+    key: &'static str,
+) -> Result<(), RunError> {
+    let names = |names: Vec<String>| names.into_iter().map(Into::into).collect();
+    let expected = Selection {
+        x: names(molecule.position_columns()),
+        y: names(molecule.momentum_columns()),
+        ..Selection::default()
+    };
+    if experiment.columns == expected { Ok(()) } else { Err(RunError::OtherColumns { key }) }
 }
 
 /// The rows of one part, scaled.

@@ -42,6 +42,55 @@ pub enum RunError {
         "`[detector]` names the noise of ions, but the experiment has no `[molecule]`\nhint: add one with the atoms in column order, or leave `[detector]` out"
     )]
     DetectorWithoutMolecule,
+    /// The simulator is not of the molecule of the experiment.
+    #[error(
+        "`source.simulator` is `{name}`, whose molecule is not the `[molecule]` of the experiment\nhint: give both the same atoms, masses and charges"
+    )]
+    SimulatorMolecule {
+        /// The simulator as named.
+        name: String,
+    },
+    /// Files and a simulator at once.
+    #[error(
+        "`source.files` and `source.simulator` are both given, but events come from one of them\nhint: leave one out"
+    )]
+    TwoSources,
+    /// A number of events without a simulator.
+    #[error(
+        "`source.events_per_epoch` is given, but no `source.simulator` that makes the events\nhint: name one, or leave it out"
+    )]
+    EventsWithoutSimulator,
+    /// Chosen columns or units where events are made in those of the simulation.
+    #[error(
+        "`[columns]` chooses columns or units, but with `{key}` events have those of the molecule: bohr and atomic units\nhint: leave `[columns]` out"
+    )]
+    OtherColumns {
+        /// What makes the events.
+        key: &'static str,
+    },
+    /// New noise for a table of unknown origin.
+    #[error(
+        "`source.fresh_noise` needs a table simulated for the `[molecule]` of the experiment, with its `.simulation.toml` beside it\nhint: simulate one without noise with `cei simulate`, or leave `fresh_noise` out for a measured table"
+    )]
+    FreshNoiseUnknown,
+    /// New noise for a table that has noise already.
+    #[error(
+        "`source.fresh_noise` would add noise to a table that was simulated with noise\nhint: simulate it anew with `--set detector.momentum_noise_au=0`"
+    )]
+    FreshNoiseOnNoise,
+    /// New noise of nobody knows what size.
+    #[error(
+        "`source.fresh_noise` does not know how much noise to add\nhint: declare it, for example `[detector]` with `momentum_noise_au = 1.0`"
+    )]
+    FreshNoiseUndeclared,
+    /// New noise on events that are new already.
+    #[error(
+        "`source.fresh_noise` is for tables: the events of `source.simulator` are new in every epoch, noise included\nhint: leave `fresh_noise` out"
+    )]
+    FreshNoiseOfSimulator,
+    /// Rows that are not wanted any more. Never seen from outside.
+    #[error("the training has ended before the rows of its next epoch were made")]
+    Abandoned,
     /// Positions cannot be exploded.
     #[error(transparent)]
     Explosion(#[from] cei_physics::ExplosionError),
@@ -51,6 +100,14 @@ pub enum RunError {
     /// The loss became no number.
     #[error(transparent)]
     Diverged(#[from] cei_train::Divergence),
+    /// A member of an ensemble cannot be trained.
+    #[error("member {member} of the ensemble: {source}")]
+    Member {
+        /// The member, counted from 1.
+        member: usize,
+        /// Why.
+        source: Box<RunError>,
+    },
     /// A metric cannot be computed.
     #[error(transparent)]
     Metrics(#[from] cei_metrics::Error),

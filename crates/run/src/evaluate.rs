@@ -15,16 +15,17 @@ use cei_metrics::{
 };
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
-use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
+use cei_physics::{Accuracy, FrameRule, Molecule, Simulation, explode_all};
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Origin};
 use crate::draws::{draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
 use crate::log_prob::{log_prob, scaled};
-use crate::{Experiment, RunError, TrainedRun, figures};
+use crate::simulate::simulation_beside;
+use crate::{Experiment, Member, RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
 const CHUNK: usize = 500;
@@ -144,10 +145,13 @@ pub fn evaluate_run(
     let preprocessing = &run.record.preprocessing;
     let evaluation = RunEvaluation {
         scores: scores.finish(&run, &scored, count, options.seed)?,
-        floor: floor(&run, &files, scored.raw_x.view())?,
+        floor: match made_by(&run, options, &files)? {
+            Some(simulation) => floor(&run, &simulation, scored.raw_x.view())?,
+            None => None,
+        },
         active_latent: run.record.training.active_latent,
         scored: Scored {
-            model: run.record.model.name().to_owned(),
+            model: run.record.name(),
             files,
             rows: rows.to_owned(),
             data_fingerprint: fingerprint,
@@ -168,17 +172,32 @@ pub fn evaluate_run(
 /// The table that the run was trained on. It must be the same, or its test rows are not those kept
 /// from the model; where another table is scored it only serves the baselines, and may be missing.
 fn own_dataset(run: &TrainedRun, options: &EvaluateOptions) -> Result<Option<Dataset>, RunError> {
-    let loaded = Dataset::load(&run.experiment).and_then(|dataset| {
-        if dataset.fingerprint == run.record.data_fingerprint {
-            Ok(dataset)
-        } else {
-            Err(RunError::TableChanged { path: run.path.clone() })
-        }
-    });
+    let loaded =
+        Dataset::load(&run.experiment, &Origin::of_record(&run.record)).and_then(|dataset| {
+            if dataset.fingerprint == run.record.data_fingerprint {
+                Ok(dataset)
+            } else {
+                Err(RunError::TableChanged { path: run.path.clone() })
+            }
+        });
     match (loaded, &options.data) {
         (Ok(dataset), _) => Ok(Some(dataset)),
         (Err(_), Some(_)) => Ok(None),
         (Err(error), None) => Err(error),
+    }
+}
+
+/// The simulation that made the scored rows: the simulator of the run, or what stands beside the one
+/// file of the table; none for anything else.
+fn made_by(
+    run: &TrainedRun,
+    options: &EvaluateOptions,
+    files: &[String],
+) -> Result<Option<Simulation>, RunError> {
+    match (&run.experiment.source.simulator, &options.data, files) {
+        (Some(_), None, _) => Ok(run.record.simulation.clone()),
+        (_, _, [file]) => simulation_beside(Path::new(file)),
+        _ => Ok(None),
     }
 }
 
@@ -189,7 +208,10 @@ fn scored_table(
     own: Option<&Dataset>,
     options: &EvaluateOptions,
 ) -> Result<FilesAndTable, RunError> {
-    let names = |table: &Table| table.files.iter().map(|f| f.display().to_string()).collect();
+    let names = |table: &Table| match &run.experiment.source.simulator {
+        Some(simulator) if table.files.is_empty() => vec![format!("simulator {simulator}")],
+        _ => table.files.iter().map(|f| f.display().to_string()).collect(),
+    };
     if let Some(source) = &options.data {
         let table = load(source, &run.experiment.columns)?;
         let (files, fingerprint) = (names(&table), fingerprint(&table));
@@ -384,7 +406,7 @@ fn likelihood(
     let Some(log_prob) = log_prob(run, raw_x, raw_y, seed) else {
         let mut rng = stream(seed, Purpose::LikelihoodBound, 0);
         let batch = Batch { x: x.view(), y: y.view() };
-        let bounds = run.model.log_prob_bound(batch, BOUND_SAMPLES, &mut rng);
+        let bounds = run.log_prob_bound(batch, BOUND_SAMPLES, &mut rng);
         let scales = preprocessing.log_abs_det(raw_x, raw_y);
         let bound = bounds.and_then(|bounds| {
             let values = bounds.into_iter().zip(scales).map(|(bound, scale)| scale - bound);
@@ -395,13 +417,15 @@ fn likelihood(
     let values = log_prob.into_iter().map(|log_prob| -log_prob);
     let nll = NegativeLogLikelihood::of(values, d_eff);
     let mut worst = 0.0f32;
-    for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
-        let z = run.model.latent_moments(Batch { x, y }).mean;
-        let back = run.model.decode(z.view(), y);
-        // Not `max`: it would pass over a NaN.
-        let larger =
-            |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
-        worst = (&back - &x).iter().fold(worst, larger);
+    for Member { model, .. } in &run.members {
+        for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
+            let z = model.latent_moments(Batch { x, y }).mean;
+            let back = model.decode(z.view(), y);
+            // Not `max`: it would pass over a NaN.
+            let larger =
+                |worst: f32, error: &f32| if error.abs() <= worst { worst } else { error.abs() };
+            worst = (&back - &x).iter().fold(worst, larger);
+        }
     }
     (nll, None, Some(f64::from(worst)))
 }

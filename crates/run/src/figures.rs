@@ -58,7 +58,7 @@ pub fn evaluation(
     let folder = folder(&run.path)?;
     let (truth, predicted) = (stacked(&pairs.truth), stacked(&pairs.predicted));
     let residuals = &predicted - &truth;
-    let title = format!("{} ({})", run.record.model.name(), name_of(&run.path));
+    let title = format!("{} ({})", run.record.name(), name_of(&run.path));
     let quantities = || pairs.labels.iter().take(PANELS).enumerate();
     let panels: Vec<TrueAndPredicted<'_>> = quantities()
         .map(|(column, (quantity, unit))| TrueAndPredicted {

@@ -10,14 +10,11 @@
 //! It is measured by placing the same shapes anew, many times, by the rules of the simulation that
 //! made the table. An exact draw of the posterior has at least twice this error.
 
-use std::path::Path;
-
 use cei_metrics::Summary;
-use cei_physics::{Detector, Frame, simulate_positions};
+use cei_physics::{Detector, Frame, Simulation, simulate_positions};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
-use crate::simulate::simulation_beside;
 use crate::{RunError, TrainedRun};
 
 /// Shapes that are placed anew.
@@ -38,18 +35,19 @@ pub struct Floor {
     pub exact_draw_mse: f64,
 }
 
-/// The floor for the table of `files`, in the gauge of the run; none unless a simulation without
-/// noise made it, in a frame that leaves the placement unknown. `x` are raw rows of the table.
+/// The floor for a table that `simulation` made, in the gauge of the run; none unless it was made and
+/// measured without noise, in a frame that leaves the placement unknown. `x` are raw rows of the table.
 ///
 /// # Errors
-/// A configuration beside the table that cannot be read, or does not fit it.
+/// A simulation that does not fit the rows.
 pub fn floor(
     run: &TrainedRun,
-    files: &[String],
+    simulation: &Simulation,
     x: ArrayView2<'_, f64>,
 ) -> Result<Option<Floor>, RunError> {
-    let [file] = files else { return Ok(None) };
-    let Some(simulation) = simulation_beside(Path::new(file))? else { return Ok(None) };
+    if run.experiment.source.fresh_noise {
+        return Ok(None);
+    }
     let quiet = simulation.detector == Detector::default() && simulation.temperature_k == 0.0;
     let known = run.molecule().is_some_and(|molecule| *molecule == simulation.molecule);
     if !quiet || !known || simulation.frame == Frame::default() {
@@ -60,7 +58,7 @@ pub fn floor(
         Array2::from_shape_fn((shapes.nrows() * PLACEMENTS, x.ncols()), |(row, column)| {
             shapes[[row / PLACEMENTS, column]]
         });
-    let placed = simulate_positions(&simulation, repeated.view(), SEED)?;
+    let placed = simulate_positions(simulation, repeated.view(), SEED)?;
     let (x, _) = run.record.preprocessing.gauged(placed.positions.view(), placed.momenta.view());
     let variances = x.axis_chunks_iter(Axis(0), PLACEMENTS).map(|placements| {
         let columns = placements.var_axis(Axis(0), 1.0);

@@ -10,6 +10,9 @@
 //! | `checkpoint.safetensors` | the state of the training, for `--resume` |
 //! | `evaluation.json`, `figures/` | what `cei evaluate` found |
 //!
+//! An ensemble of K models is one folder with the members in `member-1` to `member-K`, each of them such a
+//! folder, and with `config.toml` and a `model.json` that names K in the place of weights.
+//!
 //! Every file is written under a temporary name, synced and renamed. Reading checks version, shapes
 //! and checksum, and never executes anything.
 
@@ -18,8 +21,9 @@ use std::path::{Path, PathBuf};
 
 use cei_data::Preprocessing;
 use cei_model::Device;
-use cei_model::{ConditionalModel, LatentStatistics, Parameters};
+use cei_model::{Batch, ConditionalModel, LatentStatistics, Parameters};
 use cei_physics::{Detector, Molecule, Simulation};
+use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -65,11 +69,22 @@ pub struct ModelRecord {
     pub data_fingerprint: String,
     /// Rows of that table.
     pub data_rows: usize,
-    /// SHA-256 of `model.safetensors`.
+    /// Members, if this is an ensemble. They share all that stands here but the latent statistics, which
+    /// here are those of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<usize>,
+    /// SHA-256 of `model.safetensors`; of an ensemble, of these checksums of its members in hexadecimal,
+    /// one after another.
     pub weights_sha256: String,
 }
 
 impl ModelRecord {
+    /// Name of the model, or of the ensemble.
+    pub fn name(&self) -> String {
+        let name = self.model.name();
+        self.ensemble.map_or_else(|| name.to_owned(), |k| format!("ensemble of {k} {name}s"))
+    }
+
     /// Standard deviation of the measurement noise of each of the 3N momentum components in a.u.,
     /// along the axes of the laboratory, before any frame is fixed; none where it was not declared.
     pub fn noise(&self) -> Option<Vec<f64>> {
@@ -150,7 +165,19 @@ impl std::fmt::Display for ActiveLatent {
     }
 }
 
-/// A trained model with everything needed to use it.
+/// One trained model of a run.
+pub struct Member {
+    /// The model.
+    pub model: Box<dyn ConditionalModel>,
+    /// Moments of its latents over the training rows.
+    pub latent: LatentStatistics,
+}
+
+/// A trained model, or an ensemble of such, with everything needed to use it.
+///
+/// ```text
+/// p(x | y) = 1/K sum_k p_k(x | y)
+/// ```
 pub struct TrainedRun {
     /// The run folder.
     pub path: PathBuf,
@@ -158,36 +185,74 @@ pub struct TrainedRun {
     pub experiment: Experiment,
     /// Everything about the model but its weights.
     pub record: ModelRecord,
-    /// The model.
-    pub model: Box<dyn ConditionalModel>,
+    /// The model, or the members of the ensemble, which count alike; at least one.
+    pub members: Vec<Member>,
+}
+
+/// The folder of a member (from 1) of the ensemble in `path`.
+pub fn member_path(path: &Path, member: usize) -> PathBuf {
+    path.join(format!("member-{member}"))
 }
 
 impl TrainedRun {
-    /// Reads a run folder and puts its model on `device`.
+    /// Reads a run folder and puts its model, or all members of its ensemble, on `device`.
     ///
     /// # Errors
-    /// No model in the folder; a version, shape or checksum that does not fit.
+    /// No model in the folder; a version, shape or checksum that does not fit; members that do not belong
+    /// together.
     pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
-        let record_path = path.join("model.json");
-        if !record_path.exists() {
-            return Err(RunError::NotARun { path: path.to_owned() });
-        }
-        let bad = |reason: String| RunError::BadModel { path: path.to_owned(), reason };
-        let text =
-            std::fs::read_to_string(&record_path).map_err(RunError::io("read", &record_path))?;
-        let record: ModelRecord = read_record(&text).map_err(bad)?;
+        let record = load_record(path)?;
         let experiment = Experiment::read(&path.join("config.toml"), &[])?;
-        let weights_path = path.join("model.safetensors");
-        let weights = std::fs::read(&weights_path).map_err(RunError::io("read", &weights_path))?;
-        if sha256(&weights) != record.weights_sha256 {
-            return Err(bad(
-                "the checksum of `model.safetensors` is not that in `model.json`".into()
-            ));
+        let Some(count) = record.ensemble else {
+            let member = load_member(path, &record, device)?;
+            return Ok(Self { path: path.to_owned(), experiment, record, members: vec![member] });
+        };
+        let mut members = Vec::with_capacity(count);
+        let mut checksums = String::new();
+        for number in 1..=count {
+            let path = member_path(path, number);
+            let record = load_record(&path)?;
+            members.push(load_member(&path, &record, device.clone())?);
+            checksums.push_str(&record.weights_sha256);
         }
-        let mut model = build(&record.model, &record.preprocessing, 0, device)?;
-        let values = read_weights(&weights, model.parameters()).map_err(bad)?;
-        model.set_parameters(&values);
-        Ok(Self { path: path.to_owned(), experiment, record, model })
+        if members.is_empty() || sha256(checksums.as_bytes()) != record.weights_sha256 {
+            let reason = "its members are not those of its `model.json`\nhint: finish its training with `--resume`";
+            return Err(RunError::BadModel { path: path.to_owned(), reason: reason.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), experiment, record, members })
+    }
+
+    /// `log p(x | y)` of every row in nats per scaled unit volume, of an ensemble that of the mixture; none
+    /// for models without an exact density.
+    pub fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
+        self.mixture(|model| model.log_prob(batch))
+    }
+
+    /// A lower bound of `log p(x | y)` by importance-weighted latents, as [`Self::log_prob`]; none for models
+    /// without a declared decoder variance.
+    pub fn log_prob_bound(
+        &self,
+        batch: Batch<'_>,
+        samples: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Vec<f64>> {
+        self.mixture(|model| model.log_prob_bound(batch, samples, rng))
+    }
+
+    /// `ln` of the mean over the members of `e` to what each gives for every row.
+    fn mixture(
+        &self,
+        mut log_prob: impl FnMut(&dyn ConditionalModel) -> Option<Vec<f64>>,
+    ) -> Option<Vec<f64>> {
+        let mut members = self.members.iter().map(|member| log_prob(member.model.as_ref()));
+        let mut sums = members.next()??;
+        for log_prob in members {
+            for (sum, value) in sums.iter_mut().zip(log_prob?) {
+                *sum = log_sum(*sum, value);
+            }
+        }
+        let log_count = (self.members.len() as f64).ln();
+        Some(sums.into_iter().map(|sum| sum - log_count).collect())
     }
 
     /// The molecule, if the table is one: three position columns for each of its atoms.
@@ -195,6 +260,36 @@ impl TrainedRun {
         let columns = self.record.preprocessing.x_names().len();
         self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
     }
+}
+
+/// `ln(e^a + e^b)`, without overflow; NaN where one is.
+fn log_sum(a: f64, b: f64) -> f64 {
+    let (high, low) = if a < b { (b, a) } else { (a, b) };
+    // Two equal infinities have no difference.
+    if high == low { high + std::f64::consts::LN_2 } else { high + (low - high).exp().ln_1p() }
+}
+
+fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
+    let record_path = path.join("model.json");
+    if !record_path.exists() {
+        return Err(RunError::NotARun { path: path.to_owned() });
+    }
+    let text = std::fs::read_to_string(&record_path).map_err(RunError::io("read", &record_path))?;
+    read_record(&text).map_err(|reason| RunError::BadModel { path: path.to_owned(), reason })
+}
+
+/// The model of `record`, with the weights that lie in the folder `path`.
+fn load_member(path: &Path, record: &ModelRecord, device: Device) -> Result<Member, RunError> {
+    let bad = |reason: String| RunError::BadModel { path: path.to_owned(), reason };
+    let weights_path = path.join("model.safetensors");
+    let weights = std::fs::read(&weights_path).map_err(RunError::io("read", &weights_path))?;
+    if sha256(&weights) != record.weights_sha256 {
+        return Err(bad("the checksum of `model.safetensors` is not that in `model.json`".into()));
+    }
+    let mut model = build(&record.model, &record.preprocessing, 0, device)?;
+    let values = read_weights(&weights, model.parameters()).map_err(bad)?;
+    model.set_parameters(&values);
+    Ok(Member { model, latent: record.latent.clone() })
 }
 
 /// Builds an untrained model for preprocessed rows.
@@ -228,6 +323,23 @@ pub fn save(
     record.format = FORMAT;
     record.weights_sha256 = sha256(&weights);
     write_atomically(&weights_path, &weights)?;
+    write_json(&path.join("model.json"), &record)?;
+    Ok(record)
+}
+
+/// Writes the record of an ensemble whose members are saved already; it makes the folder a run. `record` is
+/// that of the first member, with the summary of all.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn save_ensemble(
+    path: &Path,
+    mut record: ModelRecord,
+    members: &[ModelRecord],
+) -> Result<ModelRecord, RunError> {
+    let checksums: String = members.iter().map(|member| member.weights_sha256.as_str()).collect();
+    record.ensemble = Some(members.len());
+    record.weights_sha256 = sha256(checksums.as_bytes());
     write_json(&path.join("model.json"), &record)?;
     Ok(record)
 }
@@ -311,4 +423,19 @@ fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String>
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_sum;
+
+    #[test]
+    fn sums_of_exponentials_keep_their_range() {
+        assert!((log_sum(2f64.ln(), 3f64.ln()) - 5f64.ln()).abs() < 1e-15);
+        assert_eq!(log_sum(-1e6, 0.0), 0.0);
+        assert!((log_sum(1000.0, 1000.0) - (1000.0 + 2f64.ln())).abs() < 1e-12);
+        assert_eq!(log_sum(f64::NEG_INFINITY, -3.0), -3.0);
+        assert_eq!(log_sum(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
+        assert!(log_sum(f64::NAN, 0.0).is_nan() && log_sum(0.0, f64::NAN).is_nan());
+    }
 }

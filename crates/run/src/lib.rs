@@ -22,6 +22,7 @@ pub mod evaluate;
 pub mod figures;
 pub mod floor;
 pub mod folder;
+pub mod fresh;
 pub mod inspect;
 pub mod log_prob;
 pub mod predict;
@@ -33,4 +34,4 @@ pub mod train;
 
 pub use config::Experiment;
 pub use error::RunError;
-pub use folder::{ModelRecord, TrainedRun};
+pub use folder::{Member, ModelRecord, TrainedRun};

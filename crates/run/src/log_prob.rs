@@ -63,7 +63,7 @@ pub fn log_prob(
     seed: u64,
 ) -> Option<Vec<f64>> {
     let (x, y) = scaled(run, raw_x, raw_y, seed);
-    let values = run.model.log_prob(Batch { x: x.view(), y: y.view() })?;
+    let values = run.log_prob(Batch { x: x.view(), y: y.view() })?;
     let scales = run.record.preprocessing.log_abs_det(raw_x, raw_y);
     Some(values.into_iter().zip(scales).map(|(log_prob, scale)| log_prob - scale).collect())
 }

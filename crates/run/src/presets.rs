@@ -1,5 +1,7 @@
 //! Configurations that come with the program: those of `configs/`.
 
+use std::path::Path;
+
 use cei_physics::Simulation;
 
 use crate::Experiment;
@@ -67,6 +69,20 @@ fn find_among(
 pub fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
     let preset = find(SIMULATIONS, name)?;
     parse_with_overrides(preset.text, &format!("preset `{name}`"), &[])
+}
+
+/// The data set to simulate of this name, or in the TOML file of this path.
+///
+/// # Errors
+/// There is neither, or the file is no simulation.
+pub fn simulation_or_file(name: &str) -> Result<Simulation, ExperimentError> {
+    let path = Path::new(name);
+    if !path.exists() {
+        return simulation(name);
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ExperimentError::Io { path: path.to_owned(), source })?;
+    parse_with_overrides(&text, &format!("`{name}`"), &[])
 }
 
 /// The experiment of this name.

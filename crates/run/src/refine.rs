@@ -249,7 +249,7 @@ impl<'a> Refiner<'a> {
         let y = scaled_y.broadcast((u.nrows(), scaled_y.ncols()));
         let y = y.map_or_else(|| Array2::zeros((0, 0)), |y| y.to_owned());
         let scale = preprocessing.log_abs_det_scale();
-        match self.run.model.log_prob(Batch { x: x.view(), y: y.view() }) {
+        match self.run.log_prob(Batch { x: x.view(), y: y.view() }) {
             Some(values) => values.into_iter().map(|value| value - scale).collect(),
             None => vec![f64::NEG_INFINITY; u.nrows()],
         }

@@ -1,19 +1,23 @@
 //! Training a model into a run folder.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
 use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, LatentStatistics, open_device};
-use cei_physics::{Detector, Simulation};
-use cei_train::{Observer, StopReason, TrainingReport, TrainingRows, train};
+use cei_model::{Batch, ConditionalModel, Device, LatentStatistics, open_device};
+use cei_train::{EpochRows, Observer, StopReason, TrainingReport, TrainingRows, train_on_new_rows};
 
 use crate::config::ModelConfig;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Origin};
 use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
+use crate::fresh::{FreshRows, Recipe};
 use crate::support::Support;
 use crate::{Experiment, RunError, figures};
+
+/// The state of a training, in the folder of its model.
+const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Rows whose latents are computed at once.
 const LATENT_CHUNK: usize = 8192;
@@ -48,7 +52,7 @@ pub struct TrainingOutcome {
     pub record: Option<ModelRecord>,
 }
 
-/// Trains the model of `experiment` into the folder `path`.
+/// Trains the model of `experiment`, or its ensemble of models, into the folder `path`.
 ///
 /// `announce` is told the plan before the first epoch. `stop` ends the training after the batch under
 /// way; the checkpoint then allows to continue with `resume`.
@@ -67,59 +71,154 @@ pub fn train_run(
 ) -> Result<TrainingOutcome, RunError> {
     experiment.check()?;
     let device = open_device(device_name)?;
-    let checkpoint = path.join("checkpoint.safetensors");
     check_folder(experiment, path, resume)?;
-    let dataset = Dataset::load(experiment)?;
-    let simulation = dataset.simulation(experiment)?;
-    let detector = detector(experiment, simulation.as_ref())?;
+    let origin = Origin::of(experiment)?;
+    let dataset = Dataset::load(experiment, &origin)?;
     let preprocessing = dataset.fit(experiment)?;
-    let seed = experiment.training.seed;
-    let mut model = folder::build(&experiment.model, &preprocessing, seed, device)?;
+    let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
     announce(&plan(experiment, &dataset, &preprocessing, model.as_ref()));
+    drop(model);
 
-    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-    write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())?;
     let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
     let support = Support::fit(&dataset.table, &dataset.split, &preprocessing, molecule)?;
-    let Dataset { table, fingerprint, .. } = dataset;
+    let Dataset { table, fingerprint, recipe, .. } = dataset;
     let data_rows = table.rows();
     drop(table);
-    let report = train(
+    let recipe = recipe.map(Arc::new);
+    let prepared = Prepared {
+        device,
+        device_name,
+        origin,
+        preprocessing,
+        rows,
+        recipe,
+        support,
+        fingerprint,
+        data_rows,
+    };
+    if experiment.training.ensemble == 1 {
+        train_member(&prepared, experiment, path, resume, stop, observer)
+    } else {
+        train_ensemble(&prepared, experiment, path, resume, stop, observer)
+    }
+}
+
+/// What all members of an ensemble share.
+struct Prepared<'a> {
+    device: Device,
+    device_name: &'a str,
+    origin: Origin,
+    preprocessing: Preprocessing,
+    rows: TrainingRows,
+    recipe: Option<Arc<Recipe>>,
+    support: Support,
+    fingerprint: String,
+    data_rows: usize,
+}
+
+/// Trains members with consecutive seeds one after another, each into a folder of its own, and then makes
+/// `path` their ensemble. A resumed ensemble goes on with the first member that is not finished.
+fn train_ensemble(
+    prepared: &Prepared<'_>,
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainingOutcome, RunError> {
+    let members = experiment.training.ensemble;
+    write_config(experiment, path)?;
+    let mut records: Vec<ModelRecord> = Vec::with_capacity(members);
+    let mut reason = StopReason::MaxEpochs;
+    for number in 1..=members {
+        observer.member(number, members);
+        let mut member = experiment.clone();
+        member.training.ensemble = 1;
+        member.training.seed = experiment.training.seed.wrapping_add(number as u64 - 1);
+        let path = folder::member_path(path, number);
+        let resume = resume && path.join(CHECKPOINT).exists();
+        let outcome = train_member(prepared, &member, &path, resume, stop, observer)
+            .map_err(|source| RunError::Member { member: number, source: Box::new(source) })?;
+        reason = outcome.reason;
+        match outcome.record {
+            Some(record) => records.push(record),
+            None => return Ok(outcome),
+        }
+    }
+    let best = records
+        .iter()
+        .map(|record| &record.training)
+        .min_by(|a, b| a.best_validation_loss.total_cmp(&b.best_validation_loss));
+    let (Some(best), Some(first)) = (best, records.first()) else {
+        unreachable!("an ensemble has at least one member")
+    };
+    let training = TrainingSummary {
+        epochs: records.iter().map(|record| record.training.epochs).sum(),
+        seconds: records.iter().map(|record| record.training.seconds).sum(),
+        parameters: records.iter().map(|record| record.training.parameters).sum(),
+        ..best.clone()
+    };
+    let record = ModelRecord { training, ..first.clone() };
+    prepared.support.save(path)?;
+    let record = folder::save_ensemble(path, record, &records)?;
+    Ok(TrainingOutcome { reason, record: Some(record) })
+}
+
+/// Trains one model into the folder `path`.
+fn train_member(
+    prepared: &Prepared<'_>,
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainingOutcome, RunError> {
+    let Prepared { rows, preprocessing, origin, .. } = prepared;
+    let seed = experiment.training.seed;
+    let device = prepared.device.clone();
+    let mut model = folder::build(&experiment.model, preprocessing, seed, device)?;
+    write_config(experiment, path)?;
+    let recipe = prepared.recipe.clone();
+    let mut fresh = recipe.map(|recipe| FreshRows::new(recipe, preprocessing.clone(), seed));
+    let report = train_on_new_rows(
         model.as_mut(),
-        &rows,
+        rows,
+        fresh.as_mut().map(|fresh| fresh as &mut dyn EpochRows),
         &experiment.training,
-        Some(&checkpoint),
+        Some(&path.join(CHECKPOINT)),
         resume,
         stop,
         observer,
     )?;
+    drop(fresh);
     write_history(path, experiment, &report)?;
     let mut outcome = TrainingOutcome { reason: report.reason, record: None };
     let summary = match report.reason {
         StopReason::Interrupted => None,
-        _ => summary(&report, device_name, model.as_ref()),
+        _ => summary(&report, prepared.device_name, model.as_ref()),
     };
     if let Some(summary) = summary {
-        let latent = latent_statistics(model.as_ref(), &rows, seed);
+        let latent = latent_statistics(model.as_ref(), rows, seed);
         let active = matches!(experiment.model, ModelConfig::Cvae(_))
             .then(|| ActiveLatent::of(&latent, model.decoder_sd().is_some()));
         let record = ModelRecord {
             format: 0,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             model: experiment.model.clone(),
-            preprocessing,
+            preprocessing: preprocessing.clone(),
             molecule: experiment.molecule.clone(),
-            simulation,
-            detector,
+            simulation: origin.simulation.clone(),
+            detector: origin.detector.clone(),
             latent,
-            support: Some(support.bounds().clone()),
+            support: Some(prepared.support.bounds().clone()),
             training: TrainingSummary { active_latent: active, ..summary },
-            data_fingerprint: fingerprint,
-            data_rows,
+            data_fingerprint: prepared.fingerprint.clone(),
+            data_rows: prepared.data_rows,
+            ensemble: None,
             weights_sha256: String::new(),
         };
-        support.save(path)?;
+        prepared.support.save(path)?;
         outcome.record = Some(folder::save(path, record, model.parameters())?);
     }
     match report.reason {
@@ -128,25 +227,17 @@ pub fn train_run(
     }
 }
 
-/// The declared noise of the measurement: of the experiment, or else of the simulation.
-///
-/// # Errors
-/// Noise that does not fit the molecule.
-fn detector(
-    experiment: &Experiment,
-    simulation: Option<&Simulation>,
-) -> Result<Option<Detector>, RunError> {
-    let simulated = simulation.map(|simulation| &simulation.detector);
-    let Some(detector) = experiment.detector.as_ref().or(simulated) else { return Ok(None) };
-    let molecule = experiment.molecule.as_ref().ok_or(RunError::DetectorWithoutMolecule)?;
-    detector.standard_deviations(molecule)?;
-    Ok(Some(detector.clone()))
+/// Writes the complete configuration into the folder `path`, which is made if it is not there.
+fn write_config(experiment: &Experiment, path: &Path) -> Result<(), RunError> {
+    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+    write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())
 }
 
 /// Refuses to overwrite a run, or to resume one with another configuration.
 fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<(), RunError> {
-    let checkpoint = path.join("checkpoint.safetensors");
-    match (resume, checkpoint.exists()) {
+    let begun =
+        path.join(CHECKPOINT).exists() || folder::member_path(path, 1).join(CHECKPOINT).exists();
+    match (resume, begun) {
         (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
         (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
         (false, false) => Ok(()),

@@ -38,6 +38,9 @@ pub struct TrainingConfig {
     pub ema_decay: f64,
     /// Seed of weights, shuffles and noise.
     pub seed: u64,
+    /// Members of an ensemble: models trained on the same rows with the seeds `seed`, `seed + 1`, ... and
+    /// used as one equal-weight mixture. [`crate::train`] trains one of them.
+    pub ensemble: usize,
 }
 
 /// How the step size changes over the epochs.
@@ -80,6 +83,7 @@ impl Default for TrainingConfig {
             gradient_clip: 0.0,
             ema_decay: 0.0,
             seed: 0,
+            ensemble: 1,
         }
     }
 }
@@ -96,6 +100,7 @@ impl TrainingConfig {
             ("training.max_epochs", self.max_epochs),
             ("training.patience", self.patience),
             ("training.plateau_patience", self.plateau_patience),
+            ("training.ensemble", self.ensemble),
         ];
         for (key, value) in at_least_one {
             if value == 0 {

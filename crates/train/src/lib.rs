@@ -21,5 +21,5 @@ pub use early_stopping::{EarlyStopping, Verdict};
 pub use history::{EpochRecord, History};
 pub use observer::{Observer, Progress, Silent};
 pub use plateau::Plateau;
-pub use rows::{DegenerateNoise, Rows, TrainingRows};
-pub use trainer::{Divergence, StopReason, TrainError, TrainingReport, train};
+pub use rows::{DegenerateNoise, EpochRows, EpochRowsError, Rows, TrainingRows};
+pub use trainer::{Divergence, StopReason, TrainError, TrainingReport, train, train_on_new_rows};

@@ -27,6 +27,9 @@ pub struct Progress {
 
 /// Watches a training.
 pub trait Observer {
+    /// The training of a member of an ensemble begins; members are counted from 1.
+    fn member(&mut self, _member: usize, _members: usize) {}
+
     /// A batch is done.
     fn batch(&mut self, _progress: &Progress) {}
 

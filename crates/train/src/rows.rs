@@ -26,6 +26,23 @@ pub struct TrainingRows {
     pub degenerate: Option<DegenerateNoise>,
 }
 
+/// Makes new training rows for every epoch after the first, beside the training. The same epoch must
+/// always get the same rows, or a resumed training would not end in the same weights.
+pub trait EpochRows {
+    /// Begins to make the rows of `epoch` and returns at once.
+    fn prepare(&mut self, epoch: usize);
+
+    /// The rows of `epoch`, as many as there were in the first one; waits for them, or makes them
+    /// where they were not prepared.
+    ///
+    /// # Errors
+    /// Rows that cannot be made.
+    fn take(&mut self, epoch: usize) -> Result<Rows, EpochRowsError>;
+}
+
+/// Why rows cannot be made.
+pub type EpochRowsError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Noise along directions of `x` in which the data do not vary, so that a density exists there
 /// (SPEC 2.4, `noise`).
 #[derive(Debug, Clone)]

@@ -14,8 +14,8 @@ use crate::average;
 use crate::checkpoint::{Checkpoint, State};
 use crate::rows::{Gathered, Rows, shuffled};
 use crate::{
-    CheckpointError, EarlyStopping, EpochRecord, History, Observer, Progress, TrainingConfig,
-    TrainingRows, Verdict,
+    CheckpointError, DegenerateNoise, EarlyStopping, EpochRecord, EpochRows, EpochRowsError,
+    History, Observer, Progress, TrainingConfig, TrainingRows, Verdict,
 };
 
 /// Rows of the validation part that go through the model at once.
@@ -94,6 +94,24 @@ pub enum TrainError {
         /// Rows of the validation part.
         validation: usize,
     },
+    /// The rows of an epoch cannot be made.
+    #[error("the rows of epoch {epoch} cannot be made: {source}")]
+    Rows {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// Why.
+        source: EpochRowsError,
+    },
+    /// An epoch has another number of rows than the first one.
+    #[error("epoch {epoch} has {found} training rows, but the first one had {expected}")]
+    OtherRows {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// Its rows.
+        found: usize,
+        /// Rows of the first epoch.
+        expected: usize,
+    },
     /// The checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -111,6 +129,25 @@ pub enum TrainError {
 pub fn train(
     model: &mut dyn ConditionalModel,
     rows: &TrainingRows,
+    config: &TrainingConfig,
+    checkpoint: Option<&Path>,
+    resume: bool,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainingReport, TrainError> {
+    train_on_new_rows(model, rows, None, config, checkpoint, resume, stop, observer)
+}
+
+/// The same, with new training rows from `fresh` in every epoch after the first. Those of the next epoch
+/// are made while an epoch trains.
+///
+/// # Errors
+/// As [`train`], and rows that cannot be made.
+#[allow(clippy::too_many_arguments, reason = "those of `train`, and the source of rows")]
+pub fn train_on_new_rows(
+    model: &mut dyn ConditionalModel,
+    rows: &TrainingRows,
+    fresh: Option<&mut dyn EpochRows>,
     config: &TrainingConfig,
     checkpoint: Option<&Path>,
     resume: bool,
@@ -141,8 +178,10 @@ pub fn train(
         next: Gathered::new(&rows.training, config.batch_size),
         started: Instant::now(),
         rows_done: 0,
+        new_rows: None,
         model,
         rows,
+        fresh: fresh.map(|fresh| fresh as &mut dyn EpochRows),
         config,
         state,
     };
@@ -180,6 +219,9 @@ fn validation_rows(rows: &TrainingRows, seed: u64) -> Rows {
 struct Training<'a> {
     model: &'a mut dyn ConditionalModel,
     rows: &'a TrainingRows,
+    fresh: Option<&'a mut dyn EpochRows>,
+    /// Training rows of the epoch under way, where they are not those of the first.
+    new_rows: Option<Rows>,
     config: &'a TrainingConfig,
     validation: Rows,
     state: Checkpoint,
@@ -203,6 +245,7 @@ impl Training<'_> {
             if let Some(reason) = self.finished() {
                 break reason;
             }
+            self.begin_epoch()?;
             let flow = self.epoch(stop, observer);
             if let Some(path) = checkpoint {
                 self.state.save(path)?;
@@ -231,6 +274,27 @@ impl Training<'_> {
         }
     }
 
+    /// Waits for the rows of the epoch under way and orders those of the next.
+    fn begin_epoch(&mut self) -> Result<(), TrainError> {
+        let Some(fresh) = &mut self.fresh else { return Ok(()) };
+        let (begun, epoch) = (Instant::now(), self.state.state.epoch);
+        // The rows of the last epoch go before others come: at most two epochs are in memory.
+        self.new_rows = None;
+        if epoch > 1 {
+            let rows = fresh.take(epoch).map_err(|source| TrainError::Rows { epoch, source })?;
+            let (found, expected) = (rows.len(), self.rows.training.len());
+            if found != expected {
+                return Err(TrainError::OtherRows { epoch, found, expected });
+            }
+            self.new_rows = Some(rows);
+        }
+        if epoch < self.config.max_epochs {
+            fresh.prepare(epoch + 1);
+        }
+        self.state.state.seconds += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     /// Trains the rest of the epoch under way and validates.
     fn epoch(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
         let begun = Instant::now();
@@ -243,7 +307,9 @@ impl Training<'_> {
         let mut batches =
             order.chunks(self.config.batch_size).skip(self.state.state.batch).peekable();
         if let Some(indices) = batches.peek() {
-            gather(self.config, self.rows, self.state.adam.step, indices, &mut self.next);
+            let rows = self.new_rows.as_ref().unwrap_or(&self.rows.training);
+            let (config, step) = (self.config, self.state.adam.step);
+            gather(config, rows, self.rows.degenerate.as_ref(), step, indices, &mut self.next);
         }
         while batches.next().is_some() {
             if stop.load(Ordering::Relaxed) {
@@ -263,12 +329,14 @@ impl Training<'_> {
     fn step(&mut self, following: Option<&[u32]>) -> ControlFlow<StopReason> {
         std::mem::swap(&mut self.batch, &mut self.next);
         let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
-        let Self { model, state, gradient, batch, next, .. } = self;
+        let Self { model, state, gradient, batch, next, new_rows, .. } = self;
+        let (all, degenerate) = (rows.training.len(), rows.degenerate.as_ref());
+        let training = new_rows.as_ref().unwrap_or(&rows.training);
         let (flow, ()) = rayon::join(
-            || descend(&mut **model, config, rows.training.len(), state, batch.batch(), gradient),
+            || descend(&mut **model, config, all, state, batch.batch(), gradient),
             || {
                 if let Some(indices) = following {
-                    gather(config, rows, step + 1, indices, next);
+                    gather(config, training, degenerate, step + 1, indices, next);
                 }
             },
         );
@@ -360,14 +428,14 @@ impl Training<'_> {
 /// Fills `batch` with the rows named by `indices`, for the step of this number.
 fn gather(
     config: &TrainingConfig,
-    rows: &TrainingRows,
+    rows: &Rows,
+    degenerate: Option<&DegenerateNoise>,
     step: u64,
     indices: &[u32],
     batch: &mut Gathered,
 ) {
-    let mut degenerate = stream(config.seed, Purpose::Degenerate, step);
-    let noise = rows.degenerate.as_ref().map(|noise| (noise, &mut degenerate));
-    batch.gather(&rows.training, indices, noise);
+    let mut rng = stream(config.seed, Purpose::Degenerate, step);
+    batch.gather(rows, indices, degenerate.map(|noise| (noise, &mut rng)));
 }
 
 /// Moves the parameters of `model` and of `checkpoint` against the gradient on `batch`.

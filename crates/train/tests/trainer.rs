@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameter, Parameters};
 use cei_train::{
-    Checkpoint, EpochRecord, Observer, Progress, Rows, Schedule, Silent, StopReason, TrainError,
-    TrainingConfig, TrainingReport, TrainingRows, train,
+    Checkpoint, EpochRecord, EpochRows, EpochRowsError, Observer, Progress, Rows, Schedule, Silent,
+    StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, train, train_on_new_rows,
 };
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
@@ -235,6 +235,66 @@ fn a_checkpoint_without_average_cannot_be_resumed_with_one() -> TestResult {
     let Err(error) = result else { return Err("it was resumed".into()) };
     assert!(error.to_string().contains("`training.ema_decay`"), "{error}");
     Ok(())
+}
+
+/// New rows in every epoch, whose slope is the number of the epoch.
+#[derive(Default)]
+struct Slopes {
+    prepared: Vec<usize>,
+    taken: Vec<usize>,
+}
+
+impl EpochRows for Slopes {
+    fn prepare(&mut self, epoch: usize) {
+        self.prepared.push(epoch);
+    }
+
+    fn take(&mut self, epoch: usize) -> Result<Rows, EpochRowsError> {
+        self.taken.push(epoch);
+        if epoch == 9 {
+            return Err("there is no ninth".into());
+        }
+        let y = standard_normal(205, 1, &mut stream(5, Purpose::Draws, epoch as u64));
+        Ok(Rows { x: &y * epoch as f32, y })
+    }
+}
+
+#[test]
+fn every_epoch_has_its_own_rows_and_a_resumed_one_the_same() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("checkpoint.safetensors");
+    let stop = AtomicBool::new(false);
+    let config = TrainingConfig { max_epochs: 8, ..config() };
+    let mut whole = Line::new();
+    let mut slopes = Slopes::default();
+    let fresh = Some(&mut slopes as &mut dyn EpochRows);
+    let args = (&rows(), &config);
+    train_on_new_rows(&mut whole, args.0, fresh, args.1, None, false, &stop, &mut Silent)?;
+    // The next rows are ordered before an epoch begins; there are none after the last.
+    assert_eq!((slopes.prepared, slopes.taken), ((2..=8).collect(), (2..=8).collect()));
+    let (mut resumed, mut slopes) = (Line::new(), Slopes::default());
+    for (model, resume) in [(&mut Line::new(), false), (&mut resumed, true)] {
+        let observer = &mut StopAfter(if resume { usize::MAX } else { 3 * 7 + 4 }, &stop);
+        let fresh = Some(&mut slopes as &mut dyn EpochRows);
+        train_on_new_rows(model, args.0, fresh, args.1, Some(&path), resume, &stop, observer)?;
+        stop.store(false, Ordering::Relaxed);
+    }
+    assert_eq!(slopes.taken, [2, 3, 4, 4, 5, 6, 7, 8]);
+    let bits =
+        |model: &Line| model.parameters.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&resumed), bits(&whole));
+    Ok(())
+}
+
+#[test]
+fn rows_that_cannot_be_made_end_the_training_with_their_reason() {
+    let stop = AtomicBool::new(false);
+    let fresh = Some(&mut Slopes::default() as &mut dyn EpochRows);
+    let mut model = Line::new();
+    let result =
+        train_on_new_rows(&mut model, &rows(), fresh, &config(), None, false, &stop, &mut Silent);
+    let error = result.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(error, "the rows of epoch 9 cannot be made: there is no ninth");
 }
 
 #[test]

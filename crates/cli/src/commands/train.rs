@@ -66,6 +66,7 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
         experiment.source.files = args.data.clone();
     }
     experiment.source.drop_invalid |= args.drop_invalid;
+    experiment.training.ensemble = args.ensemble.unwrap_or(experiment.training.ensemble);
     experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
     Ok::<_, ExperimentError>(experiment).map_err(Into::into)
 }
@@ -93,8 +94,9 @@ fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
         StopReason::Patience => "the validation loss did not improve any more",
         _ => "the last epoch was reached",
     };
+    let what = record.ensemble.map_or_else(String::new, |_| format!("{}: ", record.name()));
     let mut text = format!(
-        "trained {} epochs in {:.0} s ({why}); best validation loss {} in epoch {}",
+        "{what}trained {} epochs in {:.0} s ({why}); best validation loss {} in epoch {}",
         training.epochs,
         training.seconds,
         number(training.best_validation_loss, 6),

@@ -11,8 +11,8 @@
 use ndarray::{Array2, Array3, ArrayView2};
 use rayon::prelude::*;
 
-use super::lanes::variation::{Variations, explode_varied};
 use super::lanes::Goal;
+use super::lanes::variation::{Variations, explode_varied};
 use super::{Accuracy, CHUNK, Exploder, ExplosionError};
 use crate::molecule::{MAX_ATOMS, Molecule};
 use crate::vector::cross;
@@ -284,8 +284,7 @@ impl Exploder<'_> {
             change.fill(0.0);
             for (step, weight) in [(1.0, 8.0), (-1.0, -8.0), (2.0, -1.0), (-2.0, 1.0)] {
                 let moved = positions.iter().zip(direction);
-                let moved: Vec<f64> =
-                    moved.map(|(x, v)| x + step * DIFFERENCE_BOHR * v).collect();
+                let moved: Vec<f64> = moved.map(|(x, v)| x + step * DIFFERENCE_BOHR * v).collect();
                 let momenta = fly(&moved)?;
                 for (c, p) in change.iter_mut().zip(&momenta) {
                     *c += weight * p / (12.0 * DIFFERENCE_BOHR);

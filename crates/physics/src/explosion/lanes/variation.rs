@@ -193,8 +193,7 @@ impl<const M: usize> Group<'_, M> {
             for i in 0..=j {
                 let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
                 let (distance, speed) = (dot(d, d).sqrt(), dot(w, w).sqrt());
-                let factor =
-                    splat(self.ions.pairs[j][i].strength) / (distance * speed + dot(d, w));
+                let factor = splat(self.ions.pairs[j][i].strength) / (distance * speed + dot(d, w));
                 for axis in 0..3 {
                     let along = factor * (d[axis] / distance + w[axis] / speed);
                     impulse[j][axis] = impulse[j][axis] + along;
@@ -219,8 +218,7 @@ impl<const M: usize> Group<'_, M> {
                     let (v_distance, v_speed) = (dot(d, vd) * closeness, dot(w, vw) * slowness);
                     let path = distance * speed + dot(d, w);
                     let factor = splat(self.ions.pairs[j][i].strength) / path;
-                    let v_path =
-                        v_distance * speed + distance * v_speed + dot(vd, w) + dot(d, vw);
+                    let v_path = v_distance * speed + distance * v_speed + dot(vd, w) + dot(d, vw);
                     let v_factor = splat(0.0) - factor * v_path / path;
                     for axis in 0..3 {
                         let (r, q) = (d[axis] * closeness, w[axis] * slowness);

@@ -1,0 +1,198 @@
+//! New training rows in every epoch: new events from the simulator, or new detector noise on the events
+//! of a table. They are made on a thread of their own while the previous epoch trains.
+//!
+//! | rows | seed |
+//! | --- | --- |
+//! | those of the first epoch, validation and test | `split.seed`: the same for all runs that are compared |
+//! | epoch `e` from the second on | `training.seed` and `e` |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use cei_data::Preprocessing;
+use cei_model::random::{Purpose, derived_seed};
+use cei_physics::{Accuracy, Detector, Events, Mode, Simulation, measure, simulate_range};
+use cei_train::{EpochRows, EpochRowsError, Rows};
+use ndarray::{Array2, s};
+
+use crate::RunError;
+
+/// Events that are simulated and encoded at once.
+const CHUNK: usize = 16_384;
+
+/// How the training rows of an epoch are made.
+#[derive(Debug, Clone)]
+pub enum Recipe {
+    /// New events of a simulation.
+    Events {
+        /// The simulation, with its detector.
+        simulation: Box<Simulation>,
+        /// Events of an epoch.
+        events: usize,
+    },
+    /// The same events, measured anew.
+    Noise {
+        /// The simulation that made them.
+        simulation: Box<Simulation>,
+        /// What measures them.
+        detector: Detector,
+        /// The noise-free training rows.
+        events: Events,
+    },
+}
+
+impl Recipe {
+    /// The raw training rows of `epoch`, a chunk at a time.
+    ///
+    /// # Errors
+    /// Events that cannot be simulated, and what `take` returns.
+    fn make(
+        &self,
+        seed: u64,
+        epoch: usize,
+        mut take: impl FnMut(usize, &Events) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let epoch = epoch as u64;
+        match self {
+            Self::Events { simulation, events } => {
+                let simulation = for_training(simulation);
+                let seed = derived_seed(seed, Purpose::Events, epoch);
+                for start in (0..*events).step_by(CHUNK) {
+                    let range = start..(start + CHUNK).min(*events);
+                    take(start, &simulate_range(&simulation, range, seed)?)?;
+                }
+            }
+            Self::Noise { simulation, detector, events } => {
+                for (chunk, start) in (0..events.positions.nrows()).step_by(CHUNK).enumerate() {
+                    let end = (start + CHUNK).min(events.positions.nrows());
+                    let mut noisy = Events {
+                        positions: events.positions.slice(s![start..end, ..]).to_owned(),
+                        momenta: events.momenta.slice(s![start..end, ..]).to_owned(),
+                    };
+                    let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
+                    measure(simulation, detector, &mut noisy, seed.wrapping_add(chunk as u64))?;
+                    take(start, &noisy)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of training rows.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Events { events, .. } => *events,
+            Self::Noise { events, .. } => events.positions.nrows(),
+        }
+    }
+}
+
+/// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
+/// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
+pub fn for_training(simulation: &Simulation) -> Simulation {
+    let repel = simulation.molecule.charges().iter().all(|charge| *charge > 0.0);
+    let precise = simulation.accuracy.mode == Mode::Precise;
+    let mode = if repel && precise { Mode::Fast } else { simulation.accuracy.mode };
+    Simulation { accuracy: Accuracy { mode, ..simulation.accuracy }, ..simulation.clone() }
+}
+
+/// Makes the rows of the next epoch on a thread of its own.
+#[derive(Debug)]
+pub struct FreshRows {
+    /// None once the thread is told to end.
+    orders: Option<Sender<usize>>,
+    made: Receiver<(usize, Result<Rows, RunError>)>,
+    ordered: Option<usize>,
+    stop: Arc<AtomicBool>,
+    maker: Option<JoinHandle<()>>,
+}
+
+impl FreshRows {
+    /// Starts the thread. `seed` is that of the training.
+    pub fn new(recipe: Arc<Recipe>, preprocessing: Preprocessing, seed: u64) -> Self {
+        let (orders, ordered) = channel::<usize>();
+        let (sender, made) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let maker = std::thread::spawn(move || {
+            // Half of the processors: the training step has the others.
+            let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1));
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            for epoch in ordered {
+                let rows = || encoded(&recipe, &preprocessing, seed, epoch, &stopped);
+                let rows = match &pool {
+                    Ok(pool) => pool.install(rows),
+                    // Without threads of its own it uses those of the training.
+                    Err(_) => rows(),
+                };
+                if sender.send((epoch, rows)).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { orders: Some(orders), made, ordered: None, stop, maker: Some(maker) }
+    }
+}
+
+/// The rows of one epoch as the network sees them; fewer where `stop` became true.
+fn encoded(
+    recipe: &Recipe,
+    preprocessing: &Preprocessing,
+    seed: u64,
+    epoch: usize,
+    stop: &AtomicBool,
+) -> Result<Rows, RunError> {
+    let count = recipe.rows();
+    let mut rows = Rows {
+        x: Array2::zeros((count, preprocessing.x_dim())),
+        y: Array2::zeros((count, preprocessing.y_dim())),
+    };
+    recipe.make(seed, epoch, |start, events| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(RunError::Abandoned);
+        }
+        let (x, y) = (events.positions.view(), events.momenta.view());
+        let range = start..start + x.nrows();
+        rows.x.slice_mut(s![range.clone(), ..]).assign(&preprocessing.encode_x(x, y));
+        rows.y.slice_mut(s![range, ..]).assign(&preprocessing.encode_y(y));
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+impl EpochRows for FreshRows {
+    fn prepare(&mut self, epoch: usize) {
+        if let Some(orders) = &self.orders
+            && orders.send(epoch).is_ok()
+        {
+            self.ordered = Some(epoch);
+        }
+    }
+
+    fn take(&mut self, epoch: usize) -> Result<Rows, EpochRowsError> {
+        if self.ordered != Some(epoch) {
+            self.prepare(epoch);
+        }
+        loop {
+            let (made, rows) = self.made.recv().map_err(|_| RunError::Abandoned)?;
+            // Rows that were prepared, but are not wanted, are passed over.
+            if made == epoch {
+                return Ok(rows?);
+            }
+        }
+    }
+}
+
+impl Drop for FreshRows {
+    /// Ends the thread after the chunk under way.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.orders = None;
+        if let Some(maker) = self.maker.take() {
+            // Its panic, if any, was met by `take`.
+            let _ = maker.join();
+        }
+    }
+}
