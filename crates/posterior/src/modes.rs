@@ -86,6 +86,8 @@ pub(crate) struct Whitened<'a> {
     /// One over the noise of each component; 1 without noise.
     inverse_noise: Vec<f64>,
     pub(crate) is_noisy: bool,
+    /// Sum of the squared measured components.
+    square: f64,
 }
 
 impl<'a> Whitened<'a> {
@@ -105,9 +107,10 @@ impl<'a> Whitened<'a> {
                 return Err(PosteriorError::Value { what, index, value: *value, expected: "finite" });
             }
         }
+        let square = event.measured.iter().map(|y| y * y).sum();
         let is_noisy = event.noise.iter().any(|sd| *sd != 0.0);
         if !is_noisy {
-            return Ok(Self { event, inverse_noise: vec![1.0; outputs], is_noisy });
+            return Ok(Self { event, inverse_noise: vec![1.0; outputs], is_noisy, square });
         }
         size("noise components", event.noise.len(), outputs)?;
         for (index, value) in event.noise.iter().enumerate() {
@@ -120,7 +123,7 @@ impl<'a> Whitened<'a> {
             }
         }
         let inverse_noise = event.noise.iter().map(|sd| 1.0 / sd).collect();
-        Ok(Self { event, inverse_noise, is_noisy })
+        Ok(Self { event, inverse_noise, is_noisy, square })
     }
 
     /// Sum of squared whitened residuals of each row; infinite where there is no value.
@@ -365,7 +368,7 @@ impl Search {
         self.lambda *= (1.0 - ratio.powi(3)).max(1.0 / 10.0);
         self.growth = 2.0;
         // In units of the noise a millionth is nothing; without noise only the precision of numbers ends.
-        self.done = if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { cost < 1e-28 };
+        self.done = if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { cost < 1e-20 * problem.square };
         self.inside |= inside;
         self.here = trial;
         self.local = local;
@@ -418,8 +421,7 @@ pub(crate) fn modes_of(problem: &Whitened<'_>, ends: &[End], options: &ModeOptio
     let mut ends: Vec<&End> = ends.iter().collect();
     ends.sort_by(|a, b| a.misfit.total_cmp(&b.misfit));
     if !problem.is_noisy {
-        let square: f64 = problem.event.measured.iter().map(|y| y * y).sum();
-        let allowed = square * options.root_tolerance * options.root_tolerance;
+        let allowed = problem.square * options.root_tolerance * options.root_tolerance;
         let roots = ends.iter().filter(|end| end.misfit <= allowed).count();
         // Without a root the best attempt is all there is to say; its misfit tells.
         ends.truncate(roots.max(1));
