@@ -321,7 +321,7 @@ fn draw_separated(
 }
 
 /// Uniform in the ball of radius 1; a point of the cube is inside with probability pi / 6.
-fn point_in_unit_ball(rng: &mut impl Rng) -> Vector {
+pub(crate) fn point_in_unit_ball(rng: &mut impl Rng) -> Vector {
     loop {
         let point = [0; 3].map(|_| 2.0 * rng.random::<f64>() - 1.0);
         if dot(point, point) <= 1.0 {
@@ -330,7 +330,7 @@ fn point_in_unit_ball(rng: &mut impl Rng) -> Vector {
     }
 }
 
-fn is_separated(positions: &[f64], separation: f64) -> bool {
+pub(crate) fn is_separated(positions: &[f64], separation: f64) -> bool {
     let atoms = positions.len() / 3;
     (0..atoms).all(|i| {
         (0..i).all(|j| norm(difference(of_atom(positions, i), of_atom(positions, j))) >= separation)

@@ -3,9 +3,10 @@
 //! A network knows where the solutions may lie; the forward model knows them exactly. [`find_modes`] runs
 //! Levenberg and Marquardt's method from the draws; [`refine`] builds a mixture of Student t laws on the
 //! modes, the ridge between them and the network itself, and weights its draws by the declared noise and the
-//! prior. A chain is a Markov chain for the same target, the independent reference.
+//! prior. [`sample_chain`] is a Markov chain for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
 
+pub mod chain;
 pub mod chart;
 pub mod error;
 pub mod forward;
@@ -14,7 +15,9 @@ pub mod pareto;
 pub mod refine;
 
 mod linear;
+mod student;
 
+pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
 pub use error::PosteriorError;
 pub use forward::{Explosion, Forward};

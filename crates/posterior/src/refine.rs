@@ -1,13 +1,35 @@
-//! Refinement.
+//! The refined posterior of one event: importance draws from a mixture of Student t laws and the network,
+//! weighted by the exact likelihood and the prior.
+//!
+//! ```text
+//! p(x | y) = p(y | x) p(x) / p(y),   p(y | x) = prod_i N(y_i; f_i(x), sd_i)       all 3N components
+//! q(x)     = e network(x | y) + (1 - e) sum_k a_k t_k(x)
+//! w(x)     = p(y | x) p(x) / q(x),   p(y) = mean of w
+//! ```
+//! The t laws start at the modes and at draws of the network that were pulled towards the data but not along
+//! what the data leave open, with the covariances of Laplace's approximation, capped by the spread of the
+//! network's draws; then they are refitted to weighted draws of their own. All draws are weighted by the
+//! mixture of all laws (Veach and Guibas's balance heuristic), so the network is a defence, not a hazard.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::error::PosteriorError;
 use crate::forward::Forward;
-use crate::modes::{Mode, ModeOptions};
+use crate::linear::Cholesky;
+use crate::modes::{End, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of};
+use crate::pareto::{effective_sample_size, log_sum_exp, smooth};
+use crate::student::{Component, Mixture, systematic};
 
 /// Log density of a network's posterior for this event at coordinates (rows, d): one number a row.
 pub type LogProb<'a> = dyn Fn(&Array2<f64>) -> Vec<f64> + 'a;
+
+/// Steps that pull the network's draws towards the data.
+const PULLS: usize = 6;
+/// A pulled draw closer than this many standard deviations (squared) to a law adds no law of its own.
+const OWN_LAW: f64 = 1.0;
 
 /// One event: what was measured, and the model of it.
 #[derive(Clone, Copy)]
@@ -31,13 +53,13 @@ pub struct RefineOptions {
     pub samples: usize,
     /// Draws that are resampled from them; 0 for as many as `samples`.
     pub resampled: usize,
-    /// Part of the importance draws that the network gives.
+    /// Part of the importance draws that the network gives; 0 to 1.
     pub network_fraction: f64,
     /// Rounds in which the mixture is refitted to weighted draws of its own.
     pub rounds: usize,
     /// Draws of each such round.
     pub round_samples: usize,
-    /// Degrees of freedom of the Student t laws.
+    /// Degrees of freedom of the Student t laws; above 0.
     pub degrees_of_freedom: f64,
 }
 
@@ -74,24 +96,220 @@ pub struct Refined {
     pub log_evidence: f64,
 }
 
-/// Refines one event.
+/// Refines the posterior of one event from a network's `draws` (rows, d) for it. `network` gives the log density
+/// of the law of these draws per unit volume of the coordinates; without it the draws only say where to begin.
+/// For noise-free data the modes are all there is ([`find_modes`]). The same result for the same seed.
 ///
 /// # Errors
-/// [`PosteriorError`].
+/// [`PosteriorError`] for sizes that do not fit, and numbers that are not finite or out of range.
 pub fn refine(
-    _event: &Event<'_>,
-    _draws: ArrayView2<'_, f64>,
-    _network: Option<&LogProb<'_>>,
-    _options: &RefineOptions,
-    _seed: u64,
+    event: &Event<'_>,
+    draws: ArrayView2<'_, f64>,
+    network: Option<&LogProb<'_>>,
+    options: &RefineOptions,
+    seed: u64,
 ) -> Result<Refined, PosteriorError> {
+    let problem = Whitened::new(event, draws)?;
+    check(options)?;
+    let d = draws.ncols();
+    if !problem.is_noisy || draws.nrows() == 0 {
+        return Ok(Refined {
+            modes: find_modes(event, draws, &options.modes)?,
+            draws: Array2::zeros((0, d)),
+            samples: Array2::zeros((0, d)),
+            log_weights: Vec::new(),
+            effective_sample_size: f64::NAN,
+            k_hat: f64::NAN,
+            log_evidence: f64::NAN,
+        });
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let misfits = problem.misfits(draws);
+    let starts = choose_starts(draws, &misfits, options.modes.starts);
+    let cap = inverse_spread(draws);
+    let pulled = descend(&problem, &starts, Some(&cap), PULLS);
+    let from: Vec<Vec<f64>> = pulled.iter().map(|end| end.coordinates.clone()).collect();
+    let ends = descend(&problem, &from, None, options.modes.iterations);
+    let mut modes = modes_of(&problem, &ends, &options.modes);
+
+    let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom);
+    for _ in 0..options.rounds {
+        let Some(laws) = &mut mixture else { break };
+        let rows = laws.draw(options.round_samples, &mut rng);
+        let mut log_weights = problem.log_targets(rows.view());
+        for (weight, q) in log_weights.iter_mut().zip(laws.log_density(rows.view())) {
+            *weight -= q;
+        }
+        if log_weights.iter().all(|weight| *weight == f64::NEG_INFINITY) {
+            break;
+        }
+        smooth(&mut log_weights);
+        let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
+        *laws = laws.refitted(rows.view(), &weights);
+    }
+
+    let (samples, log_proposal) = propose(draws, network, mixture.as_ref(), options, &mut rng);
+    let mut log_weights = problem.log_targets(samples.view());
+    for (weight, q) in log_weights.iter_mut().zip(log_proposal) {
+        *weight -= q;
+    }
+    // A network's density may be NaN far from what it was trained on: such a draw counts for nothing.
+    log_weights.iter_mut().filter(|w| w.is_nan()).for_each(|w| *w = f64::NEG_INFINITY);
+    let log_evidence =
+        log_sum_exp(&log_weights) - (samples.nrows() as f64).ln() + problem.log_normalisation();
+    let k_hat = smooth(&mut log_weights);
+    let is_lost = log_evidence == f64::NEG_INFINITY;
+    let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
+    if !is_lost {
+        weigh(&mut modes, samples.view(), &weights);
+    }
+    let count = if options.resampled == 0 { options.samples } else { options.resampled };
+    let mut chosen = if is_lost { Vec::new() } else { systematic(weights.into_iter(), count, &mut rng) };
+    chosen.shuffle(&mut rng);
     Ok(Refined {
-        modes: Vec::new(),
-        draws: Array2::zeros((0, 0)),
-        samples: Array2::zeros((0, 0)),
-        log_weights: Vec::new(),
-        effective_sample_size: f64::NAN,
-        k_hat: f64::NAN,
-        log_evidence: f64::NAN,
+        modes,
+        draws: samples.select(Axis(0), &chosen),
+        effective_sample_size: if is_lost { 0.0 } else { effective_sample_size(&log_weights) },
+        samples,
+        log_weights,
+        k_hat,
+        log_evidence,
     })
+}
+
+fn check(options: &RefineOptions) -> Result<(), PosteriorError> {
+    let is = |what, value: f64, expected, valid: bool| {
+        if valid { Ok(()) } else { Err(PosteriorError::Value { what, index: 0, value, expected }) }
+    };
+    let nu = options.degrees_of_freedom;
+    is("degrees of freedom", nu, "above 0", nu > 0.0 && nu.is_finite())?;
+    let part = options.network_fraction;
+    is("network fraction", part, "0 to 1", (0.0..=1.0).contains(&part))?;
+    is("number of samples", options.samples as f64, "at least 25", options.samples >= 25)?;
+    is("number of starts", options.modes.starts as f64, "at least 1", options.modes.starts >= 1)
+}
+
+/// Inverse covariance (d x d) of the draws, which caps what the data leave open. Draws without a covariance (fewer
+/// than dimensions, or all equal) are given their standard deviations, at least 1e-3 bohr.
+fn inverse_spread(draws: ArrayView2<'_, f64>) -> Vec<f64> {
+    let d = draws.ncols();
+    let n = draws.nrows() as f64;
+    let mean = draws.sum_axis(Axis(0)) / n;
+    let centred = &draws - &mean;
+    let covariance = centred.t().dot(&centred) / n;
+    let flat: Vec<f64> = covariance.iter().copied().collect();
+    if let Some(factor) = Cholesky::new(&flat, d) {
+        return factor.inverse();
+    }
+    let mut diagonal = vec![0.0; d * d];
+    for i in 0..d {
+        let variance = covariance[[i, i]];
+        diagonal[i * d + i] = 1.0 / if variance > 1e-6 { variance } else { 1e-6 };
+    }
+    diagonal
+}
+
+/// A law at every mode and at every pulled draw that is not near one already, with the scale matrices
+/// `(J^T J + cap)^-1`. Weights follow the mass of Laplace's approximation, flattened by a square root: laws on
+/// a ridge overlap, and the refit finds the rest.
+fn first_laws(
+    problem: &Whitened<'_>,
+    modes: &[Mode],
+    pulled: &[End],
+    cap: &[f64],
+    degrees_of_freedom: f64,
+) -> Option<Mixture> {
+    let best = modes.iter().map(|mode| mode.misfit).fold(f64::INFINITY, f64::min);
+    let mut laws: Vec<(Component, f64)> = Vec::new();
+    let mut buffer = vec![0.0; problem.event.forward.inputs()];
+    let at_modes = modes.iter().filter_map(|mode| {
+        let covariance: Vec<f64> = mode.covariance.as_ref()?.iter().copied().collect();
+        let normal = Cholesky::new(&covariance, mode.coordinates.len())?.inverse();
+        Some(End { coordinates: mode.coordinates.clone(), misfit: mode.misfit, normal })
+    });
+    for end in at_modes.chain(pulled.iter().cloned()) {
+        let d = end.coordinates.len();
+        let log_prior = problem.log_prior(&end.coordinates);
+        if !(end.misfit < best + 100.0) || log_prior == f64::NEG_INFINITY {
+            continue;
+        }
+        let normal: Vec<f64> = end.normal.iter().zip(cap).map(|(n, c)| n + c).collect();
+        let Some(factor) = Cholesky::new(&normal, d) else { continue };
+        let is_near = |(law, _): &(Component, f64), buffer: &mut Vec<f64>| {
+            law.distance_2(&end.coordinates, buffer) < OWN_LAW
+        };
+        if laws.iter().any(|law| is_near(law, &mut buffer)) {
+            continue;
+        }
+        let Some(law) = Component::new(1.0, end.coordinates, factor.inverse()) else { continue };
+        let log_mass = log_prior - 0.5 * end.misfit + 0.5 * law.log_determinant();
+        laws.push((law, 0.5 * log_mass));
+    }
+    let most = laws.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
+    let laws = laws.into_iter().map(|(law, log)| law.weighted((log - most).exp()));
+    Mixture::new(laws.collect(), degrees_of_freedom)
+}
+
+/// Importance draws and the log density of the law that they are drawn from.
+fn propose(
+    draws: ArrayView2<'_, f64>,
+    network: Option<&LogProb<'_>>,
+    mixture: Option<&Mixture>,
+    options: &RefineOptions,
+    rng: &mut ChaCha8Rng,
+) -> (Array2<f64>, Vec<f64>) {
+    let total = options.samples;
+    let Some(mixture) = mixture else {
+        // Nothing was found near the data: all draws are the network's, whose density may be unknown.
+        let rows = draws.slice(s![..draws.nrows().min(total), ..]).to_owned();
+        let log_density = network.map_or_else(|| vec![0.0; rows.nrows()], |network| network(&rows));
+        return (rows, log_density);
+    };
+    let Some(network) = network else {
+        let rows = mixture.draw(total, rng);
+        let log_density = mixture.log_density(rows.view());
+        return (rows, log_density);
+    };
+    let wanted = (options.network_fraction * total as f64).round() as usize;
+    let of_network = wanted.min(draws.nrows());
+    let spread: Vec<usize> =
+        (0..of_network).map(|place| place * draws.nrows() / of_network).collect();
+    let own = mixture.draw(total - of_network, rng);
+    let rows = concatenate![Axis(0), draws.select(Axis(0), &spread), own];
+    let part = of_network as f64 / total as f64;
+    let (log_part, log_rest) = (part.ln(), (1.0 - part).ln());
+    let of_mixture = mixture.log_density(rows.view());
+    let log_density = if of_network == 0 {
+        of_mixture
+    } else {
+        let of_network = network(&rows);
+        of_mixture
+            .iter()
+            .zip(of_network)
+            .map(|(mixture, network)| log_sum_exp(&[log_rest + mixture, log_part + network]))
+            .collect()
+    };
+    (rows, log_density)
+}
+
+/// Gives every mode the weight of the samples nearest to it, and puts the heaviest first.
+fn weigh(modes: &mut [Mode], samples: ArrayView2<'_, f64>, weights: &[f64]) {
+    if modes.is_empty() {
+        return;
+    }
+    modes.iter_mut().for_each(|mode| mode.weight = 0.0);
+    for (row, weight) in samples.rows().into_iter().zip(weights) {
+        let square = |mode: &Mode| {
+            row.iter().zip(&mode.coordinates).map(|(x, c)| (x - c) * (x - c)).sum::<f64>()
+        };
+        let (mut nearest, mut least) = (0, f64::INFINITY);
+        for (index, mode) in modes.iter().enumerate() {
+            let distance = square(mode);
+            if distance < least {
+                (nearest, least) = (index, distance);
+            }
+        }
+        modes[nearest].weight += weight;
+    }
+    modes.sort_by(|a, b| b.weight.total_cmp(&a.weight));
 }

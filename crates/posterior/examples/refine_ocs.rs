@@ -1,0 +1,115 @@
+//! Effective sample size and speed of the refinement on simulated events, with a nearest-neighbour estimate in
+//! the place of a network: `cargo run --release -p cei-posterior --example refine_ocs -- 0.1 200`.
+
+#![allow(clippy::print_stdout, reason = "a program that measures")]
+
+use std::time::Instant;
+
+use cei_physics::{Accuracy, Simulation, detector::Noise, simulate};
+use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, refine};
+use ndarray::{Array2, Axis};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+const NEIGHBOURS: usize = 60;
+const DRAWS: usize = 1000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let noise: f64 = arguments.next().map_or(Ok(1.0), |text| text.parse())?;
+    let count: usize = arguments.next().map_or(Ok(100), |text| text.parse())?;
+    let mut simulation: Simulation =
+        toml::from_str(include_str!("../../../configs/data/ocs-wide.toml"))?;
+    simulation.detector.momentum_noise_au = Noise::Same(noise);
+    simulation.accuracy = Accuracy::fast();
+    let chart = Chart::centred(simulation.molecule.masses())?;
+    let density = simulation.position_density()?;
+    let prior = ChartPrior::new(&density, &chart)?;
+    let log_prior = |u: &[f64]| prior.log_density(u);
+    let forward = Explosion::new(&simulation.molecule, &chart, &simulation.accuracy)?;
+    let training = simulate(&simulation, 200_000, 1)?;
+    let known = chart.coordinates(training.positions.view());
+    let test = simulate(&simulation, count, 2)?;
+    let sd = vec![noise; 9];
+
+    // A stand-in for a network: a kernel estimate from the events with the most similar momenta.
+    let stand_ins: Vec<(Array2<f64>, Array2<f64>, Vec<f64>)> = (0..count)
+        .into_par_iter()
+        .map(|event| {
+            let y = test.momenta.row(event);
+            let mut far: Vec<(f64, usize)> = training
+                .momenta
+                .rows()
+                .into_iter()
+                .enumerate()
+                .map(|(row, p)| (p.iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum(), row))
+                .collect();
+            far.select_nth_unstable_by(NEIGHBOURS, |a, b| a.0.total_cmp(&b.0));
+            let rows: Vec<usize> = far[..NEIGHBOURS].iter().map(|(_, row)| *row).collect();
+            let centres = known.select(Axis(0), &rows);
+            let width: Vec<f64> =
+                centres.std_axis(Axis(0), 0.0).iter().map(|s| 0.4 * s.max(0.02)).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(event as u64);
+            let draws = Array2::from_shape_fn((DRAWS, 6), |(row, c)| {
+                centres[[row % NEIGHBOURS, c]] + width[c] * rng.sample::<f64, _>(StandardNormal)
+            });
+            (draws, centres, width)
+        })
+        .collect();
+
+    let options = RefineOptions::default();
+    let begin = Instant::now();
+    let results: Vec<(f64, f64, usize, f64)> = (0..count)
+        .into_par_iter()
+        .map(|event| {
+            let (draws, centres, width) = &stand_ins[event];
+            let network = |u: &Array2<f64>| -> Vec<f64> {
+                let log_width: f64 = width.iter().map(|w| w.ln()).sum();
+                let constant = -3.0 * (2.0 * std::f64::consts::PI).ln() - log_width;
+                u.rows()
+                    .into_iter()
+                    .map(|u| {
+                        let sum: f64 = centres
+                            .rows()
+                            .into_iter()
+                            .map(|c| {
+                                let z = u.iter().zip(c).zip(width);
+                                let z_2: f64 = z.map(|((u, c), w)| ((u - c) / w).powi(2)).sum();
+                                (-0.5 * z_2).exp()
+                            })
+                            .sum();
+                        (sum / NEIGHBOURS as f64).ln() + constant
+                    })
+                    .collect()
+            };
+            let y = test.momenta.row(event).to_vec();
+            let problem =
+                Event { forward: &forward, log_prior: &log_prior, measured: &y, noise: &sd };
+            match refine(&problem, draws.view(), Some(&network), &options, event as u64) {
+                Ok(refined) => (
+                    refined.effective_sample_size,
+                    refined.k_hat,
+                    refined.modes.len(),
+                    refined.log_evidence,
+                ),
+                Err(_) => (f64::NAN, f64::NAN, 0, f64::NAN),
+            }
+        })
+        .collect();
+    let seconds = begin.elapsed().as_secs_f64();
+    let quantiles = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        [0.02, 0.1, 0.25, 0.5, 0.75, 0.95].map(|q| values[((count - 1) as f64 * q) as usize])
+    };
+    println!("noise {noise} a.u., {count} events: {:.1} events/s", count as f64 / seconds);
+    println!("quantiles 2, 10, 25, 50, 75, 95 %");
+    println!("effective sample size {:?}", quantiles(results.iter().map(|r| r.0).collect()));
+    println!("k-hat {:?}", quantiles(results.iter().map(|r| r.1).collect()));
+    println!("modes {:?}", quantiles(results.iter().map(|r| r.2 as f64).collect()));
+    println!("log evidence {:?}", quantiles(results.iter().map(|r| r.3).collect()));
+    let bad = results.iter().filter(|r| !(r.1 < 0.7)).count();
+    println!("k-hat of 0.7 or more: {bad} of {count}");
+    Ok(())
+}

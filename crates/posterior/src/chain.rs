@@ -1,0 +1,224 @@
+//! A Markov chain for the posterior of one event: the independent reference of the refinement.
+//!
+//! Walkers at a ladder of temperatures T sample `p(x) p(y | x)^(1/T)`. At each temperature half of the walkers move
+//! by the differences of pairs from the other half (`x + g (a - b)`, ter Braak, Stat. Comput. 16, 239 (2006); halves
+//! as in Foreman-Mackey et al., PASP 125, 306 (2013)); walkers at neighbouring temperatures are exchanged with
+//! probability `min(1, (L_i / L_j)^(1/T_j - 1/T_i))`. Hot walkers cross between modes, cold ones are the sample.
+//! It uses neither derivatives nor the mixtures of [`crate::refine`].
+
+use ndarray::{Array2, ArrayView2};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use crate::error::PosteriorError;
+use crate::modes::Whitened;
+use crate::refine::Event;
+
+/// The length of a chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChainOptions {
+    /// Walkers at each temperature; at least twice the dimensions, and even.
+    pub walkers: usize,
+    /// Temperatures, from 1 in geometric steps.
+    pub temperatures: usize,
+    /// The highest temperature.
+    pub hottest: f64,
+    /// Steps that are dropped.
+    pub burn_in: usize,
+    /// Steps that are kept.
+    pub steps: usize,
+    /// Every how many steps a draw of each cold walker is kept.
+    pub thinning: usize,
+}
+
+impl Default for ChainOptions {
+    fn default() -> Self {
+        Self { walkers: 48, temperatures: 8, hottest: 200.0, burn_in: 1500, steps: 4000, thinning: 10 }
+    }
+}
+
+/// Draws of the coldest walkers, and whether they have converged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    /// Draws (kept steps x walkers, d): all walkers of a step, then the next step.
+    pub draws: Array2<f64>,
+    /// Split R-hat of each coordinate over the walkers; 1 where they agree, to be trusted below 1.05.
+    pub r_hat: Vec<f64>,
+    /// Effective number of independent draws of each coordinate.
+    pub effective_sample_size: Vec<f64>,
+    /// Part of the moves of cold walkers that were accepted.
+    pub acceptance: f64,
+}
+
+/// Runs the chain from `starts` (rows, d), which its walkers repeat. Starts should cover what is known of the
+/// posterior; those outside the support are left out.
+///
+/// # Errors
+/// [`PosteriorError`] for sizes that do not fit, noise-free data, and starts that have no density at all.
+pub fn sample_chain(
+    event: &Event<'_>,
+    starts: ArrayView2<'_, f64>,
+    options: &ChainOptions,
+    seed: u64,
+) -> Result<Chain, PosteriorError> {
+    let problem = Whitened::new(event, starts)?;
+    let d = starts.ncols();
+    let value = |what, value, expected| PosteriorError::Value { what, index: 0, value, expected };
+    if !problem.is_noisy {
+        return Err(value("noise", 0.0, "above 0: a chain needs a likelihood"));
+    }
+    let walkers = (options.walkers.max(2 * d) + 1) / 2 * 2;
+    let temperatures = options.temperatures.max(1);
+    let thinning = options.thinning.max(1);
+    let ladder: Vec<f64> = (0..temperatures)
+        .map(|t| options.hottest.max(1.0).powf(t as f64 / (temperatures - 1).max(1) as f64))
+        .collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let states = Walker::all(&problem, starts);
+    let sound: Vec<&Walker> = states.iter().filter(|w| w.log_prior.is_finite()).collect();
+    if sound.is_empty() {
+        return Err(value("starts in the support", 0.0, "at least 1"));
+    }
+    // Row t * walkers + w is walker w at temperature t.
+    let mut crowd: Vec<Walker> = (0..temperatures * walkers)
+        .map(|place| sound[(place % walkers) % sound.len()].clone())
+        .collect();
+    let mut kept: Vec<Vec<f64>> = Vec::new();
+    let (mut tried, mut accepted) = (0_usize, 0_usize);
+    let half = walkers / 2;
+    for step in 0..options.burn_in + options.steps {
+        for first in [0, half] {
+            let others = half - first;
+            let mut proposals = Vec::with_capacity(temperatures * half * d);
+            for t in 0..temperatures {
+                for w in first..first + half {
+                    let partner = |rng: &mut ChaCha8Rng| {
+                        t * walkers + others + rng.random_range(0..half)
+                    };
+                    let (a, b) = (partner(&mut rng), partner(&mut rng));
+                    // Now and then the whole difference, from one mode to another.
+                    let gain = if rng.random::<f64>() < 0.1 {
+                        1.0
+                    } else {
+                        (0.3 + 0.9 * rng.random::<f64>()) * 2.38 / (2.0 * d as f64).sqrt()
+                    };
+                    let here = &crowd[t * walkers + w].place;
+                    for c in 0..d {
+                        let jitter: f64 = rng.sample::<f64, _>(StandardNormal) * 1e-4;
+                        let step = crowd[a].place[c] - crowd[b].place[c];
+                        proposals.push(here[c] + gain * step + jitter * ladder[t].sqrt());
+                    }
+                }
+            }
+            let Ok(rows) = ArrayView2::from_shape((temperatures * half, d), &proposals) else {
+                unreachable!("as many numbers as rows and columns")
+            };
+            for (row, new) in Walker::all(&problem, rows).into_iter().enumerate() {
+                let t = row / half;
+                let place = t * walkers + first + row % half;
+                let old = &crowd[place];
+                let log_ratio = new.log_prior - old.log_prior
+                    + 0.5 * (old.misfit - new.misfit) / ladder[t];
+                let is_accepted = rng.random::<f64>().ln() < log_ratio;
+                if t == 0 {
+                    tried += 1;
+                    accepted += usize::from(is_accepted);
+                }
+                if is_accepted {
+                    crowd[place] = new;
+                }
+            }
+        }
+        for t in (1..temperatures).rev() {
+            for w in 0..walkers {
+                // A random partner, so that labels carry no memory of each other.
+                let (hot, cold) = (t * walkers + w, (t - 1) * walkers + rng.random_range(0..walkers));
+                let log_ratio = 0.5
+                    * (crowd[cold].misfit - crowd[hot].misfit)
+                    * (1.0 / ladder[t - 1] - 1.0 / ladder[t]);
+                if rng.random::<f64>().ln() < log_ratio {
+                    crowd.swap(hot, cold);
+                }
+            }
+        }
+        if step >= options.burn_in && (step - options.burn_in) % thinning == 0 {
+            kept.extend(crowd[..walkers].iter().map(|walker| walker.place.clone()));
+        }
+    }
+    let draws = Array2::from_shape_fn((kept.len(), d), |(row, c)| kept[row][c]);
+    let diagnostics = (0..d).map(|c| diagnose(&draws, walkers, c));
+    let (r_hat, effective_sample_size) = diagnostics.unzip();
+    let acceptance = accepted as f64 / tried.max(1) as f64;
+    Ok(Chain { draws, r_hat, effective_sample_size, acceptance })
+}
+
+#[derive(Clone)]
+struct Walker {
+    place: Vec<f64>,
+    log_prior: f64,
+    misfit: f64,
+}
+
+impl Walker {
+    fn all(problem: &Whitened<'_>, places: ArrayView2<'_, f64>) -> Vec<Self> {
+        let misfits = problem.misfits(places);
+        misfits
+            .into_iter()
+            .zip(places.rows())
+            .map(|(misfit, row)| {
+                let place = row.to_vec();
+                let log_prior =
+                    if misfit.is_finite() { problem.log_prior(&place) } else { f64::NEG_INFINITY };
+                // An infinite misfit must not turn ratios into NaN.
+                Self { log_prior, misfit: misfit.min(1e300), place }
+            })
+            .collect()
+    }
+}
+
+/// Split R-hat of one coordinate, and the effective sample size by Geyer's initial positive sequence on the
+/// autocorrelation averaged over walkers (Gelman et al., Bayesian Data Analysis, 3rd edition, 11.4 and 11.5).
+fn diagnose(draws: &Array2<f64>, walkers: usize, column: usize) -> (f64, f64) {
+    let steps = draws.nrows() / walkers;
+    let half = steps / 2;
+    if half < 2 {
+        return (f64::NAN, f64::NAN);
+    }
+    let chains: Vec<Vec<f64>> = (0..2 * walkers)
+        .map(|chain| {
+            let (walker, begin) = (chain % walkers, if chain < walkers { 0 } else { half });
+            (begin..begin + half).map(|step| draws[[step * walkers + walker, column]]).collect()
+        })
+        .collect();
+    let n = half as f64;
+    let m = chains.len() as f64;
+    let means: Vec<f64> = chains.iter().map(|chain| chain.iter().sum::<f64>() / n).collect();
+    let mean = means.iter().sum::<f64>() / m;
+    let between = n / (m - 1.0) * means.iter().map(|own| (own - mean).powi(2)).sum::<f64>();
+    let within = chains
+        .iter()
+        .zip(&means)
+        .map(|(chain, own)| chain.iter().map(|x| (x - own).powi(2)).sum::<f64>() / (n - 1.0))
+        .sum::<f64>()
+        / m;
+    let total = (n - 1.0) / n * within + between / n;
+    let variogram = |lag: usize| {
+        let squares = chains.iter().map(|chain| {
+            (lag..half).map(|i| (chain[i] - chain[i - lag]).powi(2)).sum::<f64>()
+        });
+        squares.sum::<f64>() / (m * (half - lag) as f64)
+    };
+    let correlation = |lag: usize| 1.0 - variogram(lag) / (2.0 * total);
+    let mut sum = 0.0;
+    let mut lag = 1;
+    while lag + 1 < half {
+        let pair = correlation(lag) + correlation(lag + 1);
+        if !(pair > 0.0) {
+            break;
+        }
+        sum += pair;
+        lag += 2;
+    }
+    ((total / within).sqrt(), m * n / (1.0 + 2.0 * sum))
+}

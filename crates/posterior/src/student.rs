@@ -1,0 +1,267 @@
+//! Mixtures of multivariate Student t laws, and their refit to weighted draws.
+//!
+//! ```text
+//! t(x) = G((n + d) / 2) / (G(n / 2) (n pi)^(d/2) |S|^(1/2)) (1 + m / n)^(-(n + d) / 2),   m = (x - c)^T S^-1 (x - c)
+//! ```
+//! with n degrees of freedom. The refit is one step of expectation and maximisation on importance weights `w`
+//! (Cappe, Douc, Guillin, Marin, Robert, Stat. Comput. 18, 447 (2008)): responsibilities `rho_k = a_k t_k / sum`,
+//! `a_k = sum w rho_k`, centre and scale matrix with the factors `(n + d) / (n + m)` of the t law.
+
+use ndarray::{Array2, ArrayView2};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
+
+use crate::linear::Cholesky;
+use crate::pareto::log_sum_exp;
+
+/// A component with less weight than this is given up.
+const LEAST_WEIGHT: f64 = 1e-3;
+
+/// One law of a mixture.
+#[derive(Debug, Clone)]
+pub(crate) struct Component {
+    pub(crate) weight: f64,
+    centre: Vec<f64>,
+    /// S, row by row.
+    scale: Vec<f64>,
+    factor: Cholesky,
+}
+
+impl Component {
+    /// `None` if the scale matrix is not positive definite.
+    pub(crate) fn new(weight: f64, centre: Vec<f64>, scale: Vec<f64>) -> Option<Self> {
+        let factor = Cholesky::new(&scale, centre.len())?;
+        Some(Self { weight, centre, scale, factor })
+    }
+
+    /// m.
+    pub(crate) fn distance_2(&self, x: &[f64], buffer: &mut [f64]) -> f64 {
+        for ((b, x), c) in buffer.iter_mut().zip(x).zip(&self.centre) {
+            *b = x - c;
+        }
+        self.factor.solve_lower(buffer);
+        buffer.iter().map(|z| z * z).sum()
+    }
+
+    pub(crate) fn weighted(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    pub(crate) fn log_determinant(&self) -> f64 {
+        self.factor.log_determinant()
+    }
+}
+
+/// Laws of one number of degrees of freedom, with weights that sum to 1.
+#[derive(Debug, Clone)]
+pub(crate) struct Mixture {
+    components: Vec<Component>,
+    degrees_of_freedom: f64,
+}
+
+impl Mixture {
+    /// Normalises the weights; `None` without components.
+    pub(crate) fn new(mut components: Vec<Component>, degrees_of_freedom: f64) -> Option<Self> {
+        let total: f64 = components.iter().map(|component| component.weight).sum();
+        if !(total > 0.0 && total.is_finite()) {
+            return None;
+        }
+        components.iter_mut().for_each(|component| component.weight /= total);
+        Some(Self { components, degrees_of_freedom })
+    }
+
+    /// Draws `count` rows; each law gives its share of them, up to one.
+    pub(crate) fn draw(&self, count: usize, rng: &mut impl Rng) -> Array2<f64> {
+        let d = self.components[0].centre.len();
+        let n = self.degrees_of_freedom;
+        let Ok(chi_squared) = ChiSquared::new(n) else { unreachable!("checked by the caller") };
+        let mut owners = systematic(self.components.iter().map(|c| c.weight), count, rng);
+        owners.shuffle(rng);
+        let mut rows = Array2::zeros((count, d));
+        let mut z = vec![0.0; d];
+        for (mut row, owner) in rows.rows_mut().into_iter().zip(owners) {
+            z.fill_with(|| rng.sample::<f64, _>(StandardNormal));
+            let component = &self.components[owner];
+            let stretch = (n / chi_squared.sample(rng)).sqrt();
+            let step = component.factor.multiply(&z);
+            for ((x, c), s) in row.iter_mut().zip(&component.centre).zip(step) {
+                *x = c + stretch * s;
+            }
+        }
+        rows
+    }
+
+    /// Log density of each row.
+    pub(crate) fn log_density(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
+        let by_component = self.by_component(rows);
+        by_component.iter().map(|row| log_sum_exp(row)).collect()
+    }
+
+    /// `log a_k t_k` of each row.
+    fn by_component(&self, rows: ArrayView2<'_, f64>) -> Vec<Vec<f64>> {
+        let d = rows.ncols();
+        let (n, dimension) = (self.degrees_of_freedom, d as f64);
+        let half = 0.5 * (n + dimension);
+        let constant = libm::lgamma(half)
+            - libm::lgamma(0.5 * n)
+            - 0.5 * dimension * (n * std::f64::consts::PI).ln();
+        let of_component: Vec<f64> = self
+            .components
+            .iter()
+            .map(|c| constant + c.weight.ln() - 0.5 * c.factor.log_determinant())
+            .collect();
+        let mut buffer = vec![0.0; d];
+        let mut x = vec![0.0; d];
+        rows.rows()
+            .into_iter()
+            .map(|row| {
+                x.iter_mut().zip(row).for_each(|(x, r)| *x = *r);
+                let components = self.components.iter().zip(&of_component);
+                components
+                    .map(|(c, log)| log - half * (c.distance_2(&x, &mut buffer) / n).ln_1p())
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// The mixture nearest to the weighted rows (weights sum to 1). Scale matrices of laws that own few draws
+    /// are held near what they were.
+    pub(crate) fn refitted(&self, rows: ArrayView2<'_, f64>, weights: &[f64]) -> Self {
+        let d = rows.ncols();
+        let n = self.degrees_of_freedom;
+        let logs = self.by_component(rows);
+        let totals: Vec<f64> = logs.iter().map(|row| log_sum_exp(row)).collect();
+        let mut buffer = vec![0.0; d];
+        let mut components = Vec::with_capacity(self.components.len());
+        for (k, old) in self.components.iter().enumerate() {
+            let (mut share, mut squares, mut sum) = (0.0, 0.0, 0.0);
+            let mut centre = vec![0.0; d];
+            let mut factors = Vec::with_capacity(rows.nrows());
+            for (((row, log), total), weight) in
+                rows.rows().into_iter().zip(&logs).zip(&totals).zip(weights)
+            {
+                let mass = if *weight > 0.0 { weight * (log[k] - total).exp() } else { 0.0 };
+                let x = row.to_vec();
+                let factor =
+                    mass * (n + d as f64) / (n + old.distance_2(&x, &mut buffer));
+                share += mass;
+                squares += mass * mass;
+                sum += factor;
+                centre.iter_mut().zip(&x).for_each(|(c, x)| *c += factor * x);
+                factors.push(factor);
+            }
+            if share < LEAST_WEIGHT {
+                continue;
+            }
+            // As many draws as the old law counts for against the effective number of new ones.
+            let trusted = 2.0 * d as f64;
+            let effective = share * share / squares;
+            let new = effective / (effective + trusted);
+            let centre: Vec<f64> = centre
+                .iter()
+                .zip(&old.centre)
+                .map(|(c, o)| new * c / sum + (1.0 - new) * o)
+                .collect();
+            let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - new) * s).collect();
+            for (row, factor) in rows.rows().into_iter().zip(&factors) {
+                if *factor == 0.0 {
+                    continue;
+                }
+                let step: Vec<f64> = row.iter().zip(&centre).map(|(x, c)| x - c).collect();
+                for i in 0..d {
+                    for j in 0..d {
+                        scale[i * d + j] += new * factor / share * step[i] * step[j];
+                    }
+                }
+            }
+            let refitted = Component::new(share, centre, scale);
+            components.push(refitted.unwrap_or_else(|| Component { weight: share, ..old.clone() }));
+        }
+        Self::new(components, n).unwrap_or_else(|| self.clone())
+    }
+}
+
+/// Systematic resampling: `count` indices, each as often as its share of the weights says, up to one; ascending.
+pub(crate) fn systematic(
+    weights: impl Iterator<Item = f64>,
+    count: usize,
+    rng: &mut impl Rng,
+) -> Vec<usize> {
+    let weights: Vec<f64> = weights.collect();
+    let total: f64 = weights.iter().sum();
+    let mut place = rng.random::<f64>();
+    let mut indices = Vec::with_capacity(count);
+    let mut sum = 0.0;
+    for (index, weight) in weights.iter().enumerate() {
+        sum += weight / total * count as f64;
+        while indices.len() < count && place < sum {
+            indices.push(index);
+            place += 1.0;
+        }
+    }
+    // Round-off can leave the last place open.
+    let last = weights.iter().rposition(|weight| *weight > 0.0).unwrap_or(0);
+    indices.resize(count, last);
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn mixture() -> Mixture {
+        let one = Component::new(1.0, vec![0.0, 0.0], vec![1.0, 0.5, 0.5, 1.0]).unwrap();
+        let two = Component::new(3.0, vec![6.0, 1.0], vec![0.5, 0.0, 0.0, 2.0]).unwrap();
+        Mixture::new(vec![one, two], 6.0).unwrap()
+    }
+
+    /// The density integrates to 1 on a grid wide enough for the tails (t of 6 degrees of freedom: 1e-4 outside).
+    #[test]
+    fn the_density_is_normalised_and_that_of_the_draws() {
+        let mixture = mixture();
+        let step = 0.25;
+        let cells = Array2::from_shape_fn((240 * 240, 2), |(cell, axis)| {
+            let place = if axis == 0 { cell / 240 } else { cell % 240 };
+            step * (place as f64 - 120.0 + 0.5)
+        });
+        let mass: f64 = mixture.log_density(cells.view()).iter().map(|l| l.exp()).sum();
+        assert!((mass * step * step - 1.0).abs() < 1e-3, "{}", mass * step * step);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let draws = mixture.draw(40_000, &mut rng);
+        // Mean 0.75 * (6, 1); variance along x: 0.25 * 1.5 + 0.75 * 0.75 + 0.1875 * 36 (a t law has n / (n - 2) S).
+        let x = draws.column(0);
+        assert!((x.sum() / 4e4 - 4.5).abs() < 0.05);
+        assert!((x.var(0.0) - (0.375 + 0.5625 + 6.75)).abs() < 0.1, "{}", x.var(0.0));
+    }
+
+    /// From equal weights on draws of a known mixture, a wrong start moves to it.
+    #[test]
+    fn a_refit_finds_the_law_of_the_draws() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let draws = mixture().draw(4000, &mut rng);
+        let identity = vec![2.0, 0.0, 0.0, 2.0];
+        let start = [[1.0, 1.0], [5.0, 0.0]];
+        let components =
+            start.map(|c| Component::new(1.0, c.to_vec(), identity.clone()).unwrap()).to_vec();
+        let mut found = Mixture::new(components, 6.0).unwrap();
+        let weights = vec![1.0 / 4000.0; 4000];
+        for _ in 0..30 {
+            found = found.refitted(draws.view(), &weights);
+        }
+        let heavy = &found.components[1];
+        assert!((heavy.weight - 0.75).abs() < 0.02, "{}", heavy.weight);
+        assert!((heavy.centre[0] - 6.0).abs() < 0.05 && (heavy.centre[1] - 1.0).abs() < 0.1);
+        assert!((heavy.scale[0] - 0.5).abs() < 0.05 && (heavy.scale[3] - 2.0).abs() < 0.2);
+    }
+
+    #[test]
+    fn systematic_resampling_gives_every_one_its_share() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let indices = systematic([0.1, 0.0, 0.6, 0.3].into_iter(), 1000, &mut rng);
+        let count = |index| indices.iter().filter(|i| **i == index).count();
+        assert_eq!((count(0), count(1), count(2), count(3)), (100, 0, 600, 300));
+    }
+}

@@ -1,0 +1,235 @@
+//! Refinement and Markov chain on posteriors that are known in closed form.
+
+use cei_posterior::{
+    ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, find_modes, refine,
+    sample_chain,
+};
+use ndarray::{Array2, Array3, ArrayView2, Axis, array};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+/// `y = A x`.
+struct Linear(Array2<f64>);
+
+impl Forward for Linear {
+    fn inputs(&self) -> usize {
+        self.0.ncols()
+    }
+
+    fn outputs(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        x.dot(&self.0.t())
+    }
+
+    fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+        let jacobian = self.0.view().insert_axis(Axis(0));
+        let shape = (x.nrows(), self.0.nrows(), self.0.ncols());
+        (self.values(x), jacobian.broadcast(shape).unwrap().to_owned())
+    }
+}
+
+/// `y = (x_1^2, x_2)`: two modes, `x_1 = +-sqrt(y_1)`.
+struct Square;
+
+impl Forward for Square {
+    fn inputs(&self) -> usize {
+        2
+    }
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut y = x.to_owned();
+        y.column_mut(0).mapv_inplace(|v| v * v);
+        y
+    }
+
+    fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+        let jacobian = Array3::from_shape_fn((x.nrows(), 2, 2), |(row, i, k)| match (i, k) {
+            (0, 0) => 2.0 * x[[row, 0]],
+            (1, 1) => 1.0,
+            _ => 0.0,
+        });
+        (self.values(x), jacobian)
+    }
+}
+
+fn normal_rows(rows: usize, columns: usize, sd: f64, seed: u64) -> Array2<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    Array2::from_shape_fn((rows, columns), |_| sd * rng.sample::<f64, _>(StandardNormal))
+}
+
+fn log_normal(z: f64, sd: f64) -> f64 {
+    -0.5 * (z / sd).powi(2) - (sd * (2.0 * std::f64::consts::PI).sqrt()).ln()
+}
+
+const A: [[f64; 2]; 3] = [[1.0, 0.5], [-0.3, 2.0], [0.8, 0.8]];
+const NOISE: [f64; 3] = [0.1, 0.2, 0.3];
+const MEASURED: [f64; 3] = [0.7, -0.4, 0.3];
+const PRIOR_SD: f64 = 1.5;
+
+/// Mean and covariance of the posterior of `y = A x + noise` under the prior N(0, sd^2), and the evidence
+/// `N(y; 0, sd^2 A A^T + noise^2)` by the chain rule: `log p(y) = log p(y | x) + log p(x) - log p(x | y)` at any x.
+fn exact() -> ([f64; 2], [[f64; 2]; 2], f64) {
+    let mut precision = [[0.0; 2]; 2];
+    let mut right = [0.0; 2];
+    for (row, (sd, y)) in A.iter().zip(NOISE.iter().zip(MEASURED)) {
+        for i in 0..2 {
+            right[i] += row[i] * y / (sd * sd);
+            for k in 0..2 {
+                precision[i][k] += row[i] * row[k] / (sd * sd);
+            }
+        }
+    }
+    precision[0][0] += 1.0 / (PRIOR_SD * PRIOR_SD);
+    precision[1][1] += 1.0 / (PRIOR_SD * PRIOR_SD);
+    let [[a, b], [c, e]] = precision;
+    let det = a * e - b * c;
+    let covariance = [[e / det, -b / det], [-c / det, a / det]];
+    let mean = covariance.map(|row| row[0] * right[0] + row[1] * right[1]);
+    let mut evidence = mean.iter().map(|m| log_normal(*m, PRIOR_SD)).sum::<f64>();
+    for (row, (sd, y)) in A.iter().zip(NOISE.iter().zip(MEASURED)) {
+        evidence += log_normal(y - row[0] * mean[0] - row[1] * mean[1], *sd);
+    }
+    // log p(x | y) at its mean: -log(2 pi) + log(det precision) / 2.
+    evidence -= 0.5 * det.ln() - (2.0 * std::f64::consts::PI).ln();
+    (mean, covariance, evidence)
+}
+
+fn linear() -> Linear {
+    Linear(Array2::from_shape_fn((3, 2), |(i, k)| A[i][k]))
+}
+
+fn gaussian_prior(x: &[f64]) -> f64 {
+    x.iter().map(|x| log_normal(*x, PRIOR_SD)).sum()
+}
+
+/// A network that is wrong by a factor of two in width and off centre: the weights must put it right. Mean,
+/// covariance and evidence are known; their errors are those of about 700 effective draws.
+#[test]
+fn a_linear_gaussian_posterior_is_exact() {
+    let forward = linear();
+    let (mean, covariance, evidence) = exact();
+    let event =
+        Event { forward: &forward, log_prior: &gaussian_prior, measured: &MEASURED, noise: &NOISE };
+    let centre = array![mean[0] + 0.1, mean[1] - 0.1];
+    let draws = normal_rows(1000, 2, 0.2, 1) + &centre;
+    let network = move |x: &Array2<f64>| {
+        let rows = x.rows().into_iter();
+        rows.map(|row| row.iter().zip(&centre).map(|(x, c)| log_normal(x - c, 0.2)).sum()).collect()
+    };
+    let options = RefineOptions { samples: 20_000, ..RefineOptions::default() };
+    for with_network in [true, false] {
+        let network = with_network.then_some(&network as &dyn Fn(&Array2<f64>) -> Vec<f64>);
+        let refined = refine(&event, draws.view(), network, &options, 5).unwrap();
+        assert_eq!(refined.modes.len(), 1);
+        assert!(refined.effective_sample_size > 12_000.0, "{}", refined.effective_sample_size);
+        assert!(refined.k_hat < 0.5, "{}", refined.k_hat);
+        assert!((refined.log_evidence - evidence).abs() < 0.03, "{} {evidence}", refined.log_evidence);
+        for i in 0..2 {
+            let column = refined.draws.column(i);
+            let sd = covariance[i][i].sqrt();
+            assert!((column.sum() / 2e4 - mean[i]).abs() < 0.04 * sd);
+            assert!((column.std(0.0) / sd - 1.0).abs() < 0.04);
+        }
+        let product = (0..20_000)
+            .map(|row| (refined.draws[[row, 0]] - mean[0]) * (refined.draws[[row, 1]] - mean[1]));
+        let scale = (covariance[0][0] * covariance[1][1]).sqrt();
+        assert!((product.sum::<f64>() / 2e4 - covariance[0][1]).abs() < 0.05 * scale);
+    }
+}
+
+#[test]
+fn the_chain_samples_the_same_posterior() {
+    let forward = linear();
+    let (mean, covariance, _) = exact();
+    let event =
+        Event { forward: &forward, log_prior: &gaussian_prior, measured: &MEASURED, noise: &NOISE };
+    let starts = normal_rows(48, 2, 1.0, 2);
+    let options = ChainOptions { temperatures: 3, hottest: 10.0, ..ChainOptions::default() };
+    let chain = sample_chain(&event, starts.view(), &options, 3).unwrap();
+    assert!(chain.r_hat.iter().all(|r| *r < 1.02), "{:?}", chain.r_hat);
+    assert!(chain.effective_sample_size.iter().all(|n| *n > 3000.0));
+    for i in 0..2 {
+        let (column, sd) = (chain.draws.column(i), covariance[i][i].sqrt());
+        assert!((column.sum() / column.len() as f64 - mean[i]).abs() < 0.06 * sd);
+        assert!((column.std(0.0) / sd - 1.0).abs() < 0.05);
+    }
+}
+
+/// Two modes at +-2 with noise far below their distance; the prior N(0.5, 1) along x_1 weighs them as
+/// exp(2 * 0.5 * 2) = e^2 to 1. (The Jacobians are equal, and curvature changes the ratio by less than 1e-3.)
+#[test]
+fn two_modes_have_their_known_weights() {
+    let prior = |x: &[f64]| log_normal(x[0] - 0.5, 1.0) + log_normal(x[1], 1.0);
+    let event =
+        Event { forward: &Square, log_prior: &prior, measured: &[4.0, 0.3], noise: &[0.05, 0.05] };
+    let draws = normal_rows(500, 2, 2.0, 7);
+    let options = RefineOptions { samples: 4000, ..RefineOptions::default() };
+    let refined = refine(&event, draws.view(), None, &options, 1).unwrap();
+    assert_eq!(refined.modes.len(), 2);
+    let expected = 2.0_f64.exp() / (1.0 + 2.0_f64.exp());
+    assert!((refined.modes[0].coordinates[0] - 2.0).abs() < 0.01);
+    assert!((refined.modes[0].weight - expected).abs() < 0.02, "{}", refined.modes[0].weight);
+    let heavier = refined.draws.column(0).iter().filter(|x| **x > 0.0).count() as f64 / 4000.0;
+    assert!((heavier - expected).abs() < 0.02, "{heavier}");
+    let chain = sample_chain(&event, draws.view(), &ChainOptions::default(), 1).unwrap();
+    let column = chain.draws.column(0);
+    let heavier = column.iter().filter(|x| **x > 0.0).count() as f64 / column.len() as f64;
+    assert!((heavier - expected).abs() < 0.03, "chain: {heavier}");
+
+    // Without noise: two roots, with the weights of the limit.
+    let exact = Event { noise: &[], ..event };
+    let modes = find_modes(&exact, draws.view(), &ModeOptions::default()).unwrap();
+    assert_eq!(modes.len(), 2);
+    assert!((modes[0].coordinates[0] - 2.0).abs() < 1e-8 && modes[0].misfit < 1e-15);
+    assert!((modes[0].weight - expected).abs() < 1e-6, "{}", modes[0].weight);
+}
+
+/// A support that ends between the modes leaves one of them, and the evidence knows it.
+#[test]
+fn the_prior_cuts_what_it_excludes() {
+    let prior = |x: &[f64]| {
+        if x[0] > 0.0 && x[0] < 4.0 && x[1].abs() < 1.0 { -(8.0_f64.ln()) } else { f64::NEG_INFINITY }
+    };
+    let event =
+        Event { forward: &Square, log_prior: &prior, measured: &[4.0, 0.3], noise: &[0.05, 0.05] };
+    let draws = normal_rows(500, 2, 2.0, 8);
+    let refined = refine(&event, draws.view(), None, &RefineOptions::default(), 1).unwrap();
+    assert_eq!(refined.modes.len(), 1);
+    assert!(refined.draws.column(0).iter().all(|x| *x > 0.0));
+    // int p(y | x) p(x) dx = 1/8 * 1 / |dy/dx| = 1/32.
+    assert!((refined.log_evidence + 32.0_f64.ln()).abs() < 0.03, "{}", refined.log_evidence);
+    // Data that the prior excludes: nothing can be weighted, and that is said.
+    let nowhere = Event { measured: &[4.0, 3.0], ..event };
+    let refined = refine(&nowhere, draws.view(), None, &RefineOptions::default(), 1).unwrap();
+    assert!(refined.k_hat > 0.7 || refined.log_evidence < -500.0, "{refined:?}");
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_named() {
+    let forward = linear();
+    let event =
+        Event { forward: &forward, log_prior: &gaussian_prior, measured: &MEASURED, noise: &NOISE };
+    let draws = normal_rows(50, 2, 1.0, 1);
+    let error = |event: &Event<'_>, draws: &Array2<f64>, options: &RefineOptions| {
+        refine(event, draws.view(), None, options, 0).unwrap_err()
+    };
+    let options = RefineOptions::default();
+    let partly = Event { noise: &[0.1, 0.0, 0.1], ..event };
+    assert_eq!(error(&partly, &draws, &options), PosteriorError::PartlyNoiseFree { index: 1 });
+    let negative = Event { noise: &[0.1, -1.0, 0.1], ..event };
+    assert!(error(&negative, &draws, &options).to_string().contains("noise of component 1: `-1`"));
+    let short = Event { measured: &[0.0], ..event };
+    assert!(matches!(error(&short, &draws, &options), PosteriorError::Size { found: 1, .. }));
+    let wide = normal_rows(50, 3, 1.0, 1);
+    assert!(matches!(error(&event, &wide, &options), PosteriorError::Size { found: 3, .. }));
+    let bad = RefineOptions { network_fraction: 2.0, ..options };
+    assert!(error(&event, &draws, &bad).to_string().contains("network fraction"));
+}

@@ -1,0 +1,165 @@
+//! The ambiguous momenta of carbonyl sulfide (SPEC 2.1): two different geometries give the same momenta.
+
+use cei_physics::units::BOHR_PM;
+use cei_physics::{Accuracy, Centre, FrameRule, Simulation, explode, simulate};
+use cei_posterior::{
+    ChainOptions, Chart, ChartPrior, Event, Explosion, Forward, Mode, ModeOptions, RefineOptions,
+    find_modes, refine, sample_chain,
+};
+use ndarray::{Array2, Axis, Zip};
+
+/// Bond lengths C-O and C-S (pm) and angle (degrees).
+const GEOMETRIES: [[f64; 3]; 2] = [[121.053, 184.211, 163.158], [141.32, 154.03, 161.38]];
+
+/// `ocs-wide` with masses of exactly 12, 16 and 32 u, for which both geometries give the same momenta.
+fn simulation() -> Simulation {
+    let text = include_str!("../../../configs/data/ocs-wide.toml")
+        .replacen("\"C\", charge", "\"C\", mass_u = 12.0, charge", 1)
+        .replacen("\"O\", charge", "\"O\", mass_u = 16.0, charge", 1)
+        .replacen("\"S\", charge", "\"S\", mass_u = 32.0, charge", 1);
+    let simulation: Simulation = toml::from_str(&text).unwrap();
+    assert_eq!(simulation.centre, Centre::CentreOfMass);
+    assert!((simulation.molecule.masses()[2] / simulation.molecule.masses()[0] - 32.0 / 12.0).abs() < 1e-12);
+    simulation
+}
+
+/// Momenta of the first geometry in their frame.
+fn momenta(simulation: &Simulation) -> Vec<f64> {
+    let [r_co, r_cs, angle] = GEOMETRIES[0];
+    let (sin, cos) = angle.to_radians().sin_cos();
+    let (r_co, r_cs) = (r_co / BOHR_PM, r_cs / BOHR_PM);
+    let positions = [0.0, 0.0, 0.0, r_co, 0.0, 0.0, r_cs * cos, r_cs * sin, 0.0];
+    let mut momenta = vec![0.0; 9];
+    explode(&simulation.molecule, &positions, None, &Accuracy::default(), &mut momenta).unwrap();
+    FrameRule { x_axis: 2, xy_plane: 1 }.rotation(&momenta).apply(&mut momenta);
+    momenta
+}
+
+fn internal(positions: &[f64]) -> [f64; 3] {
+    let bond = |atom: usize| [0, 1, 2].map(|axis| positions[3 * atom + axis] - positions[axis]);
+    let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    let (o, s) = (bond(1), bond(2));
+    let (r_o, r_s) = (dot(o, o).sqrt(), dot(s, s).sqrt());
+    [r_o * BOHR_PM, r_s * BOHR_PM, (dot(o, s) / (r_o * r_s)).acos().to_degrees()]
+}
+
+/// Draws of the prior in the momentum frame, as many as `count` with the least misfit: where no network is.
+fn likely(simulation: &Simulation, chart: &Chart, measured: &[f64], count: usize) -> Array2<f64> {
+    let fast = Simulation { accuracy: Accuracy::fast(), ..simulation.clone() };
+    let events = simulate(&fast, 50_000, 9).unwrap();
+    let mut misfits: Vec<(f64, usize)> = Vec::new();
+    Zip::indexed(events.momenta.rows()).for_each(|row, momenta| {
+        misfits.push((momenta.iter().zip(measured).map(|(p, y)| (p - y).powi(2)).sum(), row));
+    });
+    misfits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let rows: Vec<usize> = misfits[..count].iter().map(|(_, row)| *row).collect();
+    chart.coordinates(events.positions.select(Axis(0), &rows).view())
+}
+
+/// The mode nearest to a geometry agrees with it within 3 pm and 1 degree.
+fn mode_at<'a>(chart: &Chart, modes: &'a [Mode], geometry: [f64; 3]) -> &'a Mode {
+    let found = modes.iter().find(|mode| {
+        let [r_co, r_cs, angle] = internal(&chart.positions_of(&mode.coordinates));
+        (r_co - geometry[0]).abs() < 3.0
+            && (r_cs - geometry[1]).abs() < 3.0
+            && (angle - geometry[2]).abs() < 1.0
+    });
+    let all: Vec<_> =
+        modes.iter().map(|mode| internal(&chart.positions_of(&mode.coordinates))).collect();
+    found.unwrap_or_else(|| panic!("no mode at {geometry:?} among {all:?}"))
+}
+
+/// Share of rows nearer to the first geometry than to the second, by the length of C-O.
+fn share_of_first(chart: &Chart, rows: &Array2<f64>) -> f64 {
+    let middle = 0.5 * (GEOMETRIES[0][0] + GEOMETRIES[1][0]);
+    let positions = chart.positions(rows.view());
+    let first = positions.rows().into_iter().filter(|row| internal(&row.to_vec())[0] < middle);
+    first.count() as f64 / rows.nrows() as f64
+}
+
+#[test]
+fn both_geometries_are_modes_with_the_weights_of_the_chain() {
+    let simulation = simulation();
+    let measured = momenta(&simulation);
+    let chart = Chart::centred(simulation.molecule.masses()).unwrap();
+    let density = simulation.position_density().unwrap();
+    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let log_prior = |u: &[f64]| prior.log_density(u);
+    let noise = [0.1; 9];
+    let accuracy = Explosion::accuracy_for(&simulation.accuracy, 0.1, 300.0);
+    assert_eq!(accuracy, Accuracy::fast());
+    let forward = Explosion::new(&simulation.molecule, &chart, &accuracy).unwrap();
+    let event =
+        Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &noise };
+    let draws = likely(&simulation, &chart, &measured, 300);
+
+    let options = RefineOptions { samples: 4000, ..RefineOptions::default() };
+    let refined = refine(&event, draws.view(), None, &options, 1).unwrap();
+    let modes = GEOMETRIES.map(|geometry| mode_at(&chart, &refined.modes, geometry));
+    assert!(refined.k_hat < 0.7, "k-hat {}", refined.k_hat);
+    assert!(refined.effective_sample_size > 800.0, "{}", refined.effective_sample_size);
+
+    let starts = Array2::from_shape_fn((2, 6), |(row, c)| modes[row].coordinates[c]);
+    let chains = [5, 6].map(|seed| {
+        let chain = sample_chain(&event, starts.view(), &ChainOptions::default(), seed).unwrap();
+        assert!(chain.r_hat.iter().all(|r| *r < 1.1), "{:?}", chain.r_hat);
+        share_of_first(&chart, &chain.draws)
+    });
+    // Two chains of different seeds show what the reference itself is worth.
+    assert!((chains[0] - chains[1]).abs() < 0.06, "{chains:?}");
+    let share = share_of_first(&chart, &refined.draws);
+    assert!((share - 0.5 * (chains[0] + chains[1])).abs() < 0.1, "{share} {chains:?}");
+    println!("share {share} chains {chains:?} ess {} k {} modes {:?}", refined.effective_sample_size, refined.k_hat, refined.modes.iter().map(|m| (m.weight, internal(&chart.positions_of(&m.coordinates)), m.misfit)).collect::<Vec<_>>());
+}
+
+/// Without noise both are roots, whatever the start.
+#[test]
+fn both_geometries_are_roots() {
+    let simulation = simulation();
+    let measured = momenta(&simulation);
+    let chart = Chart::centred(simulation.molecule.masses()).unwrap();
+    let density = simulation.position_density().unwrap();
+    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let log_prior = |u: &[f64]| prior.log_density(u);
+    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let event = Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &[] };
+    let draws = likely(&simulation, &chart, &measured, 300);
+    let modes = find_modes(&event, draws.view(), &ModeOptions::default()).unwrap();
+    for geometry in GEOMETRIES {
+        let mode = mode_at(&chart, &modes, geometry);
+        // The residual of a root is that of the integration, 1e-10 of 500 a.u.
+        assert!(mode.misfit < 1e-12, "{}", mode.misfit);
+    }
+    // The given geometry is found to its digits.
+    let first = mode_at(&chart, &modes, GEOMETRIES[0]);
+    let found = internal(&chart.positions_of(&first.coordinates));
+    for (found, given) in found.iter().zip(GEOMETRIES[0]) {
+        assert!((found - given).abs() < 1e-4, "{found} {given}");
+    }
+}
+
+/// The Jacobian through a chart is the derivative of the values through it.
+#[test]
+fn the_chart_carries_the_jacobian() {
+    let simulation = simulation();
+    let chart = Chart::centred(simulation.molecule.masses()).unwrap();
+    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let events = simulate(&simulation, 5, 2).unwrap();
+    let u = chart.coordinates(events.positions.view());
+    let (values, jacobians) = forward.linearised(u.view());
+    let plain = forward.values(u.view());
+    assert!((&values - &plain).iter().all(|e| e.abs() < 1e-6));
+    let step = 1e-4;
+    for k in 0..6 {
+        let moved = |sign: f64| {
+            let mut moved = u.clone();
+            moved.column_mut(k).mapv_inplace(|x| x + sign * step);
+            forward.values(moved.view())
+        };
+        let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+        for ((row, i), expected) in slope.indexed_iter() {
+            // Second-order differences: (step / r)^2 of slopes of 100 a.u. per bohr.
+            assert!((jacobians[[row, i, k]] - expected).abs() < 1e-3, "{row} {i} {k}");
+        }
+    }
+}
