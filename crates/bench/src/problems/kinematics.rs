@@ -143,7 +143,7 @@ mod tests {
             |x| x[2] * x[3],
         ];
         let (x, reached) = problem.pairs(1_000_000, 21);
-        for y in [[1.6, 0.3], [1.3, -0.4]] {
+        for y in [[1.8, 0.4], [1.5, 1.0]] {
             let draws = problem.reference(&y, 0, 5000);
             for x in draws.rows() {
                 let [u, v] = forward(&x.to_vec());
