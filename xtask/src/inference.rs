@@ -18,6 +18,9 @@ use crate::{say, workspace_root};
 
 /// What is run.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The table goes into docs/inference-bench.md, outcomes into runs/inference."
+)]
 pub(crate) struct InferenceArgs {
     /// Training pairs of the sbibm problems; inverse kinematics always has 1,000,000
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse_pairs)]
@@ -28,19 +31,19 @@ pub(crate) struct InferenceArgs {
     problems: Vec<String>,
     /// A smoke run of seconds into runs/inference/quick: few pairs, epochs and draws, same code path
     #[arg(long)]
-    pub(crate) quick: bool,
+    quick: bool,
     /// The experiment that all problems share
-    #[arg(long, value_name = "FILE", default_value = "configs/bench/flow.toml")]
+    #[arg(long, value_name = "FILE", default_value = SHARED_CONFIG)]
     config: PathBuf,
     /// Train an ensemble of this many members
     #[arg(long, value_name = "K")]
     ensemble: Option<usize>,
     /// Use this `cei` binary instead of building one
     #[arg(long, value_name = "FILE", requires = "bench")]
-    pub(crate) cei: Option<PathBuf>,
+    cei: Option<PathBuf>,
     /// Use this `cei-bench` binary instead of building one
     #[arg(long, value_name = "FILE", requires = "cei")]
-    pub(crate) bench: Option<PathBuf>,
+    bench: Option<PathBuf>,
 }
 
 fn parse_pairs(text: &str) -> Result<usize, String> {
@@ -63,6 +66,8 @@ const KINEMATICS: &str = "inverse_kinematics";
 /// What inverse kinematics has to stay below: `|f(x) - y|^2` and MMD.
 const KINEMATICS_TARGETS: [f64; 2] = [0.005, 0.006];
 
+/// The experiment that all problems share.
+const SHARED_CONFIG: &str = "configs/bench/flow.toml";
 /// Seed of the training pairs.
 const SEED: &str = "1";
 /// The page that holds the table, and the lines around it.
@@ -116,8 +121,7 @@ pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
         bail!("unknown problem `{unknown}`\nhint: there are {}", names.join(", "));
     }
     let programs = Programs::new(args)?;
-    let root =
-        workspace_root().join("runs/inference").join(if args.quick { "quick" } else { "full" });
+    let root = root(args.quick);
     for name in names {
         if args.problems.is_empty() || args.problems.iter().any(|wanted| wanted == name) {
             programs.problem(args, &root, name)?;
@@ -131,6 +135,34 @@ pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
     }
     std::io::Write::write_all(&mut std::io::stdout().lock(), table.as_bytes())?;
     Ok(())
+}
+
+/// The smoke run with given binaries, and its outcomes.
+pub(crate) fn smoke_run(cei: PathBuf, bench: PathBuf) -> anyhow::Result<()> {
+    let args = InferenceArgs {
+        pairs: 10_000,
+        problems: Vec::new(),
+        quick: true,
+        config: SHARED_CONFIG.into(),
+        ensemble: None,
+        cei: Some(cei),
+        bench: Some(bench),
+    };
+    inference_bench(&args)?;
+    let done = outcomes(&root(true))?;
+    let kinematics = done.iter().filter(|outcome| outcome.kinematics.is_some()).count();
+    ensure!(
+        done.len() == PUBLISHED.len() + 1 && kinematics == 1,
+        "the smoke run of the benchmark made {} outcomes of {}",
+        done.len(),
+        PUBLISHED.len() + 1
+    );
+    Ok(())
+}
+
+/// Where runs and outcomes are kept.
+fn root(quick: bool) -> PathBuf {
+    workspace_root().join("runs/inference").join(if quick { "quick" } else { "full" })
 }
 
 /// The binaries, and a digest of both.
