@@ -5,12 +5,12 @@ use anyhow::ensure;
 use crate::cei::{cargo, cargo_path, target_folder};
 use crate::pipeline::RUNS;
 use crate::reproduce::{absolute, reproduce};
-use crate::{BuildArgs, say, tidy, workspace_root};
+use crate::{BuildArgs, inference, say, tidy, workspace_root};
 
 const NO_WARNINGS: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
 
 /// Formatting, boundaries, tests, lints, documentation, the CUDA path's types, licences, and the smoke
-/// run of the whole pipeline.
+/// runs of the whole pipeline and of the benchmark of inference.
 pub(crate) fn ci(no_test: bool) -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy::tidy(&workspace_root())?;
@@ -22,7 +22,9 @@ pub(crate) fn ci(no_test: bool) -> anyhow::Result<()> {
     // The compiler bundle that the build script of CUDA downloads is not needed for a check.
     cargo(&["check", "--package", "cei-cli", "--features", "cuda"], &[("DOCS_RS", "1")])?;
     deny()?;
-    smoke_run()
+    smoke_run()?;
+    let debug = target_folder()?.join("debug");
+    inference::smoke_run(debug.join("cei"), debug.join("cei-bench"))
 }
 
 /// Licences and sources of dependencies, where the tool is installed.

@@ -8,6 +8,7 @@ mod ambiguity;
 mod bench;
 mod cei;
 mod checks;
+mod inference;
 mod pipeline;
 mod reproduce;
 mod results;
@@ -35,6 +36,8 @@ enum Task {
     Reproduce(BuildArgs),
     /// Time training, drawing, simulating and loading, beside PyTorch and JAX if asked
     Bench(bench::BenchArgs),
+    /// Train on problems with known posteriors, beside the published figures, into docs/inference-bench.md
+    InferenceBench(inference::InferenceArgs),
     /// Prove that crates know only what they may know
     Tidy,
     /// Everything that CI checks
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Prepare(args) => reproduce::prepare(&args),
         Task::Reproduce(args) => reproduce::reproduce(&args),
         Task::Bench(args) => bench::bench(&args),
+        Task::InferenceBench(args) => inference::inference_bench(&args),
         Task::Tidy => tidy::tidy(&workspace_root()),
         Task::Ci { no_test } => checks::ci(no_test),
     };

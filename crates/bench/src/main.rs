@@ -14,9 +14,25 @@ mod tables;
 
 use std::error::Error;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::Instant;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the program reports to its caller")]
+fn report(error: &dyn Error) {
+    eprintln!("error: {error}");
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("problem", rest)) =
         arguments.split_first().map(|(first, rest)| (first.as_str(), rest))

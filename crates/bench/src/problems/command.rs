@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use cei_data::{ColumnData, ColumnRef, PositionUnit, Selection, Source, load, write_table};
+use cei_data::{ColumnData, PositionUnit, Selection, Source, load, write_table};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde_json::json;
@@ -139,10 +139,8 @@ fn score(problem: &Problem, options: &Options) -> Result<(), Box<dyn Error>> {
         .draws_file
         .as_ref()
         .ok_or_else(|| format!("`--draws-file FILE` is missing\n{USAGE}"))?;
-    let names =
-        |side: &'static str, width| (1..=width).map(move |column| format!("{side}{column}"));
     let selection = Selection {
-        x: names("x", problem.dimensions.0).map(ColumnRef::from).collect(),
+        x: (1..=problem.dimensions.0).map(|column| format!("x{column}").into()).collect(),
         y: vec!["event".into()],
         x_unit: PositionUnit::None,
         ..Selection::default()

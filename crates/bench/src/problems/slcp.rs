@@ -19,8 +19,8 @@ const BOX: f64 = 3.0;
 const CELLS: usize = 128;
 /// Below this `|x3|` or `|x4|` nothing is drawn: standard deviations of 4e-4.
 const LEAST: f64 = 0.02;
-/// How many times its value at the centre `h` may reach in a cell of any weight.
-const ENVELOPE: f64 = 3.0;
+/// By how much `h` in a cell of any weight may exceed its largest value at the centre and the corners.
+const ENVELOPE: f64 = 1.5;
 
 pub(super) fn pair(rng: &mut ChaCha8Rng, x: &mut [f64], y: &mut [f64]) {
     x.fill_with(|| rng.random_range(-BOX..BOX));
@@ -103,21 +103,33 @@ impl Scatter {
     }
 }
 
-/// `h` as a step function on cells that are equal in `ln a`, `ln b` and `x5`.
+/// `h` in `ln a`, `ln b` and `x5`, as a step function on equal cells: a cell has the largest of the values at its
+/// centre and corners. Where the points are strongly correlated `h` is a ridge as thin as a cell.
 #[derive(Debug)]
 struct Proposal {
-    /// Running sums of the cells' masses, and the densities at their centres.
+    /// Running sums of the cells' masses, and the cells' densities.
     sums: Vec<f64>,
     log_densities: Vec<f64>,
 }
 
 impl Proposal {
     fn new(scatter: &Scatter) -> Self {
+        let log_density = |place: [f64; 3]| log_density(scatter, place);
+        let side = CELLS + 1;
+        // Corner `(i, j, k)` is the point of cell `(i, j, k)` with all parts zero.
+        let corners: Vec<f64> = (0..side.pow(3))
+            .map(|corner| [corner / side / side, corner / side % side, corner % side])
+            .map(|corner| log_density(Self::place(corner, [0.0; 3])))
+            .collect();
         let log_densities: Vec<f64> = (0..CELLS.pow(3))
             .map(|cell| {
-                let [a, b, x5] = Self::place(cell, [0.5; 3]);
-                // The volume of a cell is proportional to `a b`.
-                scatter.log_density(Covariance::new(a, b, x5)) + (a * b).ln()
+                let [i, j, k] = Self::cell(cell);
+                let at = |corner: usize| {
+                    let [di, dj, dk] = [corner >> 2, corner >> 1 & 1, corner & 1];
+                    corners[((i + di) * side + j + dj) * side + k + dk]
+                };
+                let centre = log_density(Self::place([i, j, k], [0.5; 3]));
+                (0..8).map(at).fold(centre, f64::max)
             })
             .collect();
         let most = log_densities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -132,9 +144,12 @@ impl Proposal {
         Self { sums, log_densities }
     }
 
+    fn cell(cell: usize) -> [usize; 3] {
+        [cell / CELLS / CELLS, cell / CELLS % CELLS, cell % CELLS]
+    }
+
     /// A point of a cell; `part` is its place along every edge.
-    fn place(cell: usize, part: [f64; 3]) -> [f64; 3] {
-        let cells = [cell / CELLS / CELLS, cell / CELLS % CELLS, cell % CELLS];
+    fn place(cells: [usize; 3], part: [f64; 3]) -> [f64; 3] {
         let along = |axis: usize| (cells[axis] as f64 + part[axis]) / CELLS as f64;
         let logarithmic = |axis: usize| LEAST * ((BOX / LEAST).ln() * along(axis)).exp();
         [logarithmic(0), logarithmic(1), BOX * (2.0 * along(2) - 1.0)]
@@ -146,18 +161,19 @@ impl Proposal {
         loop {
             let level = rng.random::<f64>() * total;
             let cell = self.sums.partition_point(|sum| *sum <= level).min(self.sums.len() - 1);
-            let place = Self::place(cell, [rng.random(), rng.random(), rng.random()]);
-            let ratio = self.ratio(cell, place, scatter);
+            let part = [rng.random(), rng.random(), rng.random()];
+            let place = Self::place(Self::cell(cell), part);
+            let ratio = (log_density(scatter, place) - self.log_densities[cell]).exp();
             if rng.random::<f64>() * ENVELOPE < ratio {
                 return place;
             }
         }
     }
+}
 
-    fn ratio(&self, cell: usize, [a, b, x5]: [f64; 3], scatter: &Scatter) -> f64 {
-        let log_density = scatter.log_density(Covariance::new(a, b, x5)) + (a * b).ln();
-        (log_density - self.log_densities[cell]).exp()
-    }
+/// `ln (h a b)`: the density in `ln a`, `ln b` and `x5`.
+fn log_density(scatter: &Scatter, [a, b, x5]: [f64; 3]) -> f64 {
+    scatter.log_density(Covariance::new(a, b, x5)) + (a * b).ln()
 }
 
 #[cfg(test)]
@@ -166,8 +182,8 @@ mod tests {
     use crate::problems::PROBLEMS;
     use crate::problems::tests::mean;
 
-    /// Outside of cells that hold 1e-4 of the mass, `h` stays below the envelope at the corners, where it is
-    /// largest, for all ten observations.
+    /// Outside of cells that hold 1e-3 of the mass, `h` stays below the envelope on a grid of 5^3 points a cell,
+    /// for all ten observations.
     #[test]
     fn the_envelope_covers_the_density() {
         for y in PROBLEMS[1].observations(10).rows() {
@@ -178,18 +194,19 @@ mod tests {
             for (cell, &sum) in proposal.sums.iter().enumerate() {
                 let mass = sum - before;
                 before = sum;
-                if mass < 1e-9 * total {
+                if mass < 1e-7 * total {
                     continue;
                 }
-                let corner = |corner: usize| {
-                    let part = [0, 1, 2].map(|axis| f64::from((corner >> axis & 1) as u8));
-                    proposal.ratio(cell, Proposal::place(cell, part), &scatter)
+                let at = |point: usize| {
+                    let part = [point / 25, point / 5 % 5, point % 5].map(|step| step as f64 / 4.0);
+                    log_density(&scatter, Proposal::place(Proposal::cell(cell), part))
                 };
-                if (0..8).map(corner).fold(0.0, f64::max) > ENVELOPE {
+                let most = (0..125).map(at).fold(f64::NEG_INFINITY, f64::max);
+                if (most - proposal.log_densities[cell]).exp() > ENVELOPE {
                     uncovered += mass;
                 }
             }
-            assert!(uncovered < 1e-4 * total, "{uncovered} of {total}");
+            assert!(uncovered < 1e-3 * total, "{uncovered} of {total}");
         }
     }
 

@@ -1,0 +1,468 @@
+//! `inference-bench`: the benchmark problems of simulation-based inference (SPEC 8), trained by configuration
+//! alone, beside the published figures. What is done is not done again: every step has a stamp.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cei::{Cei, cargo, target_folder};
+use crate::stamp::{self, Stamp};
+use crate::{say, workspace_root};
+
+/// What is run.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The table goes into docs/inference-bench.md, outcomes into runs/inference."
+)]
+pub(crate) struct InferenceArgs {
+    /// Training pairs of the sbibm problems; inverse kinematics always has 1,000,000
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = parse_pairs)]
+    pairs: usize,
+    /// Only this problem (may be given again): two_moons, slcp, gaussian_linear, gaussian_mixture,
+    /// inverse_kinematics
+    #[arg(long = "problem", value_name = "NAME")]
+    problems: Vec<String>,
+    /// A smoke run of seconds into runs/inference/quick: few pairs, epochs and draws, same code path
+    #[arg(long)]
+    quick: bool,
+    /// The experiment that all problems share
+    #[arg(long, value_name = "FILE", default_value = SHARED_CONFIG)]
+    config: PathBuf,
+    /// Train an ensemble of this many members
+    #[arg(long, value_name = "K")]
+    ensemble: Option<usize>,
+    /// Use this `cei` binary instead of building one
+    #[arg(long, value_name = "FILE", requires = "bench")]
+    cei: Option<PathBuf>,
+    /// Use this `cei-bench` binary instead of building one
+    #[arg(long, value_name = "FILE", requires = "cei")]
+    bench: Option<PathBuf>,
+}
+
+fn parse_pairs(text: &str) -> Result<usize, String> {
+    match text {
+        "10000" => Ok(10_000),
+        "100000" => Ok(100_000),
+        _ => Err("published figures exist for 10000 and 100000 pairs".to_owned()),
+    }
+}
+
+/// A problem, and what neural posterior estimation with spline flows is published to reach (C2ST, mean of ten
+/// observations; Lueckmann et al. 2021, version 1.1) with 10,000 and 100,000 pairs.
+const PUBLISHED: [(&str, [f64; 2]); 4] = [
+    ("two_moons", [0.606, 0.542]),
+    ("slcp", [0.901, 0.831]),
+    ("gaussian_linear", [0.552, 0.506]),
+    ("gaussian_mixture", [0.615, 0.548]),
+];
+const KINEMATICS: &str = "inverse_kinematics";
+/// What inverse kinematics has to stay below: `|f(x) - y|^2` and MMD.
+const KINEMATICS_TARGETS: [f64; 2] = [0.005, 0.006];
+
+/// The experiment that all problems share.
+const SHARED_CONFIG: &str = "configs/bench/flow.toml";
+/// Seed of the training pairs.
+const SEED: &str = "1";
+/// The page that holds the table, and the lines around it.
+const PAGE: &str = "docs/inference-bench.md";
+
+/// Numbers of the run.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    pairs: usize,
+    observations: usize,
+    draws: usize,
+}
+
+/// A problem as `cei-bench problem describe` gives it.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    name: String,
+    x: usize,
+    y: usize,
+    bounds: Option<[f64; 2]>,
+}
+
+/// What a problem scored; kept as JSON beside its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Outcome {
+    problem: String,
+    pairs: usize,
+    /// C2ST of every observation; empty where it is not the score.
+    c2st: Vec<f64>,
+    /// Re-simulation error and MMD; none where they are not the scores.
+    kinematics: Option<Kinematics>,
+    /// Seconds of `cei train`, and of everything.
+    training_seconds: f64,
+    seconds: f64,
+}
+
+/// The last line of `cei-bench problem score`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kinematics {
+    resimulation_error: f64,
+    mmd: f64,
+    mmd_multiscale: f64,
+    mmd_of_exact: f64,
+    mmd_multiscale_of_exact: f64,
+}
+
+/// Runs the problems that are asked for, prints the table, and writes it into the page (not in a quick run).
+pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
+    let names: Vec<&str> = PUBLISHED.iter().map(|(name, _)| *name).chain([KINEMATICS]).collect();
+    if let Some(unknown) = args.problems.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("unknown problem `{unknown}`\nhint: there are {}", names.join(", "));
+    }
+    let programs = Programs::new(args)?;
+    let root = root(args.quick);
+    for name in names {
+        if args.problems.is_empty() || args.problems.iter().any(|wanted| wanted == name) {
+            programs.problem(args, &root, name)?;
+        }
+    }
+    let outcomes = outcomes(&root)?;
+    let table = table(&outcomes);
+    if !args.quick {
+        write_page(&workspace_root().join(PAGE), &table)?;
+        say(&format!("{PAGE} is up to date"));
+    }
+    std::io::Write::write_all(&mut std::io::stdout().lock(), table.as_bytes())?;
+    Ok(())
+}
+
+/// The smoke run with given binaries, and its outcomes.
+pub(crate) fn smoke_run(cei: PathBuf, bench: PathBuf) -> anyhow::Result<()> {
+    let args = InferenceArgs {
+        pairs: 10_000,
+        problems: Vec::new(),
+        quick: true,
+        config: SHARED_CONFIG.into(),
+        ensemble: None,
+        cei: Some(cei),
+        bench: Some(bench),
+    };
+    inference_bench(&args)?;
+    let done = outcomes(&root(true))?;
+    let kinematics = done.iter().filter(|outcome| outcome.kinematics.is_some()).count();
+    ensure!(
+        done.len() == PUBLISHED.len() + 1 && kinematics == 1,
+        "the smoke run of the benchmark made {} outcomes of {}",
+        done.len(),
+        PUBLISHED.len() + 1
+    );
+    Ok(())
+}
+
+/// Where runs and outcomes are kept.
+fn root(quick: bool) -> PathBuf {
+    workspace_root().join("runs/inference").join(if quick { "quick" } else { "full" })
+}
+
+/// The binaries, and a digest of both.
+#[derive(Debug)]
+struct Programs {
+    cei: Cei,
+    bench: PathBuf,
+    hash: String,
+}
+
+impl Programs {
+    /// Both are built at once, so that they share what is compiled.
+    fn new(args: &InferenceArgs) -> anyhow::Result<Self> {
+        let (cei, bench) = match (&args.cei, &args.bench) {
+            (Some(cei), Some(bench)) => (cei.clone(), std::path::absolute(bench)?),
+            _ => {
+                cargo(
+                    &["build", "--release", "--package", "cei-cli", "--package", "cei-bench"],
+                    &[],
+                )?;
+                let folder = target_folder()?.join("release");
+                let binary =
+                    |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+                (binary("cei"), binary("cei-bench"))
+            }
+        };
+        let cei = Cei::new(Some(&cei))?;
+        let bytes = std::fs::read(&bench).with_context(|| format!("`{}`", bench.display()))?;
+        let hash = stamp::key(&[&cei.hash, &stamp::sha256(&bytes)]);
+        Ok(Self { cei, bench, hash })
+    }
+
+    /// Pairs, training, draws and scores of one problem; skipped where the outcome is current.
+    fn problem(&self, args: &InferenceArgs, root: &Path, name: &str) -> anyhow::Result<()> {
+        let kinematics = name == KINEMATICS;
+        let sizes = match (args.quick, kinematics) {
+            (true, _) => Sizes { pairs: 500, observations: 2, draws: 100 },
+            (false, true) => Sizes { pairs: 1_000_000, observations: 1000, draws: 1000 },
+            (false, false) => Sizes { pairs: args.pairs, observations: 10, draws: 10_000 },
+        };
+        let folder = root.join(format!("{name}-{}", sizes.pairs));
+        std::fs::create_dir_all(&folder)?;
+        let outcome_file = folder.join("outcome.json");
+        let config_text = std::fs::read_to_string(workspace_root().join(&args.config))
+            .with_context(|| format!("`{}`", args.config.display()))?;
+        let key =
+            stamp::key(&[&self.hash, &config_text, &format!("{sizes:?} {:?}", args.ensemble)]);
+        let done = Stamp::new(&outcome_file, "inference", key);
+        if outcome_file.exists() && done.is_current() {
+            say(&format!("{name}, {} pairs: done before", sizes.pairs));
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let file = |name: &str| folder.join(name).display().to_string();
+        let [pairs, observations, run] =
+            [file("pairs.parquet"), file("observations.parquet"), file("run")];
+        let [draws, reference] = [file("draws.parquet"), file("reference.parquet")];
+        let problem: Problem = serde_json::from_str(&self.bench(&["describe", name])?)?;
+        ensure!(problem.name == name, "`cei-bench` described `{}`, not `{name}`", problem.name);
+        let [pair_count, count, draw_count] =
+            [sizes.pairs, sizes.observations, sizes.draws].map(|number| number.to_string());
+        self.bench(&["generate", name, "--pairs", &pair_count, "--seed", SEED, "-o", &pairs])?;
+        self.bench(&["observations", name, "--count", &count, "-o", &observations])?;
+
+        if Path::new(&run).exists() {
+            std::fs::remove_dir_all(&run)?;
+        }
+        let training = Instant::now();
+        self.cei.run(&texts(&train_arguments(args, &problem, &pairs, &run)))?;
+        let training_seconds = training.elapsed().as_secs_f64();
+        self.cei.run(&[
+            "predict",
+            &run,
+            &observations,
+            "-n",
+            &draw_count,
+            "--quiet",
+            "-o",
+            &draws,
+        ])?;
+
+        let (mut c2st, mut scores) = (Vec::new(), None);
+        if kinematics {
+            let text = self.bench(&["score", name, "--count", &count, "--draws-file", &draws])?;
+            scores = Some(serde_json::from_str(&text)?);
+        } else {
+            let exact = ["--count", &count, "--draws", &draw_count, "-o", &reference];
+            self.bench(&[["reference", name].as_slice(), exact.as_slice()].concat())?;
+            let text = self.cei.read(&["c2st", &draws, &reference, "--json"])?;
+            c2st = accuracies(&text)?;
+            ensure!(
+                c2st.len() == sizes.observations,
+                "`cei c2st` gave {} accuracies for {count} observations",
+                c2st.len()
+            );
+        }
+        let outcome = Outcome {
+            problem: name.to_owned(),
+            pairs: sizes.pairs,
+            c2st,
+            kinematics: scores,
+            training_seconds,
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        std::fs::write(&outcome_file, serde_json::to_string_pretty(&outcome)?)?;
+        // The pairs and draws can be made again; the outcome and the run stay.
+        for file in [&pairs, &draws, &reference] {
+            if Path::new(file).exists() {
+                std::fs::remove_file(file)?;
+            }
+        }
+        Ok(done.set()?)
+    }
+
+    /// What `cei-bench problem` prints.
+    fn bench(&self, args: &[&str]) -> anyhow::Result<String> {
+        say(&format!("$ cei-bench problem {}", args.join(" ")));
+        let mut command = Command::new(&self.bench);
+        command.arg("problem").args(args).current_dir(workspace_root()).stderr(Stdio::inherit());
+        let output = command.output()?;
+        ensure!(output.status.success(), "`{command:?}` failed ({})", output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+/// Of `cei train`: the shared configuration, and the facts of the problem.
+fn train_arguments(args: &InferenceArgs, problem: &Problem, pairs: &str, run: &str) -> Vec<String> {
+    let columns = |side: &str, count: usize| {
+        (1..=count).map(|column| format!("'{side}{column}'")).collect::<Vec<_>>().join(", ")
+    };
+    let mut overrides = vec![
+        format!("columns.x=[{}]", columns("x", problem.x)),
+        format!("columns.y=[{}]", columns("y", problem.y)),
+    ];
+    if let Some([low, high]) = problem.bounds {
+        let bounds: Vec<String> =
+            (1..=problem.x).map(|column| format!("x{column} = [{low:?}, {high:?}]")).collect();
+        overrides.push(format!("preprocessing.bounds={{ {} }}", bounds.join(", ")));
+    }
+    if args.quick {
+        overrides.push("training.max_epochs=3".to_owned());
+    }
+    let config = args.config.display().to_string();
+    let mut arguments: Vec<String> =
+        ["train", "--config", &config, "--data", pairs, "-o", run, "--quiet"]
+            .map(str::to_owned)
+            .into();
+    for set in overrides {
+        arguments.extend(["--set".to_owned(), set]);
+    }
+    if let Some(members) = args.ensemble {
+        arguments.extend(["--ensemble".to_owned(), members.to_string()]);
+    }
+    arguments
+}
+
+fn texts(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// The accuracy of every event in what `cei c2st --json` prints: those of `events`, or the only one.
+fn accuracies(text: &str) -> anyhow::Result<Vec<f64>> {
+    let value: Value = serde_json::from_str(text).with_context(|| format!("`{text}`"))?;
+    let accuracy = |value: &Value| {
+        value
+            .get("accuracy")
+            .and_then(Value::as_f64)
+            .with_context(|| format!("no number `accuracy` in `{value}`"))
+    };
+    match value.get("events").and_then(Value::as_array) {
+        Some(events) => events.iter().map(accuracy).collect(),
+        None => Ok(vec![accuracy(&value)?]),
+    }
+}
+
+/// All outcomes below `root`, in the order of the table.
+fn outcomes(root: &Path) -> anyhow::Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for entry in std::fs::read_dir(root)? {
+        let file = entry?.path().join("outcome.json");
+        if file.extension() == Some(OsStr::new("json")) && file.exists() {
+            let outcome: Outcome = serde_json::from_str(&std::fs::read_to_string(&file)?)
+                .with_context(|| format!("`{}`", file.display()))?;
+            outcomes.push(outcome);
+        }
+    }
+    let place = |outcome: &Outcome| {
+        PUBLISHED.iter().position(|(name, _)| *name == outcome.problem).unwrap_or(PUBLISHED.len())
+    };
+    outcomes.sort_by_key(|outcome: &Outcome| (place(outcome), outcome.pairs));
+    Ok(outcomes)
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let mut text = "| problem | pairs | C2ST, mean | sd | published NPE-NSF | below | training, s | all, s |\n\
+        | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for outcome in outcomes.iter().filter(|outcome| !outcome.c2st.is_empty()) {
+        let (mean, sd) = mean_and_sd(&outcome.c2st);
+        let figures = PUBLISHED.iter().find(|(name, _)| *name == outcome.problem);
+        let published = figures.and_then(|(_, [few, many])| match outcome.pairs {
+            10_000 => Some(*few),
+            100_000 => Some(*many),
+            _ => None,
+        });
+        let _ = writeln!(
+            text,
+            "| {} | {} | {mean:.3} | {sd:.3} | {} | {} | {:.0} | {:.0} |",
+            outcome.problem,
+            outcome.pairs,
+            published.map_or("–".to_owned(), |published| format!("{published:.3}")),
+            verdict(published.map(|published| mean < published)),
+            outcome.training_seconds,
+            outcome.seconds
+        );
+    }
+    for outcome in outcomes {
+        let Some(scores) = &outcome.kinematics else { continue };
+        let [error, mmd] = KINEMATICS_TARGETS;
+        let _ = write!(
+            text,
+            "\n| inverse kinematics, {} pairs | cei | to stay below | below | exact draws |\n\
+            | --- | --- | --- | --- | --- |\n\
+            | re-simulation error | {:.5} | {error} | {} | 0 |\n\
+            | MMD, one scale | {:.5} | {mmd} | {} | {:.5} |\n\
+            | MMD, three scales | {:.5} | {mmd} | {} | {:.5} |\n\
+            | training, s | {:.0} | | | |\n",
+            outcome.pairs,
+            scores.resimulation_error,
+            verdict(Some(scores.resimulation_error < error)),
+            scores.mmd,
+            verdict(Some(scores.mmd < mmd)),
+            scores.mmd_of_exact,
+            scores.mmd_multiscale,
+            verdict(Some(scores.mmd_multiscale < mmd)),
+            scores.mmd_multiscale_of_exact,
+            outcome.training_seconds
+        );
+    }
+    text
+}
+
+fn verdict(below: Option<bool>) -> &'static str {
+    match below {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "–",
+    }
+}
+
+/// Mean and sample standard deviation; the latter is 0 for one value.
+fn mean_and_sd(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+}
+
+/// Replaces what stands between the markers of the page.
+fn write_page(page: &Path, table: &str) -> anyhow::Result<()> {
+    const BEGIN: &str = "<!-- inference-bench: begin -->\n";
+    const END: &str = "<!-- inference-bench: end -->";
+    let text = std::fs::read_to_string(page).with_context(|| format!("`{}`", page.display()))?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .with_context(|| format!("`{}` has no line `{}`", page.display(), BEGIN.trim()))?;
+    let (_, after) = rest
+        .split_once(END)
+        .with_context(|| format!("`{}` has no line `{END}`", page.display()))?;
+    Ok(std::fs::write(page, format!("{before}{BEGIN}{table}{END}{after}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracies_are_read_of_many_events_and_of_one() -> anyhow::Result<()> {
+        let many = r#"{"events": [{"event": 0, "accuracy": 0.5}, {"event": 1, "accuracy": 0.75}], "accuracy": 0.625}"#;
+        assert_eq!(accuracies(many)?, [0.5, 0.75]);
+        assert_eq!(accuracies(r#"{"accuracy": 0.5}"#)?, [0.5]);
+        assert!(accuracies(r#"{"events": [{}]}"#).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_table_judges_against_the_figure_for_as_many_pairs() {
+        let outcome = |pairs, c2st: &[f64]| Outcome {
+            problem: "slcp".to_owned(),
+            pairs,
+            c2st: c2st.to_vec(),
+            kinematics: None,
+            training_seconds: 1.0,
+            seconds: 2.0,
+        };
+        let text =
+            table(&[outcome(10_000, &[0.8, 0.9]), outcome(100_000, &[0.85]), outcome(500, &[0.9])]);
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(rows[0], "| slcp | 10000 | 0.850 | 0.071 | 0.901 | yes | 1 | 2 |");
+        assert_eq!(rows[1], "| slcp | 100000 | 0.850 | 0.000 | 0.831 | no | 1 | 2 |");
+        assert_eq!(rows[2], "| slcp | 500 | 0.900 | 0.000 | – | – | 1 | 2 |");
+    }
+}
