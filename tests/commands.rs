@@ -286,6 +286,66 @@ fn small_training(folder: &Folder) -> TestResult {
     folder.experiment("experiment.toml", "reference-cvae", "ocs.parquet")
 }
 
+/// New events in every epoch, and two members that are one run.
+#[test]
+fn an_ensemble_on_a_simulator() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write(
+        "experiment.toml",
+        r#"
+        [source]
+        simulator = "ocs-wide"
+        events_per_epoch = 350
+        [preprocessing.gauge]
+        positions = "centred"
+        frame = "momentum"
+        x_axis = "S"
+        xy_plane = "O"
+        [model]
+        kind = "cinn"
+        couplings = 2
+        hidden = [8]
+        [training]
+        schedule = "one-cycle"
+        max_epochs = 2
+        "#,
+    )?;
+    let output = folder.cei("config --config experiment.toml").output()?;
+    let resolved = String::from_utf8(output.stdout)?;
+    for line in [
+        "simulator = \"ocs-wide\"",
+        "events_per_epoch = 350",
+        "fresh_noise = false",
+        "element = \"S\"",
+        "schedule = \"one-cycle\"",
+        "warmup_epochs = 0.0",
+        "plateau_factor = 1.0",
+        "plateau_patience = 10",
+        "ema_decay = 0.0",
+        "ensemble = 1",
+    ] {
+        assert!(resolved.contains(line), "{line} is not in\n{resolved}");
+    }
+    let output = folder.cei("train --config experiment.toml -o run --ensemble 2").output()?;
+    let (told, shown) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    assert!(told.starts_with("ensemble of 2 cINNs: trained 4 epochs"), "{told}");
+    assert!(shown.contains("member 2/2, epoch 1/2 loss"), "{shown}");
+    let expected = ["config.toml", "member-1", "member-2", "model.json", "simulation.toml"];
+    assert_eq!(files_in(&folder.path("run"))?, expected);
+    let scores = folder.json("evaluate run --draws 20 --json")?;
+    assert_eq!(
+        (&scores["rows"], &scores["scored"]["model"]),
+        (&75.into(), &"ensemble of 2 cINNs".into())
+    );
+    folder.run("evaluate run/member-2 --draws 20 --quiet");
+    let compared = folder.json("compare run run/member-2 --json")?;
+    assert_eq!(compared["groups"].as_array().map(Vec::len), Some(1), "the same test rows");
+    folder.run("simulate --preset ocs-wide --events 5 -o measured.csv --quiet");
+    folder.run("predict run measured.csv -n 4 -o draws.csv --quiet");
+    assert_eq!(folder.read("draws.csv")?.lines().count(), 21);
+    Ok(())
+}
+
 #[test]
 fn a_resumed_training_ends_in_the_same_bits() -> TestResult {
     let folder = Folder::new()?;

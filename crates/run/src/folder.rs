@@ -8,6 +8,7 @@
 //! | `config.toml` | the complete resolved configuration |
 //! | `history.csv` | losses of every epoch |
 //! | `checkpoint.safetensors` | the state of the training, for `--resume` |
+//! | `simulation.toml` | the simulation, if the run trains on a simulator |
 //! | `evaluation.json`, `figures/` | what `cei evaluate` found |
 //!
 //! An ensemble of K models is one folder with the members in `member-1` to `member-K`, each of them such a

@@ -176,7 +176,13 @@ impl EpochRows for FreshRows {
             self.prepare(epoch);
         }
         loop {
-            let (made, rows) = self.made.recv().map_err(|_| RunError::Abandoned)?;
+            let Ok((made, rows)) = self.made.recv() else {
+                // The thread has ended before it was told to: it panicked.
+                if let Some(Err(panic)) = self.maker.take().map(JoinHandle::join) {
+                    std::panic::resume_unwind(panic);
+                }
+                return Err(RunError::Abandoned.into());
+            };
             // Rows that were prepared, but are not wanted, are passed over.
             if made == epoch {
                 return Ok(rows?);
@@ -191,7 +197,7 @@ impl Drop for FreshRows {
         self.stop.store(true, Ordering::Relaxed);
         self.orders = None;
         if let Some(maker) = self.maker.take() {
-            // Its panic, if any, was met by `take`.
+            // A panic while rows were made that nobody took is nobody's loss.
             let _ = maker.join();
         }
     }

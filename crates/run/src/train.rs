@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicBool;
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, Device, LatentStatistics, open_device};
+use cei_physics::Simulation;
 use cei_train::{EpochRows, Observer, StopReason, TrainingReport, TrainingRows, train_on_new_rows};
+use serde::Serialize;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, parse_with_overrides, to_toml};
 use crate::dataset::{Dataset, Origin};
 use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
 use crate::fresh::{FreshRows, Recipe};
@@ -78,6 +80,7 @@ pub fn train_run(
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
     announce(&plan(experiment, &dataset, &preprocessing, model.as_ref()));
     drop(model);
+    keep_simulation(experiment, &origin, path, resume)?;
 
     let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
@@ -258,9 +261,14 @@ fn first_difference(given: &Experiment, begun: &Experiment) -> Option<(String, S
     begun.training.max_epochs = given.training.max_epochs;
     begun.training.patience = given.training.patience;
     begun.evaluation = given.evaluation.clone();
-    let [given, begun] = [given, &begun].map(|experiment| {
+    first_differing_leaf(given, &begun)
+}
+
+/// The first key, with both values, in which two configurations differ.
+fn first_differing_leaf<T: Serialize>(given: &T, begun: &T) -> Option<(String, String, String)> {
+    let [given, begun] = [given, begun].map(|configuration| {
         let mut leaves = Vec::new();
-        if let Ok(value) = toml::Value::try_from(experiment) {
+        if let Ok(value) = toml::Value::try_from(configuration) {
             collect_leaves("", &value, &mut leaves);
         }
         leaves
@@ -274,6 +282,33 @@ fn first_difference(given: &Experiment, begun: &Experiment) -> Option<(String, S
         .chain(&begun)
         .map(|(key, _)| (key.clone(), value_of(&given, key), value_of(&begun, key)))
         .find(|(_, given, begun)| given != begun)
+}
+
+/// Keeps the simulation of a run on a simulator in its folder, where `source.simulator` is only a name, and
+/// refuses to resume with one that has changed since.
+fn keep_simulation(
+    experiment: &Experiment,
+    origin: &Origin,
+    path: &Path,
+    resume: bool,
+) -> Result<(), RunError> {
+    let (Some(_), Some(simulation)) = (&experiment.source.simulator, &origin.simulation) else {
+        return Ok(());
+    };
+    let kept = path.join("simulation.toml");
+    if resume && kept.exists() {
+        let text = std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?;
+        let begun: Simulation = parse_with_overrides(&text, &format!("`{}`", kept.display()), &[])?;
+        return match first_differing_leaf(simulation, &begun) {
+            Some((key, given, begun)) => {
+                let key = format!("{key}` of the simulation in `source.simulator");
+                Err(RunError::ResumeDiffers { key, given, begun })
+            }
+            None => Ok(()),
+        };
+    }
+    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+    write_atomically(&kept, to_toml(simulation).as_bytes())
 }
 
 fn collect_leaves(path: &str, value: &toml::Value, leaves: &mut Vec<(String, String)>) {

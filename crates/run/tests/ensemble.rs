@@ -108,7 +108,7 @@ fn draws_come_from_all_members_alike_and_do_not_depend_on_other_events() -> Test
     let y = table.y.slice(s![..events, ..]);
     let draws = draw_positions(&ensemble, y, count, 5, 100);
     let mut counts = vec![0; 3];
-    for place in 0..3 {
+    for (place, found) in counts.iter_mut().enumerate() {
         let mut alone = load(&member_path(&run, place + 1))?;
         alone.members[0].latent = ensemble.members[place].latent.clone();
         let own = draw_positions(&alone, y, 1, 5, 100);
@@ -118,7 +118,7 @@ fn draws_come_from_all_members_alike_and_do_not_depend_on_other_events() -> Test
                 let off = draw - &own.row(0);
                 off.iter().all(|v| v.abs() < 0.01 * size)
             };
-            counts[place] += draws.rows().into_iter().filter(|draw| near(draw)).count();
+            *found += draws.rows().into_iter().filter(|draw| near(draw)).count();
         }
     }
     // Every draw has one maker; 6000 draws over three: the standard error of a count is

@@ -188,6 +188,28 @@ fn a_run_with_fresh_noise_resumes_and_is_scored_on_noisy_rows() -> TestResult {
     Ok(())
 }
 
+/// The name of a simulator in the configuration is not enough to know it again.
+#[test]
+fn a_run_is_not_resumed_with_a_changed_simulator() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let (file, run) = (folder.path().join("simulation.toml"), folder.path().join("run"));
+    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    std::fs::write(&file, cei_run::config::to_toml(&simulation))?;
+    let named = format!("source.simulator={}", file.display());
+    let experiment = experiment(&[&named, SIMULATOR[1]])?;
+    let stop = AtomicBool::new(false);
+    train_run(&experiment, &run, "cpu", false, &stop, |_| {}, &mut Silent)?;
+    simulation.temperature_k = 300.0;
+    std::fs::write(&file, cei_run::config::to_toml(&simulation))?;
+    let result = train_run(&experiment, &run, "cpu", true, &stop, |_| {}, &mut Silent);
+    let error = result.map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`temperature_k` of the simulation in `source.simulator`"),
+        "{error}"
+    );
+    Ok(())
+}
+
 fn refusal(experiment: &Experiment) -> Result<String, Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let stop = AtomicBool::new(false);

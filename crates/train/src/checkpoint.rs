@@ -149,7 +149,7 @@ impl Checkpoint {
             state: header.state,
             parameters: vector("parameters")?,
             best: vector("best")?,
-            average: match tensors.names().iter().any(|name| *name == "average") {
+            average: match tensors.names().contains(&"average") {
                 true => Some(vector("average")?),
                 false => None,
             },

@@ -62,7 +62,9 @@ mod tests {
     #[test]
     fn a_fall_of_less_than_min_delta_is_none() {
         let mut plateau = Plateau::default();
-        [2.0, 1.95, 1.92].map(|loss| plateau.observe(loss, 0.1, 2, 0.1));
+        for loss in [2.0, 1.95, 1.92] {
+            plateau.observe(loss, 0.1, 2, 0.1);
+        }
         assert_eq!(plateau.scale(), 0.1);
     }
 }

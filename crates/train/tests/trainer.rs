@@ -205,10 +205,10 @@ fn resumes_in_the_same_bits(config: &TrainingConfig) -> TestResult {
 #[test]
 fn the_averaged_parameters_are_validated_and_kept() -> TestResult {
     let one_step = TrainingConfig { batch_size: 205, max_epochs: 1, ..config() };
-    let averaged = TrainingConfig { ema_decay: 0.9, ..one_step.clone() };
     let stop = AtomicBool::new(false);
     let (mut plain, mut mean) = (Line::new(), Line::new());
     let moved = run(&mut plain, &one_step, None, false, &mut Silent, &stop)?;
+    let averaged = TrainingConfig { ema_decay: 0.9, ..one_step };
     let kept = run(&mut mean, &averaged, None, false, &mut Silent, &stop)?;
     for (moved, kept) in plain.parameters.values.iter().zip(&mean.parameters.values) {
         assert!((kept - moved * 9.0 / 11.0).abs() < 1e-6, "{kept} of {moved}");
