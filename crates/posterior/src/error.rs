@@ -37,7 +37,9 @@ pub enum PosteriorError {
         index: usize,
     },
     /// The rows of a chart's basis are not orthonormal.
-    #[error("rows {first} and {second} of the chart's basis have the product {product}, expected {expected}")]
+    #[error(
+        "rows {first} and {second} of the chart's basis have the product {product}, expected {expected}"
+    )]
     NotOrthonormal {
         /// The one row.
         first: usize,

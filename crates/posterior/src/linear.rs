@@ -48,8 +48,7 @@ impl Cholesky {
             for k in 0..j {
                 pivot -= factor[j * n + k] * factor[j * n + k];
             }
-            // Also false for NaN.
-            if !(pivot > 1e-14 * diagonal.abs()) {
+            if pivot.is_nan() || pivot <= 1e-14 * diagonal.abs() {
                 return None;
             }
             let root = pivot.sqrt();
@@ -72,9 +71,7 @@ impl Cholesky {
 
     /// `L z`.
     pub(crate) fn multiply(&self, z: &[f64]) -> Vec<f64> {
-        (0..self.n)
-            .map(|i| (0..=i).map(|k| self.factor[i * self.n + k] * z[k]).sum())
-            .collect()
+        (0..self.n).map(|i| (0..=i).map(|k| self.factor[i * self.n + k] * z[k]).sum()).collect()
     }
 
     /// Replaces `b` by `L^-1 b`.

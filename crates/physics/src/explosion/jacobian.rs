@@ -11,8 +11,8 @@
 use ndarray::{Array2, Array3, ArrayView2};
 use rayon::prelude::*;
 
-use super::lanes::variation::{Variations, explode_varied};
 use super::lanes::Goal;
+use super::lanes::variation::{Variations, explode_varied};
 use super::{Accuracy, CHUNK, Exploder, ExplosionError};
 use crate::molecule::{MAX_ATOMS, Molecule};
 use crate::vector::cross;
@@ -219,14 +219,13 @@ impl Exploder<'_> {
                 continue;
             };
             let tangents = columns - if uses_rotations { 7 } else { 4 };
-            let rows = Variations { positions, directions: &flat, stride };
+            let rows = Variations { positions, directions: &flat, stride, tangents };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
             left.extend(explode_varied(
                 arch,
                 self.ions.molecule,
                 &rows,
-                tangents,
                 &queue,
                 goal,
                 momenta,
@@ -284,8 +283,7 @@ impl Exploder<'_> {
             change.fill(0.0);
             for (step, weight) in [(1.0, 8.0), (-1.0, -8.0), (2.0, -1.0), (-2.0, 1.0)] {
                 let moved = positions.iter().zip(direction);
-                let moved: Vec<f64> =
-                    moved.map(|(x, v)| x + step * DIFFERENCE_BOHR * v).collect();
+                let moved: Vec<f64> = moved.map(|(x, v)| x + step * DIFFERENCE_BOHR * v).collect();
                 let momenta = fly(&moved)?;
                 for (c, p) in change.iter_mut().zip(&momenta) {
                     *c += weight * p / (12.0 * DIFFERENCE_BOHR);
