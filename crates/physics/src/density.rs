@@ -118,7 +118,14 @@ impl PositionDensity {
 impl Shape {
     fn log_density(&self, positions: &[f64]) -> f64 {
         match self {
-            Self::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch, log_kept } => {
+            Self::Triatomic {
+                centre,
+                outer,
+                lengths_angstrom,
+                angle,
+                common_stretch,
+                log_kept,
+            } => {
                 let origin = of_atom(positions, *centre);
                 let bonds = outer.map(|atom| difference(of_atom(positions, atom), origin));
                 let lengths = bonds.map(norm);
@@ -137,7 +144,8 @@ impl Shape {
                     common_stretch.as_ref(),
                     lengths.map(|length| length * BOHR_ANGSTROM),
                 );
-                let per_bohr_2_and_radian = BOHR_ANGSTROM * BOHR_ANGSTROM * 180.0 / std::f64::consts::PI;
+                let per_bohr_2_and_radian =
+                    BOHR_ANGSTROM * BOHR_ANGSTROM * 180.0 / std::f64::consts::PI;
                 let volume = 8.0
                     * std::f64::consts::PI
                     * std::f64::consts::PI
@@ -158,10 +166,12 @@ impl Shape {
                 log_inside + common_volume(positions, *radius).ln()
             }
             Self::Gaussian { mean, factor, is_relative } => {
-                let mut deviation: Vec<f64> = positions.iter().zip(mean).map(|(x, m)| x - m).collect();
+                let mut deviation: Vec<f64> =
+                    positions.iter().zip(mean).map(|(x, m)| x - m).collect();
                 if *is_relative {
                     let first = of_atom(&deviation, 0);
-                    deviation = deviation.iter().enumerate().map(|(c, x)| x - first[c % 3]).collect();
+                    deviation =
+                        deviation.iter().enumerate().map(|(c, x)| x - first[c % 3]).collect();
                     deviation.drain(..3);
                 }
                 let n = deviation.len() / 3;
@@ -201,7 +211,7 @@ fn density_of_lengths(
             high = high.min(r / shortest);
         }
     }
-    if !(high > low) {
+    if high <= low {
         return of_atoms;
     }
     let width = (high - low) / STRETCH_CELLS as f64;
@@ -279,7 +289,9 @@ impl Simulation {
         let singular = |reason| Err(DensityError::Singular { reason });
         let unknown = |reason| Err(DensityError::Unknown { reason });
         if matches!(self.frame, Frame::Separate { .. }) {
-            return singular("`frame.kind = \"separate\"` turns the positions into a frame of their own");
+            return singular(
+                "`frame.kind = \"separate\"` turns the positions into a frame of their own",
+            );
         }
         let atoms = molecule.atom_count();
         let only = |atom: usize| (0..atoms).map(|k| if k == atom { 1.0 } else { 0.0 }).collect();
@@ -295,7 +307,9 @@ impl Simulation {
         let shape = match law {
             ResolvedLaw::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } => {
                 if self.orientation == Orientation::AsDrawn {
-                    return singular("`orientation = \"as-drawn\"` puts a triatomic into one plane");
+                    return singular(
+                        "`orientation = \"as-drawn\"` puts a triatomic into one plane",
+                    );
                 }
                 if lengths_angstrom.iter().any(|length| !length.atoms().is_empty()) {
                     return singular("a bond length in `geometry.bonds` is fixed or clamped");
@@ -314,14 +328,23 @@ impl Simulation {
                 let kept = lengths_angstrom.iter().chain(&common_stretch).map(positive);
                 let kept = kept.product::<f64>() * of_angle.probability(0.0, 180.0);
                 let log_kept = kept.ln();
-                Shape::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch, log_kept }
+                Shape::Triatomic {
+                    centre,
+                    outer,
+                    lengths_angstrom,
+                    angle,
+                    common_stretch,
+                    log_kept,
+                }
             }
             ResolvedLaw::Sphere { radius_bohr, minimum_separation_bohr, origin: moved } => {
                 if let Some(atom) = moved {
                     origin.get_or_insert_with(|| only(atom));
                 }
                 if origin.is_none() && self.displacement_bohr > 0.0 {
-                    return unknown("a sphere's law with `displacement_bohr` and nothing at the origin");
+                    return unknown(
+                        "a sphere's law with `displacement_bohr` and nothing at the origin",
+                    );
                 }
                 let share = separated_share(atoms, radius_bohr, minimum_separation_bohr);
                 if share == 0.0 {
@@ -340,7 +363,9 @@ impl Simulation {
                     return singular("the geometry, or an atom of it, is fixed");
                 }
                 if self.orientation == Orientation::Random {
-                    return unknown("a Gaussian geometry that is turned (`orientation = \"random\"`)");
+                    return unknown(
+                        "a Gaussian geometry that is turned (`orientation = \"random\"`)",
+                    );
                 }
                 if matches!(self.frame, Frame::Momentum { .. }) {
                     return unknown("a Gaussian geometry in the frame of its momenta");
@@ -354,7 +379,8 @@ impl Simulation {
         };
         let is_displaced = self.displacement_bohr > 0.0;
         let absolute = is_displaced || origin.is_none();
-        let displaced = origin.filter(|_| is_displaced).map(|weights| (weights, self.displacement_bohr));
+        let displaced =
+            origin.filter(|_| is_displaced).map(|weights| (weights, self.displacement_bohr));
         Ok(PositionDensity { shape, displaced, coordinates: coordinates(atoms, absolute) })
     }
 }
@@ -467,13 +493,22 @@ mod tests {
         let angle = 120.0_f64.to_radians();
         let at = |angle: f64| {
             let (sin, cos) = angle.sin_cos();
-            density.log_density(&[1.0, 1.0, 1.0, 1.0 + r, 1.0, 1.0, 1.0 + r * cos, 1.0, 1.0 + r * sin])
+            density.log_density(&[
+                1.0,
+                1.0,
+                1.0,
+                1.0 + r,
+                1.0,
+                1.0,
+                1.0 + r * cos,
+                1.0,
+                1.0 + r * sin,
+            ])
         };
         let by_length = BOHR_ANGSTROM / 4.0;
         let by_angle = 1.0 / 80.0_f64.to_radians();
         let pi = std::f64::consts::PI;
-        let expected =
-            by_length * by_length * by_angle / (8.0 * pi * pi * r.powi(4) * angle.sin());
+        let expected = by_length * by_length * by_angle / (8.0 * pi * pi * r.powi(4) * angle.sin());
         approx::assert_relative_eq!(at(angle), expected.ln(), max_relative = 1e-12);
         assert_eq!(at(99.9_f64.to_radians()), f64::NEG_INFINITY);
         assert!(at(pi).is_finite());
@@ -596,9 +631,14 @@ mod tests {
         assert!(reason(&|s| s.orientation = Orientation::AsDrawn).contains("`orientation"));
         assert!(reason(&|s| s.geometry = None).contains("`geometry` is missing"));
         assert!(
-            simulation(REFERENCE).position_density().unwrap_err().to_string().contains("`frame.kind")
+            simulation(REFERENCE)
+                .position_density()
+                .unwrap_err()
+                .to_string()
+                .contains("`frame.kind")
         );
-        let fixed = WIDE.replacen("\"uniform\", low = 1.0, high = 5.0", "\"fixed\", value = 2.0", 1);
+        let fixed =
+            WIDE.replacen("\"uniform\", low = 1.0, high = 5.0", "\"fixed\", value = 2.0", 1);
         let message = simulation(&fixed).position_density().unwrap_err().to_string();
         assert!(message.contains("`geometry.bonds`"), "{message}");
     }

@@ -166,11 +166,19 @@ impl Distribution {
             }
             Self::Weibull { shape, scale, offset } => {
                 let w = (x - offset) / scale;
-                if w >= 0.0 { shape / scale * w.powf(shape - 1.0) * (-w.powf(*shape)).exp() } else { 0.0 }
+                if w >= 0.0 {
+                    shape / scale * w.powf(shape - 1.0) * (-w.powf(*shape)).exp()
+                } else {
+                    0.0
+                }
             }
             Self::Truncated { of, min, max } => {
                 let (low, high) = limits(min, max);
-                if (low..=high).contains(&x) { of.density(x) / of.probability(low, high) } else { 0.0 }
+                if (low..=high).contains(&x) {
+                    of.density(x) / of.probability(low, high)
+                } else {
+                    0.0
+                }
             }
             Self::Clamped { of, min, max } => {
                 let (low, high) = limits(min, max);
@@ -356,8 +364,11 @@ mod tests {
         let weibull = Distribution::Weibull { shape: 1.764, scale: 4.606, offset: -1.0 };
         let exponential = Distribution::Exponential { mean: 0.16, offset: 1.0 };
         let half = Distribution::Truncated { of: boxed(normal.clone()), min: Some(0.0), max: None };
-        let clamped =
-            Distribution::Clamped { of: boxed(exponential.clone()), min: Some(1.05), max: Some(1.5) };
+        let clamped = Distribution::Clamped {
+            of: boxed(exponential.clone()),
+            min: Some(1.05),
+            max: Some(1.5),
+        };
         let nested =
             Distribution::Truncated { of: boxed(clamped.clone()), min: None, max: Some(1.3) };
         let cases = [
@@ -367,7 +378,7 @@ mod tests {
             exponential,
             half,
             clamped.clone(),
-            nested.clone(),
+            nested,
             Distribution::Fixed { value: 0.5 },
         ];
         for distribution in &cases {
@@ -376,7 +387,9 @@ mod tests {
                 (0..40_000).map(|_| distribution.draw(&mut rng).unwrap()).collect();
             draws.sort_by(f64::total_cmp);
             let atoms: f64 = distribution.atoms().iter().map(|(_, p)| p).sum();
-            assert!((distribution.probability(f64::NEG_INFINITY, f64::INFINITY) - 1.0).abs() < 1e-12);
+            assert!(
+                (distribution.probability(f64::NEG_INFINITY, f64::INFINITY) - 1.0).abs() < 1e-12
+            );
             let (low, high) = distribution.extent();
             // The midpoint rule, cell by cell, against the draws of eight intervals: 4 standard errors of a
             // share of 40,000 draws are at most 0.01.
@@ -395,8 +408,12 @@ mod tests {
                 let to = a + (b - a) * f64::from(part + 1) / 8.0;
                 let share = draws.iter().filter(|x| (from..=to).contains(*x)).count() as f64 / 4e4;
                 let probability = distribution.probability(from, to);
-                assert!((share - probability).abs() < 0.01, "{distribution:?}: {share} {probability}");
-                let inside = distribution.atoms().into_iter().filter(|(x, _)| (from..=to).contains(x));
+                assert!(
+                    (share - probability).abs() < 0.01,
+                    "{distribution:?}: {share} {probability}"
+                );
+                let inside =
+                    distribution.atoms().into_iter().filter(|(x, _)| (from..=to).contains(x));
                 let of_atoms: f64 = inside.map(|(_, p)| p).sum();
                 let sum = integral(from, to) + of_atoms;
                 assert!((sum - probability).abs() < 1e-3, "{distribution:?}: {sum} {probability}");

@@ -4,7 +4,11 @@
 //! by the differences of pairs from the other half (`x + g (a - b)`, ter Braak, Stat. Comput. 16, 239 (2006); halves
 //! as in Foreman-Mackey et al., PASP 125, 306 (2013)); walkers at neighbouring temperatures are exchanged with
 //! probability `min(1, (L_i / L_j)^(1/T_j - 1/T_i))`. Hot walkers cross between modes, cold ones are the sample.
-//! It uses neither derivatives nor the mixtures of [`crate::refine`].
+//!
+//! Modes that are known help: every fifth step each walker is carried from the neighbourhood of its nearest mode i
+//! to that of another, j, by `x' = m_j + L_j L_i^-1 (x - m_i)` with the Cholesky factors of their covariances, a
+//! move whose ratio has the factor `|L_j| / |L_i|`, and which is refused where the way back would not be the same.
+//! It only helps: the chain's law does not depend on what the modes or covariances are.
 
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -12,8 +16,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use crate::error::PosteriorError;
-use crate::modes::Whitened;
+use crate::linear::Cholesky;
+use crate::modes::{Mode, Whitened};
 use crate::refine::Event;
+
+/// Pairs of which the closest gives a move.
+const PAIRS: usize = 4;
 
 /// The length of a chain.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +42,14 @@ pub struct ChainOptions {
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { walkers: 48, temperatures: 8, hottest: 200.0, burn_in: 1500, steps: 4000, thinning: 10 }
+        Self {
+            walkers: 48,
+            temperatures: 4,
+            hottest: 100.0,
+            burn_in: 1000,
+            steps: 4000,
+            thinning: 10,
+        }
     }
 }
 
@@ -52,13 +67,14 @@ pub struct Chain {
 }
 
 /// Runs the chain from `starts` (rows, d), which its walkers repeat. Starts should cover what is known of the
-/// posterior; those outside the support are left out.
+/// posterior; those outside the support are left out. `modes` (of [`crate::find_modes`], or none) are jumped between.
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit, noise-free data, and starts that have no density at all.
 pub fn sample_chain(
     event: &Event<'_>,
     starts: ArrayView2<'_, f64>,
+    modes: &[Mode],
     options: &ChainOptions,
     seed: u64,
 ) -> Result<Chain, PosteriorError> {
@@ -68,7 +84,7 @@ pub fn sample_chain(
     if !problem.is_noisy {
         return Err(value("noise", 0.0, "above 0: a chain needs a likelihood"));
     }
-    let walkers = (options.walkers.max(2 * d) + 1) / 2 * 2;
+    let walkers = 2 * options.walkers.max(2 * d).div_ceil(2);
     let temperatures = options.temperatures.max(1);
     let thinning = options.thinning.max(1);
     let ladder: Vec<f64> = (0..temperatures)
@@ -87,28 +103,46 @@ pub fn sample_chain(
     let mut kept: Vec<Vec<f64>> = Vec::new();
     let (mut tried, mut accepted) = (0_usize, 0_usize);
     let half = walkers / 2;
+    let bridges = Bridges::new(modes);
     for step in 0..options.burn_in + options.steps {
         for first in [0, half] {
             let others = half - first;
             let mut proposals = Vec::with_capacity(temperatures * half * d);
+            let mut log_volumes = Vec::with_capacity(temperatures * half);
             for t in 0..temperatures {
                 for w in first..first + half {
-                    let partner = |rng: &mut ChaCha8Rng| {
-                        t * walkers + others + rng.random_range(0..half)
+                    let mut pair = || {
+                        let mut one = || t * walkers + others + rng.random_range(0..half);
+                        (one(), one())
                     };
-                    let (a, b) = (partner(&mut rng), partner(&mut rng));
-                    // Now and then the whole difference, from one mode to another.
-                    let gain = if rng.random::<f64>() < 0.1 {
-                        1.0
-                    } else {
-                        (0.3 + 0.9 * rng.random::<f64>()) * 2.38 / (2.0 * d as f64).sqrt()
+                    let square = |(a, b): (usize, usize)| -> f64 {
+                        let places = crowd[a].place.iter().zip(&crowd[b].place);
+                        places.map(|(x, y)| (x - y) * (x - y)).sum()
                     };
                     let here = &crowd[t * walkers + w].place;
-                    for c in 0..d {
-                        let jitter: f64 = rng.sample::<f64, _>(StandardNormal) * 1e-4;
-                        let step = crowd[a].place[c] - crowd[b].place[c];
-                        proposals.push(here[c] + gain * step + jitter * ladder[t].sqrt());
+                    if step % 5 == 0 && bridges.0.len() > 1 {
+                        let other = rng.random_range(1..bridges.0.len());
+                        let (there, log_volume) = bridges.cross(here, other);
+                        proposals.extend(there);
+                        log_volumes.push(log_volume);
+                        continue;
                     }
+                    log_volumes.push(0.0);
+                    // A part of the difference of the closest of a few pairs, which lie in one mode. A pair and
+                    // its mirror image are equally likely, so the move is symmetric.
+                    let (mut a, mut b) = pair();
+                    for _ in 1..PAIRS {
+                        let (c, d) = pair();
+                        if c != d && (a == b || square((c, d)) < square((a, b))) {
+                            (a, b) = (c, d);
+                        }
+                    }
+                    let gain = (0.3 + 1.2 * rng.random::<f64>()) * 2.38 / (2.0 * d as f64).sqrt();
+                    let others = crowd[a].place.iter().zip(&crowd[b].place);
+                    proposals.extend(here.iter().zip(others).map(|(x, (a, b))| {
+                        let jitter: f64 = rng.sample::<f64, _>(StandardNormal) * 1e-4;
+                        x + gain * (a - b) + jitter * ladder[t].sqrt()
+                    }));
                 }
             }
             let Ok(rows) = ArrayView2::from_shape((temperatures * half, d), &proposals) else {
@@ -119,6 +153,7 @@ pub fn sample_chain(
                 let place = t * walkers + first + row % half;
                 let old = &crowd[place];
                 let log_ratio = new.log_prior - old.log_prior
+                    + log_volumes[row]
                     + 0.5 * (old.misfit - new.misfit) / ladder[t];
                 let is_accepted = rng.random::<f64>().ln() < log_ratio;
                 if t == 0 {
@@ -132,8 +167,7 @@ pub fn sample_chain(
         }
         for t in (1..temperatures).rev() {
             for w in 0..walkers {
-                // A random partner, so that labels carry no memory of each other.
-                let (hot, cold) = (t * walkers + w, (t - 1) * walkers + rng.random_range(0..walkers));
+                let (hot, cold) = (t * walkers + w, (t - 1) * walkers + w);
                 let log_ratio = 0.5
                     * (crowd[cold].misfit - crowd[hot].misfit)
                     * (1.0 / ladder[t - 1] - 1.0 / ladder[t]);
@@ -142,7 +176,8 @@ pub fn sample_chain(
                 }
             }
         }
-        if step >= options.burn_in && (step - options.burn_in) % thinning == 0 {
+        let kept_step = step.checked_sub(options.burn_in);
+        if kept_step.is_some_and(|step| step.is_multiple_of(thinning)) {
             kept.extend(crowd[..walkers].iter().map(|walker| walker.place.clone()));
         }
     }
@@ -151,6 +186,44 @@ pub fn sample_chain(
     let (r_hat, effective_sample_size) = diagnostics.unzip();
     let acceptance = accepted as f64 / tried.max(1) as f64;
     Ok(Chain { draws, r_hat, effective_sample_size, acceptance })
+}
+
+/// Modes with the Cholesky factors of their covariances.
+struct Bridges<'a>(Vec<(&'a [f64], Cholesky)>);
+
+impl<'a> Bridges<'a> {
+    fn new(modes: &'a [Mode]) -> Self {
+        let with_factor = modes.iter().filter_map(|mode| {
+            let covariance: Vec<f64> = mode.covariance.as_ref()?.iter().copied().collect();
+            let factor = Cholesky::new(&covariance, mode.coordinates.len())?;
+            Some((&mode.coordinates[..], factor))
+        });
+        Self(with_factor.collect())
+    }
+
+    fn nearest(&self, place: &[f64]) -> usize {
+        let square =
+            |mode: &[f64]| -> f64 { place.iter().zip(mode).map(|(x, m)| (x - m) * (x - m)).sum() };
+        let squares = self.0.iter().map(|(mode, _)| square(mode)).enumerate();
+        squares.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index)
+    }
+
+    /// Where `place` comes to at the `other`-th mode from its own, and the log of the change of volume; minus
+    /// infinity if it would not come back.
+    fn cross(&self, place: &[f64], other: usize) -> (Vec<f64>, f64) {
+        let from = self.nearest(place);
+        let to = (from + other) % self.0.len();
+        let ((start, start_factor), (end, end_factor)) = (&self.0[from], &self.0[to]);
+        let mut z: Vec<f64> = place.iter().zip(*start).map(|(x, m)| x - m).collect();
+        start_factor.solve_lower(&mut z);
+        let there: Vec<f64> =
+            end_factor.multiply(&z).iter().zip(*end).map(|(s, m)| s + m).collect();
+        if self.nearest(&there) != to {
+            return (there, f64::NEG_INFINITY);
+        }
+        let log_volume = 0.5 * (end_factor.log_determinant() - start_factor.log_determinant());
+        (there, log_volume)
+    }
 }
 
 #[derive(Clone)]
@@ -204,9 +277,9 @@ fn diagnose(draws: &Array2<f64>, walkers: usize, column: usize) -> (f64, f64) {
         / m;
     let total = (n - 1.0) / n * within + between / n;
     let variogram = |lag: usize| {
-        let squares = chains.iter().map(|chain| {
-            (lag..half).map(|i| (chain[i] - chain[i - lag]).powi(2)).sum::<f64>()
-        });
+        let squares = chains
+            .iter()
+            .map(|chain| (lag..half).map(|i| (chain[i] - chain[i - lag]).powi(2)).sum::<f64>());
         squares.sum::<f64>() / (m * (half - lag) as f64)
     };
     let correlation = |lag: usize| 1.0 - variogram(lag) / (2.0 * total);
@@ -214,7 +287,7 @@ fn diagnose(draws: &Array2<f64>, walkers: usize, column: usize) -> (f64, f64) {
     let mut lag = 1;
     while lag + 1 < half {
         let pair = correlation(lag) + correlation(lag + 1);
-        if !(pair > 0.0) {
+        if pair.is_nan() || pair <= 0.0 {
             break;
         }
         sum += pair;

@@ -62,10 +62,8 @@ impl Chart {
         let atoms = weights.len();
         // Orthonormal complement of the weights by a Householder reflection: it takes the weights to an axis,
         // and its other rows are the complement.
-        let unit: Vec<f64> = weights.iter().map(|w| w / norm).collect();
-        let sign = if unit[0] >= 0.0 { 1.0 } else { -1.0 };
-        let mut mirror = unit.clone();
-        mirror[0] += sign;
+        let mut mirror: Vec<f64> = weights.iter().map(|w| w / norm).collect();
+        mirror[0] += if mirror[0] >= 0.0 { 1.0 } else { -1.0 };
         let square: f64 = mirror.iter().map(|m| m * m).sum();
         let basis = Array2::from_shape_fn((3 * (atoms - 1), 3 * atoms), |(row, column)| {
             let (direction, atom) = (row / 3 + 1, column / 3);

@@ -48,8 +48,7 @@ impl Cholesky {
             for k in 0..j {
                 pivot -= factor[j * n + k] * factor[j * n + k];
             }
-            // Also false for NaN.
-            if !(pivot > 1e-14 * diagonal.abs()) {
+            if pivot.is_nan() || pivot <= 1e-14 * diagonal.abs() {
                 return None;
             }
             let root = pivot.sqrt();

@@ -96,7 +96,11 @@ impl<'a> Whitened<'a> {
         draws: ArrayView2<'_, f64>,
     ) -> Result<Self, PosteriorError> {
         let size = |what, found, expected| {
-            if found == expected { Ok(()) } else { Err(PosteriorError::Size { what, found, expected }) }
+            if found == expected {
+                Ok(())
+            } else {
+                Err(PosteriorError::Size { what, found, expected })
+            }
         };
         let (inputs, outputs) = (event.forward.inputs(), event.forward.outputs());
         size("columns of the draws", draws.ncols(), inputs)?;
@@ -104,7 +108,12 @@ impl<'a> Whitened<'a> {
         for (index, value) in event.measured.iter().enumerate() {
             if !value.is_finite() {
                 let what = "measured component";
-                return Err(PosteriorError::Value { what, index, value: *value, expected: "finite" });
+                return Err(PosteriorError::Value {
+                    what,
+                    index,
+                    value: *value,
+                    expected: "finite",
+                });
             }
         }
         let square = event.measured.iter().map(|y| y * y).sum();
@@ -157,7 +166,11 @@ impl<'a> Whitened<'a> {
             .into_iter()
             .zip(coordinates.rows())
             .map(|(misfit, row)| {
-                if misfit.is_finite() { self.log_prior(&row.to_vec()) - 0.5 * misfit } else { f64::NEG_INFINITY }
+                if misfit.is_finite() {
+                    self.log_prior(&row.to_vec()) - 0.5 * misfit
+                } else {
+                    f64::NEG_INFINITY
+                }
             })
             .collect()
     }
@@ -175,7 +188,8 @@ impl<'a> Whitened<'a> {
             .into_iter()
             .zip(jacobians.axis_iter(Axis(0)))
             .map(|(value, jacobian)| {
-                let mut local = Local { misfit: 0.0, gradient: vec![0.0; d], normal: vec![0.0; d * d] };
+                let mut local =
+                    Local { misfit: 0.0, gradient: vec![0.0; d], normal: vec![0.0; d * d] };
                 let components = value.iter().zip(self.event.measured).zip(&self.inverse_noise);
                 for (((v, y), w), line) in components.zip(jacobian.rows()) {
                     let r = (v - y) * w;
@@ -347,14 +361,13 @@ impl Search {
         if let Some(anchor) = anchor {
             for i in 0..d {
                 for k in 0..d {
-                    cost += (trial[i] - self.start[i])
-                        * anchor[i * d + k]
-                        * (trial[k] - self.start[k]);
+                    cost +=
+                        (trial[i] - self.start[i]) * anchor[i * d + k] * (trial[k] - self.start[k]);
                 }
             }
         }
         let gain = self.cost - cost;
-        if !(gain > 0.0) {
+        if gain.is_nan() || gain <= 0.0 {
             // At the bottom, round-off decides.
             self.done = promise.abs() < 1e-12 * self.cost.abs();
             return refused(self);
@@ -368,7 +381,11 @@ impl Search {
         self.lambda *= (1.0 - ratio.powi(3)).max(1.0 / 10.0);
         self.growth = 2.0;
         // In units of the noise a millionth is nothing; without noise only the precision of numbers ends.
-        self.done = if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { cost < 1e-20 * problem.square };
+        self.done = if problem.is_noisy {
+            gain < 1e-6 + 1e-9 * cost
+        } else {
+            cost < 1e-20 * problem.square
+        };
         self.inside |= inside;
         self.here = trial;
         self.local = local;

@@ -12,14 +12,16 @@
 //! mixture of all laws (Veach and Guibas's balance heuristic), so the network is a defence, not a hazard.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::PosteriorError;
 use crate::forward::Forward;
 use crate::linear::Cholesky;
-use crate::modes::{End, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of};
+use crate::modes::{
+    End, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of,
+};
 use crate::pareto::{effective_sample_size, log_sum_exp, smooth};
 use crate::student::{Component, Mixture, systematic};
 
@@ -164,7 +166,8 @@ pub fn refine(
         weigh(&mut modes, samples.view(), &weights);
     }
     let count = if options.resampled == 0 { options.samples } else { options.resampled };
-    let mut chosen = if is_lost { Vec::new() } else { systematic(weights.into_iter(), count, &mut rng) };
+    let mut chosen =
+        if is_lost { Vec::new() } else { systematic(weights.into_iter(), count, &mut rng) };
     chosen.shuffle(&mut rng);
     Ok(Refined {
         modes,
@@ -230,7 +233,7 @@ fn first_laws(
     for end in at_modes.chain(pulled.iter().cloned()) {
         let d = end.coordinates.len();
         let log_prior = problem.log_prior(&end.coordinates);
-        if !(end.misfit < best + 100.0) || log_prior == f64::NEG_INFINITY {
+        if end.misfit > best + 100.0 || log_prior == f64::NEG_INFINITY {
             continue;
         }
         let normal: Vec<f64> = end.normal.iter().zip(cap).map(|(n, c)| n + c).collect();

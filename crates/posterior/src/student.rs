@@ -143,8 +143,7 @@ impl Mixture {
             {
                 let mass = if *weight > 0.0 { weight * (log[k] - total).exp() } else { 0.0 };
                 let x = row.to_vec();
-                let factor =
-                    mass * (n + d as f64) / (n + old.distance_2(&x, &mut buffer));
+                let factor = mass * (n + d as f64) / (n + old.distance_2(&x, &mut buffer));
                 share += mass;
                 squares += mass * mass;
                 sum += factor;

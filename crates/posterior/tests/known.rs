@@ -131,7 +131,11 @@ fn a_linear_gaussian_posterior_is_exact() {
         assert_eq!(refined.modes.len(), 1);
         assert!(refined.effective_sample_size > 12_000.0, "{}", refined.effective_sample_size);
         assert!(refined.k_hat < 0.5, "{}", refined.k_hat);
-        assert!((refined.log_evidence - evidence).abs() < 0.03, "{} {evidence}", refined.log_evidence);
+        assert!(
+            (refined.log_evidence - evidence).abs() < 0.03,
+            "{} {evidence}",
+            refined.log_evidence
+        );
         for i in 0..2 {
             let column = refined.draws.column(i);
             let sd = covariance[i][i].sqrt();
@@ -153,7 +157,7 @@ fn the_chain_samples_the_same_posterior() {
         Event { forward: &forward, log_prior: &gaussian_prior, measured: &MEASURED, noise: &NOISE };
     let starts = normal_rows(48, 2, 1.0, 2);
     let options = ChainOptions { temperatures: 3, hottest: 10.0, ..ChainOptions::default() };
-    let chain = sample_chain(&event, starts.view(), &options, 3).unwrap();
+    let chain = sample_chain(&event, starts.view(), &[], &options, 3).unwrap();
     assert!(chain.r_hat.iter().all(|r| *r < 1.02), "{:?}", chain.r_hat);
     assert!(chain.effective_sample_size.iter().all(|n| *n > 3000.0));
     for i in 0..2 {
@@ -179,7 +183,8 @@ fn two_modes_have_their_known_weights() {
     assert!((refined.modes[0].weight - expected).abs() < 0.02, "{}", refined.modes[0].weight);
     let heavier = refined.draws.column(0).iter().filter(|x| **x > 0.0).count() as f64 / 4000.0;
     assert!((heavier - expected).abs() < 0.02, "{heavier}");
-    let chain = sample_chain(&event, draws.view(), &ChainOptions::default(), 1).unwrap();
+    let chain =
+        sample_chain(&event, draws.view(), &refined.modes, &ChainOptions::default(), 1).unwrap();
     let column = chain.draws.column(0);
     let heavier = column.iter().filter(|x| **x > 0.0).count() as f64 / column.len() as f64;
     assert!((heavier - expected).abs() < 0.03, "chain: {heavier}");
@@ -196,7 +201,11 @@ fn two_modes_have_their_known_weights() {
 #[test]
 fn the_prior_cuts_what_it_excludes() {
     let prior = |x: &[f64]| {
-        if x[0] > 0.0 && x[0] < 4.0 && x[1].abs() < 1.0 { -(8.0_f64.ln()) } else { f64::NEG_INFINITY }
+        if x[0] > 0.0 && x[0] < 4.0 && x[1].abs() < 1.0 {
+            -(8.0_f64.ln())
+        } else {
+            f64::NEG_INFINITY
+        }
     };
     let event =
         Event { forward: &Square, log_prior: &prior, measured: &[4.0, 0.3], noise: &[0.05, 0.05] };

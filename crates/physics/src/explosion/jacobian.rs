@@ -219,14 +219,13 @@ impl Exploder<'_> {
                 continue;
             };
             let tangents = columns - if uses_rotations { 7 } else { 4 };
-            let rows = Variations { positions, directions: &flat, stride };
+            let rows = Variations { positions, directions: &flat, stride, tangents };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
             left.extend(explode_varied(
                 arch,
                 self.ions.molecule,
                 &rows,
-                tangents,
                 &queue,
                 goal,
                 momenta,

@@ -27,16 +27,17 @@ pub(in crate::explosion) struct Variations<'a> {
     pub(in crate::explosion) directions: &'a [f64],
     /// Most directions of a row: the stride of `directions`.
     pub(in crate::explosion) stride: usize,
+    /// Directions that are varied, from the first on.
+    pub(in crate::explosion) tangents: usize,
 }
 
 /// Explodes the rows numbered in `queue`, which must be as [`super::explode`] wants them, and varies each in its
-/// first `tangents` directions. Writes final momenta to their places in `momenta` and their derivatives by the
+/// first directions. Writes final momenta to their places in `momenta` and their derivatives by the
 /// directions into `changes` (of the shape of the directions). Returns the rows that did not end.
 pub(in crate::explosion) fn explode_varied(
     arch: Arch,
     molecule: &Molecule,
     rows: &Variations<'_>,
-    tangents: usize,
     queue: &[usize],
     goal: Goal,
     momenta: &mut [f64],
@@ -47,7 +48,6 @@ pub(in crate::explosion) fn explode_varied(
             arch.dispatch(Group::<$others> {
                 ions: Ions::new(molecule),
                 rows,
-                tangents,
                 queue,
                 goal,
                 momenta,
@@ -71,7 +71,6 @@ pub(in crate::explosion) fn explode_varied(
 struct Group<'a, const M: usize> {
     ions: Ions<M>,
     rows: &'a Variations<'a>,
-    tangents: usize,
     queue: &'a [usize],
     goal: Goal,
     momenta: &'a mut [f64],
@@ -297,7 +296,7 @@ impl<const M: usize> WithSimd for Group<'_, M> {
         let pair = PairThere { d: [one; 3], factor: one, steepness: one };
         let mut scenes = [Scene { pairs: [[pair; M]; M], pace: one }; STAGES];
         let still = Tangent { state: rest, stages: [rest; STAGES] };
-        let mut tangents = vec![still; self.tangents];
+        let mut tangents = vec![still; self.rows.tangents];
         let mut unsolved = Vec::new();
         for rows in self.queue.chunks(S::F64_LANES) {
             for lane in 0..S::F64_LANES {
