@@ -22,6 +22,7 @@
 )]
 
 mod baseline;
+mod c2st;
 mod distribution;
 mod error;
 mod geometry;
@@ -29,12 +30,14 @@ mod matrix;
 mod point;
 mod resimulation;
 pub mod results;
+pub mod special;
 mod summary;
 
 pub use baseline::{
     KChoice, NEIGHBOUR_CANDIDATES, NearestNeighbours, TRAINING_ROWS_CAP, TrainingMean,
     VALIDATION_ROWS_CAP,
 };
+pub use c2st::{C2st, c2st};
 pub use distribution::coverage::{COVERAGE_LEVELS, Ranks, ranks};
 pub use distribution::crps::{crps_ensemble, crps_fair};
 pub use distribution::energy::energy_score_fair;
