@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Set evaluated runs side by side, with baselines and floors
     Compare(CompareArgs),
+    /// Tell two files of samples apart by a classifier: 0.5 where nothing tells them apart
+    C2st(C2stArgs),
     /// Print a complete resolved configuration
     Config(ConfigArgs),
     /// List the devices that are compiled in and present
@@ -218,6 +220,28 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
     /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct C2stArgs {
+    /// The sample, CSV or Parquet; rows of several events are matched by the column `event`
+    #[arg(value_name = "A")]
+    pub(crate) sample: PathBuf,
+    /// The reference; its mean and standard deviation scale the columns of both
+    #[arg(value_name = "B")]
+    pub(crate) reference: PathBuf,
+    /// Columns to compare, for example --columns cx,cy; by default all that both files have
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Seed of folds, weights and batches
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Error rate: how often two samples of one law may fail
+    #[arg(long, value_name = "P", default_value_t = 0.01)]
+    pub(crate) level: f64,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,6 @@
 //! One plain function a command: checked arguments in, exit code out.
 
+pub(crate) mod c2st;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;
