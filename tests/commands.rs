@@ -486,12 +486,47 @@ fn samples_are_told_apart_event_by_event() -> TestResult {
 }
 
 #[test]
+fn a_run_is_tested_for_calibration() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    let tests = folder.json("calibrate run --events 60 --draws 39 --json")?;
+    assert_eq!(tests["draws"], 39);
+    let sbc = tests["sbc"].as_array().ok_or("no list of quantities")?;
+    // the last quantities are three bond lengths and an angle
+    let names: Vec<&str> = sbc.iter().filter_map(|test| test["quantity"].as_str()).collect();
+    assert!(names.ends_with(&["C-O", "C-S", "O-S", "O-C-S"]), "{names:?}");
+    for pointer in ["/tarp/coverage/0.9", "/tarp/ecdf_p_adjusted", "/sbc/0/chi_square_p_adjusted"] {
+        assert!((0.0..=1.0).contains(&number(&tests, pointer)), "{pointer}");
+    }
+    let written: Value = serde_json::from_str(&folder.read("run/calibration.json")?)?;
+    assert_eq!(written, tests);
+    let figures = files_in(&folder.path("run/figures"))?;
+    for stem in ["sbc_ranks", "sbc_ecdf", "tarp"] {
+        assert!(figures.contains(&format!("{stem}.png")), "{stem} in {figures:?}");
+    }
+    folder.run("calibrate run --events 60 --draws 19 --quiet -o elsewhere");
+    assert!(folder.path("elsewhere/calibration.json").exists());
+    let few = folder.failure("calibrate run --draws 3")?;
+    assert!(few.contains("`--draws` is `3`, but must be at least 9"), "{few}");
+    Ok(())
+}
+
+#[test]
 fn every_command_explains_itself() -> TestResult {
     let folder = Folder::new()?;
     let output = folder.cei("--help").output()?;
     insta::assert_snapshot!("help", String::from_utf8(output.stdout)?.trim_end());
     for command in [
-        "simulate", "inspect", "train", "evaluate", "predict", "compare", "c2st", "config",
+        "simulate",
+        "inspect",
+        "train",
+        "evaluate",
+        "predict",
+        "compare",
+        "calibrate",
+        "c2st",
+        "config",
         "devices",
     ] {
         folder.run(&format!("{command} --help"));

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Set evaluated runs side by side, with baselines and floors
     Compare(CompareArgs),
+    /// Test whether the posterior of a run is calibrated, with figures
+    Calibrate(CalibrateArgs),
     /// Tell two files of samples apart by a classifier: 0.5 where nothing tells them apart
     C2st(C2stArgs),
     /// Print a complete resolved configuration
@@ -222,6 +224,37 @@ pub(crate) struct CompareArgs {
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Test events at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) events: usize,
+    /// Draws of each event; one less than a multiple of 20 gives equal bins
+    #[arg(long, value_name = "L", default_value_t = 199)]
+    pub(crate) draws: usize,
+    /// Seed of draws and references
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Error rate: how often an exact posterior may fail each family of tests
+    #[arg(long, value_name = "P", default_value_t = 0.01)]
+    pub(crate) level: f64,
+    /// Folder for calibration.json and figures; by default the run folder
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    /// Device: cpu, ndarray, cuda:0, ...
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Devices(args) => commands::devices::run(&args),

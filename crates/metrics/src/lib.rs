@@ -40,8 +40,10 @@ pub use baseline::{
 pub use c2st::{C2st, c2st};
 pub use distribution::coverage::{COVERAGE_LEVELS, Ranks, ranks};
 pub use distribution::crps::{crps_ensemble, crps_fair};
+pub use distribution::density::{density_ranks, tarp_ranks};
 pub use distribution::energy::energy_score_fair;
 pub use distribution::scores::EnsembleScores;
+pub use distribution::uniformity::{EcdfPoint, RANK_BINS, Uniformity, holm};
 pub use error::{Error, Result};
 pub use geometry::internal::InternalCoordinates;
 pub use geometry::procrustes::{aligned_mean, displacements};

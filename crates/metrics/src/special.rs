@@ -55,6 +55,20 @@ pub fn binomial_upper_tail(trials: usize, p: f64, successes: usize) -> f64 {
     terms.sum::<f64>().min(1.0)
 }
 
+/// The counts between which X, binomial with `trials` and success probability `p` in (0, 1), lies
+/// with probability at least `1 - level`, at most `level / 2` on either side.
+pub fn binomial_interval(trials: usize, p: f64, level: f64) -> (f64, f64) {
+    let end = |p: f64| {
+        let mut below = 0.0;
+        let place = (0..=trials).find(|&k| {
+            below += binomial_ln_pmf(trials, p, k).exp();
+            below > 0.5 * level
+        });
+        place.unwrap_or(trials)
+    };
+    (end(p) as f64, (trials - end(1.0 - p)) as f64)
+}
+
 /// `ln P(X = k)` for X binomial with `trials` and success probability `p` in (0, 1).
 pub(crate) fn binomial_ln_pmf(trials: usize, p: f64, k: usize) -> f64 {
     let ln_factorial = |n: usize| libm::lgamma(n as f64 + 1.0);

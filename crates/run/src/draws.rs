@@ -1,7 +1,9 @@
 //! Posterior draws of a trained run for measured momenta.
 
+use cei_model::Batch;
 use cei_model::random::{Purpose, stream};
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use cei_train::DegenerateNoise;
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::TrainedRun;
@@ -42,6 +44,71 @@ pub fn draw_positions(
         Ok(draws) => draws,
         Err(_) => unreachable!("there is one decoded row a draw"),
     }
+}
+
+/// Log density of the true positions (raw, `n` x position columns) of events with momenta `y` (raw),
+/// in nats per scaled unit volume; none for a model without a density. Where the density includes
+/// noise on empty directions, the positions get it too.
+pub(crate) fn log_prob_of_truth(
+    run: &TrainedRun,
+    x: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+    seed: u64,
+    first_event: usize,
+) -> Option<Array1<f64>> {
+    log_prob(run, x, y, (seed, 2 * first_event as u64 + 1))
+}
+
+/// Log density of each draw of [`draw_positions`] (`n` x count) under the same law.
+pub(crate) fn log_prob_of_draws(
+    run: &TrainedRun,
+    draws: &Array3<f64>,
+    y: ArrayView2<'_, f64>,
+    seed: u64,
+    first_event: usize,
+) -> Option<Array2<f64>> {
+    let (events, count, _) = draws.dim();
+    let repeated = Array2::from_shape_fn((events * count, y.ncols()), |(row, column)| {
+        y[[row / count, column]]
+    });
+    let gauge = run.record.preprocessing.gauge();
+    let mut x = rows(draws.clone());
+    if gauge.shares_momentum_frame() {
+        // The law is that of positions turned by their momenta, from the orientation of the file.
+        for (mut x, y) in x.rows_mut().into_iter().zip(repeated.rows()) {
+            if let Some(x) = x.as_slice_mut() {
+                gauge.rotate_back(x, &y.to_vec());
+            }
+        }
+    }
+    let values = log_prob(run, x.view(), repeated.view(), (seed, 2 * first_event as u64 + 2))?;
+    match values.into_shape_with_order((events, count)) {
+        Ok(values) => Some(values),
+        Err(_) => unreachable!("there is one density a draw"),
+    }
+}
+
+fn log_prob(
+    run: &TrainedRun,
+    x: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+    (seed, index): (u64, u64),
+) -> Option<Array1<f64>> {
+    let preprocessing = &run.record.preprocessing;
+    let mut x = preprocessing.encode_x(x, y);
+    let y = preprocessing.encode_y(y);
+    if let Some((directions, sd)) = preprocessing.noise_directions() {
+        let mut rng = stream(seed, Purpose::Degenerate, index);
+        DegenerateNoise { directions, sd }.add(&mut x, &mut rng);
+    }
+    let values = run.model.log_prob(Batch { x: x.view(), y: y.view() })?;
+    // Where the density of single precision is zero the truth still has a rank: the last.
+    Some(
+        values
+            .into_iter()
+            .map(|value| if value == f64::NEG_INFINITY { f64::MIN } else { value })
+            .collect(),
+    )
 }
 
 /// The draws of all events one under another.

@@ -151,6 +151,16 @@ pub enum RunError {
         /// Why.
         source: cei_metrics::Error,
     },
+    /// A test part too small for tests of calibration.
+    #[error("the run `{}` has `{found}` test events, but tests of calibration need `{needed}`\nhint: train on more rows, or with a greater share for the test", path.display())]
+    TooFewTestEvents {
+        /// The run folder.
+        path: PathBuf,
+        /// Test events.
+        found: usize,
+        /// Fewest that can be tested.
+        needed: usize,
+    },
     /// An error rate outside (0, 1).
     #[error("`--level` is `{level}`, but must lie between 0 and 1")]
     Level {

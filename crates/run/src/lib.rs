@@ -9,11 +9,13 @@
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
 //! | infer positions from momenta | [`predict::predict_to_files`] |
 //! | set runs side by side | [`compare::compare_runs`] |
+//! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
 
 pub mod c2st;
+pub mod calibrate;
 pub mod compare;
 pub mod config;
 pub mod dataset;
