@@ -552,13 +552,110 @@ fn positions_may_be_given() -> TestResult {
     Ok(())
 }
 
+/// `events` x 200 rows of two columns of a fixed low-discrepancy sequence on the unit square, the
+/// first column moved by `shift`; `start` chooses another part of the sequence.
+fn samples(events: usize, start: usize, shift: f64) -> String {
+    let mut text = "event,draw,a,b\n".to_owned();
+    for row in 0..events * 200 {
+        // additive recurrence with the powers of the plastic number (Roberts 2018)
+        let (a, b) = (
+            (0.754_877_666 * (row * 7 + start) as f64).fract() + shift,
+            (0.569_840_291 * (row * 7 + start) as f64).fract(),
+        );
+        text.push_str(&format!("{},{},{a},{b}\n", row / 200, row % 200));
+    }
+    text
+}
+
+#[test]
+fn samples_are_told_apart_event_by_event() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("reference.csv", &samples(3, 0, 0.0))?;
+    folder.write("same.csv", &samples(3, 1_000_003, 0.0))?;
+    folder.write("moved.csv", &samples(3, 1_000_003, 0.5))?;
+    let same = folder.json("c2st same.csv reference.csv --json")?;
+    assert_eq!(same["columns"], serde_json::json!(["a", "b"]));
+    assert_eq!(same["events"].as_array().map(Vec::len), Some(3));
+    assert_eq!(same["pass"], true, "{same}");
+    // 1,200 rows: standard error 0.014
+    assert!((number(&same, "/accuracy") - 0.5).abs() < 0.06, "{same}");
+    let moved = folder.json("c2st moved.csv reference.csv --json")?;
+    // Moved by half its width, a uniform column overlaps half: the best classifier is right in 3/4,
+    // a network trained on 320 rows in a little less; standard error 0.014.
+    assert!((0.62..0.8).contains(&number(&moved, "/accuracy")), "{moved}");
+    assert_eq!(moved["pass"], false);
+    let only = folder.json("c2st moved.csv reference.csv --columns b --json")?;
+    assert_eq!(only["pass"], true, "{only}");
+    let text = String::from_utf8(folder.cei("c2st moved.csv reference.csv").output()?.stdout)?;
+    assert!(text.contains("fail: the samples are told apart at an error rate of 1"), "{text}");
+
+    let missing = folder.failure("c2st same.csv reference.csv --columns a,c")?;
+    assert!(missing.contains("`c`") && missing.starts_with("exit 1"), "{missing}");
+    folder.write("few.csv", "event,draw,a,b\n0,0,1,2\n0,1,2,3\n")?;
+    let few = folder.failure("c2st few.csv reference.csv")?;
+    assert!(few.contains("event `0`: the sample has `2` rows"), "{few}");
+    folder.write("other.csv", "u,v\n1,2\n")?;
+    let other = folder.failure("c2st other.csv reference.csv")?;
+    assert!(other.contains("share no columns"), "{other}");
+    folder.write("flat.csv", "a,b\n1,2\n")?;
+    let flat = folder.failure("c2st flat.csv reference.csv")?;
+    assert!(flat.contains("cannot be matched by event"), "{flat}");
+    let level = folder.failure("c2st same.csv reference.csv --level 2")?;
+    assert!(level.starts_with("exit 2"), "{level}");
+    Ok(())
+}
+
+#[test]
+fn a_run_is_tested_for_calibration() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    let tests = folder.json("calibrate run --events 60 --draws 39 --json")?;
+    assert_eq!(tests["draws"], 39);
+    let sbc = tests["sbc"].as_array().ok_or("no list of quantities")?;
+    // the last quantities are three bond lengths and an angle
+    let names: Vec<&str> = sbc.iter().filter_map(|test| test["quantity"].as_str()).collect();
+    assert!(names.ends_with(&["C-O", "C-S", "O-S", "O-C-S"]), "{names:?}");
+    for pointer in ["/tarp/coverage/0.9", "/tarp/ecdf_p_adjusted", "/sbc/0/chi_square_p_adjusted"] {
+        assert!((0.0..=1.0).contains(&number(&tests, pointer)), "{pointer}");
+    }
+    let written: Value = serde_json::from_str(&folder.read("run/calibration.json")?)?;
+    assert_eq!(written, tests);
+    let figures = files_in(&folder.path("run/figures"))?;
+    for stem in ["sbc_ranks", "sbc_ecdf", "tarp"] {
+        assert!(figures.contains(&format!("{stem}.png")), "{stem} in {figures:?}");
+    }
+    folder.run("calibrate run --events 60 --draws 19 --quiet -o elsewhere");
+    assert!(folder.path("elsewhere/calibration.json").exists());
+    let few = folder.failure("calibrate run --draws 3")?;
+    assert!(few.contains("`--draws` is `3`, but must be at least 9"), "{few}");
+    Ok(())
+}
+
 #[test]
 fn every_command_explains_itself() -> TestResult {
     let folder = Folder::new()?;
     let output = folder.cei("--help").output()?;
     insta::assert_snapshot!("help", String::from_utf8(output.stdout)?.trim_end());
     for command in [
-        "simulate", "inspect", "train", "evaluate", "predict", "log-prob", "compare", "config",
+        "simulate",
+        "inspect",
+        "train",
+        "evaluate",
+        "predict",
+        "log-prob",
+        "compare",
+        "config",
+        "simulate",
+        "inspect",
+        "train",
+        "evaluate",
+        "predict",
+        "log-prob",
+        "compare",
+        "calibrate",
+        "c2st",
+        "config",
         "devices",
     ] {
         folder.run(&format!("{command} --help"));

@@ -30,6 +30,10 @@ pub(crate) enum Command {
     LogProb(LogProbArgs),
     /// Set evaluated runs side by side, with baselines and floors
     Compare(CompareArgs),
+    /// Test whether the posterior of a run is calibrated, with figures
+    Calibrate(CalibrateArgs),
+    /// Tell two files of samples apart by a classifier: 0.5 where nothing tells them apart
+    C2st(C2stArgs),
     /// Print a complete resolved configuration
     Config(ConfigArgs),
     /// List the devices that are compiled in and present
@@ -251,6 +255,62 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
     /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Test events at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) events: usize,
+    /// Draws of each event; one less than a multiple of 20 gives equal bins
+    #[arg(long, value_name = "L", default_value_t = 199)]
+    pub(crate) draws: usize,
+    /// Test the draws that the simulator has refined, as `cei predict --refine` gives them
+    #[arg(long)]
+    pub(crate) refine: bool,
+    /// Seed of draws and references
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Error rate: how often an exact posterior may fail each family of tests
+    #[arg(long, value_name = "P", default_value_t = 0.01)]
+    pub(crate) level: f64,
+    /// Folder for calibration.json and figures; by default the run folder
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    /// Device: cpu, ndarray, cuda:0, ...
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct C2stArgs {
+    /// The sample, CSV or Parquet; rows of several events are matched by the column `event`
+    #[arg(value_name = "A")]
+    pub(crate) sample: PathBuf,
+    /// The reference; its mean and standard deviation scale the columns of both
+    #[arg(value_name = "B")]
+    pub(crate) reference: PathBuf,
+    /// Columns to compare, for example --columns cx,cy; by default all that both files have
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Seed of folds, weights and batches
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Error rate: how often two samples of one law may fail
+    #[arg(long, value_name = "P", default_value_t = 0.01)]
+    pub(crate) level: f64,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,7 @@
 //! One plain function a command: checked arguments in, exit code out.
 
+pub(crate) mod c2st;
+pub(crate) mod calibrate;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;

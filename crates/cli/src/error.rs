@@ -47,7 +47,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
             || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
             || match cause.downcast_ref::<RunError>() {
-                Some(RunError::TooSmall { .. }) => true,
+                Some(RunError::TooSmall { .. } | RunError::Level { .. }) => true,
                 Some(RunError::Config(error)) => experiment(error),
                 Some(RunError::Device(error)) => matches!(error, DeviceError::Unknown { .. }),
                 _ => false,

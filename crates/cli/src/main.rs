@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::LogProb(args) => commands::log_prob::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Devices(args) => commands::devices::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

@@ -33,7 +33,7 @@ pub use error::LoadError;
 pub use fingerprint::fingerprint;
 pub use gauge::{Gauge, GaugeConfig, GaugeError, MomentumGauge, PositionGauge, SharedFrame};
 pub use inspect::{InspectOptions, Inspection, inspect};
-pub use load::{DroppedRows, Selection, Table, load};
+pub use load::{DroppedRows, Selection, Table, column_names, load};
 pub use preprocessing::{
     DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,
 };

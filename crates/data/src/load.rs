@@ -191,6 +191,17 @@ pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> 
     })
 }
 
+/// The names of all columns of a source, in file order; `column 3` (0-based) without a header.
+///
+/// # Errors
+/// No file, or a first file that cannot be opened.
+pub fn column_names(source: &Source) -> Result<Vec<String>, LoadError> {
+    let files = source.resolve()?;
+    let Some(first) = files.first() else { return Err(LoadError::NoFiles) };
+    let file = TableFile::open(first.clone(), source)?;
+    Ok((0..file.columns().count).map(|index| file.columns().label(index)).collect())
+}
+
 /// One block of one file, on its way through [`scan`].
 pub(crate) struct Part<'a> {
     /// The file.

@@ -50,6 +50,16 @@ pub enum Error {
         /// Columns of the matrix.
         columns: usize,
     },
+    /// A sample too small for a test.
+    #[error("{what} has `{found}` rows, but the test needs `{needed}`")]
+    TooFewRows {
+        /// Which sample.
+        what: &'static str,
+        /// Least number of rows.
+        needed: usize,
+        /// Rows given.
+        found: usize,
+    },
     /// A fair score needs at least two draws.
     #[error(
         "`{found}` draws per event are too few: this score needs `{needed}`\nhint: ask for more draws with `--draws`"

@@ -22,6 +22,7 @@
 )]
 
 mod baseline;
+mod c2st;
 mod distribution;
 mod error;
 mod geometry;
@@ -29,16 +30,20 @@ mod matrix;
 mod point;
 mod resimulation;
 pub mod results;
+pub mod special;
 mod summary;
 
 pub use baseline::{
     KChoice, NEIGHBOUR_CANDIDATES, NearestNeighbours, TRAINING_ROWS_CAP, TrainingMean,
     VALIDATION_ROWS_CAP,
 };
+pub use c2st::{C2st, c2st};
 pub use distribution::coverage::{COVERAGE_LEVELS, Ranks, ranks};
 pub use distribution::crps::{crps_ensemble, crps_fair};
+pub use distribution::density::{density_ranks, tarp_ranks};
 pub use distribution::energy::energy_score_fair;
 pub use distribution::scores::EnsembleScores;
+pub use distribution::uniformity::{EcdfPoint, RANK_BINS, Uniformity, holm};
 pub use error::{Error, Result};
 pub use geometry::internal::InternalCoordinates;
 pub use geometry::procrustes::{aligned_mean, displacements};

@@ -208,6 +208,12 @@ pub struct Distribution {
     /// Standard errors of the coverage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub coverage_standard_error: BTreeMap<String, f64>,
+    /// Coverage of highest-density regions by level, if the model has a density.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub coverage_hdr: BTreeMap<String, f64>,
+    /// Its standard errors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub coverage_hdr_standard_error: BTreeMap<String, f64>,
 }
 
 /// Root mean square difference of re-simulated and measured momenta per component, in a.u., over
@@ -279,6 +285,7 @@ impl Distribution {
             coverage_standard_error: (coverage.iter())
                 .filter_map(|(level, summary)| Some((level_key(*level), summary.standard_error?)))
                 .collect(),
+            ..Self::default()
         })
     }
 }
@@ -345,6 +352,8 @@ mod tests {
                 energy_score_standard_error: None,
                 coverage: map("0.95", 0.94),
                 coverage_standard_error: map("0.95", 0.01),
+                coverage_hdr: map("0.95", 0.93),
+                coverage_hdr_standard_error: map("0.95", 0.01),
             },
             resimulation: Some(ResimulationError {
                 median: 1.0,

@@ -30,6 +30,28 @@ pub fn coverage_curves(
     title: &str,
     curves: &[CoverageCurve<'_>],
 ) -> Result<FigureFiles> {
+    draw(stem, title, curves, "nominal central coverage (%)")
+}
+
+/// Draws observed against nominal coverage of whole posteriors (highest-density regions, TARP), one
+/// line a curve.
+///
+/// # Errors
+/// No curves, a curve without a finite point, or a file that cannot be written.
+pub fn expected_coverage(
+    stem: &Path,
+    title: &str,
+    curves: &[CoverageCurve<'_>],
+) -> Result<FigureFiles> {
+    draw(stem, title, curves, "nominal coverage: share of the draws in the region (%)")
+}
+
+fn draw(
+    stem: &Path,
+    title: &str,
+    curves: &[CoverageCurve<'_>],
+    x_label: &str,
+) -> Result<FigureFiles> {
     if curves.is_empty() {
         return Err(Error::Empty { what: title.to_owned() });
     }
@@ -65,6 +87,6 @@ pub fn coverage_curves(
         .with_y_axis_min(0.0)
         .with_y_axis_max(100.0)
         .with_legend_position(LegendPosition::InsideBottomRight);
-    let layout = panel(layout, title, "nominal central coverage (%)", "observed coverage (%)");
+    let layout = panel(layout, title, x_label, "observed coverage (%)");
     files::write(stem, &render_multiple(plots, layout))
 }

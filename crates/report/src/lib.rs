@@ -13,13 +13,15 @@ mod calibration;
 mod error;
 mod files;
 mod learning;
+mod ranks;
 mod residuals;
 mod scatter;
 mod style;
 
-pub use calibration::{CoverageCurve, coverage_curves};
+pub use calibration::{CoverageCurve, coverage_curves, expected_coverage};
 pub use error::{Error, Result};
 pub use files::FigureFiles;
 pub use learning::{EpochLoss, LearningCurve, learning_curve, learning_curves};
+pub use ranks::{RankPanel, ecdf_differences, rank_histograms};
 pub use residuals::{Residuals, residual_histograms};
 pub use scatter::{TrueAndPredicted, true_vs_predicted};

@@ -174,6 +174,64 @@ pub enum RunError {
         /// The run folder.
         path: PathBuf,
     },
+    /// Two files of samples have no column in common.
+    #[error(
+        "`{}` and `{}` share no columns: the one has {sample_columns}, the other {reference_columns}\nhint: `event` and `draw` do not count; both files need a header", sample.display(), reference.display()
+    )]
+    NoSharedColumns {
+        /// One file.
+        sample: PathBuf,
+        /// Its columns.
+        sample_columns: String,
+        /// The other.
+        reference: PathBuf,
+        /// Its columns.
+        reference_columns: String,
+    },
+    /// Two files of samples have no event in common.
+    #[error(
+        "the rows of `{}` and `{}` cannot be matched by event\nhint: give both files a column `event` with the same numbers, or compare files of one event each", sample.display(), reference.display()
+    )]
+    EventsDiffer {
+        /// One file.
+        sample: PathBuf,
+        /// The other.
+        reference: PathBuf,
+    },
+    /// An event that is no counting number.
+    #[error("`{}`, row {row}: `event` is `{event}`, but must be 0, 1, 2, ...", path.display())]
+    BadEvent {
+        /// The file.
+        path: PathBuf,
+        /// Row of data, from 1.
+        row: usize,
+        /// The value.
+        event: f64,
+    },
+    /// Two samples cannot be compared.
+    #[error("{}{source}\nhint: give more draws of each event", event.map_or_else(String::new, |event| format!("event `{event}`: ")))]
+    C2st {
+        /// The event, where files have several.
+        event: Option<u64>,
+        /// Why.
+        source: cei_metrics::Error,
+    },
+    /// A test part too small for tests of calibration.
+    #[error("the run `{}` has `{found}` test events, but tests of calibration need `{needed}`\nhint: train on more rows, or with a greater share for the test", path.display())]
+    TooFewTestEvents {
+        /// The run folder.
+        path: PathBuf,
+        /// Test events.
+        found: usize,
+        /// Fewest that can be tested.
+        needed: usize,
+    },
+    /// An error rate outside (0, 1).
+    #[error("`--level` is `{level}`, but must lie between 0 and 1")]
+    Level {
+        /// The rate.
+        level: f64,
+    },
     /// A number of draws or events that makes no sense.
     #[error("`{key}` is `{value}`, but must be at least {least}")]
     TooSmall {

@@ -7,23 +7,24 @@ use std::path::Path;
 use cei_data::{Preprocessing, Source, Table, fingerprint, load};
 use cei_metrics::results::{
     Baselines, Distribution, Estimators, Evaluation, LikelihoodBound, NegativeLogLikelihood,
-    NeighbourScores,
+    NeighbourScores, level_key,
 };
 use cei_metrics::{
-    COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
+    Accumulator, COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
     NEIGHBOUR_CANDIDATES, NearestNeighbours, PointErrors, ResimulationErrors, TrainingMean,
+    density_ranks,
 };
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
 use cei_physics::{Accuracy, FrameRule, Molecule, Simulation, explode_all};
-use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Origin};
 use crate::draws::{draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
-use crate::log_prob::{log_prob, scaled};
+use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 use crate::simulate::simulation_beside;
 use crate::{Experiment, Member, RunError, TrainedRun, figures};
 
@@ -133,6 +134,12 @@ pub fn evaluate_run(
             options.seed,
             start,
         );
+        let raw_y = scored.raw_y.slice(s![range.clone(), ..]);
+        let raw_x = scored.raw_x.slice(s![range.clone(), ..]);
+        scores.add_densities(
+            log_prob_of_truth(&run, raw_x, raw_y, options.seed, start),
+            log_prob_of_draws(&run, &draws, raw_y, options.seed, start),
+        )?;
         scores.add(
             &run,
             scored.x.slice(s![range.clone(), ..]),
@@ -252,6 +259,8 @@ struct Scores {
     mean: PointErrors,
     draw: PointErrors,
     ensemble: EnsembleScores,
+    /// Hits of highest-density regions, one accumulator a level; empty without a density.
+    hdr: Vec<Accumulator>,
     molecule: Option<MoleculeScores>,
     train_mean: Option<(TrainingMean, PointErrors)>,
     neighbours: Option<NeighbourBaseline>,
@@ -308,12 +317,28 @@ impl Scores {
             mean: errors()?,
             draw: errors()?,
             ensemble: EnsembleScores::new(columns, &alive, &COVERAGE_LEVELS)?,
+            hdr: Vec::new(),
             molecule,
             train_mean,
             neighbours,
             pairs,
             alive,
         })
+    }
+
+    /// Takes the log densities of the truth and of the draws of a chunk of events, where there are any.
+    fn add_densities(
+        &mut self,
+        truth: Option<Array1<f64>>,
+        draws: Option<Array2<f64>>,
+    ) -> Result<(), RunError> {
+        let (Some(truth), Some(draws)) = (truth, draws) else { return Ok(()) };
+        let ranks = density_ranks(truth.view(), draws.view())?;
+        self.hdr.resize_with(COVERAGE_LEVELS.len(), Accumulator::default);
+        for (accumulator, level) in self.hdr.iter_mut().zip(COVERAGE_LEVELS) {
+            ranks.lowest_hits(level)?.iter().for_each(|hit| accumulator.add(*hit));
+        }
+        Ok(())
     }
 
     /// Takes the draws (`n` x K x columns) of a chunk of events.
@@ -375,6 +400,14 @@ impl Scores {
             }),
         };
         let (nll, bound, invertibility) = likelihood(run, scored, seed);
+        let mut distribution = Distribution::of(&self.ensemble)?;
+        for (accumulator, level) in self.hdr.iter().zip(COVERAGE_LEVELS) {
+            let Some(summary) = accumulator.summary() else { continue };
+            distribution.coverage_hdr.insert(level_key(level), summary.mean);
+            if let Some(error) = summary.standard_error {
+                distribution.coverage_hdr_standard_error.insert(level_key(level), error);
+            }
+        }
         let molecule = self.molecule.as_ref();
         Ok(Evaluation {
             rows: scored.x.nrows(),
@@ -387,7 +420,7 @@ impl Scores {
             gauge_free: molecule.map(|m| m.gauge_free.summary()).transpose()?,
             likelihood: nll,
             likelihood_bound: bound,
-            distribution: Distribution::of(&self.ensemble)?,
+            distribution,
             resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
             invertibility_max_abs: invertibility,
         })

@@ -3,13 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use cei_metrics::special::binomial_interval;
 use cei_report::{
-    CoverageCurve, EpochLoss, LearningCurve, Residuals, TrueAndPredicted, coverage_curves,
-    learning_curve as draw_learning_curve, residual_histograms, true_vs_predicted,
+    CoverageCurve, EpochLoss, LearningCurve, RankPanel, Residuals, TrueAndPredicted,
+    coverage_curves, ecdf_differences, expected_coverage, learning_curve as draw_learning_curve,
+    rank_histograms, residual_histograms, true_vs_predicted,
 };
 use cei_train::TrainingReport;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
+use crate::calibrate::{Calibration, QuantityTest};
 use crate::evaluate::{Pairs, RunEvaluation};
 use crate::{Experiment, RunError, TrainedRun};
 
@@ -96,6 +99,58 @@ fn coverage(folder: &Path, title: &str, evaluation: &RunEvaluation) -> Result<()
     let curves: Vec<CoverageCurve<'_>> =
         curves.iter().map(|(label, points)| CoverageCurve { label, points }).collect();
     coverage_curves(&folder.join("coverage"), &format!("central coverage, {title}"), &curves)?;
+    Ok(())
+}
+
+/// Draws the outcome of the tests of calibration: rank histograms, ECDF differences, coverage.
+///
+/// # Errors
+/// A figure cannot be written.
+pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunError> {
+    let folder = folder(path)?;
+    let Calibration { events, draws, level, tests, .. } = calibration;
+    let regions = tests.hdr.iter().chain([&tests.tarp]);
+    let all: Vec<&QuantityTest> = (tests.sbc.iter().rev().take(PANELS).rev())
+        .chain(regions.clone().map(|region| &region.test))
+        .collect();
+    let differences: Vec<Vec<[f64; 4]>> = all
+        .iter()
+        .map(|test| {
+            let points = test.ecdf_difference.iter();
+            points.map(|p| [p.edge, p.difference, p.lower, p.upper]).collect()
+        })
+        .collect();
+    let verdicts: Vec<String> = all
+        .iter()
+        .map(|test| {
+            let p = test.ecdf_p_adjusted.min(test.chi_square_p_adjusted);
+            format!("{} (p = {p:.2})", if test.pass { "pass" } else { "fail" })
+        })
+        .collect();
+    let panels: Vec<RankPanel<'_>> = (all.iter().zip(&differences).zip(&verdicts))
+        .map(|((test, differences), verdict)| {
+            let share = 1.0 / test.ranks.histogram.len() as f64;
+            RankPanel {
+                quantity: &test.quantity,
+                verdict,
+                edges: &test.ranks.edges,
+                counts: &test.ranks.histogram,
+                expected: binomial_interval(*events, share, *level),
+                differences,
+            }
+        })
+        .collect();
+    let title = format!("{} ({})", calibration.model, name_of(path));
+    let heading = format!("ranks of the truth among {draws} draws, {events} events, {title}");
+    rank_histograms(&folder.join("sbc_ranks"), &heading, &panels)?;
+    ecdf_differences(&folder.join("sbc_ecdf"), &heading, &panels)?;
+    for (region, stem) in regions.map(|region| {
+        (region, if std::ptr::eq(region, &tests.tarp) { "tarp" } else { "coverage_hdr" })
+    }) {
+        let curve = CoverageCurve { label: &region.test.quantity, points: &region.curve };
+        let heading = format!("{}, {title}", region.test.quantity);
+        expected_coverage(&folder.join(stem), &heading, &[curve])?;
+    }
     Ok(())
 }
 

@@ -10,9 +10,13 @@
 //! | infer positions from momenta | [`predict::predict_to_files`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
+//! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
+//! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
 
+pub mod c2st;
+pub mod calibrate;
 pub mod compare;
 pub mod config;
 pub mod dataset;

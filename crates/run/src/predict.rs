@@ -130,8 +130,10 @@ pub fn predict_to_files(
     let outside = Support::load(&run)?
         .map(|support| support.judge(preprocessing, table.y.view()))
         .transpose()?;
-    let refiner =
-        options.refine.then(|| Refiner::new(&run, options.draws, options.seed)).transpose()?;
+    let refiner = options
+        .refine
+        .then(|| Refiner::new(&run, options.draws, options.draws, options.seed))
+        .transpose()?;
     let tables = Tables::new(&run, outside.as_deref(), refiner.as_ref())?;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {

@@ -101,12 +101,18 @@ pub struct Refiner<'a> {
 }
 
 impl<'a> Refiner<'a> {
-    /// Prepares the refinement of a run: with noise, `draws` importance draws of each event.
+    /// Prepares the refinement of a run: with noise, `draws` resampled from `samples` importance draws
+    /// of each event.
     ///
     /// # Errors
     /// A table that is no molecule, frames that the momenta do not share with the positions, noise or a
     /// geometry law that is not declared, a model without a density.
-    pub fn new(run: &'a TrainedRun, draws: usize, seed: u64) -> Result<Self, RunError> {
+    pub fn new(
+        run: &'a TrainedRun,
+        samples: usize,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Self, RunError> {
         let cannot = |why: &'static str, hint: &'static str| RunError::CannotRefine {
             path: run.path.clone(),
             why,
@@ -157,8 +163,7 @@ impl<'a> Refiner<'a> {
             }
         };
         let accuracy = simulation.map(|s| s.accuracy.clone()).unwrap_or_default();
-        let options =
-            RefineOptions { samples: draws, resampled: draws, ..RefineOptions::default() };
+        let options = RefineOptions { samples, resampled: draws, ..RefineOptions::default() };
         let mut refiner = Self {
             run,
             molecule,

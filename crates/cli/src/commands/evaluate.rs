@@ -159,6 +159,15 @@ fn distribution(evaluation: &RunEvaluation) -> String {
         })
         .collect();
     lines.push(format!("central coverage of positions (%): {}", coverage.join(", ")));
+    let coverage_hdr: Vec<String> = (scores.distribution.coverage_hdr.iter())
+        .filter_map(|(level, hits)| {
+            let level: f64 = level.parse().ok()?;
+            Some(format!("{:.1} at {:.0} %", 100.0 * hits, 100.0 * level))
+        })
+        .collect();
+    if !coverage_hdr.is_empty() {
+        lines.push(format!("coverage of highest-density regions (%): {}", coverage_hdr.join(", ")));
+    }
     if let (Some(crps), Some(energy)) = (scores.distribution.crps, scores.distribution.energy_score)
     {
         let unit = evaluation.scored.unit.as_ref().map_or_else(String::new, |u| format!(" {u}"));

@@ -1,0 +1,88 @@
+//! `cei calibrate`: whether the posterior of a run is as wide as it says, test by test.
+
+use std::process::ExitCode;
+
+use cei_model::open_device;
+use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
+
+use crate::args::CalibrateArgs;
+use crate::output::{self, number, to_stderr, to_stdout};
+use crate::progress::RowProgress;
+
+pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
+    let options = CalibrateOptions {
+        events: args.events,
+        draws: args.draws,
+        seed: args.seed,
+        level: args.level,
+        refine: args.refine,
+        folder: args.output.clone(),
+    };
+    let device = open_device(&args.device)?;
+    let progress = RowProgress::new("calibrating", args.quiet || args.json);
+    let result = calibrate_run(&args.run, &options, device, |done, total| {
+        progress.show(done, total);
+    });
+    progress.clear();
+    let calibration = result?;
+    if args.json {
+        output::json(&calibration)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    to_stdout(&describe(&calibration));
+    let folder = args.output.as_ref().unwrap_or(&args.run).display();
+    to_stderr(&format!("tests are in `{folder}/calibration.json`, figures in `{folder}/figures`"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(calibration: &Calibration) -> String {
+    let Calibration { model, events, draws, level, tests, .. } = calibration;
+    let regions: Vec<&RegionTest> = tests.hdr.iter().chain([&tests.tarp]).collect();
+    let all = tests.sbc.iter().chain(regions.iter().map(|region| &region.test));
+    let rows: Vec<Vec<String>> = all.map(row).collect();
+    let header = ["ranks of the truth", "p (ECDF)", "p (chi-square)", "bias", "spread", "verdict"];
+    let refined = if calibration.refined { "refined " } else { "" };
+    let outside = calibration.outside_model.map_or_else(String::new, |outside| {
+        format!("; {outside} events are outside the model, their draws the network's")
+    });
+    let mut text = format!(
+        "{model}: {events} test events, {draws} {refined}draws each{outside}\n\n{}\n",
+        output::table(&header, &rows)
+    );
+    for region in regions {
+        let coverage: Vec<String> = (region.coverage.iter())
+            .filter_map(|(level, hits)| {
+                let nominal: f64 = level.parse().ok()?;
+                let error = region.coverage_standard_error.get(level).copied().unwrap_or(0.0);
+                Some(format!(
+                    "{:.1} ± {:.1} at {:.0} %",
+                    100.0 * hits,
+                    100.0 * error,
+                    100.0 * nominal
+                ))
+            })
+            .collect();
+        text.push_str(&format!(
+            "\ncoverage (%), {}: {}",
+            region.test.quantity,
+            coverage.join(", ")
+        ));
+    }
+    let rate = number(100.0 * level, 2);
+    text.push_str(&format!(
+        "\np-values are adjusted for their number (Holm): an exact posterior fails each of the families, quantities, highest-density regions and TARP, with a probability of at most {rate} %\n{}",
+        if calibration.pass { "pass: nothing says that the posterior is not calibrated" } else { "fail: the posterior is not calibrated" }
+    ));
+    text
+}
+
+fn row(test: &QuantityTest) -> Vec<String> {
+    vec![
+        test.quantity.clone(),
+        number(test.ecdf_p_adjusted, 2),
+        number(test.chi_square_p_adjusted, 2),
+        format!("{:+.3}", test.ranks.bias),
+        format!("{:.3}", test.ranks.spread),
+        test.verdict.clone(),
+    ]
+}

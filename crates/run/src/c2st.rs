@@ -1,0 +1,201 @@
+//! Two files of samples told apart by a classifier, event by event: the accuracy, and whether it
+//! is more than guessing would reach.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cei_data::{ColumnRef, Selection, Source, column_names, load};
+use cei_metrics::{C2st, c2st};
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::RunError;
+
+/// Columns of a file of draws that count rows and are no sample.
+const COUNTERS: [&str; 2] = ["event", "draw"];
+
+/// Which files to compare, and how.
+#[derive(Debug, Clone)]
+pub struct C2stOptions {
+    /// The sample (CSV or Parquet with named columns).
+    pub sample: PathBuf,
+    /// The reference, which also standardises both.
+    pub reference: PathBuf,
+    /// Columns to compare; empty for all that both files have, except `event` and `draw`.
+    pub columns: Vec<String>,
+    /// Seed of folds, weights and batches.
+    pub seed: u64,
+    /// Probability of failing a sample that has the law of the reference.
+    pub level: f64,
+}
+
+/// How well the files are told apart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct C2stReport {
+    /// The sample.
+    pub sample: PathBuf,
+    /// The reference.
+    pub reference: PathBuf,
+    /// Columns compared.
+    pub columns: Vec<String>,
+    /// Mean accuracy over events.
+    pub accuracy: f64,
+    /// Its standard error: over events, or for one event that of its rows.
+    pub standard_error: f64,
+    /// Probability that guesses do at least as well on the best-told event, times the events
+    /// (Bonferroni).
+    pub p_value: f64,
+    /// Error rate of the statement.
+    pub level: f64,
+    /// Whether the samples cannot be told apart at this level.
+    pub pass: bool,
+    /// Events of one file that the other lacks.
+    pub left_out: usize,
+    /// The events in their order; one without an `event` column.
+    pub events: Vec<EventC2st>,
+}
+
+/// The test of one event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventC2st {
+    /// Its number; absent where the files have no `event` column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+    /// Its result.
+    #[serde(flatten)]
+    pub result: C2st,
+}
+
+/// Tells the sample from the reference.
+///
+/// # Errors
+/// Files that cannot be loaded, no shared columns, a column that a file lacks, no shared events, too
+/// few rows, a level outside (0, 1).
+pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
+    check_level(options.level)?;
+    let [sample_names, reference_names] =
+        [names_of(&options.sample)?, names_of(&options.reference)?];
+    let columns: Vec<String> = if options.columns.is_empty() {
+        let shared = sample_names
+            .iter()
+            .filter(|name| !COUNTERS.contains(&name.as_str()) && reference_names.contains(name));
+        shared.cloned().collect()
+    } else {
+        options.columns.clone()
+    };
+    if columns.is_empty() {
+        return Err(RunError::NoSharedColumns {
+            sample: options.sample.clone(),
+            sample_columns: sample_names.join(", "),
+            reference: options.reference.clone(),
+            reference_columns: reference_names.join(", "),
+        });
+    }
+    let sample = Samples::load(&options.sample, &columns, &sample_names)?;
+    let reference = Samples::load(&options.reference, &columns, &reference_names)?;
+    let pairs = pair_events(options, &sample, &reference)?;
+    let left_out = sample.events.len() + reference.events.len() - 2 * pairs.len();
+    let events = pairs
+        .into_par_iter()
+        .map(|(event, sample_rows, reference_rows)| {
+            let a = sample.values.select(Axis(0), sample_rows);
+            let b = reference.values.select(Axis(0), reference_rows);
+            let result = c2st(a.view(), b.view(), options.seed)
+                .map_err(|source| RunError::C2st { event, source })?;
+            Ok(EventC2st { event, result })
+        })
+        .collect::<Result<Vec<EventC2st>, RunError>>()?;
+    let count = events.len() as f64;
+    let accuracy = events.iter().map(|event| event.result.accuracy).sum::<f64>() / count;
+    let standard_error = if let [event] = &events[..] {
+        event.result.standard_error
+    } else {
+        let squares = events.iter().map(|event| (event.result.accuracy - accuracy).powi(2));
+        (squares.sum::<f64>() / (count - 1.0) / count).sqrt()
+    };
+    let least = events.iter().map(|event| event.result.p_value).fold(1.0, f64::min);
+    let p_value = (least * count).min(1.0);
+    Ok(C2stReport {
+        sample: options.sample.clone(),
+        reference: options.reference.clone(),
+        columns,
+        accuracy,
+        standard_error,
+        p_value,
+        level: options.level,
+        pass: p_value > options.level,
+        left_out,
+        events,
+    })
+}
+
+/// Checks that an error rate is in (0, 1).
+pub(crate) fn check_level(level: f64) -> Result<(), RunError> {
+    if level > 0.0 && level < 1.0 { Ok(()) } else { Err(RunError::Level { level }) }
+}
+
+fn names_of(path: &std::path::Path) -> Result<Vec<String>, RunError> {
+    Ok(column_names(&Source::file(path.display().to_string()))?)
+}
+
+/// The rows of a file, and which of them belong to each event.
+struct Samples {
+    values: Array2<f64>,
+    /// Row numbers by event; one entry where there is no `event` column.
+    events: BTreeMap<u64, Vec<usize>>,
+    has_events: bool,
+}
+
+impl Samples {
+    fn load(
+        path: &std::path::Path,
+        columns: &[String],
+        names: &[String],
+    ) -> Result<Self, RunError> {
+        let has_events = names.iter().any(|name| name == COUNTERS[0]);
+        let mut wanted: Vec<ColumnRef> = columns.iter().cloned().map(ColumnRef::Name).collect();
+        if has_events {
+            wanted.push(ColumnRef::from(COUNTERS[0]));
+        }
+        let selection = Selection { y: wanted, ..Selection::default() };
+        let table = load(&Source::file(path.display().to_string()), &selection)?;
+        let (values, counters) = table.y.view().split_at(Axis(1), columns.len());
+        let mut events: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for row in 0..values.nrows() {
+            let event = counters.get((row, 0)).copied().unwrap_or(0.0);
+            if event < 0.0 || event.fract() != 0.0 {
+                return Err(RunError::BadEvent { path: path.to_owned(), row: row + 1, event });
+            }
+            events.entry(event as u64).or_default().push(row);
+        }
+        Ok(Self { values: values.to_owned(), events, has_events })
+    }
+}
+
+type EventRows<'a> = (Option<u64>, &'a [usize], &'a [usize]);
+
+/// The events of both files; where one has no `event` column, the other may hold a single event.
+fn pair_events<'a>(
+    options: &C2stOptions,
+    sample: &'a Samples,
+    reference: &'a Samples,
+) -> Result<Vec<EventRows<'a>>, RunError> {
+    let mismatch = || RunError::EventsDiffer {
+        sample: options.sample.clone(),
+        reference: options.reference.clone(),
+    };
+    if sample.has_events && reference.has_events {
+        let pairs: Vec<EventRows<'a>> = (sample.events.iter())
+            .filter_map(|(event, rows)| {
+                Some((Some(*event), &rows[..], &reference.events.get(event)?[..]))
+            })
+            .collect();
+        return if pairs.is_empty() { Err(mismatch()) } else { Ok(pairs) };
+    }
+    let (mut a, mut b) = (sample.events.values(), reference.events.values());
+    match (a.next(), a.next(), b.next(), b.next()) {
+        (Some(sample), None, Some(reference), None) => Ok(vec![(None, sample, reference)]),
+        _ => Err(mismatch()),
+    }
+}
