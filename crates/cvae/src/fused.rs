@@ -75,16 +75,9 @@ impl FusedCvae {
             eps: Mutex::default(),
             parameters,
         };
-        cvae.pack();
+        cvae.encoder.set_parameters(&cvae.parameters.values);
+        cvae.decoder.set_parameters(&cvae.parameters.values);
         cvae
-    }
-
-    fn pack(&mut self) {
-        let Self { encoder, decoder, parameters, .. } = self;
-        rayon::join(
-            || encoder.set_parameters(&parameters.values),
-            || decoder.set_parameters(&parameters.values),
-        );
     }
 
     /// `mu` and the unbounded `log sigma^2` of `x`, in `work.moments`.
@@ -216,8 +209,16 @@ impl ConditionalModel for FusedCvae {
     }
 
     fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
-        self.pack();
+        let Self { encoder, decoder, parameters, .. } = self;
+        rayon::join(
+            || encoder.set_parameters(values),
+            || {
+                rayon::join(
+                    || decoder.set_parameters(values),
+                    || parameters.values.copy_from_slice(values),
+                )
+            },
+        );
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
