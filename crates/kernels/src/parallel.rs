@@ -20,7 +20,7 @@ const TILE: usize = 128;
 /// a register tile and of the numbers in a vector.
 const BLOCK: usize = 96;
 /// Numbers that one thread adds at a time.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 12;
 
 /// Workspaces that threads borrow: as many as were ever in use at once.
 #[derive(Debug, Default)]
