@@ -90,13 +90,8 @@ impl FusedFlow {
             gradients: ShardGradients::default(),
             parameters,
         };
-        flow.pack();
+        pack(&mut flow.subnets, &flow.parameters.values);
         flow
-    }
-
-    fn pack(&mut self) {
-        let values = &self.parameters.values;
-        self.subnets.par_iter_mut().for_each(|subnet| subnet.set_parameters(values));
     }
 
     /// Maps `x` to `z` and `log|det dz/dx|`, both in `state`. `kept` has room for every coupling, or
@@ -204,8 +199,8 @@ impl ConditionalModel for FusedFlow {
     }
 
     fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
-        self.pack();
+        let Self { subnets, parameters, .. } = self;
+        rayon::join(|| pack(subnets, values), || parameters.values.copy_from_slice(values));
     }
 
     fn loss(&self, batch: Batch<'_>, _noise: &mut ChaCha8Rng) -> Loss {
@@ -271,4 +266,9 @@ impl ConditionalModel for FusedFlow {
         });
         Some(all.into_raw_vec_and_offset().0)
     }
+}
+
+/// Gives the subnets their parameters.
+fn pack(subnets: &mut [Mlp], values: &[f32]) {
+    subnets.par_iter_mut().for_each(|subnet| subnet.set_parameters(values));
 }

@@ -166,22 +166,9 @@ impl FusedCvae {
             buffers: Mutex::default(),
             parameters,
         };
-        cvae.pack();
+        let values = cvae.parameters.values.clone();
+        cvae.set_parameters(&values);
         cvae
-    }
-
-    fn pack(&mut self) {
-        self.weigh_components();
-        let Self { encoder, decoder, prior, parameters, .. } = self;
-        rayon::join(
-            || encoder.set_parameters(&parameters.values),
-            || {
-                decoder.set_parameters(&parameters.values);
-                if let Some(prior) = prior {
-                    prior.set_parameters(&parameters.values);
-                }
-            },
-        );
     }
 
     /// The unbounded `log s` of the decoder: none, one, or one for each column.
@@ -478,8 +465,22 @@ impl ConditionalModel for FusedCvae {
     }
 
     fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
-        self.pack();
+        let Self { encoder, decoder, prior, parameters, .. } = self;
+        rayon::join(
+            || encoder.set_parameters(values),
+            || {
+                rayon::join(
+                    || decoder.set_parameters(values),
+                    || {
+                        parameters.values.copy_from_slice(values);
+                        if let Some(prior) = prior {
+                            prior.set_parameters(values);
+                        }
+                    },
+                )
+            },
+        );
+        self.weigh_components();
     }
 
     fn set_progress(&mut self, epochs: f64) {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::level::Level;
 
 /// Numbers that one thread takes at a time; the norm is summed over these chunks in their order.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 12;
 
 /// The factors of one step; bias correction and weight decay are the caller's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,7 @@ pub fn adam_step(
 pub fn norm(level: Level, values: &[f32]) -> f64 {
     // Few enough chunks to add in order; each has its own place, whoever sums it.
     let mut sums = [0.0; 64];
-    let chunk = values.len().div_ceil(sums.len()).max(1).next_multiple_of(CHUNK / 16);
+    let chunk = values.len().div_ceil(sums.len()).max(1).next_multiple_of(CHUNK / 4);
     sums.par_iter_mut().zip(values.par_chunks(chunk)).for_each(|(sum, values)| {
         *sum = level.run(SquareSum { values });
     });

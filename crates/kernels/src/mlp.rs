@@ -1,6 +1,8 @@
 //! Multilayer perceptron on a block of rows: `h_0 = input`, `h_k = a(h_{k-1} W_k + b_k)`, output
 //! `h W + b`, forward and backward.
 
+use rayon::prelude::*;
+
 use crate::activation::{Activation, Slope};
 use crate::level::Level;
 use crate::matrix::Matrix;
@@ -107,10 +109,10 @@ impl Mlp {
     /// # Panics
     /// If `values` ends before its last parameter.
     pub fn set_parameters(&mut self, values: &[f32]) {
-        let mut joined = Vec::new();
-        for layer in &mut self.layers {
+        self.layers.par_iter_mut().for_each(|layer| {
             let (inputs, outputs) = (layer.inputs, layer.outputs);
             let size = (inputs + 1) * outputs;
+            let mut joined = Vec::new();
             let parameters = if let [begin] = layer.heads[..] {
                 &values[begin..begin + size]
             } else {
@@ -123,7 +125,7 @@ impl Mlp {
             let (weight, bias) = parameters.split_at(inputs * outputs);
             layer.forward.set(weight, bias);
             layer.backward.set_transposed(weight);
-        }
+        });
     }
 
     /// Maps `input` (rows x inputs) to `output` (rows x outputs); `hidden` is only working memory.

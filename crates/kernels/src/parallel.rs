@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use ndarray::{ArrayViewMut2, Axis};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+
+use crate::level::Level;
 
 /// Rows of a shard, while there are not too many shards.
 const SHARD: usize = 128;
@@ -17,7 +20,7 @@ const TILE: usize = 128;
 /// a register tile and of the numbers in a vector.
 const BLOCK: usize = 96;
 /// Numbers that one thread adds at a time.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 12;
 
 /// Workspaces that threads borrow: as many as were ever in use at once.
 #[derive(Debug, Default)]
@@ -87,22 +90,39 @@ impl ShardGradients {
                 *sum += term;
             }
         }
-        let shards = &*shards;
+        let (shards, level) = (&*shards, Level::best());
         gradient.par_chunks_mut(CHUNK).enumerate().for_each(|(index, total)| {
-            let begin = index * CHUNK;
-            let end = begin + total.len();
-            match shards {
-                [] => total.fill(0.0),
-                [first, rest @ ..] => {
-                    total.copy_from_slice(&first.gradient[begin..end]);
-                    for shard in rest {
-                        for (total, term) in total.iter_mut().zip(&shard.gradient[begin..end]) {
-                            *total += *term;
-                        }
+            level.run(AddUp { shards, begin: index * CHUNK, total });
+        });
+    }
+}
+
+/// `total = g1 + g2 + ...` from place `begin` on.
+struct AddUp<'a> {
+    shards: &'a [Shard],
+    begin: usize,
+    total: &'a mut [f32],
+}
+
+impl WithSimd for AddUp<'_> {
+    type Output = ();
+
+    /// Plain loops, which the compiler turns into vectors of the instruction set at hand.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { shards, begin, total } = self;
+        let part = begin..begin + total.len();
+        match shards {
+            [] => total.fill(0.0),
+            [first, rest @ ..] => {
+                total.copy_from_slice(&first.gradient[part.clone()]);
+                for shard in rest {
+                    for (total, term) in total.iter_mut().zip(&shard.gradient[part.clone()]) {
+                        *total += *term;
                     }
                 }
             }
-        });
+        }
     }
 }
 

@@ -191,73 +191,142 @@ impl Panel<'_, '_> {
                 *start = *bias;
             }
         }
-        let mut acc = [start; MR];
         // SAFETY: `Product::with_simd` checked that the rows `row..row + MR` of the input hold
         // `depth` numbers at its stride, and that the panel, which begins after the `first` columns
         // of the panels before it, holds `depth` times `NV` vectors.
-        unsafe {
-            accumulate::<S, MR, NV>(
+        let acc = unsafe {
+            let input = self.input.data().as_ptr().add(row * self.input.stride());
+            accumulate::<S, _, MR, NV>(
                 simd,
-                Factor {
-                    data: self.input.data().as_ptr().add(row * self.input.stride()),
-                    row: self.input.stride(),
-                    step: 1,
-                },
+                RowsOf { data: input, stride: self.input.stride() },
                 self.panels.data.as_slice().as_ptr().add(self.first * depth),
                 NV * lanes,
                 depth,
-                &mut acc,
-            );
-        }
+                [start; MR],
+            )
+        };
         let stride = self.output.stride();
         let place = row * stride + self.first;
-        let output = self.output.data_mut();
+        let output = &mut self.output.data_mut()[place..][..(MR - 1) * stride + NV * lanes];
+        let mut target = Tile { values: output, stride };
         match self.epilogue {
-            Epilogue::Activate(None, _) => store(simd, &acc, output, place, stride),
-            Epilogue::Activate(Some(Activation::Relu), _) => {
-                for acc in acc.iter_mut().flatten() {
-                    let below = simd.less_than_f32s(*acc, zero);
-                    *acc = simd.select_f32s(below, zero, *acc);
-                }
-                store(simd, &acc, output, place, stride);
-            }
+            Epilogue::Activate(None, _) => target.store(simd, acc, Plain),
+            Epilogue::Activate(Some(Activation::Relu), _) => target.store(simd, acc, Rectified),
             Epilogue::Activate(Some(activation), slope) => {
-                store(simd, &acc, output, place, stride);
-                let mut slope = slope.as_deref_mut().map(Matrix::data_mut);
+                target.store(simd, acc, Plain);
+                let mut slope = slope.as_deref_mut().map(|slope| &mut slope.data_mut()[place..]);
                 for m in 0..MR {
-                    let place = place + m * stride;
-                    let tile = S::as_mut_simd_f32s(&mut output[place..][..NV * lanes]).0;
-                    let slope = slope.as_deref_mut().map(|slope| &mut slope[place..][..NV * lanes]);
-                    activation.apply(simd, tile, slope);
+                    let row = m * stride..m * stride + NV * lanes;
+                    let values = S::as_mut_simd_f32s(&mut target.values[row.clone()]).0;
+                    let slope = slope.as_deref_mut().map(|slope| &mut slope[row]);
+                    activation.apply(simd, values, slope);
                 }
             }
             Epilogue::Multiply(slope) => {
-                if let Some(kept) = slope.matrix() {
-                    let kept = kept.data();
-                    for (m, acc) in acc.iter_mut().enumerate() {
-                        let kept = &kept[place + m * stride..][..NV * lanes];
-                        for (acc, kept) in acc.iter_mut().zip(S::as_simd_f32s(kept).0) {
-                            *acc = slope.times(simd, *acc, *kept);
-                        }
+                // A call for each, so that the choice is made once a tile and not once a vector.
+                match *slope {
+                    Slope::One => target.store(simd, acc, Plain),
+                    Slope::Elu(kept) => {
+                        target.store(simd, acc, Times(Slope::Elu(kept), &kept.data()[place..]));
+                    }
+                    Slope::Relu(kept) => {
+                        target.store(simd, acc, Times(Slope::Relu(kept), &kept.data()[place..]));
+                    }
+                    Slope::Tanh(kept) => {
+                        target.store(simd, acc, Times(Slope::Tanh(kept), &kept.data()[place..]));
+                    }
+                    Slope::Kept(kept) => {
+                        target.store(simd, acc, Times(Slope::Kept(kept), &kept.data()[place..]));
                     }
                 }
-                store(simd, &acc, output, place, stride);
             }
         }
     }
 }
 
+/// What becomes of a vector of a tile as it is stored. (A trait and no closure, which would not be
+/// compiled for the instruction set at hand.)
+trait Finish: Copy {
+    /// The vector to store in place of `before`, `at` numbers after the start of the tile.
+    fn finish<S: Simd>(self, simd: S, vector: S::f32s, before: &[f32], at: usize) -> S::f32s;
+}
+
+/// It is stored as it is.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl Finish for Plain {
+    #[inline(always)]
+    fn finish<S: Simd>(self, _simd: S, vector: S::f32s, _before: &[f32], _at: usize) -> S::f32s {
+        vector
+    }
+}
+
+/// Its ReLU; NaN stays NaN.
+#[derive(Clone, Copy)]
+struct Rectified;
+
+impl Finish for Rectified {
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, vector: S::f32s, _before: &[f32], _at: usize) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        simd.select_f32s(simd.less_than_f32s(vector, zero), zero, vector)
+    }
+}
+
+/// It is multiplied by the slope that belongs to the values kept from the place of the tile on.
+#[derive(Clone, Copy)]
+struct Times<'a>(Slope<'a>, &'a [f32]);
+
+impl Finish for Times<'_> {
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, vector: S::f32s, _before: &[f32], at: usize) -> S::f32s {
+        self.0.times(simd, vector, load(simd, &self.1[at..]))
+    }
+}
+
+/// It is added to what is there.
+#[derive(Clone, Copy)]
+struct Sum;
+
+impl Finish for Sum {
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, vector: S::f32s, before: &[f32], _at: usize) -> S::f32s {
+        simd.add_f32s(vector, load(simd, before))
+    }
+}
+
+/// The vector that `values` begin with.
 #[inline(always)]
-fn store<S: Simd, const MR: usize, const NV: usize>(
-    _simd: S,
-    acc: &[[S::f32s; NV]; MR],
-    output: &mut [f32],
-    place: usize,
+fn load<S: Simd>(_simd: S, values: &[f32]) -> S::f32s {
+    assert!(values.len() >= S::F32_LANES);
+    // SAFETY: there are as many numbers, by the line above; they may lie at any address here.
+    unsafe { values.as_ptr().cast::<S::f32s>().read_unaligned() }
+}
+
+/// Where the numbers of a tile go: its rows lie at `stride`.
+struct Tile<'a> {
+    values: &'a mut [f32],
     stride: usize,
-) {
-    for (m, acc) in acc.iter().enumerate() {
-        let row = &mut output[place + m * stride..][..NV * S::F32_LANES];
-        S::as_mut_simd_f32s(row).0.copy_from_slice(acc);
+}
+
+impl Tile<'_> {
+    #[inline(always)]
+    fn store<S: Simd, const MR: usize, const NV: usize>(
+        &mut self,
+        simd: S,
+        acc: [[S::f32s; NV]; MR],
+        finish: impl Finish,
+    ) {
+        for (m, acc) in acc.into_iter().enumerate() {
+            for (v, acc) in acc.into_iter().enumerate() {
+                let at = m * self.stride + v * S::F32_LANES;
+                let target = &mut self.values[at..][..S::F32_LANES];
+                let value = finish.finish(simd, acc, target, at);
+                // SAFETY: the target holds as many numbers as a vector.
+                unsafe { target.as_mut_ptr().cast::<S::f32s>().write_unaligned(value) };
+            }
+        }
     }
 }
 
@@ -326,27 +395,28 @@ impl WeightGradient<'_> {
         }
     }
 
+    /// Adds up the rows of `delta`, in four chains that do not wait for each other.
     #[inline(always)]
     fn sum_rows<S: Simd, const NV: usize>(&mut self, simd: S, first: usize) {
-        let outputs = self.delta.columns();
-        let width = (NV * S::F32_LANES).min(outputs - first);
-        let bias = &mut self.bias[first..first + width];
-        let mut sum = [simd.splat_f32s(0.0); NV];
-        if self.add {
-            for (sum, bias) in sum.iter_mut().zip(bias.chunks(S::F32_LANES)) {
-                *sum = simd.partial_load_f32s(bias);
+        let width = (NV * S::F32_LANES).min(self.delta.columns() - first);
+        let mut sums = [[simd.splat_f32s(0.0); NV]; 4];
+        let (stride, rows) = (self.delta.stride(), self.delta.rows());
+        let delta = self.delta.data();
+        for row in (0..rows).step_by(4) {
+            let count = 4.min(rows - row);
+            for (row, sums) in (row..).zip(&mut sums[..count]) {
+                let delta = &delta[row * stride + first..][..NV * S::F32_LANES];
+                for (sum, delta) in sums.iter_mut().zip(S::as_simd_f32s(delta).0) {
+                    *sum = simd.add_f32s(*sum, *delta);
+                }
             }
         }
-        let (stride, delta) = (self.delta.stride(), self.delta.data());
-        for row in 0..self.delta.rows() {
-            let delta = &delta[row * stride + first..][..NV * S::F32_LANES];
-            for (sum, delta) in sum.iter_mut().zip(S::as_simd_f32s(delta).0) {
-                *sum = simd.add_f32s(*sum, *delta);
-            }
+        let [mut sum, second, third, fourth] = sums;
+        for (v, sum) in sum.iter_mut().enumerate() {
+            let rest = simd.add_f32s(third[v], fourth[v]);
+            *sum = simd.add_f32s(simd.add_f32s(*sum, second[v]), rest);
         }
-        for (sum, bias) in sum.iter().zip(bias.chunks_mut(S::F32_LANES)) {
-            simd.partial_store_f32s(bias, *sum);
-        }
+        write_row(simd, sum, &mut self.bias[first..first + width], self.add);
     }
 
     #[inline(always)]
@@ -359,76 +429,157 @@ impl WeightGradient<'_> {
         let (inputs, outputs) = (self.input.columns(), self.delta.columns());
         let width = (NV * S::F32_LANES).min(outputs - first);
         let used = MR.min(inputs - input);
-        let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
         // Columns past the last one are read, and their products dropped.
         assert!(input + MR <= self.input.stride(), "the tile ends within the padding");
         // SAFETY: `with_simd` checked that both matrices hold `rows` rows at their strides and that
         // `first` plus `NV` vectors lie within the stride of `delta`; the line above, that the
         // columns `input..input + MR` lie within the stride of the input.
-        unsafe {
-            accumulate::<S, MR, NV>(
+        let acc = unsafe {
+            accumulate::<S, _, MR, NV>(
                 simd,
-                Factor {
+                ColumnsOf {
                     data: self.input.data().as_ptr().add(input),
-                    row: 1,
-                    step: self.input.stride(),
+                    stride: self.input.stride(),
                 },
                 self.delta.data().as_ptr().add(first),
                 self.delta.stride(),
                 self.input.rows(),
-                &mut acc,
-            );
-        }
-        for (m, acc) in acc.iter().enumerate().take(used) {
-            let target = &mut self.weight[(input + m) * outputs + first..][..width];
-            for (acc, target) in acc.iter().zip(target.chunks_mut(S::F32_LANES)) {
-                let mut value = *acc;
-                if self.add {
-                    value = simd.add_f32s(value, simd.partial_load_f32s(target));
-                }
-                simd.partial_store_f32s(target, value);
+                [[simd.splat_f32s(0.0); NV]; MR],
+            )
+        };
+        if used == MR && width == NV * S::F32_LANES {
+            let values = &mut self.weight[input * outputs + first..];
+            let mut target = Tile { values, stride: outputs };
+            if self.add {
+                target.store(simd, acc, Sum);
+            } else {
+                target.store(simd, acc, Plain);
+            }
+        } else {
+            for (m, acc) in acc.into_iter().enumerate().take(used) {
+                let target = &mut self.weight[(input + m) * outputs + first..][..width];
+                write_row(simd, acc, target, self.add);
             }
         }
     }
 }
 
-/// The left factor of a tile: entry `(m, k)` is `data[m * row + k * step]`.
-struct Factor {
-    data: *const f32,
-    row: usize,
-    step: usize,
+/// Writes the leading numbers of `values` to `target`, or adds them there.
+#[inline(always)]
+fn write_row<S: Simd, const NV: usize>(
+    simd: S,
+    values: [S::f32s; NV],
+    target: &mut [f32],
+    add: bool,
+) {
+    for (mut value, target) in values.into_iter().zip(target.chunks_mut(S::F32_LANES)) {
+        if add {
+            value = simd.add_f32s(value, simd.partial_load_f32s(target));
+        }
+        simd.partial_store_f32s(target, value);
+    }
 }
 
-/// `acc[m][v] += sum over k < depth of left(m, k) * right[k * stride + v * lanes ..]`.
+/// The left factor of a tile.
+trait Left: Copy {
+    /// Steps of `k` between two looks at where the rows begin.
+    const UNROLL: usize;
+
+    /// Entry `(m, k)`.
+    ///
+    /// # Safety
+    /// It must exist.
+    unsafe fn at(self, m: usize, k: usize) -> f32;
+}
+
+/// Rows of a matrix: entry `(m, k)` is `data[m * stride + k]`.
+#[derive(Clone, Copy)]
+struct RowsOf {
+    data: *const f32,
+    stride: usize,
+}
+
+impl Left for RowsOf {
+    const UNROLL: usize = 4;
+
+    #[inline(always)]
+    unsafe fn at(self, m: usize, k: usize) -> f32 {
+        // SAFETY: it exists, by the contract.
+        unsafe { *self.data.add(m * self.stride + k) }
+    }
+}
+
+/// Columns of a matrix: entry `(m, k)` is `data[m + k * stride]`.
+#[derive(Clone, Copy)]
+struct ColumnsOf {
+    data: *const f32,
+    stride: usize,
+}
+
+impl Left for ColumnsOf {
+    const UNROLL: usize = 1;
+
+    #[inline(always)]
+    unsafe fn at(self, m: usize, k: usize) -> f32 {
+        // SAFETY: it exists, by the contract.
+        unsafe { *self.data.add(m + k * self.stride) }
+    }
+}
+
+/// `acc[m][v] + sum over k < depth of left(m, k) * right[k * stride + v * lanes ..]`.
 ///
 /// # Safety
-/// `left` must be readable for all `m < MR` and `k < depth`, `right` for `NV` vectors at each of the
-/// `depth` multiples of `stride`.
+/// `left` must exist for all `m < MR` and `k < depth`; `right` must be readable for `NV` vectors at each
+/// of the `depth` multiples of `stride`.
 #[inline(always)]
-unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn accumulate<S: Simd, L: Left, const MR: usize, const NV: usize>(
     simd: S,
-    left: Factor,
+    left: L,
     right: *const f32,
     stride: usize,
     depth: usize,
+    mut acc: [[S::f32s; NV]; MR],
+) -> [[S::f32s; NV]; MR] {
+    let mut k = 0;
+    while k + L::UNROLL <= depth {
+        for step in k..k + L::UNROLL {
+            // SAFETY: `step < depth`.
+            unsafe { multiply(simd, left, right, stride, step, &mut acc) };
+        }
+        k += L::UNROLL;
+    }
+    while k < depth {
+        // SAFETY: `k < depth`.
+        unsafe { multiply(simd, left, right, stride, k, &mut acc) };
+        k += 1;
+    }
+    acc
+}
+
+/// Adds the terms of one `k`.
+///
+/// # Safety
+/// As for [`accumulate`], with `k < depth`.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    left: impl Left,
+    right: *const f32,
+    stride: usize,
+    k: usize,
     acc: &mut [[S::f32s; NV]; MR],
 ) {
-    let mut local = *acc;
-    for k in 0..depth {
-        let mut vectors = [simd.splat_f32s(0.0); NV];
-        for (v, vector) in vectors.iter_mut().enumerate() {
-            // SAFETY: within `right`, by the contract; vectors may lie at any address here.
-            *vector = unsafe {
-                right.add(k * stride + v * S::F32_LANES).cast::<S::f32s>().read_unaligned()
-            };
-        }
-        for (m, local) in local.iter_mut().enumerate() {
-            // SAFETY: within `left`, by the contract.
-            let value = simd.splat_f32s(unsafe { *left.data.add(m * left.row + k * left.step) });
-            for (local, vector) in local.iter_mut().zip(&vectors) {
-                *local = simd.mul_add_e_f32s(value, *vector, *local);
-            }
+    let mut vectors = [simd.splat_f32s(0.0); NV];
+    for (v, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: within `right`, by the contract; vectors may lie at any address here.
+        *vector =
+            unsafe { right.add(k * stride + v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+    }
+    for (m, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: it exists, by the contract.
+        let value = simd.splat_f32s(unsafe { left.at(m, k) });
+        for (acc, vector) in acc.iter_mut().zip(&vectors) {
+            *acc = simd.mul_add_e_f32s(value, *vector, *acc);
         }
     }
-    *acc = local;
 }

@@ -213,6 +213,8 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         seed: 0,
         draws_file: folder.path().join("draws.csv"),
         summary_file: None,
+        refine: false,
+        modes_file: None,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_, _| {})?;
     assert_eq!((report.events, report.draws), (500, 3));
