@@ -69,6 +69,10 @@ pub trait ConditionalModel: Send {
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
 
+    /// Sets the parameters that follow from data (those of an ActNorm), given a large batch of
+    /// training rows, before the first step of a training. Most models have none.
+    fn initialise(&mut self, _batch: Batch<'_>) {}
+
     /// The loss of a batch, without gradients.
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss;
 

@@ -23,6 +23,17 @@ pub trait ConditionalNetwork: Module {
     /// The loss averaged over the rows, each of its tensors of shape `[1]`.
     fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors;
 
+    /// The loss as a training step sees it: [`Self::loss`], but for a model that drops out.
+    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
+        self.loss(x, y, noise)
+    }
+
+    /// The network with those parameters set that follow from data, given the first rows it will
+    /// be trained on.
+    fn initialise(self, _x: Tensor<2>, _y: Tensor<2>) -> Self {
+        self
+    }
+
     /// Mean and variance of the latent of every row.
     fn latent_moments(&self, x: Tensor<2>, y: Tensor<2>) -> [Tensor<2>; 2];
 
@@ -88,6 +99,12 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         self.network = Parameters::assign(self.network.clone(), values, &self.device);
     }
 
+    fn initialise(&mut self, batch: Batch<'_>) {
+        let (x, y) = self.tensors(batch, &self.device);
+        self.network = self.network.clone().initialise(x, y);
+        self.parameters = Parameters::of(&self.network);
+    }
+
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
         let (x, y) = self.tensors(batch, &self.device);
         self.network.loss(x, y, noise).read()
@@ -102,7 +119,7 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         let device = self.device.clone().autodiff();
         let network = Parameters::assign(self.network.clone(), &self.parameters.values, &device);
         let (x, y) = self.tensors(batch, &device);
-        let loss = network.loss(x, y, noise);
+        let loss = network.training_loss(x, y, noise);
         Parameters::gather(&network, loss.total.backward(), gradient);
         loss.read()
     }

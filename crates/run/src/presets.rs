@@ -30,7 +30,7 @@ pub const SIMULATIONS: &[Preset] =
 /// Experiments to train.
 pub const EXPERIMENTS: &[Preset] = presets!(
     "train": "reference-cvae", "reference-cvae-mean", "reference-cinn", "gauge-fixed-cvae", "gauge-fixed-cinn",
-    "wide-cinn",
+    "wide-cinn", "wide-spline",
 );
 
 /// The preset of this name.

@@ -23,6 +23,13 @@ const VALIDATION_CHUNK: usize = 4096;
 /// Stream of the degenerate noise of the validation rows; no training step has this number.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
+/// Training rows that a model may set parameters from before its first step. Their order is random
+/// since the split.
+const INITIAL_ROWS: usize = 4096;
+
+/// Stream of the degenerate noise of these rows; no training step has this number.
+const INITIAL_STREAM: u64 = u64::MAX - 1;
+
 /// Why a training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StopReason {
@@ -125,7 +132,10 @@ pub fn train(
     }
     let state = match checkpoint {
         Some(path) if resume => Checkpoint::load(path, model.parameters().values.len())?,
-        _ => start(model),
+        _ => {
+            initialise(model, rows, config);
+            start(model)
+        }
     };
     let training = Training {
         validation: validation_rows(rows, config.seed),
@@ -140,6 +150,14 @@ pub fn train(
         state,
     };
     training.run(checkpoint, stop, observer)
+}
+
+/// Shows the model the first training rows before its first step.
+fn initialise(model: &mut dyn ConditionalModel, rows: &TrainingRows, config: &TrainingConfig) {
+    let order: Vec<u32> = (0..rows.training.len().min(INITIAL_ROWS) as u32).collect();
+    let mut batch = Gathered::new(&rows.training, INITIAL_ROWS);
+    gather(config, rows, INITIAL_STREAM, &order, &mut batch);
+    model.initialise(batch.batch());
 }
 
 fn start(model: &dyn ConditionalModel) -> Checkpoint {
