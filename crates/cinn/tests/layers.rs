@@ -1,5 +1,5 @@
 //! Properties of every layer alone, for any numbers: invertible, with the log-determinant of the
-//! autodiff Jacobian, also at the edges of bins, in the tails and far away.
+//! autodiff Jacobian, also at the edges of bins and in the tails.
 
 use burn::tensor::Device;
 use cei_cinn::{CinnConfig, Flow, FlowPreset, LayerConfig, SubnetConfig};
@@ -34,12 +34,13 @@ fn flow(layer: &LayerConfig, d: usize, spread: f32, seed: u64, device: &Device) 
     Parameters::assign(flow, &values, device)
 }
 
-/// Numbers near the middle, on bounds (3 and the edges of equal bins), and far away.
+/// Numbers near the middle, on bounds (3 and the edges of equal bins), and in the tails. Those that
+/// a coupling keeps feed its subnet: far ones would make slopes that f32 cannot undo.
 fn number() -> impl Strategy<Value = f32> {
     prop_oneof![
         4 => -4.0f32..4.0,
         1 => prop::sample::select(vec![-3.0f32, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]),
-        1 => prop::sample::select(vec![-100.0f32, -3.000_000_2, 3.000_000_2, 100.0]),
+        1 => prop::sample::select(vec![-5.0f32, -3.000_000_2, 3.000_000_2, 5.0]),
     ]
 }
 
@@ -145,4 +146,16 @@ fn keys_are_strict_and_have_defaults() {
         assert_eq!(config.check().map_err(|error| error.key), Err(key));
     }
     assert_eq!(CinnConfig::default().preset, FlowPreset::Proposal);
+}
+
+#[test]
+fn splines_leave_far_numbers_alone() {
+    let device = open_device("cpu").expect("a processor");
+    let flow = flow(&all_layers()[1], 1, 0.3, 4, &device);
+    let x = Array2::from_shape_vec((4, 1), vec![-1e30, -3.1, 1e4, 1e30]).expect("four numbers");
+    let y = from_matrix(Array2::zeros((4, 2)).view(), &device);
+    let (z, log_det) = flow.forward(from_matrix(x.view(), &device), y.clone());
+    assert_eq!(to_matrix(z.clone()), x);
+    assert!(to_matrix(log_det).iter().all(|value| *value == 0.0));
+    assert_eq!(to_matrix(flow.inverse(z, y)), x);
 }
