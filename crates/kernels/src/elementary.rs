@@ -114,7 +114,7 @@ pub(crate) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
             -1.666_805_7e-1,
             2.000_071_5e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            3.333_333e-1,
         ],
     );
     let p = simd.mul_f32s(simd.mul_f32s(r, square), p);
