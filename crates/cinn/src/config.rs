@@ -166,7 +166,7 @@ impl CinnConfig {
             return self.layers.iter().try_for_each(LayerConfig::check);
         }
         let alike = self.hidden.windows(2).all(|pair| pair[0] == pair[1]);
-        if self.preset == FlowPreset::Spline && !(alike && !self.hidden.is_empty()) {
+        if self.preset == FlowPreset::Spline && (!alike || self.hidden.is_empty()) {
             let allowed = "one width for every residual block, all alike, with preset `spline`";
             return Err(ConfigError::new("model.hidden", format!("{:?}", self.hidden), allowed));
         }
