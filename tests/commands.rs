@@ -330,13 +330,14 @@ fn an_ensemble_on_a_simulator() -> TestResult {
     let (told, shown) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     assert!(told.starts_with("ensemble of 2 cINNs: trained 4 epochs"), "{told}");
     assert!(shown.contains("member 2/2, epoch 1/2 loss"), "{shown}");
-    let expected = ["config.toml",
-            "member-1",
-            "member-2",
-            "model.json",
-            "simulation.toml",
-            "support.safetensors",
-        ];
+    let expected = [
+        "config.toml",
+        "member-1",
+        "member-2",
+        "model.json",
+        "simulation.toml",
+        "support.safetensors",
+    ];
     assert_eq!(files_in(&folder.path("run"))?, expected);
     let scores = folder.json("evaluate run --draws 20 --json")?;
     assert_eq!(

@@ -2,33 +2,62 @@
 //! [`Flow`](crate::Flow), which stays the reference.
 //!
 //! ```text
-//! forward    [x1, x2] = x,  s, t = NN([x1, y]),  x2' = x2 * exp(s) + t,  then a flip
+//! coupling   [x1, x2] = x,  x2' from x2 and NN([x1, y])
 //! loss       mean of |z|^2 / 2 + d/2 ln(2 pi) - log|det dz/dx|
-//! backward   from dz = z / n and dlog|det| = -1 / n through the couplings in reverse
+//! backward   from dz = z / n and dlog|det| = -1 / n through the layers in reverse
 //! ```
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use cei_kernels::{
-    AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix, Mlp, Pool,
-    ShardGradients, blocks,
+    AffineCoupling, Columns, CouplingTrace, Deltas, Dropout, Hidden, Level, Lu, Matrix, Mlp, Pool,
+    Residual, ResidualTrace, ShardGradients, SplineCoupling, SplineTrace, act_norm,
+    act_norm_backward, act_norm_inverse, blocks, permute, permute_back,
 };
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::CinnConfig;
+use crate::config::{CinnConfig, LayerConfig, SubnetConfig};
+use crate::flow::layer_key;
+use crate::mixing::{permutation, standardising};
+use crate::spline::{LEAST, unit_slope};
 
 /// A flow that computes with kernels.
 #[derive(Debug)]
 pub(crate) struct FusedFlow {
     parameters: Parameters,
     dimensions: Dimensions,
-    subnets: Vec<Mlp>,
-    coupling: AffineCoupling,
+    layers: Vec<Layer>,
+    level: Level,
+    /// Features that a coupling leaves alone.
+    kept: usize,
+    /// Whether a training step draws a dropout.
+    drops: bool,
     pool: Pool<Workspace>,
     gradients: ShardGradients,
+}
+
+/// A layer, with its place in the parameters.
+#[derive(Debug)]
+enum Layer {
+    Affine(Subnet, AffineCoupling),
+    Spline(Subnet, SplineCoupling),
+    Flip,
+    Permutation(Vec<usize>),
+    ActNorm(Range<usize>),
+    Linear(Vec<usize>, Range<usize>),
+}
+
+/// The network of a coupling.
+#[derive(Debug)]
+enum Subnet {
+    Mlp(Mlp),
+    /// With the probability of its dropout.
+    Residual(Residual, f32),
 }
 
 /// What a block of rows needs on its way.
@@ -46,25 +75,123 @@ struct State {
     output: Matrix,
     deltas: Deltas,
     d_input: Matrix,
+    spare: Columns,
 }
 
-/// What a coupling keeps for the way back.
+/// What a layer keeps for the way back.
 #[derive(Debug, Default)]
 struct Kept {
     /// `[x1, y]`.
     input: Matrix,
     hidden: Hidden,
-    trace: CouplingTrace,
+    residual: ResidualTrace,
+    affine: CouplingTrace,
+    spline: SplineTrace,
+    /// The features before an ActNorm or a linear map, permuted there.
+    x: Columns,
+    /// The features between the factors of a linear map.
+    between: Columns,
+}
+
+/// The dropouts of a training step, for the rows of a tile.
+#[derive(Clone, Copy)]
+struct Drops {
+    key: u64,
+    first_row: usize,
 }
 
 impl Workspace {
-    /// The state and room for `couplings`.
-    fn parts(&mut self, couplings: usize) -> (&mut State, &mut [Kept]) {
-        if self.kept.len() < couplings {
-            self.kept.resize_with(couplings, Kept::default);
+    /// The state and room for `layers`.
+    fn parts(&mut self, layers: usize) -> (&mut State, &mut [Kept]) {
+        if self.kept.len() < layers {
+            self.kept.resize_with(layers, Kept::default);
         }
-        (&mut self.state, &mut self.kept[..couplings])
+        (&mut self.state, &mut self.kept[..layers])
     }
+}
+
+impl Subnet {
+    fn new(
+        level: Level,
+        config: &SubnetConfig,
+        (inputs, outputs): (usize, usize),
+        offset: usize,
+    ) -> Self {
+        match config {
+            SubnetConfig::Mlp { hidden, activation } => {
+                let widths = [&[inputs], &hidden[..], &[outputs]].concat();
+                Self::Mlp(Mlp::new(level, &widths, (*activation).into(), offset))
+            }
+            SubnetConfig::Residual { width, blocks, activation, dropout } => {
+                let widths = (inputs, *width, outputs);
+                let network = Residual::new(level, widths, *blocks, (*activation).into(), offset);
+                Self::Residual(network, *dropout as f32)
+            }
+        }
+    }
+
+    fn parameters(&self) -> usize {
+        match self {
+            Self::Mlp(network) => network.parameters(),
+            Self::Residual(network, _) => network.parameters(),
+        }
+    }
+
+    fn set_parameters(&mut self, values: &[f32]) {
+        match self {
+            Self::Mlp(network) => network.set_parameters(values),
+            Self::Residual(network, _) => network.set_parameters(values),
+        }
+    }
+
+    fn forward(&self, kept: &mut Kept, drops: Option<Drops>, output: &mut Matrix) {
+        let Kept { input, hidden, residual, .. } = kept;
+        match self {
+            Self::Mlp(network) => network.forward(input, hidden, output),
+            Self::Residual(network, p) => {
+                network.forward(input, dropout(*p, drops), residual, output);
+            }
+        }
+    }
+
+    fn backward(
+        &self,
+        kept: &mut Kept,
+        drops: Option<Drops>,
+        deltas: &mut Deltas,
+        (gradient, add): (&mut [f32], bool),
+        d_input: &mut Matrix,
+    ) {
+        let Kept { input, hidden, residual, .. } = kept;
+        match self {
+            Self::Mlp(network) => {
+                network.backward(input, hidden, deltas, gradient, add, Some(d_input));
+            }
+            Self::Residual(network, p) => {
+                let dropout = dropout(*p, drops);
+                network.backward(input, dropout, residual, deltas, gradient, add, d_input);
+            }
+        }
+    }
+}
+
+fn dropout(probability: f32, drops: Option<Drops>) -> Option<Dropout> {
+    let drops = drops.filter(|_| probability > 0.0)?;
+    Some(Dropout::new(drops.key, probability).from_row(drops.first_row))
+}
+
+impl Drops {
+    fn of_layer(self, layer: usize) -> Self {
+        Self { key: layer_key(self.key, layer), ..self }
+    }
+}
+
+/// Gives out stretches of the flat vector in the order of the composed flow: layers of a kind together.
+struct Places {
+    affine: usize,
+    spline: usize,
+    act_norm: usize,
+    linear: usize,
 }
 
 impl FusedFlow {
@@ -73,42 +200,133 @@ impl FusedFlow {
         let level = Level::best();
         let d = dimensions.x;
         let kept = d / 2;
-        let widths = [&[kept + dimensions.y], &config.hidden[..], &[2 * (d - kept)]].concat();
-        let mut offset = 0;
-        let mut subnets = Vec::with_capacity(config.couplings);
-        for _ in 0..config.couplings {
-            let subnet = Mlp::new(level, &widths, config.activation.into(), offset);
-            offset += subnet.parameters();
-            subnets.push(subnet);
-        }
-        assert_eq!(offset, parameters.values.len(), "the parameters of the composed flow");
+        let configs = config.flow_layers();
+        let build = |places: &mut Places| -> Vec<Layer> {
+            let inputs = kept + dimensions.y;
+            let mut layers = Vec::with_capacity(configs.len());
+            for (index, layer) in configs.iter().enumerate() {
+                layers.push(match layer {
+                    LayerConfig::Affine { subnet, clamp } => {
+                        let widths = (inputs, 2 * (d - kept));
+                        let subnet = Subnet::new(level, subnet, widths, places.affine);
+                        places.affine += subnet.parameters();
+                        Layer::Affine(subnet, AffineCoupling { level, kept, clamp: *clamp as f32 })
+                    }
+                    LayerConfig::Spline { subnet, bins, bound } => {
+                        let spline = SplineCoupling {
+                            level,
+                            kept,
+                            bins: *bins,
+                            bound: *bound as f32,
+                            least: LEAST as f32,
+                            slope_offset: unit_slope() as f32,
+                        };
+                        let widths = (inputs, spline.outputs(d));
+                        let subnet = Subnet::new(level, subnet, widths, places.spline);
+                        places.spline += subnet.parameters();
+                        Layer::Spline(subnet, spline)
+                    }
+                    LayerConfig::Flip {} => Layer::Flip,
+                    LayerConfig::Permutation { seed } => {
+                        Layer::Permutation(permutation(d, *seed, index))
+                    }
+                    LayerConfig::ActNorm {} => {
+                        let begin = places.act_norm;
+                        places.act_norm += 2 * d;
+                        Layer::ActNorm(begin..places.act_norm)
+                    }
+                    LayerConfig::LuLinear { seed } => {
+                        let begin = places.linear;
+                        places.linear += 2 * d * d + d;
+                        Layer::Linear(permutation(d, *seed, index), begin..places.linear)
+                    }
+                });
+            }
+            layers
+        };
+        // once to learn how much each kind needs, then with the places where it stands
+        let mut sizes = Places { affine: 0, spline: 0, act_norm: 0, linear: 0 };
+        build(&mut sizes);
+        let (spline, act_norm) = (sizes.affine, sizes.affine + sizes.spline);
+        let linear = act_norm + sizes.act_norm;
+        assert_eq!(linear + sizes.linear, parameters.values.len(), "those of the composed flow");
+        let layers = build(&mut Places { affine: 0, spline, act_norm, linear });
         let mut flow = Self {
             dimensions,
-            subnets,
-            coupling: AffineCoupling { level, kept, clamp: config.clamp as f32 },
+            layers,
+            level,
+            kept,
+            drops: configs.iter().any(LayerConfig::drops),
             pool: Pool::default(),
             gradients: ShardGradients::default(),
             parameters,
         };
-        pack(&mut flow.subnets, &flow.parameters.values);
+        pack(&mut flow.layers, &flow.parameters.values);
         flow
     }
 
-    /// Maps `x` to `z` and `log|det dz/dx|`, both in `state`. `kept` has room for every coupling, or
+    /// Maps `x` to `z` and `log|det dz/dx|`, both in `state`. `kept` has room for every layer, or
     /// for one alone where there is no way back: memory that stays in the cache.
-    fn forward(&self, batch: Batch<'_>, state: &mut State, kept: &mut [Kept]) {
-        let State { x, log_det, output, .. } = state;
+    fn forward(
+        &self,
+        batch: Batch<'_>,
+        state: &mut State,
+        kept: &mut [Kept],
+        drops: Option<Drops>,
+    ) {
+        self.start(batch, state);
+        let room = kept.len();
+        for index in 0..self.layers.len() {
+            self.step(index, batch.y, state, &mut kept[index % room], drops);
+        }
+    }
+
+    /// Puts the features of a batch into `state`.
+    fn start(&self, batch: Batch<'_>, State { x, log_det, .. }: &mut State) {
         x.reshape(batch.x.nrows(), self.dimensions.x);
         x.set(batch.x);
         log_det.reshape(batch.x.nrows(), 1);
         log_det.fill(0.0);
-        let room = kept.len();
-        for (index, subnet) in self.subnets.iter().enumerate() {
-            let Kept { input, hidden, trace } = &mut kept[index % room];
-            self.set_input(input, x, batch.y);
-            subnet.forward(input, hidden, output);
-            self.coupling.forward(output, x, log_det, trace);
-            x.flip();
+    }
+
+    /// Maps the features in `state` through one layer.
+    fn step(
+        &self,
+        index: usize,
+        y: ArrayView2<'_, f32>,
+        state: &mut State,
+        kept: &mut Kept,
+        drops: Option<Drops>,
+    ) {
+        let State { x, log_det, output, spare, .. } = state;
+        let drops = drops.map(|drops| drops.of_layer(index));
+        let values = &self.parameters.values;
+        match &self.layers[index] {
+            Layer::Affine(subnet, coupling) => {
+                self.set_input(&mut kept.input, x, y);
+                subnet.forward(kept, drops, output);
+                coupling.forward(output, x, log_det, &mut kept.affine);
+            }
+            Layer::Spline(subnet, coupling) => {
+                self.set_input(&mut kept.input, x, y);
+                subnet.forward(kept, drops, output);
+                coupling.forward(output, x, log_det, &mut kept.spline);
+            }
+            Layer::Flip => x.flip(),
+            Layer::Permutation(order) => permute(x, order, spare),
+            Layer::ActNorm(place) => {
+                kept.x.copy(x);
+                let values = &values[place.clone()];
+                act_norm(x, values);
+                log_det.shift(values[..self.dimensions.x].iter().sum());
+            }
+            Layer::Linear(order, place) => {
+                permute(x, order, spare);
+                kept.x.copy(x);
+                let lu = Lu::new(&values[place.clone()], self.dimensions.x);
+                lu.forward(self.level, x, &mut kept.between);
+                log_det.shift(lu.log_det());
+            }
         }
     }
 
@@ -118,16 +336,33 @@ impl FusedFlow {
         z: ArrayView2<'_, f32>,
         y: ArrayView2<'_, f32>,
         state: &mut State,
-        Kept { input, hidden, trace }: &mut Kept,
+        kept: &mut Kept,
     ) {
-        let State { x, output, .. } = state;
+        let State { x, output, spare, .. } = state;
         x.reshape(z.nrows(), self.dimensions.x);
         x.set(z);
-        for subnet in self.subnets.iter().rev() {
-            x.flip();
-            self.set_input(input, x, y);
-            subnet.infer(input, hidden, output);
-            self.coupling.inverse(output, x, trace);
+        let values = &self.parameters.values;
+        for layer in self.layers.iter().rev() {
+            match layer {
+                Layer::Affine(subnet, coupling) => {
+                    self.set_input(&mut kept.input, x, y);
+                    subnet.forward(kept, None, output);
+                    coupling.inverse(output, x, &mut kept.affine);
+                }
+                Layer::Spline(subnet, coupling) => {
+                    self.set_input(&mut kept.input, x, y);
+                    subnet.forward(kept, None, output);
+                    coupling.inverse(output, x, &mut kept.spline);
+                }
+                Layer::Flip => x.flip(),
+                Layer::Permutation(order) => permute_back(x, order, spare),
+                Layer::ActNorm(place) => act_norm_inverse(x, &values[place.clone()]),
+                Layer::Linear(order, place) => {
+                    let lu = Lu::new(&values[place.clone()], self.dimensions.x);
+                    lu.inverse(self.level, x, &mut kept.between);
+                    permute_back(x, order, spare);
+                }
+            }
         }
     }
 
@@ -137,24 +372,47 @@ impl FusedFlow {
         d_log_det: f32,
         state: &mut State,
         kept: &mut [Kept],
+        drops: Option<Drops>,
         gradient: &mut [f32],
         add: bool,
     ) {
-        let State { x: d_x, deltas, d_input, .. } = state;
-        for (subnet, Kept { input, hidden, trace }) in self.subnets.iter().zip(kept).rev() {
-            d_x.flip();
-            self.coupling.backward(trace, d_x, d_log_det, &mut deltas.output);
-            subnet.backward(input, hidden, deltas, gradient, add, Some(d_input));
-            d_x.add_leading(d_input, self.coupling.kept);
+        let State { x: d_x, deltas, d_input, spare, .. } = state;
+        let values = &self.parameters.values;
+        for (index, (layer, kept)) in self.layers.iter().zip(kept).enumerate().rev() {
+            let drops = drops.map(|drops| drops.of_layer(index));
+            match layer {
+                Layer::Affine(subnet, coupling) => {
+                    coupling.backward(&mut kept.affine, d_x, d_log_det, &mut deltas.output);
+                    subnet.backward(kept, drops, deltas, (gradient, add), d_input);
+                    d_x.add_leading(d_input, self.kept);
+                }
+                Layer::Spline(subnet, coupling) => {
+                    coupling.backward(&mut kept.spline, d_x, d_log_det, &mut deltas.output);
+                    subnet.backward(kept, drops, deltas, (gradient, add), d_input);
+                    d_x.add_leading(d_input, self.kept);
+                }
+                Layer::Flip => d_x.flip(),
+                Layer::Permutation(order) => permute_back(d_x, order, spare),
+                Layer::ActNorm(place) => {
+                    let (values, gradient) = (&values[place.clone()], &mut gradient[place.clone()]);
+                    act_norm_backward(self.level, &kept.x, d_x, d_log_det, values, gradient, add);
+                }
+                Layer::Linear(order, place) => {
+                    let lu = Lu::new(&values[place.clone()], self.dimensions.x);
+                    let gradient = &mut gradient[place.clone()];
+                    let Kept { x, between, .. } = kept;
+                    lu.backward(self.level, x, between, d_x, d_log_det, gradient, add);
+                    permute_back(d_x, order, spare);
+                }
+            }
         }
     }
 
     /// Sets the input `[x1, y]` of a subnet.
     fn set_input(&self, input: &mut Matrix, x: &Columns, y: ArrayView2<'_, f32>) {
-        let kept = self.coupling.kept;
-        input.reshape(y.nrows(), kept + self.dimensions.y);
-        input.set_leading(0, x, kept);
-        input.set_columns(kept, y);
+        input.reshape(y.nrows(), self.kept + self.dimensions.y);
+        input.set_leading(0, x, self.kept);
+        input.set_columns(self.kept, y);
     }
 
     /// `log p(x | y)` of every row in `state`.
@@ -178,7 +436,7 @@ impl FusedFlow {
         blocks(output, |block, output| {
             self.pool.with(|workspace| {
                 let (state, kept) = workspace.parts(1);
-                self.forward(batch.rows(block), state, kept);
+                self.forward(batch.rows(block), state, kept, None);
                 work(state, output);
             });
         });
@@ -199,8 +457,23 @@ impl ConditionalModel for FusedFlow {
     }
 
     fn set_parameters(&mut self, values: &[f32]) {
-        let Self { subnets, parameters, .. } = self;
-        rayon::join(|| pack(subnets, values), || parameters.values.copy_from_slice(values));
+        let Self { layers, parameters, .. } = self;
+        rayon::join(|| pack(layers, values), || parameters.values.copy_from_slice(values));
+    }
+
+    fn initialise(&mut self, batch: Batch<'_>) {
+        let Workspace { mut state, .. } = Workspace::default();
+        let mut kept = Kept::default();
+        self.start(batch, &mut state);
+        for index in 0..self.layers.len() {
+            if let Layer::ActNorm(place) = &self.layers[index] {
+                let mut x = Array2::zeros(batch.x.dim());
+                state.x.write(x.view_mut());
+                let values = standardising(x.view()).concat();
+                self.parameters.values[place.clone()].copy_from_slice(&values);
+            }
+            self.step(index, batch.y, &mut state, &mut kept, None);
+        }
     }
 
     fn loss(&self, batch: Batch<'_>, _noise: &mut ChaCha8Rng) -> Loss {
@@ -209,7 +482,7 @@ impl ConditionalModel for FusedFlow {
         self.gradients.accumulate(n, &mut [], &mut sums, |tile, _, _, sums| {
             self.pool.with(|workspace| {
                 let (state, kept) = workspace.parts(1);
-                self.forward(batch.rows(tile), state, kept);
+                self.forward(batch.rows(tile), state, kept, None);
                 sums[0] -= self.log_densities(state).sum::<f64>();
             });
         });
@@ -219,19 +492,21 @@ impl ConditionalModel for FusedFlow {
     fn loss_and_gradient(
         &self,
         batch: Batch<'_>,
-        _noise: &mut ChaCha8Rng,
+        noise: &mut ChaCha8Rng,
         gradient: &mut [f32],
     ) -> Loss {
         let n = batch.x.nrows();
+        let key = self.drops.then(|| noise.random());
         let weight = 1.0 / n as f32;
         let mut sums = [0.0];
         self.gradients.accumulate(n, gradient, &mut sums, |tile, gradient, add, sums| {
             self.pool.with(|workspace| {
-                let (state, kept) = workspace.parts(self.subnets.len());
-                self.forward(batch.rows(tile), state, kept);
+                let (state, kept) = workspace.parts(self.layers.len());
+                let drops = key.map(|key| Drops { key, first_row: tile.start });
+                self.forward(batch.rows(tile), state, kept, drops);
                 sums[0] -= self.log_densities(state).sum::<f64>();
                 state.x.scale(weight);
-                self.backward(-weight, state, kept, gradient, add);
+                self.backward(-weight, state, kept, drops, gradient, add);
             });
         });
         Loss { total: sums[0] / n as f64, terms: Vec::new() }
@@ -269,6 +544,10 @@ impl ConditionalModel for FusedFlow {
 }
 
 /// Gives the subnets their parameters.
-fn pack(subnets: &mut [Mlp], values: &[f32]) {
-    subnets.par_iter_mut().for_each(|subnet| subnet.set_parameters(values));
+fn pack(layers: &mut [Layer], values: &[f32]) {
+    layers.par_iter_mut().for_each(|layer| {
+        if let Layer::Affine(subnet, _) | Layer::Spline(subnet, _) = layer {
+            subnet.set_parameters(values);
+        }
+    });
 }

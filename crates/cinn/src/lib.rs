@@ -12,12 +12,15 @@ mod config;
 pub mod coupling;
 mod flow;
 mod fused;
+pub mod mixing;
+pub mod spline;
+pub mod subnet;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
 use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
 
-pub use config::CinnConfig;
+pub use config::{CinnConfig, FlowPreset, LayerConfig, SubnetConfig};
 pub use flow::Flow;
 
 use fused::FusedFlow;

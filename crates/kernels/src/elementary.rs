@@ -83,6 +83,58 @@ pub(crate) fn erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(simd.mul_f32s(x, numerator), denominator)
 }
 
+/// `ln(x)` of positive normal numbers.
+///
+/// `ln(x) = n ln 2 + ln(m)` with `m` from `sqrt(1/2)` to `sqrt(2)` and a polynomial in `m - 1` (Cephes).
+#[inline(always)]
+pub(crate) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // The bits of sqrt(1/2): what lies above them in the bits of x counts from that mantissa on.
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    // 2^23: with this exponent an integer stands in the low bits.
+    const INTEGER: u32 = 0x4b00_0000;
+    let splat = |value| simd.splat_f32s(value);
+    let offset = 0x3f80_0000 - ROOT_HALF;
+    let bits = simd.add_u32s(simd.transmute_u32s_f32s(x), simd.splat_u32s(offset));
+    let exponent = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(23));
+    let n = simd.transmute_f32s_u32s(simd.or_u32s(exponent, simd.splat_u32s(INTEGER)));
+    let n = simd.sub_f32s(n, splat(8_388_608.0 + 127.0));
+    let mantissa = simd.and_u32s(bits, simd.splat_u32s(0x007f_ffff));
+    let mantissa = simd.add_u32s(mantissa, simd.splat_u32s(ROOT_HALF));
+    let r = simd.sub_f32s(simd.transmute_f32s_u32s(mantissa), splat(1.0));
+    let square = simd.mul_f32s(r, r);
+    let p = horner(
+        simd,
+        r,
+        [
+            7.037_683_6e-2,
+            -1.151_461e-1,
+            1.167_699_9e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_7e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
+            3.333_333e-1,
+        ],
+    );
+    let p = simd.mul_f32s(simd.mul_f32s(r, square), p);
+    let p = simd.mul_add_e_f32s(n, splat(-2.121_944_4e-4), p);
+    let p = simd.mul_add_e_f32s(splat(-0.5), square, p);
+    simd.mul_add_e_f32s(n, splat(0.693_359_4), simd.add_f32s(r, p))
+}
+
+/// `ln(1 + x)` for `x` from 0 to 1: `ln(1 + x)` as rounded, times `x` over what the rounding left of it.
+#[inline(always)]
+pub(crate) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    let sum = simd.add_f32s(one, x);
+    let left = simd.sub_f32s(sum, one);
+    let nothing = simd.equal_f32s(sum, one);
+    let left = simd.select_f32s(nothing, one, left);
+    let value = simd.mul_f32s(ln(simd, sum), simd.div_f32s(x, left));
+    simd.select_f32s(nothing, x, value)
+}
+
 /// `x` within `+-bound`.
 #[inline(always)]
 fn within<S: Simd>(simd: S, x: S::f32s, bound: f32) -> S::f32s {
@@ -112,6 +164,8 @@ mod tests {
         Exp,
         Tanh,
         Erf,
+        Ln,
+        LnOnePlus,
     }
 
     struct Apply<'a>(Function, &'a [f32]);
@@ -128,6 +182,8 @@ mod tests {
                     Function::Exp => exp(simd, x),
                     Function::Tanh => tanh(simd, x),
                     Function::Erf => erf(simd, x),
+                    Function::Ln => ln(simd, x),
+                    Function::LnOnePlus => ln_1p(simd, x),
                 };
                 simd.partial_store_f32s(chunk, value);
             }
@@ -153,6 +209,25 @@ mod tests {
                     let error = (f64::from(value) - exact).abs() / exact.abs().max(1e-30);
                     assert!(error < 1e-6 || *x == 0.0, "{level:?} {function:?}({x}): {error}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_are_exact_to_a_millionth() {
+        let powers: Vec<f32> = (-80_000..80_000).map(|i| (i as f32 / 1_000.0).exp()).collect();
+        let small: Vec<f32> = powers.iter().copied().filter(|x| *x <= 1.0).collect();
+        for level in Level::all() {
+            for (x, value) in powers.iter().zip(level.run(Apply(Function::Ln, &powers))) {
+                let exact = f64::from(*x).ln();
+                // near x = 1 relative to the argument, whose rounding is all that there is
+                let error = (f64::from(value) - exact).abs() / exact.abs().max(1e-3);
+                assert!(error < 1e-6, "{level:?} ln({x}): {error}");
+            }
+            for (x, value) in small.iter().zip(level.run(Apply(Function::LnOnePlus, &small))) {
+                let exact = f64::from(*x).ln_1p();
+                let error = (f64::from(value) - exact).abs() / exact;
+                assert!(error < 1e-6, "{level:?} ln(1 + {x}): {error}");
             }
         }
     }

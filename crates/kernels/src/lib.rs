@@ -4,6 +4,9 @@
 //! | --- | --- |
 //! | [`Mlp`] | perceptron on a block of rows, forward and backward |
 //! | [`AffineCoupling`] | soft-clamped scale and shift, its inverse, its gradient, `log|det|` |
+//! | [`Residual`], [`Dropout`] | residual network on a block of rows, forward and backward |
+//! | [`SplineCoupling`] | rational-quadratic spline of every feature, alike |
+//! | [`permute`], [`act_norm`], [`Lu`] | maps of the features that mix or scale them |
 //! | [`ShardGradients`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
 //! | [`adam_step`], [`norm`] | the optimiser on a flat vector |
 //!
@@ -15,17 +18,25 @@
 mod activation;
 mod adam;
 mod coupling;
+mod dropout;
 mod elementary;
 mod level;
+mod linear;
 mod matrix;
 mod mlp;
 mod parallel;
 mod product;
+mod residual;
+mod spline;
 
 pub use activation::Activation;
 pub use adam::{AdamFactors, adam_step, norm};
 pub use coupling::{AffineCoupling, CouplingTrace};
+pub use dropout::Dropout;
 pub use level::Level;
+pub use linear::{Lu, act_norm, act_norm_backward, act_norm_inverse, permute, permute_back};
 pub use matrix::{Columns, Matrix};
 pub use mlp::{Deltas, Hidden, Mlp};
 pub use parallel::{Pool, ShardGradients, blocks};
+pub use residual::{Residual, ResidualTrace};
+pub use spline::{SplineCoupling, SplineTrace};

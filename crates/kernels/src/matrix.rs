@@ -220,6 +220,22 @@ impl Columns {
         }
     }
 
+    /// Takes shape and numbers of `from`, in the order of its columns.
+    pub fn copy(&mut self, from: &Self) {
+        self.reshape(from.rows, from.columns);
+        for column in 0..from.columns {
+            self.padded_mut(column).copy_from_slice(from.padded(column));
+        }
+    }
+
+    /// Adds `value` to every number.
+    pub fn shift(&mut self, value: f32) {
+        let len = self.padded_rows() * self.columns;
+        for number in &mut self.data.as_mut_slice()[..len] {
+            *number += value;
+        }
+    }
+
     /// Sets every number.
     pub fn fill(&mut self, value: f32) {
         let len = self.padded_rows() * self.columns;

@@ -70,6 +70,10 @@ pub trait ConditionalModel: Send + Sync {
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
 
+    /// Sets the parameters that follow from data (those of an ActNorm), given a large batch of
+    /// training rows, before the first step of a training. Most models have none.
+    fn initialise(&mut self, _batch: Batch<'_>) {}
+
     /// Told before each step how many epochs are done, in fractions of an epoch, for a model whose
     /// training loss changes on the way (a KL warm-up). A model that was never told trains with its
     /// final loss.

@@ -104,8 +104,9 @@ impl Mlp {
     }
 }
 
-/// One linear layer with host-drawn weights, or with zeros.
-fn linear(
+/// One linear layer (`inputs` to `outputs` columns) with host-drawn weights and biases, uniform within
+/// `1 / sqrt(inputs)`, or with zeros.
+pub fn linear(
     inputs: usize,
     outputs: usize,
     zero: bool,

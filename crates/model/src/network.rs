@@ -26,13 +26,20 @@ pub trait ConditionalNetwork: Module {
     /// [`ConditionalModel::loss`].
     fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors;
 
-    /// What training minimises, where it differs from [`Self::loss`].
+    /// What training minimises, where it differs from [`Self::loss`]: at some stage of a training, or
+    /// with dropout.
     fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
         self.loss(x, y, noise)
     }
 
     /// Told how many epochs are done: [`ConditionalModel::set_progress`].
     fn set_progress(&mut self, _epochs: f64) {}
+
+    /// The network with those parameters set that follow from data, given the first rows it will
+    /// be trained on.
+    fn initialise(self, _x: Tensor<2>, _y: Tensor<2>) -> Self {
+        self
+    }
 
     /// Mean and variance of the latent of every row.
     fn latent_moments(&self, x: Tensor<2>, y: Tensor<2>) -> [Tensor<2>; 2];
@@ -118,6 +125,13 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
     fn set_progress(&mut self, epochs: f64) {
         let network = self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
         network.set_progress(epochs);
+    }
+
+    fn initialise(&mut self, batch: Batch<'_>) {
+        let (x, y) = self.tensors(batch, &self.device);
+        let network = self.network().initialise(x, y);
+        self.parameters = Parameters::of(&network);
+        self.network = Mutex::new(network);
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {

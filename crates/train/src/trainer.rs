@@ -24,6 +24,13 @@ const VALIDATION_CHUNK: usize = 4096;
 /// Stream of the degenerate noise of the validation rows; no training step has this number.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
+/// Training rows that a model may set parameters from before its first step. Their order is random
+/// since the split.
+const INITIAL_ROWS: usize = 4096;
+
+/// Stream of the degenerate noise of these rows; no training step has this number.
+const INITIAL_STREAM: u64 = u64::MAX - 1;
+
 /// Why a training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StopReason {
@@ -169,7 +176,10 @@ pub fn train_on_new_rows(
             }
             state
         }
-        _ => start(model, config),
+        _ => {
+            initialise(model, rows, config);
+            start(model, config)
+        }
     };
     let training = Training {
         validation: validation_rows(rows, config.seed),
@@ -186,6 +196,14 @@ pub fn train_on_new_rows(
         state,
     };
     training.run(checkpoint, stop, observer)
+}
+
+/// Shows the model the first training rows before its first step.
+fn initialise(model: &mut dyn ConditionalModel, rows: &TrainingRows, config: &TrainingConfig) {
+    let order: Vec<u32> = (0..rows.training.len().min(INITIAL_ROWS) as u32).collect();
+    let mut batch = Gathered::new(&rows.training, INITIAL_ROWS);
+    gather(config, &rows.training, rows.degenerate.as_ref(), INITIAL_STREAM, &order, &mut batch);
+    model.initialise(batch.batch());
 }
 
 fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
