@@ -10,7 +10,9 @@
 //! layers of `10 d` ReLU units is trained by Adam with the defaults of scikit-learn's
 //! `MLPClassifier`; five folds after a shuffle.
 
-use cei_kernels::{Activation, AdamFactors, Deltas, Hidden, Level, Matrix, Mlp, adam_step};
+use std::ops::Range;
+
+use cei_kernels::{Activation, AdamFactors, Deltas, Hidden, Level, Matrix, Mlp, adam_step, norm};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -167,8 +169,8 @@ struct Classifier {
     level: Level,
     network: Mlp,
     parameters: Vec<f32>,
-    /// Whether a parameter is a weight, which alone are penalised; the others are biases.
-    is_weight: Vec<bool>,
+    /// Where the weights of each layer lie, which alone are penalised; the others are biases.
+    weights: Vec<Range<usize>>,
     input: Matrix,
     hidden: Hidden,
     output: Matrix,
@@ -182,18 +184,18 @@ impl Classifier {
         let widths = [columns, units, units, 1];
         let level = Level::best();
         let network = Mlp::new(level, &widths, Activation::Relu, 0);
-        let (mut parameters, mut is_weight) = (Vec::new(), Vec::new());
+        let (mut parameters, mut weights) = (Vec::new(), Vec::new());
         for pair in widths.windows(2) {
             let bound = (6.0 / (pair[0] + pair[1]) as f32).sqrt();
-            let (weights, biases) = (pair[0] * pair[1], pair[1]);
-            parameters.extend((0..weights + biases).map(|_| rng.random_range(-bound..bound)));
-            is_weight.extend((0..weights + biases).map(|index| index < weights));
+            let size = pair[0] * pair[1];
+            weights.push(parameters.len()..parameters.len() + size);
+            parameters.extend((0..size + pair[1]).map(|_| rng.random_range(-bound..bound)));
         }
         Self {
             level,
             network,
             parameters,
-            is_weight,
+            weights,
             input: Matrix::default(),
             hidden: Hidden::default(),
             output: Matrix::default(),
@@ -231,7 +233,7 @@ impl Classifier {
                     moments.1,
                 );
             }
-            loss /= training.len() as f64;
+            loss = loss / training.len() as f64 + self.penalty(batch);
             waited = if loss > best - TOLERANCE { waited + 1 } else { 0 };
             best = best.min(loss);
             if waited > PATIENCE {
@@ -262,15 +264,22 @@ impl Classifier {
         }
         self.network.backward(&self.input, &self.hidden, &mut self.deltas, gradient, false, None);
         let pull = ALPHA as f32 * share;
-        let mut squares = 0.0;
-        for ((gradient, weight), _) in (gradient.iter_mut().zip(&self.parameters))
-            .zip(&self.is_weight)
-            .filter(|(_, is_weight)| **is_weight)
-        {
-            *gradient += pull * weight;
-            squares += f64::from(weight * weight);
+        for weights in &self.weights {
+            let weight = &self.parameters[weights.clone()];
+            for (gradient, weight) in gradient[weights.clone()].iter_mut().zip(weight) {
+                *gradient += pull * weight;
+            }
         }
-        loss + 0.5 * ALPHA * squares
+        loss
+    }
+
+    /// The penalty in nats per row, as it stands beside the mean loss of a batch.
+    fn penalty(&self, batch: usize) -> f64 {
+        let squares = self.weights.iter().map(|weights| {
+            let norm = norm(self.level, &self.parameters[weights.clone()]);
+            norm * norm
+        });
+        0.5 * ALPHA * squares.sum::<f64>() / batch as f64
     }
 
     fn logits(&mut self, rows: &Array2<f32>, batch: &[usize]) {

@@ -179,7 +179,10 @@ pub fn calibrate_run(
             return Err(RunError::TooSmall { key, value, least });
         }
     }
-    let run = TrainedRun::load(path, device)?;
+    let mut run = TrainedRun::load(path, device)?;
+    if options.refine {
+        run.draw_from_prior();
+    }
     let dataset = Dataset::load(&run.experiment, &Origin::of_record(&run.record))?;
     let simulated = run.experiment.source.simulator.is_some();
     if !simulated && dataset.fingerprint != run.record.data_fingerprint {
@@ -189,7 +192,7 @@ pub fn calibrate_run(
     let count = options.events.min(raw_y.nrows());
     if count < LEAST_EVENTS {
         return Err(RunError::TooFewTestEvents {
-            path: run.path.clone(),
+            path: run.path,
             found: count,
             needed: LEAST_EVENTS,
         });
@@ -230,7 +233,7 @@ pub fn calibrate_run(
     let tests = calibrate(&events, draws, options.level, options.seed, progress)?;
     let calibration = Calibration {
         model: run.record.model.name().to_owned(),
-        data_fingerprint: dataset.fingerprint.clone(),
+        data_fingerprint: dataset.fingerprint,
         events: count,
         draws: options.draws,
         refined: options.refine,
@@ -441,4 +444,73 @@ fn region_test(name: &str, ranks: &Ranks, level: f64, seed: u64) -> Result<Regio
         }
     }
     Ok(RegionTest { test, coverage, coverage_standard_error, curve })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x ~ N(0, I), y = x + N(0, I): tests draws of N(y / 2, width^2 / 2).
+    fn tests_of(width: f64) -> CalibrationTests {
+        let (events, draws) = (600, 99);
+        let normal = |rows, index| {
+            let mut rng = stream(5, Purpose::Draws, index);
+            standard_normal(rows, 2, &mut rng).mapv(f64::from)
+        };
+        let truth = normal(events, 0);
+        let centre = (&truth + &normal(events, 1)) * 0.5;
+        let noise = normal(events * draws, 2) * (width * 0.5_f64.sqrt());
+        let positions = Array3::from_shape_fn((events, draws, 2), |(event, draw, column)| {
+            centre[[event, column]] + noise[[event * draws + draw, column]]
+        });
+        let log_prob = |event: usize, x: ndarray::ArrayView1<'_, f64>| {
+            -(&x - &centre.row(event)).mapv(|d| d * d).sum()
+        };
+        let of_truth = Array1::from_shape_fn(events, |event| log_prob(event, truth.row(event)));
+        let of_draws = Array2::from_shape_fn((events, draws), |(event, draw)| {
+            log_prob(event, positions.slice(s![event, draw, ..]))
+        });
+        let test_events = CalibrationEvents {
+            references: &centre + &normal(events, 3),
+            truth,
+            scale: Array1::ones(2),
+            names: vec!["a".to_owned(), "b".to_owned()],
+            alive: vec![0, 1],
+            coordinates: None,
+        };
+        let source = |range: Range<usize>| {
+            Ok(EventDraws {
+                positions: positions.slice(s![range.clone(), .., ..]).to_owned(),
+                log_prob: Some((
+                    of_truth.slice(s![range.clone()]).to_owned(),
+                    of_draws.slice(s![range, ..]).to_owned(),
+                )),
+            })
+        };
+        let result = calibrate(&test_events, source, 0.01, 1, |_, _| {});
+        result.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn the_exact_posterior_passes_every_test() {
+        let tests = tests_of(1.0);
+        assert!(tests.pass(), "{tests:?}");
+        assert_eq!(tests.sbc.len(), 2);
+        assert_eq!(tests.tarp.coverage.len(), COVERAGE_LEVELS.len());
+    }
+
+    #[test]
+    fn narrow_and_wide_draws_fail_every_test_and_are_named() {
+        for (width, quantity, region) in
+            [(0.6, "too narrow", "too little"), (1.7, "too wide", "too much")]
+        {
+            let tests = tests_of(width);
+            for test in &tests.sbc {
+                assert!(!test.pass && test.verdict.contains(quantity), "{test:?}");
+            }
+            let hdr = tests.hdr.as_ref().map(|hdr| &hdr.test);
+            assert!(hdr.is_some_and(|hdr| hdr.verdict.contains(region)), "{hdr:?}");
+            assert!(!tests.tarp.test.pass);
+        }
+    }
 }

@@ -110,7 +110,7 @@ pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunErro
     let folder = folder(path)?;
     let Calibration { events, draws, level, tests, .. } = calibration;
     let regions = tests.hdr.iter().chain([&tests.tarp]);
-    let all: Vec<&QuantityTest> = (tests.sbc.iter().rev().take(PANELS).rev())
+    let all: Vec<&QuantityTest> = (tests.sbc.iter().rev().take(2 * PANELS).rev())
         .chain(regions.clone().map(|region| &region.test))
         .collect();
     let differences: Vec<Vec<[f64; 4]>> = all
@@ -124,7 +124,8 @@ pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunErro
         .iter()
         .map(|test| {
             let p = test.ecdf_p_adjusted.min(test.chi_square_p_adjusted);
-            format!("{} (p = {p:.2})", if test.pass { "pass" } else { "fail" })
+            let p = if p < 0.01 { "p < 0.01".to_owned() } else { format!("p = {p:.2}") };
+            format!("{} ({p})", if test.pass { "pass" } else { "fail" })
         })
         .collect();
     let panels: Vec<RankPanel<'_>> = (all.iter().zip(&differences).zip(&verdicts))

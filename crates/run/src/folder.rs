@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use cei_data::Preprocessing;
 use cei_model::Device;
+use cei_model::latent::LatentSource;
 use cei_model::{Batch, ConditionalModel, LatentStatistics, Parameters};
 use cei_physics::{Detector, Molecule, Simulation};
 use rand_chacha::ChaCha8Rng;
@@ -254,6 +255,12 @@ impl TrainedRun {
         }
         let log_count = (self.members.len() as f64).ln();
         Some(sums.into_iter().map(|sum| sum - log_count).collect())
+    }
+
+    /// From now on draws come from the latent's prior, so that they are draws of the model's density: what
+    /// importance weights need.
+    pub fn draw_from_prior(&mut self) {
+        self.experiment.evaluation.latent = LatentSource::Prior;
     }
 
     /// The molecule, if the table is one: three position columns for each of its atoms.

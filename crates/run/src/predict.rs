@@ -123,7 +123,10 @@ pub fn predict_to_files(
     if options.draws == 0 {
         return Err(RunError::TooSmall { key: "--draws", value: 0, least: 1 });
     }
-    let run = TrainedRun::load(path, device)?;
+    let mut run = TrainedRun::load(path, device)?;
+    if options.refine {
+        run.draw_from_prior();
+    }
     let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
     let table = load(&options.momenta, &selection)?;
     let preprocessing = &run.record.preprocessing;
