@@ -210,6 +210,10 @@ pub(crate) struct PredictArgs {
     /// File for the geometries that explain each event best, with their weights, .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) modes: Option<PathBuf>,
+    /// File for draws of a Markov chain of each event, an independent reference (a second or more for
+    /// each event), .csv or .parquet
+    #[arg(long, value_name = "FILE", requires = "refine")]
+    pub(crate) chain: Option<PathBuf>,
     /// Seed of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,

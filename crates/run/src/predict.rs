@@ -35,6 +35,8 @@ pub struct PredictOptions {
     pub summary_file: Option<PathBuf>,
     /// Whether the simulator corrects the draws.
     pub refine: bool,
+    /// Where the draws of a Markov chain for each refined event are written (CSV or Parquet), if wanted.
+    pub chain_file: Option<PathBuf>,
     /// Where the modes of each refined event are written (CSV or Parquet), if wanted.
     pub modes_file: Option<PathBuf>,
 }
@@ -79,6 +81,9 @@ pub struct RefinementReport {
     pub no_mode: usize,
     /// Events with more than one mode.
     pub several_modes: usize,
+    /// Largest split R-hat of the Markov chains; absent without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_r_hat: Option<f64>,
     /// Median over the events of the effective number of draws; absent without noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub median_effective_sample_size: Option<f64>,
@@ -137,6 +142,10 @@ pub fn predict_to_files(
         .refine
         .then(|| Refiner::new(&run, options.draws, options.draws, options.seed))
         .transpose()?;
+    let refiner = match refiner {
+        Some(refiner) if options.chain_file.is_some() => Some(refiner.with_chain()?),
+        refiner => refiner,
+    };
     let tables = Tables::new(&run, outside.as_deref(), refiner.as_ref())?;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {
@@ -144,6 +153,9 @@ pub fn predict_to_files(
     }
     if let Some(path) = &options.modes_file {
         files.push(TableWriter::create(path, &tables.mode_columns())?);
+    }
+    if let Some(path) = &options.chain_file {
+        files.push(TableWriter::create(path, &tables.chain_columns())?);
     }
     let events = table.rows();
     let chunk = (CHUNK_DRAWS / options.draws).max(1);
@@ -169,6 +181,9 @@ pub fn predict_to_files(
             }
             if options.modes_file.is_some() {
                 batches.push(tables.modes(&events)?);
+            }
+            if options.chain_file.is_some() {
+                batches.push(tables.chain(&events));
             }
             if sender.send(batches).is_err() {
                 // The writer has failed; its error is told below.
@@ -223,6 +238,10 @@ impl RefinementSums {
             self.counts.no_mode += usize::from(event.outside.no_mode);
             self.counts.several_modes += usize::from(event.modes.len() > 1);
             self.sizes.extend(event.effective_sample_size);
+            if let Some(chain) = &event.chain {
+                let worst = self.counts.worst_r_hat.unwrap_or(1.0);
+                self.counts.worst_r_hat = Some(worst.max(chain.r_hat));
+            }
         }
     }
 

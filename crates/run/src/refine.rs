@@ -11,7 +11,10 @@ use cei_metrics::quantile;
 use cei_model::Batch;
 use cei_model::random::{Purpose, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
-use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, Refined, refine};
+use cei_posterior::{
+    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, RefineOptions, Refined, refine,
+    sample_chain,
+};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 use rand::Rng as _;
 use rayon::prelude::*;
@@ -84,6 +87,17 @@ pub struct RefinedEvent {
     pub log_evidence: Option<f64>,
     /// Why it is not what the model describes.
     pub outside: OutsideModel,
+    /// Draws of a Markov chain for the same posterior, where they were asked for.
+    pub chain: Option<ChainDraws>,
+}
+
+/// Draws of a Markov chain.
+#[derive(Debug, Clone)]
+pub struct ChainDraws {
+    /// Draws (any number x 3N, bohr) in the frame of the run.
+    pub draws: Array2<f64>,
+    /// Largest split R-hat of a coordinate; to be trusted below 1.05.
+    pub r_hat: f64,
 }
 
 /// What all events of a run share.
@@ -97,6 +111,7 @@ pub struct Refiner<'a> {
     noise: Vec<f64>,
     accuracy: Accuracy,
     options: RefineOptions,
+    chain: Option<ChainOptions>,
     least_evidence: f64,
 }
 
@@ -173,10 +188,27 @@ impl<'a> Refiner<'a> {
             noise,
             accuracy,
             options,
+            chain: None,
             least_evidence: f64::NEG_INFINITY,
         };
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
         Ok(refiner)
+    }
+
+    /// From now on runs a Markov chain for every event too: slow, and an independent reference.
+    ///
+    /// # Errors
+    /// Momenta without noise.
+    pub fn with_chain(mut self) -> Result<Self, RunError> {
+        if !self.has_noise() {
+            return Err(RunError::CannotRefine {
+                path: self.run.path.clone(),
+                why: "its momenta have no noise, so that there is no law for a Markov chain",
+                hint: "leave out `--chain`, or declare `detector.momentum_noise_au`",
+            });
+        }
+        self.chain = Some(ChainOptions::default());
+        Ok(self)
     }
 
     /// Whether the momenta have noise, so that draws have weights.
@@ -203,8 +235,8 @@ impl<'a> Refiner<'a> {
                     stream(seed, Purpose::Refinement, (first_event + event) as u64).next_u64();
                 let y = y.row(event).to_vec();
                 let draws = draws.index_axis(Axis(0), event);
-                let (refined, chart) = self.refine_event(&y, draws, seed)?;
-                Ok(self.in_frame_of_run(&refined, &chart, &y, draws))
+                let (refined, chain) = self.refine_event(&y, draws, seed)?;
+                Ok(self.in_frame_of_run(&refined, chain.as_ref(), &y, draws))
             })
             .collect()
     }
@@ -214,7 +246,7 @@ impl<'a> Refiner<'a> {
         y: &[f64],
         draws: ArrayView2<'_, f64>,
         seed: u64,
-    ) -> Result<(Refined, Chart), RunError> {
+    ) -> Result<(Refined, Option<Chain>), RunError> {
         let gauge = self.run.record.preprocessing.gauge();
         let mut origin = self.origin.clone();
         gauge.rotate_back(&mut origin, y);
@@ -244,7 +276,12 @@ impl<'a> Refiner<'a> {
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
         let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
         let refined = refine(&event, starts.view(), Some(&log_prob), &self.options, seed)?;
-        Ok((refined, chart))
+        let chain = self
+            .chain
+            .as_ref()
+            .map(|options| sample_chain(&event, starts.view(), &refined.modes, options, seed))
+            .transpose()?;
+        Ok((refined, chain))
     }
 
     /// `log p(u | y)` of the network at coordinates of the chart (rows x d).
@@ -274,11 +311,10 @@ impl<'a> Refiner<'a> {
     fn in_frame_of_run(
         &self,
         refined: &Refined,
-        chart: &Chart,
+        chain: Option<&Chain>,
         y: &[f64],
         network: ArrayView2<'_, f64>,
     ) -> RefinedEvent {
-        debug_assert_eq!(chart.dimension(), self.basis.nrows());
         let components = y.len() as f64;
         let solved = SOLVED * y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let modes: Vec<PositionMode> = refined
@@ -312,7 +348,17 @@ impl<'a> Refiner<'a> {
                 Err(_) => unreachable!("a mode has all positions"),
             }
         };
+        let chain = chain.map(|chain| {
+            let kept = chain.draws.nrows();
+            let used = kept.min(self.options.resampled);
+            let spaced: Vec<_> = (0..used).map(|draw| draw * kept / used).collect();
+            ChainDraws {
+                draws: self.positions(chain.draws.select(Axis(0), &spaced).view()),
+                r_hat: chain.r_hat.iter().copied().fold(1.0, f64::max),
+            }
+        });
         RefinedEvent {
+            chain,
             draws,
             modes,
             k_hat: finite(refined.k_hat),

@@ -215,6 +215,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         summary_file: None,
         refine: false,
         modes_file: None,
+        chain_file: None,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_, _| {})?;
     assert_eq!((report.events, report.draws), (500, 3));

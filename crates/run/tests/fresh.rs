@@ -171,6 +171,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         summary_file: None,
         refine: false,
         modes_file: None,
+        chain_file: None,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_, _| {})?;
     assert_eq!(report.events, 5);

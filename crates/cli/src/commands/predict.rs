@@ -21,6 +21,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         summary_file: args.summary.clone(),
         refine: args.refine,
         modes_file: args.modes.clone(),
+        chain_file: args.chain.clone(),
     };
     let device = open_device(&args.device)?;
     let progress = RowProgress::new("predicting", args.quiet || args.json);
@@ -73,6 +74,12 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
     }
     if let Some(modes) = &args.modes {
         text.push_str(&format!("\nmodes are in `{}`", modes.display()));
+    }
+    if let Some(chain) = &args.chain {
+        text.push_str(&format!("\ndraws of the Markov chains are in `{}`", chain.display()));
+        if let Some(worst) = report.refinement.and_then(|refinement| refinement.worst_r_hat) {
+            text.push_str(&format!("; largest R-hat {worst:.3}"));
+        }
     }
     if let Some(refinement) = &report.refinement {
         text.push_str(&refinement_in_words(refinement, *events));

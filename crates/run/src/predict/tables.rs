@@ -119,23 +119,46 @@ impl<'a> Tables<'a> {
         columns
     }
 
+    /// `event`, `draw` and the positions (bohr).
+    pub(crate) fn chain_columns(&self) -> Vec<(String, ColumnType)> {
+        let mut columns =
+            vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
+        columns.extend(self.position_columns(ColumnType::F32));
+        columns
+    }
+
+    pub(crate) fn chain(&self, events: &Events<'_>) -> Vec<ColumnData> {
+        let chains = events.refined.unwrap_or_default().iter().map(|event| &event.chain);
+        let rows: Vec<_> = chains.flatten().map(|chain| chain.draws.view()).collect();
+        self.numbered(&rows, events, None)
+    }
+
     pub(crate) fn draws(&self, events: &Events<'_>) -> Vec<ColumnData> {
-        let rows = events.rows();
-        let each = |value: &dyn Fn(usize) -> u32| {
-            let values = rows.iter().enumerate();
-            values.flat_map(|(e, rows)| std::iter::repeat_n(value(e), rows.nrows())).collect()
-        };
-        let number = events.numbers().zip(&rows);
+        self.numbered(&events.rows(), events, events.refined)
+    }
+
+    /// The rows of each event one under another, with their numbers and, where it is refined, whether
+    /// it is outside the model.
+    fn numbered(
+        &self,
+        rows: &[ArrayView2<'_, f64>],
+        events: &Events<'_>,
+        refined: Option<&[RefinedEvent]>,
+    ) -> Vec<ColumnData> {
+        let number = events.numbers().zip(rows);
         let mut columns = vec![
             ColumnData::U64(
                 number.flat_map(|(event, rows)| std::iter::repeat_n(event, rows.nrows())).collect(),
             ),
             ColumnData::U32(rows.iter().flat_map(|rows| 0..rows.nrows() as u32).collect()),
         ];
-        if let Some(refined) = events.refined {
-            columns.push(ColumnData::U32(each(&|event| u32::from(refined[event].outside.any()))));
+        if let Some(refined) = refined {
+            let outside = rows.iter().zip(refined).flat_map(|(rows, event)| {
+                std::iter::repeat_n(u32::from(event.outside.any()), rows.nrows())
+            });
+            columns.push(ColumnData::U32(outside.collect()));
         }
-        for positions in self.positions(&rows, events.y) {
+        for positions in self.positions(rows, events.y) {
             columns.extend(
                 positions.columns().into_iter().map(|column| {
                     ColumnData::F32(column.iter().map(|&value| value as f32).collect())
