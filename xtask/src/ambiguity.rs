@@ -18,20 +18,82 @@ const PM_PER_BOHR: f64 = 52.917_721_090_3;
 /// The masses with which the two geometries give the same momenta.
 const ATOMS: &str = "molecule.atoms=[{ element = 'C', mass_u = 12.0, charge = 2 }, { element = 'O', mass_u = 16.0, charge = 2 }, { element = 'S', mass_u = 32.0, charge = 2 }]";
 
+/// The run whose posterior is examined.
+pub(crate) const RUN: &str = "wide-spline";
+/// Draws of the refinement and of the Markov chain.
+const REFINED_DRAWS: usize = 4_000;
+
 /// What the posterior of the ambiguous momenta holds.
 #[derive(Debug)]
 pub(crate) struct Ambiguous {
     /// Bond lengths (pm) and angle (degrees) of both geometries.
     pub(crate) geometries: [(f64, f64, f64); 2],
-    /// Share of draws near each geometry.
-    pub(crate) shares: [f64; 2],
     /// Magnitudes of the momenta of C, O and S that each geometry gives (a.u.).
     pub(crate) momenta: [[f64; 3]; 2],
-    /// Draws.
-    pub(crate) draws: usize,
+    /// The network's draws, the refined ones, and those of a Markov chain.
+    pub(crate) sources: [Draws; 3],
 }
 
-/// Explodes both geometries without noise, and asks `wide-cinn` what the momenta of the first mean.
+/// Draws from one source.
+#[derive(Debug)]
+pub(crate) struct Draws {
+    /// Where they come from, in words.
+    pub(crate) source: &'static str,
+    /// Bond lengths C-O and C-S in pm.
+    lengths: [Vec<f64>; 2],
+}
+
+impl Draws {
+    fn read(source: &'static str, path: &Path) -> anyhow::Result<Self> {
+        let (names, rows) = read_csv(path)?;
+        let event = column(&names, "event")?;
+        let mut lengths = [Vec::new(), Vec::new()];
+        for row in rows.iter().filter(|row| row[event] == 0.0) {
+            let c = vector(&names, row, "c")?;
+            for (atom, lengths) in ["o", "s"].iter().zip(&mut lengths) {
+                lengths.push(distance(c, vector(&names, row, atom)?) * PM_PER_BOHR);
+            }
+        }
+        Ok(Self { source, lengths })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lengths[0].len()
+    }
+
+    /// Share near each geometry.
+    pub(crate) fn shares(&self) -> [f64; 2] {
+        GEOMETRIES.map(|(co, cs, _)| {
+            let near = |(r_co, r_cs): &(&f64, &f64)| {
+                (*r_co - co).abs() <= NEAR_PM && (*r_cs - cs).abs() <= NEAR_PM
+            };
+            let [r_co, r_cs] = &self.lengths;
+            r_co.iter().zip(r_cs).filter(near).count() as f64 / self.count() as f64
+        })
+    }
+
+    /// Kolmogorov distances of the marginals of both bond lengths from those of `reference`.
+    pub(crate) fn distances(&self, reference: &Self) -> [f64; 2] {
+        [0, 1].map(|bond| kolmogorov(&self.lengths[bond], &reference.lengths[bond]))
+    }
+}
+
+/// The largest difference of two empirical distribution functions.
+fn kolmogorov(a: &[f64], b: &[f64]) -> f64 {
+    let sorted = |values: &[f64]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    };
+    let (a, b) = (sorted(a), sorted(b));
+    let share = |values: &[f64], at: f64| {
+        values.partition_point(|value| *value <= at) as f64 / values.len() as f64
+    };
+    a.iter().chain(&b).map(|&at| (share(&a, at) - share(&b, at)).abs()).fold(0.0, f64::max)
+}
+
+/// Explodes both geometries without noise, and asks [`RUN`] what the momenta of the first mean.
 pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
     let folder = places.data.clone();
     let positions = folder.join("ambiguous-positions.csv");
@@ -56,17 +118,16 @@ pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
         &text(&table),
         "--quiet",
     ])?;
-    let draws = folder.join("ambiguous-draws.csv");
-    cei.run(&[
-        "predict",
-        &text(&places.run("wide-cinn")),
-        &text(&table),
-        "-n",
-        &DRAWS.to_string(),
-        "-o",
-        &text(&draws),
-        "--quiet",
-    ])?;
+    let (run, table_text) = (text(&places.run(RUN)), text(&table));
+    let files =
+        ["draws", "refined", "chain"].map(|what| folder.join(format!("ambiguous-{what}.csv")));
+    let [network, refined, chain] = files.each_ref().map(|path| text(path));
+    let predict = ["predict", &run, &table_text, "--quiet", "-n"];
+    let draws = DRAWS.to_string();
+    cei.run(&[&predict[..], &[&draws, "-o", &network]].concat())?;
+    let draws = REFINED_DRAWS.to_string();
+    let more = [draws.as_str(), "-o", &refined, "--refine", "--chain", &chain];
+    cei.run(&[&predict[..], &more].concat())?;
     let (names, momenta_rows) = read_csv(&absolute(&table))?;
     let mut momenta = [[0.0; 3]; 2];
     for (row, magnitudes) in momenta_rows.iter().zip(&mut momenta) {
@@ -74,21 +135,13 @@ pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
             *magnitude = norm(vector(&names, row, atom)?);
         }
     }
-    let (names, rows) = read_csv(&absolute(&draws))?;
-    let event = column(&names, "event")?;
-    let first: Vec<&Vec<f64>> = rows.iter().filter(|row| row[event] == 0.0).collect();
-    let mut shares = [0.0; 2];
-    for row in &first {
-        let [c, o, s] = ["c", "o", "s"].map(|atom| vector(&names, row, atom));
-        let (c, o, s) = (c?, o?, s?);
-        let (r_co, r_cs) = (distance(c, o) * PM_PER_BOHR, distance(c, s) * PM_PER_BOHR);
-        for (share, (co, cs, _)) in shares.iter_mut().zip(GEOMETRIES) {
-            if (r_co - co).abs() <= NEAR_PM && (r_cs - cs).abs() <= NEAR_PM {
-                *share += 1.0 / first.len() as f64;
-            }
-        }
-    }
-    Ok(Ambiguous { geometries: GEOMETRIES, shares, momenta, draws: first.len() })
+    let [network, refined, chain] = files.map(|path| absolute(&path));
+    let sources = [
+        Draws::read("network", &network)?,
+        Draws::read("refined by the simulator", &refined)?,
+        Draws::read("Markov chain", &chain)?,
+    ];
+    Ok(Ambiguous { geometries: GEOMETRIES, momenta, sources })
 }
 
 /// C at the origin, O on +x, S in the plane.
@@ -128,4 +181,16 @@ fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
 
 fn norm(v: [f64; 3]) -> f64 {
     v.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kolmogorov_distance_by_hand() {
+        // At 2.5 three of four numbers of the first lie below, and one of two of the second.
+        assert!((kolmogorov(&[0.0, 1.0, 2.0, 9.0], &[0.5, 7.0]) - 0.25).abs() < 1e-12);
+        assert_eq!(kolmogorov(&[1.0, 2.0], &[2.0, 1.0]), 0.0);
+    }
 }

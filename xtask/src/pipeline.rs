@@ -22,33 +22,58 @@ pub(crate) const DATA_SETS: [DataSet; 2] = [
 /// A model to train.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
-    /// Name of the preset, of `configs/train/NAME.toml` and of the run folder.
+    /// Name of the run folder.
     pub(crate) name: &'static str,
+    /// Name of `configs/train/CONFIG.toml`.
+    pub(crate) config: &'static str,
     /// What README calls it.
     pub(crate) title: &'static str,
-    /// The table.
+    /// The table, or the law of the events that the configuration simulates.
     pub(crate) data: &'static str,
+    /// Whether the configuration simulates new events instead of reading the table.
+    pub(crate) simulates: bool,
+    /// Members; one is a single model.
+    pub(crate) ensemble: usize,
     /// Seed.
     pub(crate) seed: u64,
 }
 
+const fn run(name: &'static str, title: &'static str, data: &'static str) -> Run {
+    Run { name, config: name, title, data, simulates: false, ensemble: 1, seed: 1 }
+}
+
 /// The models of RESULTS.md.
-pub(crate) const RUNS: [Run; 6] = [
-    Run { name: "reference-cvae", title: "CVAE", data: "ocs-reference", seed: 1 },
+pub(crate) const RUNS: [Run; 13] = [
+    run("reference-cvae", "CVAE", "ocs-reference"),
+    run("reference-cvae-mean", "CVAE, mean over components", "ocs-reference"),
+    run("reference-cinn", "cINN", "ocs-reference"),
+    run("gauge-fixed-cvae", "CVAE", "ocs-reference"),
+    run("gauge-fixed-sigma-vae", "sigma-VAE", "ocs-reference"),
+    run("gauge-fixed-cinn", "cINN", "ocs-reference"),
+    run("gauge-fixed-spline", "spline cINN", "ocs-reference"),
     Run {
-        name: "reference-cvae-mean",
-        title: "CVAE, mean over components",
-        data: "ocs-reference",
-        seed: 1,
+        config: "gauge-fixed-cinn",
+        ensemble: 3,
+        ..run("gauge-fixed-ensemble", "three cINNs", "ocs-reference")
     },
-    Run { name: "reference-cinn", title: "cINN", data: "ocs-reference", seed: 1 },
-    Run { name: "gauge-fixed-cvae", title: "CVAE", data: "ocs-reference", seed: 1 },
-    Run { name: "gauge-fixed-cinn", title: "cINN", data: "ocs-reference", seed: 1 },
-    Run { name: "wide-cinn", title: "cINN", data: "ocs-wide", seed: 1 },
+    run("wide-cvae", "CVAE", "ocs-wide"),
+    run("wide-sigma-vae", "sigma-VAE", "ocs-wide"),
+    run("wide-cinn", "cINN", "ocs-wide"),
+    Run {
+        simulates: true,
+        ..run("wide-spline", "spline cINN, new events every epoch", "ocs-wide")
+    },
+    Run { config: "wide-cinn", ensemble: 3, ..run("wide-ensemble", "three cINNs", "ocs-wide") },
 ];
+
+/// Test events of `cei calibrate`.
+pub(crate) const CALIBRATED_EVENTS: &str = "1000";
 
 /// Overrides of the smoke run.
 pub(crate) const QUICK_OVERRIDES: [&str; 2] = ["training.max_epochs=3", "evaluation.draws=20"];
+
+/// Another one, for runs that simulate their events.
+pub(crate) const QUICK_EVENTS: &str = "source.events_per_epoch=4000";
 
 /// The proposal's own results on its table: model, MSE (bohr^2), MRE.
 pub(crate) const PROPOSAL: [(&str, f64, f64); 2] =

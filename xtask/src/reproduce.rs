@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cei::Cei;
-use crate::pipeline::{DATA_SETS, DataSet, QUICK_OVERRIDES, RUNS, Run};
+use crate::pipeline::{
+    CALIBRATED_EVENTS, DATA_SETS, DataSet, QUICK_EVENTS, QUICK_OVERRIDES, RUNS, Run,
+};
 use crate::stamp::{Stamp, key};
 use crate::{BuildArgs, ambiguity, results, say, workspace_root};
 
@@ -68,6 +70,7 @@ pub(crate) fn reproduce(args: &BuildArgs) -> anyhow::Result<()> {
     for run in RUNS {
         let trained = train(&cei, &places, run)?;
         evaluate(&cei, &places, run, &trained)?;
+        calibrate(&cei, &places, run, &trained)?;
     }
     let ambiguous = ambiguity::examine(&cei, &places)?;
     results::write(&cei, &places, &ambiguous)?;
@@ -108,28 +111,39 @@ fn simulate(cei: &Cei, places: &Places, data_set: DataSet) -> anyhow::Result<()>
 /// Trains a run, or continues it if it was interrupted; gives the key of what it was made from.
 fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
     let folder = places.run(run.name);
-    let config = format!("configs/train/{}.toml", run.name);
+    let config = format!("configs/train/{}.toml", run.config);
     let table = places.table(run.data).display().to_string();
     let data_key = std::fs::read_to_string(absolute(&made_stamp(&places.table(run.data))))?;
-    let overrides: &[&str] = if places.quick { &QUICK_OVERRIDES } else { &[] };
-    let key =
-        key(&[&cei.hash, &read(&config)?, &data_key, &run.seed.to_string(), &overrides.concat()]);
+    let mut overrides: Vec<&str> = Vec::new();
+    if places.quick {
+        overrides.extend(QUICK_OVERRIDES);
+    }
+    if places.quick && run.simulates {
+        overrides.push(QUICK_EVENTS);
+    }
+    let (seed, members) = (run.seed.to_string(), run.ensemble.to_string());
+    let key = key(&[&cei.hash, &read(&config)?, &data_key, &seed, &members, &overrides.concat()]);
     let begun = Stamp::new(&absolute(&folder), "begun", key.clone());
     let done = Stamp::new(&absolute(&folder), "trained", key.clone());
     if done.is_current() && absolute(&folder).join("model.json").exists() {
         say(&format!("{} is up to date", folder.display()));
         return Ok(key);
     }
-    let resume = begun.is_current() && absolute(&folder).join("checkpoint.safetensors").exists();
+    let resume = begun.is_current() && absolute(&folder).join("config.toml").exists();
     if !resume && absolute(&folder).exists() {
         std::fs::remove_dir_all(absolute(&folder))?;
     }
     std::fs::create_dir_all(absolute(&places.runs))?;
     begun.set()?;
-    let (output, seed) = (folder.display().to_string(), run.seed.to_string());
-    let mut args =
-        vec!["train", "--config", &config, "--data", &table, "--seed", &seed, "-o", &output];
-    for given in overrides {
+    let output = folder.display().to_string();
+    let mut args = vec!["train", "--config", &config, "--seed", &seed, "-o", &output];
+    if !run.simulates {
+        args.extend(["--data", &table]);
+    }
+    if run.ensemble > 1 {
+        args.extend(["--ensemble", &members]);
+    }
+    for given in &overrides {
         args.extend(["--set", given]);
     }
     if resume {
@@ -148,6 +162,19 @@ fn evaluate(cei: &Cei, places: &Places, run: Run, trained: &str) -> anyhow::Resu
         return Ok(());
     }
     cei.run(&["evaluate", &folder.display().to_string()])?;
+    Ok(stamp.set()?)
+}
+
+/// Tests the calibration of a run whose posterior is one: as given, positions hold what momenta cannot see.
+fn calibrate(cei: &Cei, places: &Places, run: Run, trained: &str) -> anyhow::Result<()> {
+    let folder = places.run(run.name);
+    let stamp = Stamp::new(&absolute(&folder), "calibrated", trained.to_owned());
+    if stamp.is_current() && absolute(&folder).join("calibration.json").exists() {
+        say(&format!("{} is calibrated", folder.display()));
+        return Ok(());
+    }
+    let folder = folder.display().to_string();
+    cei.run(&["calibrate", &folder, "--events", CALIBRATED_EVENTS])?;
     Ok(stamp.set()?)
 }
 

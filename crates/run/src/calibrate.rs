@@ -16,7 +16,7 @@ use cei_metrics::{
 };
 use cei_model::Device;
 use cei_model::random::{Purpose, standard_normal, stream};
-use ndarray::{Array1, Array2, Array3, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use crate::c2st::check_level;
@@ -103,6 +103,9 @@ pub struct Calibration {
     /// Then, how many events are outside the model; their draws are the network's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside_model: Option<usize>,
+    /// How well a classifier tells `(truth, y)` from `(one draw, y)` over the events: 0.5 for an exact
+    /// posterior. It sees what ranks of single quantities do not, and is no part of `pass`.
+    pub joint_c2st: JointC2st,
     /// Seed.
     pub seed: u64,
     /// Probability that an exact posterior fails a family of tests (all quantities; HDR; TARP).
@@ -112,6 +115,15 @@ pub struct Calibration {
     pub tests: CalibrationTests,
     /// Whether every test passed.
     pub pass: bool,
+}
+
+/// Accuracy of a classifier, cross-validated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct JointC2st {
+    /// Part of the rows that it names rightly.
+    pub accuracy: f64,
+    /// Standard error of the accuracy.
+    pub standard_error: f64,
 }
 
 /// The tests of a set of draws.
@@ -212,9 +224,17 @@ pub fn calibrate_run(
         });
     }
     let mut outside = 0;
+    let mut one_draw = Array2::zeros(raw_x.raw_dim());
     let draws = |range: Range<usize>| {
         let (first, rows) = (range.start, s![range, ..]);
         let (x, y) = (raw_x.slice(rows), raw_y.slice(rows));
+        let mut keep_one = |positions: &Array3<f64>| {
+            // Resampled draws stand in the order of the laws they come from: every event gives another.
+            for (event, draws) in positions.axis_iter(Axis(0)).enumerate() {
+                let event = first + event;
+                one_draw.row_mut(event).assign(&draws.row(event % options.draws));
+            }
+        };
         if let Some(refiner) = &refiner {
             let network = draw_positions(&run, y, REFINED_SAMPLES, options.seed, first);
             let refined = refiner.refine(y, &network, options.seed, first)?;
@@ -223,15 +243,19 @@ pub fn calibrate_run(
                 outside += usize::from(event.outside.any());
                 target.assign(&event.draws.slice(s![..options.draws, ..]));
             }
+            keep_one(&positions);
             return Ok(EventDraws { positions, log_prob: None });
         }
         let positions = draw_positions(&run, y, options.draws, options.seed, first);
+        keep_one(&positions);
         let truth = log_prob_of_truth(&run, x, y, options.seed, first);
         let of_draws = log_prob_of_draws(&run, &positions, y, options.seed, first);
         Ok(EventDraws { positions, log_prob: truth.zip(of_draws) })
     };
     let tests = calibrate(&events, draws, options.level, options.seed, progress)?;
+    let joint_c2st = joint_c2st(&run, raw_x.view(), one_draw.view(), raw_y.view(), options.seed)?;
     let calibration = Calibration {
+        joint_c2st,
         model: run.record.model.name().to_owned(),
         data_fingerprint: dataset.fingerprint,
         events: count,
@@ -248,6 +272,26 @@ pub fn calibrate_run(
     write_json(&folder.join("calibration.json"), &calibration)?;
     figures::calibration(folder, &calibration)?;
     Ok(calibration)
+}
+
+/// Tells true positions with their momenta from drawn ones with the same momenta.
+fn joint_c2st(
+    run: &TrainedRun,
+    truth: ArrayView2<'_, f64>,
+    draws: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Result<JointC2st, RunError> {
+    let preprocessing = &run.record.preprocessing;
+    let scaled_y = preprocessing.encode_y(y);
+    let joint = |x: Array2<f32>| match concatenate(Axis(1), &[x.view(), scaled_y.view()]) {
+        Ok(joint) => joint.mapv(f64::from),
+        Err(_) => unreachable!("both have one row an event"),
+    };
+    let truth = joint(preprocessing.encode_x(truth, y));
+    let draws = joint(preprocessing.encode_gauged_x(draws));
+    let c2st = cei_metrics::c2st(draws.view(), truth.view(), seed)?;
+    Ok(JointC2st { accuracy: c2st.accuracy, standard_error: c2st.standard_error })
 }
 
 /// Tests draws of any source: `source` gives those of a range of the `events`, chunk by chunk.

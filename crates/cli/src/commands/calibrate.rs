@@ -68,6 +68,12 @@ fn describe(calibration: &Calibration) -> String {
             coverage.join(", ")
         ));
     }
+    let joint = &calibration.joint_c2st;
+    text.push_str(&format!(
+        "\na classifier tells draws from the truth, momenta given, in {:.1} ± {:.1} % (50: not at all)",
+        100.0 * joint.accuracy,
+        100.0 * joint.standard_error
+    ));
     let rate = number(100.0 * level, 2);
     text.push_str(&format!(
         "\np-values are adjusted for their number (Holm): an exact posterior fails each of the families, quantities, highest-density regions and TARP, with a probability of at most {rate} %\n{}",
