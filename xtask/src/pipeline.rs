@@ -53,8 +53,8 @@ pub(crate) const RUNS: [Run; 13] = [
     run("gauge-fixed-spline", "spline cINN", "ocs-reference"),
     Run {
         config: "gauge-fixed-cinn",
-        ensemble: 3,
-        ..run("gauge-fixed-ensemble", "three cINNs", "ocs-reference")
+        ensemble: 2,
+        ..run("gauge-fixed-ensemble", "two cINNs", "ocs-reference")
     },
     run("wide-cvae", "CVAE", "ocs-wide"),
     run("wide-sigma-vae", "sigma-VAE", "ocs-wide"),
@@ -63,7 +63,7 @@ pub(crate) const RUNS: [Run; 13] = [
         simulates: true,
         ..run("wide-spline", "spline cINN, new events every epoch", "ocs-wide")
     },
-    Run { config: "wide-cinn", ensemble: 3, ..run("wide-ensemble", "three cINNs", "ocs-wide") },
+    Run { config: "wide-cinn", ensemble: 2, ..run("wide-ensemble", "two cINNs", "ocs-wide") },
 ];
 
 /// Test events of `cei calibrate`.

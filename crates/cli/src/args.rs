@@ -332,7 +332,7 @@ pub(crate) struct ConfigArgs {
     /// One that comes with the program. Data sets: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf.
     /// Experiments: reference-cvae, reference-cvae-mean, reference-cinn, gauge-fixed-cvae,
     /// gauge-fixed-cinn, gauge-fixed-spline, gauge-fixed-sigma-vae, wide-cvae, wide-cinn, wide-spline,
-    /// wide-sigma-vae, gauge-fixed-sigma-vae, wide-sigma-vae
+    /// wide-sigma-vae, chbrclf-spline
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
     /// Set a key, for example --set training.max_epochs=100

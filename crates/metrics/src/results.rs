@@ -208,7 +208,7 @@ pub struct Distribution {
     /// Standard errors of the coverage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub coverage_standard_error: BTreeMap<String, f64>,
-    /// Coverage of highest-density regions by level, if the model has a density.
+    /// Coverage of highest-density regions by level over the first 10,000 events, if the model has a density.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub coverage_hdr: BTreeMap<String, f64>,
     /// Its standard errors.

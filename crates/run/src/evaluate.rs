@@ -31,6 +31,9 @@ use crate::{Experiment, Member, RunError, TrainedRun, figures};
 /// Events whose draws are in memory at once.
 const CHUNK: usize = 500;
 
+/// Events whose draws are ranked by density: the density of a draw costs as much as the draw.
+const DENSITY_EVENTS: usize = 10_000;
+
 /// Latents of each event in the importance-weighted bound of the likelihood.
 const BOUND_SAMPLES: usize = 200;
 
@@ -136,10 +139,12 @@ pub fn evaluate_run(
         );
         let raw_y = scored.raw_y.slice(s![range.clone(), ..]);
         let raw_x = scored.raw_x.slice(s![range.clone(), ..]);
-        scores.add_densities(
-            log_prob_of_truth(&run, raw_x, raw_y, options.seed, start),
-            log_prob_of_draws(&run, &draws, raw_y, options.seed, start),
-        )?;
+        if start < DENSITY_EVENTS {
+            scores.add_densities(
+                log_prob_of_truth(&run, raw_x, raw_y, options.seed, start),
+                log_prob_of_draws(&run, &draws, raw_y, options.seed, start),
+            )?;
+        }
         scores.add(
             &run,
             scored.x.slice(s![range.clone(), ..]),

@@ -32,7 +32,7 @@ pub const SIMULATIONS: &[Preset] =
 /// Experiments to train.
 pub const EXPERIMENTS: &[Preset] = presets!(
     "train": "reference-cvae", "reference-cvae-mean", "reference-cinn", "gauge-fixed-cvae", "gauge-fixed-cinn",
-    "gauge-fixed-spline", "wide-cvae", "wide-cinn", "wide-spline", "gauge-fixed-sigma-vae", "wide-sigma-vae",
+    "gauge-fixed-spline", "wide-cvae", "wide-cinn", "wide-spline", "gauge-fixed-sigma-vae", "wide-sigma-vae", "chbrclf-spline",
 );
 
 /// The preset of this name.
