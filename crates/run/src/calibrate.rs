@@ -30,8 +30,8 @@ use crate::{RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
 const CHUNK: usize = 100;
-/// Fewest events: below, no test of ranks can fail anything.
-const LEAST_EVENTS: usize = 20;
+/// Fewest events: 20 truths and 20 draws for the classifier; of fewer, no test of ranks can fail anything.
+const LEAST_EVENTS: usize = 40;
 /// Fewest draws of an event.
 const LEAST_DRAWS: usize = 9;
 /// TARP's references lie around the position of the nearest training row with this share of each
@@ -274,7 +274,9 @@ pub fn calibrate_run(
     Ok(calibration)
 }
 
-/// Tells true positions with their momenta from drawn ones with the same momenta.
+/// Tells true positions with their momenta, of every other event, from drawn ones with theirs, of the events
+/// between. Of one event both would stand beside the same momenta, and a classifier that has seen the one
+/// would take the other for its opposite.
 fn joint_c2st(
     run: &TrainedRun,
     truth: ArrayView2<'_, f64>,
@@ -290,7 +292,8 @@ fn joint_c2st(
     };
     let truth = joint(preprocessing.encode_x(truth, y));
     let draws = joint(preprocessing.encode_gauged_x(draws));
-    let c2st = cei_metrics::c2st(draws.view(), truth.view(), seed)?;
+    let (truth, draws) = (truth.slice(s![..;2, ..]), draws.slice(s![1..;2, ..]));
+    let c2st = cei_metrics::c2st(draws, truth, seed)?;
     Ok(JointC2st { accuracy: c2st.accuracy, standard_error: c2st.standard_error })
 }
 
