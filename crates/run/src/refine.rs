@@ -329,9 +329,11 @@ impl<'a> Refiner<'a> {
             .collect();
         let finite = |value: f64| (self.has_noise() && value.is_finite()).then_some(value);
         let outside = if self.has_noise() {
+            // A NaN is no sound number either.
+            let (k_hat, evidence) = (refined.k_hat, refined.log_evidence);
             OutsideModel {
-                k_hat: !(refined.k_hat <= WORST_K_HAT),
-                evidence: !(refined.log_evidence >= self.least_evidence),
+                k_hat: k_hat.is_nan() || k_hat > WORST_K_HAT,
+                evidence: evidence.is_nan() || evidence < self.least_evidence,
                 no_mode: modes.is_empty(),
             }
         } else {
