@@ -1,5 +1,7 @@
 //! Everything that CI checks.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::ensure;
 
 use crate::cei::{cargo, cargo_path, target_folder};
@@ -45,17 +47,26 @@ fn smoke_run() -> anyhow::Result<()> {
     let runs = absolute("runs/quick".as_ref());
     let each = [
         "model.json",
-        "model.safetensors",
-        "history.csv",
         "config.toml",
+        "support.safetensors",
         "evaluation.json",
-        "figures/learning_curve.svg",
-        "figures/learning_curve.png",
+        "calibration.json",
         "figures/true_vs_predicted.png",
         "figures/residuals.png",
+        "figures/sbc_ranks.png",
+        "figures/tarp.png",
+    ];
+    // Of an ensemble, in the folder of a member.
+    let each_model = [
+        "model.safetensors",
+        "history.csv",
+        "figures/learning_curve.svg",
+        "figures/learning_curve.png",
     ];
     for run in RUNS {
-        for file in each {
+        let member = if run.ensemble > 1 { "member-1" } else { "" };
+        let of_model = each_model.map(|file| Path::new(member).join(file));
+        for file in each.iter().map(PathBuf::from).chain(of_model) {
             let path = runs.join(run.name).join(file);
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             ensure!(size > 0, "the smoke run did not make `{}`", path.display());

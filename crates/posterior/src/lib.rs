@@ -1,7 +1,7 @@
 //! The posterior `p(x | y)` of one event by the exact forward model, from a network's draws.
 //!
 //! A network knows where the solutions may lie; the forward model knows them exactly. [`find_modes`] runs
-//! Levenberg and Marquardt's method from the draws; [`refine`] builds a mixture of Student t laws on the
+//! Levenberg and Marquardt's method from the draws; [`refine()`] builds a mixture of Student t laws on the
 //! modes, the ridge between them and the network itself, and weights its draws by the declared noise and the
 //! prior. [`sample_chain`] is a Markov chain for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.

@@ -2,7 +2,7 @@
 //!
 //! A network answers whatever it is asked. An event is outside when its momentum sum, its kinetic
 //! energy release, or its distance to the nearest training momenta (Euclidean, in the network's scaled
-//! units) is beyond what [`RARE`] of the events of the training table themselves are beyond.
+//! units) is beyond what one in a thousand of the training table's own events are beyond.
 
 use std::fmt;
 use std::path::Path;
