@@ -158,7 +158,8 @@ pub fn predict_to_files(
         files.push(TableWriter::create(path, &tables.chain_columns())?);
     }
     let events = table.rows();
-    let chunk = (CHUNK_DRAWS / options.draws).max(1);
+    let network_draws = refiner.as_ref().map_or(options.draws, Refiner::samples);
+    let chunk = (CHUNK_DRAWS / network_draws).max(1);
     let mut refinement = RefinementSums::default();
     std::thread::scope(|scope| -> Result<(), RunError> {
         // One chunk is written while the next one is drawn.
@@ -166,7 +167,7 @@ pub fn predict_to_files(
         let writing = scope.spawn(move || write_all(files, receiver));
         for start in (0..events).step_by(chunk) {
             let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
-            let draws = draw_positions(&run, y, options.draws, options.seed, start);
+            let draws = draw_positions(&run, y, network_draws, options.seed, start);
             let refined = refiner
                 .as_ref()
                 .map(|refiner| refiner.refine(y, &draws, options.seed, start))

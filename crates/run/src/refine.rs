@@ -12,19 +12,22 @@ use cei_model::Batch;
 use cei_model::random::{Purpose, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
 use cei_posterior::{
-    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, RefineOptions, Refined, refine,
-    sample_chain,
+    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, LogProb, RefineOptions, Refined,
+    refine, sample_chain,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
+use crate::config::ModelConfig;
 use crate::draws::draw_positions;
 use crate::support::Support;
 use crate::{RunError, TrainedRun};
 
 /// A tail of the weights above this shape cannot be trusted (Vehtari et al. 2024).
 const WORST_K_HAT: f64 = 0.7;
+/// Fewest importance draws of an event, however few are asked for: fewer weights say little.
+const LEAST_SAMPLES: usize = 500;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
@@ -116,8 +119,8 @@ pub struct Refiner<'a> {
 }
 
 impl<'a> Refiner<'a> {
-    /// Prepares the refinement of a run: with noise, `draws` resampled from `samples` importance draws
-    /// of each event.
+    /// Prepares the refinement of a run: with noise, `draws` of each event, resampled from as many importance
+    /// draws, or from `samples` where that is more.
     ///
     /// # Errors
     /// A table that is no molecule, frames that the momenta do not share with the positions, noise or a
@@ -178,7 +181,11 @@ impl<'a> Refiner<'a> {
             }
         };
         let accuracy = simulation.map(|s| s.accuracy.clone()).unwrap_or_default();
-        let options = RefineOptions { samples, resampled: draws, ..RefineOptions::default() };
+        let options = RefineOptions {
+            samples: samples.max(draws).max(LEAST_SAMPLES),
+            resampled: draws,
+            ..RefineOptions::default()
+        };
         let mut refiner = Self {
             run,
             molecule,
@@ -209,6 +216,11 @@ impl<'a> Refiner<'a> {
         }
         self.chain = Some(ChainOptions::default());
         Ok(self)
+    }
+
+    /// How many of the network's draws each event needs.
+    pub fn samples(&self) -> usize {
+        self.options.samples
     }
 
     /// Whether the momenta have noise, so that draws have weights.
@@ -275,7 +287,10 @@ impl<'a> Refiner<'a> {
         let starts = self.coordinates(draws);
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
         let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
-        let refined = refine(&event, starts.view(), Some(&log_prob), &self.options, seed)?;
+        // Draws of a model without a density start the search, but cannot be weighted.
+        let has_density = matches!(self.run.record.model, ModelConfig::Cinn(_));
+        let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
+        let refined = refine(&event, starts.view(), network, &self.options, seed)?;
         let chain = self
             .chain
             .as_ref()
@@ -340,7 +355,8 @@ impl<'a> Refiner<'a> {
             OutsideModel { no_mode: modes.is_empty(), ..OutsideModel::default() }
         };
         let draws = if outside.any() {
-            network.to_owned()
+            let count = network.nrows().min(self.options.resampled);
+            network.slice(s![..count, ..]).to_owned()
         } else if self.has_noise() {
             self.positions(refined.draws.view())
         } else {
