@@ -235,6 +235,50 @@ fn densities_and_events_outside_the_training_support() -> TestResult {
     Ok(())
 }
 
+/// The networks are hardly trained: what they miss, the simulator must find.
+#[test]
+fn the_simulator_refines_the_draws_of_any_model() -> TestResult {
+    let folder = Folder::new()?;
+    folder.run("simulate --preset ocs-wide --events 2000 --seed 3 -o wide.csv --quiet");
+    folder.run("simulate --preset ocs-wide --events 4 --seed 9 -o measured.csv --quiet");
+    for preset in ["wide-cinn", "wide-sigma-vae"] {
+        folder.experiment("experiment.toml", preset, "wide.csv")?;
+        folder.run(&format!(
+            "train --config experiment.toml -o {preset} --set training.max_epochs=15 --quiet"
+        ));
+        let command = format!("predict {preset} measured.csv --refine -n 5");
+        let report = folder.json(&format!(
+            "{command} -o draws.csv --summary summary.csv --modes modes.csv --json"
+        ))?;
+        assert_eq!(report["refinement"]["noise"], true);
+        let draws = folder.read("draws.csv")?;
+        assert!(draws.starts_with("event,draw,outside_model,cx,"), "{draws}");
+        assert_eq!(draws.lines().count(), 1 + 4 * 5);
+        let summary = folder.read("summary.csv")?;
+        let header = "event,outside,outside_model,modes,k_hat,effective_sample_size,log_evidence,";
+        assert!(summary.starts_with(header), "{summary}");
+        // Every mode explains the nine momenta to within their noise, and the weights of an event add up
+        // to 1.
+        let modes = folder.read("modes.csv")?;
+        assert!(modes.starts_with("event,mode,weight,misfit,cx,"), "{modes}");
+        let mut weights = [0.0; 4];
+        for line in modes.lines().skip(1) {
+            let cells: Vec<f64> = line.split(',').map(str::parse).collect::<Result<_, _>>()?;
+            weights[cells[0] as usize] += cells[2];
+            assert!(cells[3] < 3.0, "{preset}: {line}");
+        }
+        assert!(weights.iter().all(|weight| (weight - 1.0).abs() < 1e-6), "{weights:?}");
+    }
+    // Positions and momenta of the reference data are turned apart.
+    folder.run("simulate --preset ocs-reference --events 400 --seed 3 -o ocs.csv --quiet");
+    folder.experiment("experiment.toml", "gauge-fixed-cinn", "ocs.csv")?;
+    folder.run("train --config experiment.toml -o apart --set training.max_epochs=1 --quiet");
+    let failure = folder.failure("predict apart ocs.csv --refine -o never.csv")?;
+    assert!(failure.contains("positions and momenta are rotated apart"), "{failure}");
+    assert!(!folder.path("never.csv").exists());
+    Ok(())
+}
+
 #[test]
 fn a_table_that_is_no_molecule() -> TestResult {
     let folder = Folder::new()?;
