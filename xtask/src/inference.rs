@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::cei::{Cei, cargo, target_folder};
 use crate::stamp::{self, Stamp};
-use crate::{say, workspace_root};
+use crate::{say, workspace_root, write_between_markers};
 
 /// What is run.
 #[derive(Debug, Args)]
@@ -77,6 +77,8 @@ const PAGE: &str = "docs/inference-bench.md";
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     pairs: usize,
+    /// More pairs need fewer passes; this follows from their number alone, for every problem alike.
+    epochs: usize,
     observations: usize,
     draws: usize,
 }
@@ -130,7 +132,7 @@ pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
     let outcomes = outcomes(&root)?;
     let table = table(&outcomes);
     if !args.quick {
-        write_page(&workspace_root().join(PAGE), &table)?;
+        write_between_markers(&workspace_root().join(PAGE), "inference-bench", &table)?;
         say(&format!("{PAGE} is up to date"));
     }
     std::io::Write::write_all(&mut std::io::stdout().lock(), table.as_bytes())?;
@@ -199,9 +201,14 @@ impl Programs {
     fn problem(&self, args: &InferenceArgs, root: &Path, name: &str) -> anyhow::Result<()> {
         let kinematics = name == KINEMATICS;
         let sizes = match (args.quick, kinematics) {
-            (true, _) => Sizes { pairs: 500, observations: 2, draws: 100 },
-            (false, true) => Sizes { pairs: 1_000_000, observations: 1000, draws: 1000 },
-            (false, false) => Sizes { pairs: args.pairs, observations: 10, draws: 10_000 },
+            (true, _) => Sizes { pairs: 500, epochs: 3, observations: 2, draws: 100 },
+            (false, true) => {
+                Sizes { pairs: 1_000_000, epochs: 12, observations: 1000, draws: 1000 }
+            }
+            (false, false) => {
+                let epochs = if args.pairs > 10_000 { 30 } else { 80 };
+                Sizes { pairs: args.pairs, epochs, observations: 10, draws: 10_000 }
+            }
         };
         let folder = root.join(format!("{name}-{}", sizes.pairs));
         std::fs::create_dir_all(&folder)?;
@@ -231,7 +238,7 @@ impl Programs {
             std::fs::remove_dir_all(&run)?;
         }
         let training = Instant::now();
-        self.cei.run(&texts(&train_arguments(args, &problem, &pairs, &run)))?;
+        self.cei.run(&texts(&train_arguments(args, &problem, sizes.epochs, &pairs, &run)))?;
         let training_seconds = training.elapsed().as_secs_f64();
         self.cei.run(&[
             "predict",
@@ -289,21 +296,25 @@ impl Programs {
 }
 
 /// Of `cei train`: the shared configuration, and the facts of the problem.
-fn train_arguments(args: &InferenceArgs, problem: &Problem, pairs: &str, run: &str) -> Vec<String> {
+fn train_arguments(
+    args: &InferenceArgs,
+    problem: &Problem,
+    epochs: usize,
+    pairs: &str,
+    run: &str,
+) -> Vec<String> {
     let columns = |side: &str, count: usize| {
         (1..=count).map(|column| format!("'{side}{column}'")).collect::<Vec<_>>().join(", ")
     };
     let mut overrides = vec![
         format!("columns.x=[{}]", columns("x", problem.x)),
         format!("columns.y=[{}]", columns("y", problem.y)),
+        format!("training.max_epochs={epochs}"),
     ];
     if let Some([low, high]) = problem.bounds {
         let bounds: Vec<String> =
             (1..=problem.x).map(|column| format!("x{column} = [{low:?}, {high:?}]")).collect();
         overrides.push(format!("preprocessing.bounds={{ {} }}", bounds.join(", ")));
-    }
-    if args.quick {
-        overrides.push("training.max_epochs=3".to_owned());
     }
     let config = args.config.display().to_string();
     let mut arguments: Vec<String> =
@@ -419,20 +430,6 @@ fn mean_and_sd(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
-}
-
-/// Replaces what stands between the markers of the page.
-fn write_page(page: &Path, table: &str) -> anyhow::Result<()> {
-    const BEGIN: &str = "<!-- inference-bench: begin -->\n";
-    const END: &str = "<!-- inference-bench: end -->";
-    let text = std::fs::read_to_string(page).with_context(|| format!("`{}`", page.display()))?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .with_context(|| format!("`{}` has no line `{}`", page.display(), BEGIN.trim()))?;
-    let (_, after) = rest
-        .split_once(END)
-        .with_context(|| format!("`{}` has no line `{END}`", page.display()))?;
-    Ok(std::fs::write(page, format!("{before}{BEGIN}{table}{END}{after}"))?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! **Nothing here links a crate of the workspace**: tasks invoke `cargo` and the `cei` binary, as a
 //! user would.
 
+mod ablation;
 mod ambiguity;
 mod bench;
 mod cei;
@@ -18,6 +19,7 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 /// Development tasks of cei.
@@ -38,6 +40,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Train on problems with known posteriors, beside the published figures, into docs/inference-bench.md
     InferenceBench(inference::InferenceArgs),
+    /// Train the spline flow with one part changed at a time, into docs/ablation.md
+    Ablation(ablation::AblationArgs),
     /// Prove that crates know only what they may know
     Tidy,
     /// Everything that CI checks
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Task::Reproduce(args) => reproduce::reproduce(&args),
         Task::Bench(args) => bench::bench(&args),
         Task::InferenceBench(args) => inference::inference_bench(&args),
+        Task::Ablation(args) => ablation::ablation(&args),
         Task::Tidy => tidy::tidy(&workspace_root()),
         Task::Ci { no_test } => checks::ci(no_test),
     };
@@ -83,6 +88,16 @@ pub(crate) fn workspace_root() -> PathBuf {
         Some(root) => root.to_owned(),
         None => PathBuf::from("."),
     }
+}
+
+/// Replaces what stands between the lines `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
+pub(crate) fn write_between_markers(page: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let old = std::fs::read_to_string(page).with_context(|| format!("`{}`", page.display()))?;
+    let missing = |line: &str| format!("`{}` has no line `{}`", page.display(), line.trim());
+    let (before, rest) = old.split_once(&begin).with_context(|| missing(&begin))?;
+    let (_, after) = rest.split_once(&end).with_context(|| missing(&end))?;
+    Ok(std::fs::write(page, format!("{before}{begin}{text}{end}{after}"))?)
 }
 
 /// A line for whoever runs the task.

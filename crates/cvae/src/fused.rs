@@ -18,7 +18,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use cei_kernels::{Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks};
+use cei_kernels::{Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks, exp_of_all};
 use cei_model::random::fill_standard_normal;
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
@@ -70,11 +70,15 @@ struct Workspace {
     encoder: Hidden,
     /// `mu` and the unbounded `log sigma^2`, side by side.
     moments: Matrix,
+    /// `sigma`, row after row.
+    sigma: Vec<f32>,
     /// What the prior sees.
     y: Matrix,
     prior: Hidden,
     /// `m` and the unbounded `log t^2`, side by side.
     prior_moments: Matrix,
+    /// `1 / t^2`, row after row.
+    precision: Vec<f32>,
     /// `[z, y]`.
     latent: Matrix,
     decoder: Hidden,
@@ -110,26 +114,39 @@ impl Gaussians {
 }
 
 impl Workspace {
-    /// The Gaussians of one latent dimension of one row; `conditional`: with a prior `p(z | y)`.
-    fn gaussians(&self, row: usize, index: usize, conditional: bool) -> Gaussians {
+    /// The Gaussians of every latent dimension of one row; `conditional`: with a prior `p(z | y)`.
+    fn gaussians(&self, row: usize, conditional: bool) -> impl Iterator<Item = Gaussians> {
         let moments = self.moments.row(row);
-        let log_variance = bounded(moments[index + moments.len() / 2]);
-        let standard = Gaussians {
-            mu: moments[index],
-            log_variance,
-            sigma: (0.5 * log_variance).exp(),
-            m: 0.0,
-            prior_log_variance: 0.0,
-            precision: 1.0,
-        };
-        if !conditional {
-            return standard;
-        }
-        let prior = self.prior_moments.row(row);
-        let prior_log_variance = bounded(prior[index + prior.len() / 2]);
-        let precision = (-prior_log_variance).exp();
-        Gaussians { m: prior[index], prior_log_variance, precision, ..standard }
+        let width = moments.len() / 2;
+        let (mu, log_variance) = moments.split_at(width);
+        let place = row * width..(row + 1) * width;
+        let sigma = &self.sigma[place.clone()];
+        let prior = conditional.then(|| {
+            let (m, log_variance) = self.prior_moments.row(row).split_at(width);
+            (m, log_variance, &self.precision[place])
+        });
+        mu.iter().zip(log_variance).zip(sigma).enumerate().map(
+            move |(index, ((&mu, &log_variance), &sigma))| {
+                let log_variance = bounded(log_variance);
+                let (m, prior_log_variance, precision) =
+                    prior.map_or((0.0, 0.0, 1.0), |(m, log_variance, precision)| {
+                        (m[index], bounded(log_variance[index]), precision[index])
+                    });
+                Gaussians { mu, log_variance, sigma, m, prior_log_variance, precision }
+            },
+        )
     }
+}
+
+/// `exp(factor log sigma^2)`, row after row, where `moments` has the unbounded `log sigma^2` in its right half.
+fn exponentials(factor: f32, moments: &Matrix, values: &mut Vec<f32>) {
+    let width = moments.columns() / 2;
+    values.clear();
+    for row in 0..moments.rows() {
+        let log_variance = &moments.row(row)[width..];
+        values.extend(log_variance.iter().map(|value| factor * bounded(*value)));
+    }
+    exp_of_all(Level::best(), values);
 }
 
 impl FusedCvae {
@@ -207,7 +224,7 @@ impl FusedCvae {
         (self.component_weights, self.log_normalisation) = (weights, normalisation);
     }
 
-    /// `mu` and the unbounded `log sigma^2` of the rows, in `work.moments`.
+    /// `mu`, the unbounded `log sigma^2` and `sigma` of the rows, in `work`.
     fn encode(&self, batch: Batch<'_>, work: &mut Workspace) {
         work.x.reshape(batch.x.nrows(), self.encoder.inputs());
         work.x.set_columns(0, batch.x);
@@ -215,15 +232,16 @@ impl FusedCvae {
             work.x.set_columns(self.dimensions.x, batch.y);
         }
         self.encoder.forward(&work.x, &mut work.encoder, &mut work.moments);
+        exponentials(0.5, &work.moments, &mut work.sigma);
     }
 
-    /// `m` and the unbounded `log t^2` of the rows, in `work.prior_moments`, where there is a prior
-    /// `p(z | y)`.
+    /// `m`, the unbounded `log t^2` and `1 / t^2` of the rows, in `work`, where there is a prior `p(z | y)`.
     fn condition(&self, y: ArrayView2<'_, f32>, work: &mut Workspace) {
         if let Some(prior) = &self.prior {
             work.y.reshape(y.nrows(), self.dimensions.y);
             work.y.set_columns(0, y);
             prior.forward(&work.y, &mut work.prior, &mut work.prior_moments);
+            exponentials(-1.0, &work.prior_moments, &mut work.precision);
         }
     }
 
@@ -242,15 +260,17 @@ impl FusedCvae {
         work.latent.reshape(batch.x.nrows(), width + self.dimensions.y);
         work.latent.set_columns(width, batch.y);
         let conditional = self.prior.is_some();
+        let mut latent = std::mem::take(&mut work.latent);
         for (row, eps) in eps.rows().into_iter().enumerate() {
             let mut kl = 0.0;
-            for (index, eps) in eps.iter().enumerate() {
-                let gaussians = work.gaussians(row, index, conditional);
-                work.latent.row_mut(row)[index] = gaussians.mu + gaussians.sigma * eps;
+            let z = latent.row_mut(row).iter_mut().zip(eps);
+            for ((z, eps), gaussians) in z.zip(work.gaussians(row, conditional)) {
+                *z = gaussians.mu + gaussians.sigma * eps;
                 kl += gaussians.kl_divergence();
             }
             sums[1] += f64::from(kl);
         }
+        work.latent = latent;
         let Workspace { latent, decoder, reconstructed, .. } = work;
         self.decoder.forward(latent, decoder, reconstructed);
         for (row, x) in batch.x.rows().into_iter().enumerate() {
@@ -288,21 +308,29 @@ impl FusedCvae {
         for (row, eps) in eps.rows().into_iter().enumerate() {
             let (d_mu, d_log_variance) = deltas.output.row_mut(row).split_at_mut(width);
             let d_z = &work.d_latent.row(row)[..width];
-            for (index, (eps, weight)) in eps.iter().zip(kl_weights).enumerate() {
-                let gaussians = work.gaussians(row, index, conditional);
+            let raw = &work.moments.row(row)[width..];
+            let gaussians = work.gaussians(row, conditional);
+            let known = gaussians.zip(eps).zip(kl_weights).zip(d_z).zip(raw);
+            let wanted = d_mu.iter_mut().zip(d_log_variance);
+            for (((((gaussians, eps), weight), d_z), raw), (d_mu, d_log_variance)) in
+                known.zip(wanted)
+            {
                 let Gaussians { mu, sigma, m, precision, .. } = gaussians;
-                let pull = weight * (mu - m) * precision;
-                d_mu[index] = d_z[index] + pull;
-                let d =
-                    0.5 * (d_z[index] * sigma * eps + weight * (sigma * sigma * precision - 1.0));
-                let raw = work.moments.row(row)[width + index];
-                d_log_variance[index] = if raw.abs() > bound { 0.0 } else { d };
-                if conditional {
-                    let raw = work.prior_moments.row(row)[width + index];
+                *d_mu = d_z + weight * (mu - m) * precision;
+                let d = 0.5 * (d_z * sigma * eps + weight * (sigma * sigma * precision - 1.0));
+                *d_log_variance = if raw.abs() > bound { 0.0 } else { d };
+            }
+            if conditional {
+                let (d_m, d_log_variance) = d_prior.output.row_mut(row).split_at_mut(width);
+                let raw = &work.prior_moments.row(row)[width..];
+                let known = work.gaussians(row, conditional).zip(kl_weights).zip(raw);
+                for (((gaussians, weight), raw), (d_m, d_log_variance)) in
+                    known.zip(d_m.iter_mut().zip(d_log_variance))
+                {
+                    let Gaussians { mu, m, precision, .. } = gaussians;
+                    *d_m = -weight * (mu - m) * precision;
                     let d = 0.5 * weight * (1.0 - gaussians.spread());
-                    let d_prior = d_prior.output.row_mut(row);
-                    d_prior[index] = -pull;
-                    d_prior[width + index] = if raw.abs() > bound { 0.0 } else { d };
+                    *d_log_variance = if raw.abs() > bound { 0.0 } else { d };
                 }
             }
         }
@@ -375,8 +403,8 @@ impl FusedCvae {
                 self.encode(batch, work);
                 self.condition(batch.y, work);
                 for row in 0..batch.x.nrows() {
-                    for (index, sum) in sums.iter_mut().enumerate() {
-                        let gaussians = work.gaussians(row, index, self.prior.is_some());
+                    let gaussians = work.gaussians(row, self.prior.is_some());
+                    for (sum, gaussians) in sums.iter_mut().zip(gaussians) {
                         *sum += f64::from(gaussians.kl_divergence());
                     }
                 }

@@ -1,6 +1,31 @@
 //! `exp`, `tanh` and `erf` on vectors of `f32`, exact to a few units in the last place; NaN stays NaN.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
+
+use crate::level::Level;
+
+/// `exp` of every number, in place: 0 below the smallest normal number, infinite above the largest.
+pub fn exp_of_all(level: Level, values: &mut [f32]) {
+    level.run(ExpOfAll { values });
+}
+
+struct ExpOfAll<'a> {
+    values: &'a mut [f32],
+}
+
+impl WithSimd for ExpOfAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (vectors, rest) = S::as_mut_simd_f32s(self.values);
+        for vector in vectors {
+            *vector = exp(simd, *vector);
+        }
+        let last = exp(simd, simd.partial_load_f32s(rest));
+        simd.partial_store_f32s(rest, last);
+    }
+}
 
 /// `exp(x)`: 0 below the smallest normal number, infinite above the largest.
 ///

@@ -33,6 +33,7 @@ pub use activation::Activation;
 pub use adam::{AdamFactors, adam_step, norm};
 pub use coupling::{AffineCoupling, CouplingTrace};
 pub use dropout::Dropout;
+pub use elementary::exp_of_all;
 pub use level::Level;
 pub use linear::{Lu, act_norm, act_norm_backward, act_norm_inverse, permute, permute_back};
 pub use matrix::{Columns, Matrix};

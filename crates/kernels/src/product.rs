@@ -12,10 +12,13 @@
 use pulp::{Simd, WithSimd};
 
 use crate::activation::{Activation, Slope};
-use crate::matrix::{Aligned, LINE, Matrix};
+use crate::matrix::{Aligned, Matrix};
 
 /// Vectors of columns in a tile.
 const WIDE: usize = 2;
+
+/// Rows of a panel that are filled together: 16 KB of the widest.
+const STRETCH: usize = 128;
 
 /// The right factor of a product, cut into panels of as many columns as a tile has; each panel is
 /// contiguous, and the columns are padded with zeros to whole vectors.
@@ -56,14 +59,22 @@ impl Panels {
         assert_eq!(weight.len(), depth * columns, "shape of the layer");
         for (first, width, panel) in self.panels_mut() {
             let used = width.min(columns - first);
-            // Blocks of one cache line of the source, which the next rows of the panel need again.
-            for begin in (0..depth).step_by(LINE) {
-                let end = depth.min(begin + LINE);
-                for column in 0..used {
-                    let source = &weight[(first + column) * depth..][begin..end];
-                    let target = panel[begin * width + column..].iter_mut().step_by(width);
-                    for (target, source) in target.zip(source) {
-                        *target = *source;
+            // Blocks of the panel that stay near while the rows of the source, long stretches of them,
+            // go by four at a time.
+            for begin in (0..depth).step_by(STRETCH) {
+                let end = depth.min(begin + STRETCH);
+                let block = &mut panel[begin * width..end * width];
+                let source = |column: usize| &weight[(first + column) * depth..][begin..end];
+                for column in (0..used / 4 * 4).step_by(4) {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|next| source(column + next));
+                    let four = a.iter().zip(b).zip(c.iter().zip(d));
+                    for (row, ((a, b), (c, d))) in block.chunks_exact_mut(width).zip(four) {
+                        row[column..column + 4].copy_from_slice(&[*a, *b, *c, *d]);
+                    }
+                }
+                for column in used / 4 * 4..used {
+                    for (row, value) in block.chunks_exact_mut(width).zip(source(column)) {
+                        row[column] = *value;
                     }
                 }
             }

@@ -5,14 +5,22 @@
 //! average <- d average + (1 - d) theta,  d = min(decay, (1 + t) / (10 + t)) after step t
 //! ```
 
+use rayon::prelude::*;
+
+/// Numbers that one thread takes at a time.
+const CHUNK: usize = 1 << 12;
+
 /// Takes the parameters after step `step` (from 1) into their average.
 pub(crate) fn update(average: &mut [f32], parameters: &[f32], decay: f64, step: u64) {
     let steps = step as f64;
     let keep = decay.min((1.0 + steps) / (10.0 + steps));
     let new = (1.0 - keep) as f32;
-    for (average, value) in average.iter_mut().zip(parameters) {
-        *average += new * (value - *average);
-    }
+    let chunks = average.par_chunks_mut(CHUNK).zip(parameters.par_chunks(CHUNK));
+    chunks.for_each(|(average, parameters)| {
+        for (average, value) in average.iter_mut().zip(parameters) {
+            *average += new * (value - *average);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct Progress {
 }
 
 /// Watches a training.
-pub trait Observer {
+pub trait Observer: Send {
     /// The training of a member of an ensemble begins; members are counted from 1.
     fn member(&mut self, _member: usize, _members: usize) {}
 

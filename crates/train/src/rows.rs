@@ -28,7 +28,7 @@ pub struct TrainingRows {
 
 /// Makes new training rows for every epoch after the first, beside the training. The same epoch must
 /// always get the same rows, or a resumed training would not end in the same weights.
-pub trait EpochRows {
+pub trait EpochRows: Send {
     /// Begins to make the rows of `epoch` and returns at once.
     fn prepare(&mut self, epoch: usize);
 

@@ -264,7 +264,8 @@ impl Training<'_> {
                 break reason;
             }
             self.begin_epoch()?;
-            let flow = self.epoch(stop, observer);
+            // Within the pool of threads, so that no step has to wake one of them first.
+            let flow = rayon::scope(|_| self.epoch(stop, observer));
             if let Some(path) = checkpoint {
                 self.state.save(path)?;
             }
