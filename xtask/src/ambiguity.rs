@@ -3,9 +3,8 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-
 use crate::cei::Cei;
+use crate::csv::{column, read_csv, vector};
 use crate::reproduce::{Places, absolute};
 
 /// Bond lengths (pm) C-O and C-S, and angle (degrees).
@@ -151,28 +150,6 @@ fn positions_csv() -> String {
         format!("0,0,0,{r_co},0,0,{},{},0\n", r_cs * cos, r_cs * sin)
     });
     format!("cx,cy,cz,ox,oy,oz,sx,sy,sz\n{}", rows.concat())
-}
-
-fn read_csv(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Vec<f64>>)> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let mut lines = text.lines();
-    let names = lines.next().context("an empty table")?.split(',').map(str::to_owned).collect();
-    let rows = lines
-        .map(|line| line.split(',').map(|cell| Ok(cell.parse::<f64>()?)).collect())
-        .collect::<anyhow::Result<_>>()?;
-    Ok((names, rows))
-}
-
-fn column(names: &[String], name: &str) -> anyhow::Result<usize> {
-    names.iter().position(|n| n == name).with_context(|| format!("there is no column `{name}`"))
-}
-
-fn vector(names: &[String], row: &[f64], atom: &str) -> anyhow::Result<[f64; 3]> {
-    let mut vector = [0.0; 3];
-    for (axis, value) in ["x", "y", "z"].iter().zip(&mut vector) {
-        *value = row[column(names, &format!("{atom}{axis}"))?];
-    }
-    Ok(vector)
 }
 
 fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {

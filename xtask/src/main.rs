@@ -8,7 +8,9 @@ mod ablation;
 mod ambiguity;
 mod bench;
 mod cei;
+mod chbrclf;
 mod checks;
+mod csv;
 mod inference;
 mod pipeline;
 mod reproduce;
@@ -42,6 +44,8 @@ enum Task {
     InferenceBench(inference::InferenceArgs),
     /// Train the spline flow with one part changed at a time, into docs/ablation.md
     Ablation(ablation::AblationArgs),
+    /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (about an hour)
+    Chbrclf(chbrclf::ChbrclfArgs),
     /// Prove that crates know only what they may know
     Tidy,
     /// Everything that CI checks
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::bench(&args),
         Task::InferenceBench(args) => inference::inference_bench(&args),
         Task::Ablation(args) => ablation::ablation(&args),
+        Task::Chbrclf(args) => chbrclf::chbrclf(&args),
         Task::Tidy => tidy::tidy(&workspace_root()),
         Task::Ci { no_test } => checks::ci(no_test),
     };

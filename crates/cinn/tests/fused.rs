@@ -80,6 +80,19 @@ fn every_layer_agrees_on_odd_shapes() -> TestResult {
 }
 
 #[test]
+fn each_layer_alone_agrees_more_closely() -> TestResult {
+    for layer in layers(Activation::Elu, 0.0).layers {
+        for (x, y) in [(1, 1), (3, 2), (9, 9)] {
+            for n in [1, 7, 513] {
+                let config = CinnConfig { layers: vec![layer.clone()], ..CinnConfig::default() };
+                agree(&config, x, y, n, 1e-5)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn both_drop_out_the_same_numbers() -> TestResult {
     let (mut fused, mut composed) = pair(&layers(Activation::Elu, 0.3), 3, 2)?;
     let count = fused.parameters().values.len();

@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn exp_of_all_reaches_every_number() {
+        for level in Level::all() {
+            for count in [0, 1, 7, 16, 37] {
+                let x: Vec<f32> = (0..count).map(|i| i as f32 / 3.0 - 5.0).collect();
+                let mut values = x.clone();
+                exp_of_all(level, &mut values);
+                assert_eq!(values, level.run(Apply(Function::Exp, &x)), "{level:?}, {count}");
+            }
+        }
+    }
+
+    #[test]
     fn logarithms_are_exact_to_a_millionth() {
         let powers: Vec<f32> = (-80_000..80_000).map(|i| (i as f32 / 1_000.0).exp()).collect();
         let small: Vec<f32> = powers.iter().copied().filter(|x| *x <= 1.0).collect();
