@@ -22,4 +22,4 @@ pub use chart::{Chart, ChartPrior};
 pub use error::PosteriorError;
 pub use forward::{Explosion, Forward};
 pub use modes::{Mode, ModeOptions, find_modes};
-pub use refine::{Event, LogProb, RefineOptions, Refined, refine};
+pub use refine::{Event, LogProb, RefineOptions, Refined, WORST_K_HAT, refine};

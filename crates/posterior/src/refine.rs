@@ -46,6 +46,13 @@ pub struct Event<'a> {
     pub noise: &'a [f64],
 }
 
+/// Tail of the weights above which they cannot be trusted (Vehtari et al. 2024).
+pub const WORST_K_HAT: f64 = 0.7;
+/// Draws of largest weight that an extension of the mixture stands at.
+const HEAVIEST: usize = 20;
+/// Laws of an extension are this many times narrower along what the data leave open.
+const NARROWER: f64 = 4.0;
+
 /// How a posterior is refined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefineOptions {
@@ -61,6 +68,8 @@ pub struct RefineOptions {
     pub rounds: usize,
     /// Draws of each such round.
     pub round_samples: usize,
+    /// How often the mixture is extended where its weights are largest, while their tail is too heavy.
+    pub extensions: usize,
     /// Degrees of freedom of the Student t laws; above 0.
     pub degrees_of_freedom: f64,
 }
@@ -74,6 +83,7 @@ impl Default for RefineOptions {
             network_fraction: 0.2,
             rounds: 3,
             round_samples: 1000,
+            extensions: 3,
             degrees_of_freedom: 8.0,
         }
     }
@@ -134,32 +144,23 @@ pub fn refine(
     let ends = descend(&problem, &from, None, options.modes.iterations);
     let mut modes = modes_of(&problem, &ends, &options.modes);
 
-    let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom);
-    for _ in 0..options.rounds {
-        let Some(laws) = &mut mixture else { break };
-        let rows = laws.draw(options.round_samples, &mut rng);
-        let mut log_weights = problem.log_targets(rows.view());
-        for (weight, q) in log_weights.iter_mut().zip(laws.log_density(rows.view())) {
-            *weight -= q;
-        }
-        if log_weights.iter().all(|weight| *weight == f64::NEG_INFINITY) {
+    let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom)
+        .map(|laws| refit(&problem, laws, options, &mut rng));
+    let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
+    for _ in 0..options.extensions {
+        if weighted.k_hat <= WORST_K_HAT {
             break;
         }
-        smooth(&mut log_weights);
-        let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
-        *laws = laws.refitted(rows.view(), &weights);
+        let Some(laws) = &mixture else { break };
+        let extended = extend(&problem, laws, &weighted, &cap, options.degrees_of_freedom);
+        let extended = refit(&problem, extended, options, &mut rng);
+        let again = weigh_draws(&problem, draws, network, Some(&extended), options, &mut rng);
+        mixture = Some(extended);
+        if again.k_hat < weighted.k_hat {
+            weighted = again;
+        }
     }
-
-    let (samples, log_proposal) = propose(draws, network, mixture.as_ref(), options, &mut rng);
-    let mut log_weights = problem.log_targets(samples.view());
-    for (weight, q) in log_weights.iter_mut().zip(log_proposal) {
-        *weight -= q;
-    }
-    // A network's density may be NaN far from what it was trained on: such a draw counts for nothing.
-    log_weights.iter_mut().filter(|w| w.is_nan()).for_each(|w| *w = f64::NEG_INFINITY);
-    let log_evidence =
-        log_sum_exp(&log_weights) - (samples.nrows() as f64).ln() + problem.log_normalisation();
-    let k_hat = smooth(&mut log_weights);
+    let Weighted { samples, log_weights, k_hat, log_evidence } = weighted;
     let is_lost = log_evidence == f64::NEG_INFINITY;
     let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
     if !is_lost {
@@ -178,6 +179,76 @@ pub fn refine(
         k_hat,
         log_evidence,
     })
+}
+
+/// Importance draws with their weights.
+struct Weighted {
+    samples: Array2<f64>,
+    log_weights: Vec<f64>,
+    k_hat: f64,
+    log_evidence: f64,
+}
+
+fn weigh_draws(
+    problem: &Whitened<'_>,
+    draws: ArrayView2<'_, f64>,
+    network: Option<&LogProb<'_>>,
+    mixture: Option<&Mixture>,
+    options: &RefineOptions,
+    rng: &mut ChaCha8Rng,
+) -> Weighted {
+    let (samples, log_proposal) = propose(draws, network, mixture, options, rng);
+    let mut log_weights = problem.log_targets(samples.view());
+    for (weight, q) in log_weights.iter_mut().zip(log_proposal) {
+        *weight -= q;
+    }
+    // A network's density may be NaN far from what it was trained on: such a draw counts for nothing.
+    log_weights.iter_mut().filter(|w| w.is_nan()).for_each(|w| *w = f64::NEG_INFINITY);
+    let log_evidence =
+        log_sum_exp(&log_weights) - (samples.nrows() as f64).ln() + problem.log_normalisation();
+    let k_hat = smooth(&mut log_weights);
+    Weighted { samples, log_weights, k_hat, log_evidence }
+}
+
+/// Refits the mixture to weighted draws of its own, a few times.
+fn refit(
+    problem: &Whitened<'_>,
+    mut laws: Mixture,
+    options: &RefineOptions,
+    rng: &mut ChaCha8Rng,
+) -> Mixture {
+    for _ in 0..options.rounds {
+        let rows = laws.draw(options.round_samples, rng);
+        let mut log_weights = problem.log_targets(rows.view());
+        for (weight, q) in log_weights.iter_mut().zip(laws.log_density(rows.view())) {
+            *weight -= q;
+        }
+        if log_weights.iter().all(|weight| *weight == f64::NEG_INFINITY) {
+            break;
+        }
+        smooth(&mut log_weights);
+        let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
+        laws = laws.refitted(rows.view(), &weights);
+    }
+    laws
+}
+
+/// The mixture with narrower laws at the draws of largest weight: that is where it has too little.
+fn extend(
+    problem: &Whitened<'_>,
+    laws: &Mixture,
+    weighted: &Weighted,
+    cap: &[f64],
+    degrees_of_freedom: f64,
+) -> Mixture {
+    let mut order: Vec<usize> = (0..weighted.log_weights.len()).collect();
+    order.sort_by(|a, b| weighted.log_weights[*b].total_cmp(&weighted.log_weights[*a]));
+    let heaviest: Vec<Vec<f64>> =
+        order.iter().take(HEAVIEST).map(|index| weighted.samples.row(*index).to_vec()).collect();
+    let ends = descend(problem, &heaviest, None, 0);
+    let cap: Vec<f64> = cap.iter().map(|c| NARROWER * NARROWER * c).collect();
+    let more = first_laws(problem, &[], &ends, &cap, degrees_of_freedom);
+    more.map_or_else(|| laws.clone(), |more| laws.joined(more))
 }
 
 fn check(options: &RefineOptions) -> Result<(), PosteriorError> {

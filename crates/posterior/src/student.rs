@@ -71,6 +71,13 @@ impl Mixture {
         Some(Self { components, degrees_of_freedom })
     }
 
+    /// Both mixtures, with half of the weight each.
+    pub(crate) fn joined(&self, other: Self) -> Self {
+        let components: Vec<Component> =
+            self.components.iter().cloned().chain(other.components).collect();
+        Self::new(components, self.degrees_of_freedom).unwrap_or_else(|| self.clone())
+    }
+
     /// Draws `count` rows; each law gives its share of them, up to one.
     pub(crate) fn draw(&self, count: usize, rng: &mut impl Rng) -> Array2<f64> {
         let d = self.components[0].centre.len();

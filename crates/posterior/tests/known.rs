@@ -1,8 +1,8 @@
 //! Refinement and Markov chain on posteriors that are known in closed form.
 
 use cei_posterior::{
-    ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, find_modes, refine,
-    sample_chain,
+    ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, WORST_K_HAT,
+    find_modes, refine, sample_chain,
 };
 use ndarray::{Array2, Array3, ArrayView2, Axis, array};
 use rand::{RngExt, SeedableRng};
@@ -219,6 +219,54 @@ fn the_prior_cuts_what_it_excludes() {
     let nowhere = Event { measured: &[4.0, 3.0], ..event };
     let refined = refine(&nowhere, draws.view(), None, &RefineOptions::default(), 1).unwrap();
     assert!(refined.k_hat > 0.7 || refined.log_evidence < -500.0, "{refined:?}");
+}
+
+/// `y = x_1^2 + x_2^2`: a thin ring.
+struct Ring;
+
+impl Forward for Ring {
+    fn inputs(&self) -> usize {
+        2
+    }
+
+    fn outputs(&self) -> usize {
+        1
+    }
+
+    fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        Array2::from_shape_fn((x.nrows(), 1), |(row, _)| x.row(row).dot(&x.row(row)))
+    }
+
+    fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+        let jacobian = Array3::from_shape_fn((x.nrows(), 1, 2), |(row, _, k)| 2.0 * x[[row, k]]);
+        (self.values(x), jacobian)
+    }
+}
+
+/// Straight laws reach off a thin ring; where the weights are largest the mixture is extended, until they
+/// can be trusted. With standard normal `x`, `y` is exponential with mean 2, and the angle is uniform.
+#[test]
+fn a_ridge_that_turns_is_covered_by_extensions() {
+    let prior = |x: &[f64]| log_normal(x[0], 1.0) + log_normal(x[1], 1.0);
+    let event = Event { forward: &Ring, log_prior: &prior, measured: &[1.0], noise: &[0.01] };
+    let draws = normal_rows(100, 2, 0.6, 9);
+    let refined = |extensions| {
+        let modes = ModeOptions { starts: 24, ..ModeOptions::default() };
+        let options =
+            RefineOptions { samples: 2000, extensions, modes, ..RefineOptions::default() };
+        refine(&event, draws.view(), None, &options, 2).unwrap()
+    };
+    let (before, after) = (refined(0), refined(3));
+    assert!(before.k_hat > WORST_K_HAT, "{}", before.k_hat);
+    assert!(after.k_hat < WORST_K_HAT, "{}", after.k_hat);
+    assert!(after.effective_sample_size > 800.0, "{}", after.effective_sample_size);
+    let expected = 0.5_f64.ln() - 0.5;
+    assert!((after.log_evidence - expected).abs() < 0.05, "{} {expected}", after.log_evidence);
+    for column in after.draws.columns() {
+        // Of a uniform angle the mean is 0 with sd 0.71 / sqrt(n), and n is about a thousand.
+        let mean = column.sum() / column.len() as f64;
+        assert!(mean.abs() < 0.1, "{mean}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use cei_model::random::{Purpose, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, LogProb, RefineOptions, Refined,
-    refine, sample_chain,
+    WORST_K_HAT, refine, sample_chain,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
@@ -24,8 +24,6 @@ use crate::draws::draw_positions;
 use crate::support::Support;
 use crate::{RunError, TrainedRun};
 
-/// A tail of the weights above this shape cannot be trusted (Vehtari et al. 2024).
-const WORST_K_HAT: f64 = 0.7;
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
 /// Training events whose evidence others are compared with.
