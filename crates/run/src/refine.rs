@@ -26,6 +26,8 @@ use crate::{RunError, TrainedRun};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
+/// Without noise the modes are the whole answer, and as many draws as this begin a search.
+const MOST_STARTS: usize = 200;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
@@ -107,7 +109,7 @@ pub struct Refiner<'a> {
     molecule: &'a Molecule,
     origin: Vec<f64>,
     basis: Array2<f64>,
-    /// The geometry law; none without noise, where no weight is needed.
+    /// The geometry law; without noise it only excludes solutions, and may be unknown.
     density: Option<PositionDensity>,
     noise: Vec<f64>,
     accuracy: Accuracy,
@@ -169,7 +171,7 @@ impl<'a> Refiner<'a> {
             ));
         }
         let density = match (noise.is_empty(), simulation) {
-            (true, _) => None,
+            (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
             (false, Some(simulation)) => Some(simulation.position_density()?),
             (false, None) => {
                 return Err(cannot(
@@ -179,11 +181,14 @@ impl<'a> Refiner<'a> {
             }
         };
         let accuracy = simulation.map(|s| s.accuracy.clone()).unwrap_or_default();
-        let options = RefineOptions {
+        let mut options = RefineOptions {
             samples: samples.max(draws).max(LEAST_SAMPLES),
             resampled: draws,
             ..RefineOptions::default()
         };
+        if noise.is_empty() {
+            options.modes.starts = draws.clamp(options.modes.starts, MOST_STARTS);
+        }
         let mut refiner = Self {
             run,
             molecule,
@@ -276,10 +281,12 @@ impl<'a> Refiner<'a> {
         };
         let explosion = Explosion::new(self.molecule, &chart, &accuracy)?;
         let prior = match &self.density {
-            Some(density) => Some(ChartPrior::new(density, &chart)?),
+            Some(density) if self.has_noise() => Some(ChartPrior::new(density, &chart)?),
+            Some(density) => ChartPrior::new(density, &chart).ok(),
             None => None,
         };
-        let log_prior = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
+        let log_density = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
+        let log_prior = |u: &[f64]| if self.has_noise() { log_density(u) } else { 0.0 };
         let event =
             Event { forward: &explosion, log_prior: &log_prior, measured: y, noise: &self.noise };
         let starts = self.coordinates(draws);
@@ -288,7 +295,10 @@ impl<'a> Refiner<'a> {
         // Draws of a model without a density start the search, but cannot be weighted.
         let has_density = matches!(self.run.record.model, ModelConfig::Cinn(_));
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
-        let refined = refine(&event, starts.view(), network, &self.options, seed)?;
+        let mut refined = refine(&event, starts.view(), network, &self.options, seed)?;
+        if !self.has_noise() {
+            refined.modes.retain(|mode| log_density(&mode.coordinates) > f64::NEG_INFINITY);
+        }
         let chain = self
             .chain
             .as_ref()
