@@ -142,7 +142,7 @@ impl Default for CinnConfig {
 impl CinnConfig {
     /// The preset `spline` with its default sizes.
     pub fn spline() -> Self {
-        Self { preset: FlowPreset::Spline, couplings: 6, ..Self::default() }
+        Self { preset: FlowPreset::Spline, couplings: 8, ..Self::default() }
     }
 
     /// Checks every hyper-parameter.
