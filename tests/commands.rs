@@ -260,7 +260,7 @@ fn the_simulator_refines_the_draws_of_any_model() -> TestResult {
         // Every mode explains the nine momenta to within their noise, and the weights of an event add up
         // to 1.
         let modes = folder.read("modes.csv")?;
-        assert!(modes.starts_with("event,mode,weight,misfit,cx,"), "{modes}");
+        assert!(modes.starts_with("event,mode,weight,misfit,searches,cx,"), "{modes}");
         let mut weights = [0.0; 4];
         for line in modes.lines().skip(1) {
             let cells: Vec<f64> = line.split(',').map(str::parse).collect::<Result<_, _>>()?;

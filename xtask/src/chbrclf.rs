@@ -62,11 +62,12 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
     simulate(TEST)?;
     let network: Value =
         serde_json::from_str(&cei.read(&["evaluate", RUN, "--data", TEST[0], "--json"])?)?;
-    let refined = "data/generated/chbrclf-refined.csv";
+    let [draws, modes] = ["data/generated/chbrclf-refined.csv", "data/generated/chbrclf-modes.csv"];
     let begun = std::time::Instant::now();
-    cei.run(&["predict", RUN, TEST[0], "--refine", "-n", STARTS, "--quiet", "-o", refined])?;
+    let predict = ["predict", RUN, TEST[0], "--refine", "-n", STARTS, "--quiet"];
+    cei.run(&[predict.as_slice(), &["-o", draws, "--modes", modes]].concat())?;
     let seconds = begun.elapsed().as_secs_f64();
-    let outcome = compare(&root.join(TEST[0]), &root.join(refined))?;
+    let outcome = compare([TEST[0], draws, modes].map(|file| root.join(file)))?;
     let history = std::fs::read_to_string(root.join(RUN).join("history.csv"))?;
     let page = table(&network, &outcome, seconds)? + "\n" + &learning_curve(&history)?;
     write_between_markers(&root.join(PAGE), "chbrclf", &page)?;
@@ -75,33 +76,37 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
 }
 
 /// How the refined geometries compare with the truth.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Outcome {
-    events: usize,
-    /// Events that are flagged as outside the model.
-    flagged: usize,
-    /// Events that are not flagged, with a geometry within [`FOUND_BOHR`] of the truth.
-    found: usize,
-    /// Geometries of the events that are not flagged.
-    modes: usize,
-    /// Displacement of the nearest geometry of each event that is not flagged (bohr).
+    /// Whether each event is flagged as outside the model.
+    flagged: Vec<bool>,
+    /// Displacement of the nearest geometry of each event (bohr); infinite without any.
     nearest: Vec<f64>,
+    /// Geometries of all events.
+    modes: usize,
 }
 
-fn compare(truth: &std::path::Path, refined: &std::path::Path) -> anyhow::Result<Outcome> {
-    let ((true_names, truths), (names, rows)) = (read_csv(truth)?, read_csv(refined)?);
-    let [event, flag] = [column(&names, "event")?, column(&names, "outside_model")?];
+impl Outcome {
+    /// Events that are as asked for: flagged or not, with a geometry within [`FOUND_BOHR`] of the truth or not.
+    fn count(&self, flagged: Option<bool>, found: bool) -> usize {
+        let events = self.flagged.iter().zip(&self.nearest);
+        events
+            .filter(|(flag, distance)| {
+                flagged.is_none_or(|flagged| flagged == **flag)
+                    && (**distance <= FOUND_BOHR) == found
+            })
+            .count()
+    }
+}
+
+/// Compares the files of the truth, of draws with their flags, and of modes.
+fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
+    let ((true_names, truths), (names, rows)) = (read_csv(&truth)?, read_csv(&modes)?);
     let mut nearest = vec![f64::INFINITY; truths.len()];
-    let mut flagged = vec![false; truths.len()];
-    let mut modes = 0;
+    let event = column(&names, "event")?;
     for row in &rows {
         let number = row[event] as usize;
         let truth = truths.get(number).context("more events than there were")?;
-        if row[flag] != 0.0 {
-            flagged[number] = true;
-            continue;
-        }
-        modes += 1;
         let mut sum = 0.0;
         for atom in ATOMS {
             let (a, b) = (vector(&true_names, truth, atom)?, vector(&names, row, atom)?);
@@ -109,19 +114,15 @@ fn compare(truth: &std::path::Path, refined: &std::path::Path) -> anyhow::Result
         }
         nearest[number] = nearest[number].min(sum / ATOMS.len() as f64);
     }
-    let nearest: Vec<f64> = nearest
-        .into_iter()
-        .zip(&flagged)
-        .filter_map(|(distance, flagged)| (!flagged).then_some(distance))
-        .collect();
-    ensure!(nearest.iter().all(|distance| distance.is_finite()), "an event without an answer");
-    Ok(Outcome {
-        events: truths.len(),
-        flagged: flagged.iter().filter(|flagged| **flagged).count(),
-        found: nearest.iter().filter(|distance| **distance <= FOUND_BOHR).count(),
-        modes,
-        nearest,
-    })
+    let (draw_names, draw_rows) = read_csv(&draws)?;
+    let [event, flag] = [column(&draw_names, "event")?, column(&draw_names, "outside_model")?];
+    let mut flagged = vec![false; truths.len()];
+    for row in &draw_rows {
+        *flagged.get_mut(row[event] as usize).context("more events than there were")? =
+            row[flag] != 0.0;
+    }
+    ensure!(!truths.is_empty(), "no test events");
+    Ok(Outcome { flagged, nearest, modes: rows.len() })
 }
 
 fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<String> {
@@ -131,12 +132,12 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
             .and_then(Value::as_f64)
             .with_context(|| format!("`cei evaluate --json` gave no {path}displacement_bohr"))
     };
-    let share = |count: usize| 100.0 * count as f64 / outcome.events as f64;
-    let answered = outcome.nearest.len();
+    let events = outcome.flagged.len();
+    let share = |count: usize| format!("{count} ({:.1} %)", 100.0 * count as f64 / events as f64);
     let mut sorted = outcome.nearest.clone();
     sorted.sort_by(f64::total_cmp);
-    let median = sorted.get(answered / 2).copied().unwrap_or(f64::NAN);
-    let mut text = format!("| {} test events | |\n| --- | --- |\n", outcome.events);
+    let median = sorted[events / 2];
+    let mut text = format!("| {events} test events | |\n| --- | --- |\n");
     for (what, value) in [
         (
             "network: displacement per atom of the mean of the draws, bohr",
@@ -147,24 +148,22 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
             "nearest neighbours in the training table, bohr",
             format!("{:.3}", displacement("baselines/knn/gauge_free/")?),
         ),
+        ("refined: a geometry within 0.01 bohr of the truth", share(outcome.count(None, true))),
         (
-            "refined: a geometry within 0.01 bohr of the truth",
-            format!("{} ({:.1} %)", outcome.found, share(outcome.found)),
+            "refined: flagged, of these with the truth and without",
+            format!(
+                "{}, {}",
+                share(outcome.count(Some(true), true)),
+                share(outcome.count(Some(true), false))
+            ),
         ),
-        (
-            "refined: flagged as outside the model",
-            format!("{} ({:.1} %)", outcome.flagged, share(outcome.flagged)),
-        ),
-        (
-            "refined: answered, but not with the truth",
-            format!("{} ({:.1} %)", answered - outcome.found, share(answered - outcome.found)),
-        ),
+        ("refined: neither the truth nor a flag", share(outcome.count(Some(false), false))),
         ("refined: median displacement of the nearest geometry, bohr", format!("{median:.1e}")),
         (
             "refined: geometries that explain an event, mean",
-            format!("{:.2}", outcome.modes as f64 / answered as f64),
+            format!("{:.2}", outcome.modes as f64 / events as f64),
         ),
-        ("refinement, events a second", format!("{:.1}", outcome.events as f64 / seconds)),
+        ("refinement, events a second", format!("{:.1}", events as f64 / seconds)),
     ] {
         let _ = writeln!(text, "| {what} | {value} |");
     }
@@ -210,21 +209,24 @@ mod tests {
             values[0] = first.to_string();
             values.join(",")
         };
-        let (truth, refined) = (folder.join("truth.csv"), folder.join("refined.csv"));
+        let [truth, draws, modes] =
+            ["truth.csv", "draws.csv", "modes.csv"].map(|file| folder.join(file));
         std::fs::write(&truth, [columns.join(","), row(1.0), row(2.0), row(3.0)].join("\n"))?;
-        let mut text = format!("event,draw,outside_model,{}\n", columns.join(","));
-        // Br is 0.02 and then 2 bohr off, so 0.004 and 0.4 over the five atoms; the second event is flagged, the
-        // third wrong by 0.2.
-        for (event, flag, first) in [(0, 0, 1.02), (0, 0, 3.0), (1, 1, 2.0), (2, 0, 4.0)] {
-            let _ = writeln!(text, "{event},0,{flag},{}", row(first));
+        std::fs::write(&draws, "event,draw,outside_model\n0,0,0\n1,0,1\n2,0,0\n")?;
+        // Br of the first event is 0.02 and then 2 bohr off, so 0.004 and 0.4 over the five atoms; the second,
+        // flagged, has no geometry; the third is wrong by 0.2.
+        let mut text = format!("event,mode,{}\n", columns.join(","));
+        for (event, first) in [(0, 1.02), (0, 3.0), (2, 4.0)] {
+            let _ = writeln!(text, "{event},0,{}", row(first));
         }
-        std::fs::write(&refined, text)?;
-        let outcome = compare(&truth, &refined)?;
+        std::fs::write(&modes, text)?;
+        let outcome = compare([truth, draws, modes])?;
         std::fs::remove_dir_all(&folder)?;
-        assert_eq!((outcome.events, outcome.flagged, outcome.found, outcome.modes), (3, 1, 1, 3));
-        assert!(
-            (outcome.nearest[0] - 0.004).abs() < 1e-12 && (outcome.nearest[1] - 0.2).abs() < 1e-12
-        );
+        assert_eq!(outcome.modes, 3);
+        assert!((outcome.nearest[0] - 0.004).abs() < 1e-12 && outcome.nearest[1].is_infinite());
+        assert!((outcome.nearest[2] - 0.2).abs() < 1e-12);
+        let counts = [(None, true), (Some(true), false), (Some(false), false)];
+        assert_eq!(counts.map(|(flagged, found)| outcome.count(flagged, found)), [1, 1, 1]);
         Ok(())
     }
 }

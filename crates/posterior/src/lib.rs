@@ -21,5 +21,5 @@ pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
 pub use error::PosteriorError;
 pub use forward::{Explosion, Forward};
-pub use modes::{Mode, ModeOptions, find_modes};
+pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
 pub use refine::{Event, LogProb, RefineOptions, Refined, WORST_K_HAT, refine};

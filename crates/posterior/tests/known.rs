@@ -2,7 +2,7 @@
 
 use cei_posterior::{
     ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, WORST_K_HAT,
-    find_modes, refine, sample_chain,
+    find_modes, refine, sample_chain, unseen,
 };
 use ndarray::{Array2, Array3, ArrayView2, Axis, array};
 use rand::{RngExt, SeedableRng};
@@ -267,6 +267,13 @@ fn a_ridge_that_turns_is_covered_by_extensions() {
         let mean = column.sum() / column.len() as f64;
         assert!(mean.abs() < 0.1, "{mean}");
     }
+}
+
+#[test]
+fn what_is_unseen_is_the_share_of_single_finds() {
+    assert_eq!(unseen([].into_iter()), 1.0);
+    assert_eq!(unseen([5, 1, 1, 3].into_iter()), 0.2);
+    assert_eq!(unseen([2, 8].into_iter()), 0.0);
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub struct RefinementReport {
     pub evidence: usize,
     /// Events without a geometry that gives their momenta.
     pub no_mode: usize,
+    /// Without noise: those of which further geometries are likely.
+    pub search: usize,
     /// Events with more than one mode.
     pub several_modes: usize,
     /// Largest split R-hat of the Markov chains; absent without them.
@@ -237,6 +239,7 @@ impl RefinementSums {
             self.counts.k_hat += usize::from(event.outside.k_hat);
             self.counts.evidence += usize::from(event.outside.evidence);
             self.counts.no_mode += usize::from(event.outside.no_mode);
+            self.counts.search += usize::from(event.outside.search);
             self.counts.several_modes += usize::from(event.modes.len() > 1);
             self.sizes.extend(event.effective_sample_size);
             if let Some(chain) = &event.chain {

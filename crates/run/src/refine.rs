@@ -12,8 +12,8 @@ use cei_model::Batch;
 use cei_model::random::{Purpose, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
 use cei_posterior::{
-    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, LogProb, RefineOptions, Refined,
-    WORST_K_HAT, refine, sample_chain,
+    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, LITTLE_UNSEEN, LogProb,
+    RefineOptions, Refined, WORST_K_HAT, refine, sample_chain, unseen,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
@@ -44,19 +44,25 @@ pub struct OutsideModel {
     pub evidence: bool,
     /// No geometry was found that gives the momenta.
     pub no_mode: bool,
+    /// Without noise: further geometries that give the momenta are likely, but were not found.
+    pub search: bool,
 }
 
 impl OutsideModel {
     /// Whether there is any reason.
     pub fn any(self) -> bool {
-        self.k_hat || self.evidence || self.no_mode
+        self.k_hat || self.evidence || self.no_mode || self.search
     }
 }
 
 impl fmt::Display for OutsideModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons =
-            [(self.k_hat, "k-hat"), (self.evidence, "evidence"), (self.no_mode, "no-mode")];
+        let reasons = [
+            (self.k_hat, "k-hat"),
+            (self.evidence, "evidence"),
+            (self.no_mode, "no-mode"),
+            (self.search, "search"),
+        ];
         let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         f.write_str(&names.join(" "))
     }
@@ -72,6 +78,8 @@ pub struct PositionMode {
     /// Root mean square difference between its momenta and the measured ones: in units of the noise, or
     /// in a.u. without noise.
     pub misfit: f64,
+    /// Searches that ended there.
+    pub searches: usize,
 }
 
 /// The refined posterior of one event.
@@ -347,6 +355,7 @@ impl<'a> Refiner<'a> {
                 positions: self.positions(row(&mode.coordinates)).into_raw_vec_and_offset().0,
                 weight: self.has_noise().then_some(mode.weight),
                 misfit: (mode.misfit / components).sqrt(),
+                searches: mode.starts,
             })
             .filter(|mode| self.has_noise() || mode.misfit <= solved)
             .collect();
@@ -358,9 +367,15 @@ impl<'a> Refiner<'a> {
                 k_hat: k_hat.is_nan() || k_hat > WORST_K_HAT,
                 evidence: evidence.is_nan() || evidence < self.least_evidence,
                 no_mode: modes.is_empty(),
+                search: false,
             }
         } else {
-            OutsideModel { no_mode: modes.is_empty(), ..OutsideModel::default() }
+            let unseen = unseen(modes.iter().map(|mode| mode.searches));
+            OutsideModel {
+                no_mode: modes.is_empty(),
+                search: !modes.is_empty() && unseen > LITTLE_UNSEEN,
+                ..OutsideModel::default()
+            }
         };
         let draws = if outside.any() {
             let count = network.nrows().min(self.options.resampled);
@@ -422,7 +437,7 @@ mod tests {
 
     #[test]
     fn the_reasons_are_named() {
-        let outside = OutsideModel { k_hat: true, evidence: true, no_mode: false };
+        let outside = OutsideModel { k_hat: true, evidence: true, no_mode: false, search: false };
         assert_eq!(outside.to_string(), "k-hat evidence");
         assert!(outside.any() && !OutsideModel::default().any());
     }

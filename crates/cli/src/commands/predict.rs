@@ -91,7 +91,7 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
 }
 
 fn refinement_in_words(refinement: &RefinementReport, events: usize) -> String {
-    let RefinementReport { outside_model, k_hat, evidence, no_mode, several_modes, .. } =
+    let RefinementReport { outside_model, k_hat, evidence, no_mode, search, several_modes, .. } =
         refinement;
     let mut text = format!("\n{several_modes} of {events} events have several modes");
     if let Some(size) = refinement.median_effective_sample_size {
@@ -101,7 +101,7 @@ fn refinement_in_words(refinement: &RefinementReport, events: usize) -> String {
         text.push_str("\nnone is outside the model");
     } else {
         text.push_str(&format!(
-            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}): their draws are the network's, marked in `outside_model`"
+            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, further geometries likely {search}): their draws are the network's, marked in `outside_model`"
         ));
     }
     text

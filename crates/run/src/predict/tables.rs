@@ -257,7 +257,7 @@ impl<'a> Tables<'a> {
     }
 
     /// `event`, `mode`, its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
-    /// its positions (bohr), bond lengths (pm) and angles (degrees).
+    /// the number of `searches` that ended there, its positions (bohr), bond lengths (pm) and angles (degrees).
     pub(crate) fn mode_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("mode".to_owned(), ColumnType::U32)];
@@ -265,6 +265,7 @@ impl<'a> Tables<'a> {
             columns.push(("weight".to_owned(), ColumnType::F64));
         }
         columns.push(("misfit".to_owned(), ColumnType::F64));
+        columns.push(("searches".to_owned(), ColumnType::U32));
         columns.extend(self.position_columns(ColumnType::F64));
         columns.extend(self.internal_names().into_iter().map(|name| (name, ColumnType::F64)));
         columns
@@ -285,6 +286,7 @@ impl<'a> Tables<'a> {
             columns.push(ColumnData::F64(modes().map(weight).collect()));
         }
         columns.push(ColumnData::F64(modes().map(|mode| mode.misfit).collect()));
+        columns.push(ColumnData::U32(modes().map(|mode| mode.searches as u32).collect()));
         let width = self.run.record.preprocessing.x_names().len();
         let rows: Vec<Array2<f64>> = refined
             .iter()
