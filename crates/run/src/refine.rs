@@ -26,7 +26,7 @@ use crate::{RunError, TrainedRun};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
-/// Without noise the modes are the whole answer, and as many draws as this begin a search.
+/// Without noise the modes are the whole answer: draws, up to this many at a time, begin searches for them.
 const MOST_STARTS: usize = 200;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
