@@ -55,7 +55,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
         }
         let mut arguments = vec!["train", "--config", CONFIG, "--data", TRAINING[0], "-o", RUN];
         if root.join(RUN).exists() {
-            arguments = vec!["train", "--resume", RUN];
+            arguments = vec!["train", "--resume", "-o", RUN];
         }
         cei.run(&arguments)?;
     }
