@@ -94,9 +94,9 @@ pub(crate) fn time(clock: &Clock) -> Result<(), Box<dyn Error>> {
 
 /// Loss, gradient, Adam and the new parameters.
 fn training_step(clock: &Clock, case: &str, name: &str, model: &mut dyn ConditionalModel) {
-    let mut values = model.parameters().values.clone();
-    let mut gradient = vec![0.0; values.len()];
-    let mut adam = Adam::new(values.len());
+    let parameters = model.parameters().values.len();
+    let mut gradient = vec![0.0; parameters];
+    let mut adam = Adam::new(parameters);
     let size = StepSize { learning_rate: 1e-3, weight_decay: 0.0, gradient_clip: 0.0 };
     let (x, y) = (rows(BATCH, 9), rows(BATCH, 9));
     let batch = Batch { x: x.view(), y: y.view() };
@@ -105,8 +105,7 @@ fn training_step(clock: &Clock, case: &str, name: &str, model: &mut dyn Conditio
         step += 1;
         let mut noise = stream(1, Purpose::TrainingNoise, step);
         model.loss_and_gradient(batch, &mut noise, &mut gradient);
-        adam.step(&mut values, &gradient, size);
-        model.set_parameters(&values);
+        model.update_parameters(adam.step(&gradient, size));
     });
 }
 

@@ -11,7 +11,7 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 
 use cei_kernels::{
-    AffineCoupling, Columns, CouplingTrace, Deltas, Dropout, Hidden, Level, Lu, Matrix, Mlp, Pool,
+    AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Dropout, Hidden, Level, Lu, Matrix, Mlp, Pool,
     Residual, ResidualTrace, ShardGradients, SplineCoupling, SplineTrace, act_norm,
     act_norm_backward, act_norm_inverse, blocks, permute, permute_back,
 };
@@ -141,6 +141,13 @@ impl Subnet {
         match self {
             Self::Mlp(network) => network.set_parameters(values),
             Self::Residual(network, _) => network.set_parameters(values),
+        }
+    }
+
+    fn update(&mut self, values: &mut [f32], step: AdamStep<'_>) {
+        match self {
+            Self::Mlp(network) => network.update(values, step),
+            Self::Residual(network, _) => network.update(values, step),
         }
     }
 
@@ -459,6 +466,34 @@ impl ConditionalModel for FusedFlow {
     fn set_parameters(&mut self, values: &[f32]) {
         let Self { layers, parameters, .. } = self;
         rayon::join(|| pack(layers, values), || parameters.values.copy_from_slice(values));
+    }
+
+    fn update_parameters(&mut self, mut step: AdamStep<'_>) {
+        let Self { layers, parameters, level, .. } = self;
+        // The flat vector has the subnets of the affine couplings, those of the splines, and the rest.
+        let (mut affine, mut spline) = (Vec::with_capacity(layers.len()), Vec::new());
+        for layer in layers {
+            match layer {
+                Layer::Affine(subnet, _) => affine.push(subnet),
+                Layer::Spline(subnet, _) => spline.push(subnet),
+                _ => {}
+            }
+        }
+        let mut rest = &mut parameters.values[..];
+        let mut parts = affine;
+        parts.append(&mut spline);
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|subnet| {
+                let values = std::mem::take(&mut rest);
+                let (values, others) = values.split_at_mut(subnet.parameters());
+                rest = others;
+                let step = step.split_off(values.len());
+                (subnet, values, step)
+            })
+            .collect();
+        parts.into_par_iter().for_each(|(subnet, values, step)| subnet.update(values, step));
+        step.apply(*level, rest);
     }
 
     fn initialise(&mut self, batch: Batch<'_>) {

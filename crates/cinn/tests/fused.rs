@@ -3,7 +3,7 @@
 
 use cei_cinn::{CinnConfig, Flow, LayerConfig, SubnetConfig, build};
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_model::testing::{assert_close, assert_same_training};
+use cei_model::testing::{assert_close, assert_same_training, assert_update};
 use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
 use ndarray::Array2;
 
@@ -165,6 +165,7 @@ fn agree(config: &CinnConfig, d: usize, width: usize, n: usize, tolerance: f32) 
     for (fused, composed) in values(&*fused)?.iter().zip(values(&*composed)?) {
         assert_close(fused, &composed, tolerance, &case);
     }
+    assert_update(&mut *fused, batch);
     Ok(())
 }
 

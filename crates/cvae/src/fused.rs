@@ -18,7 +18,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use cei_kernels::{Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks, exp_of_all};
+use cei_kernels::{AdamStep, Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks, exp_of_all};
 use cei_model::random::fill_standard_normal;
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
@@ -504,6 +504,31 @@ impl ConditionalModel for FusedCvae {
                         if let Some(prior) = prior {
                             prior.set_parameters(values);
                         }
+                    },
+                )
+            },
+        );
+        self.weigh_components();
+    }
+
+    fn update_parameters(&mut self, mut step: AdamStep<'_>) {
+        let Self { encoder, decoder, prior, parameters, .. } = self;
+        let (of_encoder, rest) = parameters.values.split_at_mut(encoder.parameters());
+        let (of_decoder, rest) = rest.split_at_mut(decoder.parameters());
+        let first = step.split_off(of_encoder.len());
+        let second = step.split_off(of_decoder.len());
+        rayon::join(
+            || encoder.update(of_encoder, first),
+            || {
+                rayon::join(
+                    || decoder.update(of_decoder, second),
+                    || {
+                        let length = prior.as_ref().map_or(0, Mlp::parameters);
+                        let (of_prior, of_sds) = rest.split_at_mut(length);
+                        if let Some(prior) = prior {
+                            prior.update(of_prior, step.split_off(length));
+                        }
+                        step.apply(Level::best(), of_sds);
                     },
                 )
             },

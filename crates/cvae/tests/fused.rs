@@ -5,7 +5,7 @@ use cei_cvae::{
     Cvae, CvaeConfig, DecoderVariance, EncoderInput, LatentPrior, Reconstruction, build,
 };
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_model::testing::{assert_close, assert_same_training};
+use cei_model::testing::{assert_close, assert_same_training, assert_update};
 use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
 use ndarray::Array2;
 
@@ -189,6 +189,7 @@ fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> T
             assert_close(&fused, &composed, 1e-5, &format!("{case}: prior"));
         }
     }
+    assert_update(&mut *fused, batch);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) on a flat
-//! parameter vector, in parallel and in one pass, the clip of the global gradient norm included.
+//! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) on stretches of a
+//! flat parameter vector, in one pass, the clip of the global gradient norm included.
 //!
 //! ```text
 //! m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
@@ -33,25 +33,74 @@ pub struct AdamFactors {
     pub clip: f32,
 }
 
-/// Moves `parameters` against `gradient` and updates both moments.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn adam_step(
-    level: Level,
-    factors: AdamFactors,
-    parameters: &mut [f32],
-    gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    let len = parameters.len();
-    assert!([gradient.len(), first.len(), second.len()] == [len; 3], "one number a parameter");
-    let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-    let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-    chunks.zip(moments).for_each(|((parameters, gradient), (first, second))| {
+/// A step on a stretch of the flat parameter vector. It splits as slices do, so that whoever holds the
+/// parameters decides in what parts, on which threads and beside what else they are moved.
+#[derive(Debug)]
+pub struct AdamStep<'a> {
+    /// The factors of the step.
+    pub factors: AdamFactors,
+    /// The gradient with respect to the parameters of the stretch.
+    pub gradient: &'a [f32],
+    /// Their first moments.
+    pub first: &'a mut [f32],
+    /// Their second moments.
+    pub second: &'a mut [f32],
+}
+
+impl<'a> AdamStep<'a> {
+    /// The steps of the first `length` parameters and of the others.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn split_at(self, length: usize) -> (Self, Self) {
+        let factors = self.factors;
+        let gradient = self.gradient.split_at(length);
+        let first = self.first.split_at_mut(length);
+        let second = self.second.split_at_mut(length);
+        (
+            Self { factors, gradient: gradient.0, first: first.0, second: second.0 },
+            Self { factors, gradient: gradient.1, first: first.1, second: second.1 },
+        )
+    }
+
+    /// Takes the step of the first `length` parameters out of the front.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn split_off(&mut self, length: usize) -> AdamStep<'a> {
+        let empty = Self { gradient: &[], first: &mut [], second: &mut [], ..*self };
+        let (front, rest) = std::mem::replace(self, empty).split_at(length);
+        *self = rest;
+        front
+    }
+
+    /// Moves `parameters` against the gradient and updates both moments, on this thread.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn apply(self, level: Level, parameters: &mut [f32]) {
+        let Self { factors, gradient, first, second } = self;
+        let len = parameters.len();
+        assert!([gradient.len(), first.len(), second.len()] == [len; 3], "one number a parameter");
         level.run(Step { factors, parameters, gradient, first, second });
-    });
+    }
+
+    /// The same on all threads.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn apply_in_parallel(self, level: Level, parameters: &mut [f32]) {
+        if parameters.len() <= CHUNK {
+            return self.apply(level, parameters);
+        }
+        let half = (parameters.len() / 2).next_multiple_of(CHUNK);
+        let (left, right) = parameters.split_at_mut(half);
+        let (first, second) = self.split_at(half);
+        rayon::join(
+            || first.apply_in_parallel(level, left),
+            || second.apply_in_parallel(level, right),
+        );
+    }
 }
 
 /// The Euclidean norm of `values`, summed in f64.

@@ -8,7 +8,7 @@
 //! | [`SplineCoupling`] | rational-quadratic spline of every feature, alike |
 //! | [`permute`], [`act_norm`], [`Lu`] | maps of the features that mix or scale them |
 //! | [`ShardGradients`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
-//! | [`adam_step`], [`norm`] | the optimiser on a flat vector |
+//! | [`AdamStep`], [`norm`] | the optimiser on a flat vector |
 //!
 //! Matrices are blocks of rows: [`Matrix`] has a row contiguous (the products read it so),
 //! [`Columns`] a column (elementwise work on few columns reads it so). Parameters are stretches of
@@ -30,7 +30,7 @@ mod residual;
 mod spline;
 
 pub use activation::Activation;
-pub use adam::{AdamFactors, adam_step, norm};
+pub use adam::{AdamFactors, AdamStep, norm};
 pub use coupling::{AffineCoupling, CouplingTrace};
 pub use dropout::Dropout;
 pub use elementary::exp_of_all;

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::activation::{Activation, Slope};
+use crate::adam::AdamStep;
 use crate::level::Level;
 use crate::matrix::Matrix;
 use crate::product::{Epilogue, Panels, Product, WeightGradient};
@@ -91,7 +92,7 @@ impl Mlp {
 
     /// How many parameters it has.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs).sum()
+        self.layers.iter().map(Layer::parameters).sum()
     }
 
     /// Width of the input.
@@ -110,22 +111,19 @@ impl Mlp {
     /// If `values` ends before its last parameter.
     pub fn set_parameters(&mut self, values: &[f32]) {
         self.layers.par_iter_mut().for_each(|layer| {
-            let (inputs, outputs) = (layer.inputs, layer.outputs);
-            let size = (inputs + 1) * outputs;
-            let mut joined = Vec::new();
-            let parameters = if let [begin] = layer.heads[..] {
-                &values[begin..begin + size]
-            } else {
-                joined.resize(size, 0.0);
-                layer.split(&mut joined, |begin, part| {
-                    part.copy_from_slice(&values[begin..][..part.len()]);
-                });
-                &joined
-            };
-            let (weight, bias) = parameters.split_at(inputs * outputs);
-            layer.forward.set(weight, bias);
-            layer.backward.set_transposed(weight);
+            let values = &values[layer.heads[0]..][..layer.parameters()];
+            layer.set(values);
         });
+    }
+
+    /// Moves its parameters, the stretch `values` of the flat vector, by the `step` and takes them: each
+    /// layer on a thread, and its numbers while they are near.
+    ///
+    /// # Panics
+    /// If `values` or the step has another length.
+    pub fn update(&mut self, values: &mut [f32], step: AdamStep<'_>) {
+        assert_eq!(values.len(), self.parameters(), "the parameters of the perceptron");
+        update(&mut self.layers, self.level, values, step);
     }
 
     /// Maps `input` (rows x inputs) to `output` (rows x outputs); `hidden` is only working memory.
@@ -214,7 +212,68 @@ impl Mlp {
     }
 }
 
+/// Moves the parameters `values` of the `layers` and takes them.
+fn update(layers: &mut [Layer], level: Level, values: &mut [f32], step: AdamStep<'_>) {
+    if let [layer] = layers {
+        return layer.update(level, values, step);
+    }
+    let (below, above) = layers.split_at_mut(layers.len() / 2);
+    let length = below.iter().map(Layer::parameters).sum();
+    let (values_below, values_above) = values.split_at_mut(length);
+    let (step_below, step_above) = step.split_at(length);
+    rayon::join(
+        || update(below, level, values_below, step_below),
+        || update(above, level, values_above, step_above),
+    );
+}
+
 impl Layer {
+    fn parameters(&self) -> usize {
+        (self.inputs + 1) * self.outputs
+    }
+
+    /// Takes its parameters.
+    fn set(&mut self, values: &[f32]) {
+        let [begin, _, ..] = self.heads[..] else { return self.pack(values) };
+        let mut joined = vec![0.0; values.len()];
+        self.split(&mut joined, |place, part| {
+            part.copy_from_slice(&values[place - begin..][..part.len()]);
+        });
+        self.pack(&joined);
+    }
+
+    /// Moves its parameters and takes them.
+    fn update(&mut self, level: Level, values: &mut [f32], mut step: AdamStep<'_>) {
+        if self.heads.len() > 1 {
+            step.apply(level, values);
+            return self.set(values);
+        }
+        let (weight, bias) = values.split_at_mut(self.inputs * self.outputs);
+        let rows = self.backward.panel_columns();
+        for (index, block) in weight.chunks_mut(rows * self.outputs).enumerate() {
+            step.split_off(block.len()).apply(level, block);
+            self.pack_rows(index * rows, block);
+        }
+        step.apply(level, bias);
+        self.forward.set_bias(bias);
+    }
+
+    /// Packs its weight and bias, those of its heads side by side.
+    fn pack(&mut self, parameters: &[f32]) {
+        let (weight, bias) = parameters.split_at(self.inputs * self.outputs);
+        let rows = self.backward.panel_columns();
+        for (index, block) in weight.chunks(rows * self.outputs).enumerate() {
+            self.pack_rows(index * rows, block);
+        }
+        self.forward.set_bias(bias);
+    }
+
+    /// Packs the rows of its weight from `first` on that are a panel of the transpose.
+    fn pack_rows(&mut self, first: usize, rows: &[f32]) {
+        self.forward.set_rows(first, rows);
+        self.backward.set_columns(first, rows);
+    }
+
     fn weight_gradient(
         &self,
         level: Level,
@@ -224,7 +283,7 @@ impl Layer {
         add: bool,
         joined: &mut Vec<f32>,
     ) {
-        let size = (self.inputs + 1) * self.outputs;
+        let size = self.parameters();
         let single = self.heads.len() == 1;
         joined.resize(if single { 0 } else { size }, 0.0);
         let target = if single { &mut gradient[self.heads[0]..][..size] } else { &mut joined[..] };

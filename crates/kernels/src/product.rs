@@ -40,58 +40,60 @@ impl Panels {
         panels
     }
 
-    /// Takes `weight` (depth x columns, row-major) and `bias` (columns).
-    pub(crate) fn set(&mut self, weight: &[f32], bias: &[f32]) {
-        let (depth, columns) = (self.depth, self.columns);
-        assert_eq!((weight.len(), bias.len()), (depth * columns, columns), "shape of the layer");
-        self.bias.as_mut_slice()[..columns].copy_from_slice(bias);
-        for (first, width, panel) in self.panels_mut() {
-            let used = width.min(columns - first);
-            for (k, target) in panel.chunks_exact_mut(width).enumerate() {
-                target[..used].copy_from_slice(&weight[k * columns + first..][..used]);
-            }
-        }
+    /// Rows of a weight that a panel of its transpose holds.
+    pub(crate) fn panel_columns(&self) -> usize {
+        WIDE * self.lanes
     }
 
-    /// Takes the transpose of `weight` (columns x depth, row-major), without bias.
-    pub(crate) fn set_transposed(&mut self, weight: &[f32]) {
-        let (depth, columns) = (self.depth, self.columns);
-        assert_eq!(weight.len(), depth * columns, "shape of the layer");
-        for (first, width, panel) in self.panels_mut() {
-            let used = width.min(columns - first);
-            // Blocks of the panel that stay near while the rows of the source, long stretches of them,
-            // go by four at a time.
-            for begin in (0..depth).step_by(STRETCH) {
-                let end = depth.min(begin + STRETCH);
-                let block = &mut panel[begin * width..end * width];
-                let source = |column: usize| &weight[(first + column) * depth..][begin..end];
-                for column in (0..used / 4 * 4).step_by(4) {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|next| source(column + next));
-                    let four = a.iter().zip(b).zip(c.iter().zip(d));
-                    for (row, ((a, b), (c, d))) in block.chunks_exact_mut(width).zip(four) {
-                        row[column..column + 4].copy_from_slice(&[*a, *b, *c, *d]);
-                    }
-                }
-                for column in used / 4 * 4..used {
-                    for (row, value) in block.chunks_exact_mut(width).zip(source(column)) {
-                        row[column] = *value;
-                    }
-                }
-            }
-        }
+    /// Takes the `bias` (columns).
+    pub(crate) fn set_bias(&mut self, bias: &[f32]) {
+        self.bias.as_mut_slice()[..self.columns].copy_from_slice(bias);
     }
 
-    /// First column, width and numbers of every panel.
-    fn panels_mut(&mut self) -> impl Iterator<Item = (usize, usize, &mut [f32])> {
-        let (depth, lanes) = (self.depth, self.lanes);
-        let padded = self.columns.next_multiple_of(lanes);
-        let mut rest = &mut self.data.as_mut_slice()[..depth * padded];
-        (0..padded).step_by(WIDE * lanes).map(move |first| {
+    /// Takes the rows from `first_row` on of a weight (depth x columns, row-major).
+    pub(crate) fn set_rows(&mut self, first_row: usize, rows: &[f32]) {
+        let (columns, lanes, depth) = (self.columns, self.lanes, self.depth);
+        let count = rows.len() / columns;
+        assert!(rows.len() == count * columns && first_row + count <= depth, "rows of the layer");
+        let padded = columns.next_multiple_of(lanes);
+        for first in (0..padded).step_by(WIDE * lanes) {
             let width = (WIDE * lanes).min(padded - first);
-            let (panel, tail) = std::mem::take(&mut rest).split_at_mut(depth * width);
-            rest = tail;
-            (first, width, panel)
-        })
+            let used = width.min(columns - first);
+            let begin = first * depth + first_row * width;
+            let target = &mut self.data.as_mut_slice()[begin..][..count * width];
+            for (target, row) in target.chunks_exact_mut(width).zip(rows.chunks_exact(columns)) {
+                target[..used].copy_from_slice(&row[first..][..used]);
+            }
+        }
+    }
+
+    /// Takes the rows from `first` on of a weight (columns x depth, row-major) as columns: as many as
+    /// are left, at most [`Self::panel_columns`], of which `first` is a multiple.
+    pub(crate) fn set_columns(&mut self, first: usize, rows: &[f32]) {
+        let (columns, lanes, depth) = (self.columns, self.lanes, self.depth);
+        let width = (WIDE * lanes).min(columns.next_multiple_of(lanes) - first);
+        let used = width.min(columns - first);
+        assert!(first.is_multiple_of(WIDE * lanes) && rows.len() == used * depth, "a panel");
+        let panel = &mut self.data.as_mut_slice()[first * depth..][..width * depth];
+        // Blocks of the panel that stay near while the rows of the source, long stretches of them,
+        // go by four at a time.
+        for begin in (0..depth).step_by(STRETCH) {
+            let end = depth.min(begin + STRETCH);
+            let block = &mut panel[begin * width..end * width];
+            let source = |column: usize| &rows[column * depth..][begin..end];
+            for column in (0..used / 4 * 4).step_by(4) {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|next| source(column + next));
+                let four = a.iter().zip(b).zip(c.iter().zip(d));
+                for (row, ((a, b), (c, d))) in block.chunks_exact_mut(width).zip(four) {
+                    row[column..column + 4].copy_from_slice(&[*a, *b, *c, *d]);
+                }
+            }
+            for column in used / 4 * 4..used {
+                for (row, value) in block.chunks_exact_mut(width).zip(source(column)) {
+                    row[column] = *value;
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::activation::{Activation, Slope};
+use crate::adam::AdamStep;
 use crate::dropout::Dropout;
 use crate::level::Level;
 use crate::matrix::Matrix;
@@ -81,6 +82,20 @@ impl Residual {
         self.first.set_parameters(values);
         self.blocks.iter_mut().for_each(|block| block.set_parameters(values));
         self.last.set_parameters(values);
+    }
+
+    /// Moves its parameters, the stretch `values` of the flat vector, by the `step` and takes them.
+    ///
+    /// # Panics
+    /// If `values` or the step has another length.
+    pub fn update(&mut self, mut values: &mut [f32], mut step: AdamStep<'_>) {
+        let Self { first, blocks, last, .. } = self;
+        for network in std::iter::once(first).chain(blocks).chain(std::iter::once(last)) {
+            let (front, rest) = values.split_at_mut(network.parameters());
+            network.update(front, step.split_off(front.len()));
+            values = rest;
+        }
+        assert!(values.is_empty(), "the parameters of the network");
     }
 
     /// Maps `input` (rows x inputs) to `output` (rows x outputs) and keeps in `trace` what

@@ -2,8 +2,8 @@
 //! gradients, on odd shapes.
 
 use cei_kernels::{
-    Activation, AdamFactors, AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix,
-    Mlp, ShardGradients, adam_step, blocks, norm,
+    Activation, AdamFactors, AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix,
+    Mlp, Residual, ResidualTrace, ShardGradients, blocks, norm,
 };
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -358,7 +358,9 @@ fn batch_gradient(rows: usize, threads: usize) -> Vec<u32> {
         assert!((total - sums[0]).abs() < 1e-3 * rows as f64, "every row once");
         let (mut first, mut second) = (vec![0.1; gradient.len()], vec![0.2; gradient.len()]);
         let clip = 1.0 / norm(level, &gradient) as f32;
-        adam_step(level, factors(clip), &mut parameters, &gradient, &mut first, &mut second);
+        let (m, v) = (&mut first[..], &mut second[..]);
+        let step = AdamStep { factors: factors(clip), gradient: &gradient, first: m, second: v };
+        step.apply_in_parallel(level, &mut parameters);
         let floats = gradient.iter().chain(&parameters).chain(&first).chain(&output);
         let sum = sums[0].to_bits();
         floats.map(|v| v.to_bits()).chain([sum as u32, (sum >> 32) as u32]).collect()
@@ -384,7 +386,9 @@ fn adam_agrees_with_its_formula_at_every_level() {
     for level in Level::all() {
         let (mut theta, mut m, mut v) = (start.clone(), numbers(n, 3), vec![0.3; n]);
         let before = m.clone();
-        adam_step(level, factors(0.5), &mut theta, &gradient, &mut m, &mut v);
+        let (first, second) = (&mut m[..], &mut v[..]);
+        let step = AdamStep { factors: factors(0.5), gradient: &gradient, first, second };
+        step.apply_in_parallel(level, &mut theta);
         for i in [0, 1, 777, n - 1] {
             let g = f64::from(gradient[i]) * 0.5;
             let m_new = 0.9 * f64::from(before[i]) + 0.1 * g;
@@ -399,6 +403,61 @@ fn adam_agrees_with_its_formula_at_every_level() {
         assert!((norm(level, &gradient) / exact - 1.0).abs() < 1e-12);
     }
     assert_eq!(norm(Level::best(), &[]), 0.0);
+}
+
+/// A step that a network takes by itself leaves what the step and new parameters leave, to the bit.
+#[test]
+fn an_update_is_a_step_and_new_parameters() {
+    let (rows, width) = (5, 7);
+    let input = matrix(rows, width, &numbers(rows * width, 4));
+    for level in Level::all() {
+        for (widths, heads) in [(&[7usize, 3][..], 1), (&[7, 65, 33, 5], 1), (&[7, 40, 3], 2)] {
+            let mlp = || Mlp::with_heads(level, widths, heads, Activation::Elu, 0);
+            let outputs = |mlp: &Mlp| {
+                let (mut hidden, mut output) = <(Hidden, Matrix)>::default();
+                mlp.infer(&input, &mut hidden, &mut output);
+                rows_of(&output)
+            };
+            assert_updates(level, mlp, Mlp::parameters, Mlp::set_parameters, Mlp::update, outputs);
+        }
+        let residual = || Residual::new(level, (width, 34, 6), 2, Activation::Tanh, 0);
+        let outputs = |network: &Residual| {
+            let (mut trace, mut output) = <(ResidualTrace, Matrix)>::default();
+            network.forward(&input, None, &mut trace, &mut output);
+            rows_of(&output)
+        };
+        let set = Residual::set_parameters;
+        assert_updates(level, residual, Residual::parameters, set, Residual::update, outputs);
+    }
+}
+
+fn assert_updates<N>(
+    level: Level,
+    new: impl Fn() -> N,
+    count: impl Fn(&N) -> usize,
+    set: impl Fn(&mut N, &[f32]),
+    update: impl Fn(&mut N, &mut [f32], AdamStep<'_>),
+    outputs: impl Fn(&N) -> Vec<f32>,
+) {
+    let mut networks = [new(), new()];
+    let n = count(&networks[0]);
+    let gradient = numbers(n, 1);
+    let [by_itself, in_parts] = [true, false].map(|by_itself| {
+        let network = &mut networks[usize::from(by_itself)];
+        let mut values = numbers(n, 2);
+        let (mut first, mut second) = (numbers(n, 3), vec![0.3; n]);
+        let (m, v) = (&mut first[..], &mut second[..]);
+        let step = AdamStep { factors: factors(0.5), gradient: &gradient, first: m, second: v };
+        if by_itself {
+            set(network, &values);
+            update(network, &mut values, step);
+        } else {
+            step.apply(level, &mut values);
+            set(network, &values);
+        }
+        [values, first, second, outputs(network)]
+    });
+    assert_eq!(by_itself, in_parts);
 }
 
 /// The analytic gradient is that of the values, by central differences in the kernels themselves.

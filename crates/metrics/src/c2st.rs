@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use cei_kernels::{Activation, AdamFactors, Deltas, Hidden, Level, Matrix, Mlp, adam_step, norm};
+use cei_kernels::{Activation, AdamFactors, AdamStep, Deltas, Hidden, Level, Matrix, Mlp, norm};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -183,7 +183,7 @@ impl Classifier {
         let units = UNITS_PER_COLUMN * columns;
         let widths = [columns, units, units, 1];
         let level = Level::best();
-        let network = Mlp::new(level, &widths, Activation::Relu, 0);
+        let mut network = Mlp::new(level, &widths, Activation::Relu, 0);
         let (mut parameters, mut weights) = (Vec::new(), Vec::new());
         for pair in widths.windows(2) {
             let bound = (6.0 / (pair[0] + pair[1]) as f32).sqrt();
@@ -191,6 +191,7 @@ impl Classifier {
             weights.push(parameters.len()..parameters.len() + size);
             parameters.extend((0..size + pair[1]).map(|_| rng.random_range(-bound..bound)));
         }
+        network.set_parameters(&parameters);
         Self {
             level,
             network,
@@ -223,15 +224,9 @@ impl Classifier {
                 loss += self.gradient(rows, first_reference, batch, &mut gradient);
                 step += 1;
                 let factors = adam_factors(step);
-                let moments = (&mut first, &mut second);
-                adam_step(
-                    self.level,
-                    factors,
-                    &mut self.parameters,
-                    &gradient,
-                    moments.0,
-                    moments.1,
-                );
+                let (first, second) = (&mut first[..], &mut second[..]);
+                let step = AdamStep { factors, gradient: &gradient, first, second };
+                self.network.update(&mut self.parameters, step);
             }
             loss = loss / training.len() as f64 + self.penalty(batch);
             waited = if loss > best - TOLERANCE { waited + 1 } else { 0 };
@@ -283,7 +278,6 @@ impl Classifier {
     }
 
     fn logits(&mut self, rows: &Array2<f32>, batch: &[usize]) {
-        self.network.set_parameters(&self.parameters);
         self.input.reshape(batch.len(), rows.ncols());
         for (place, row) in batch.iter().enumerate() {
             for (cell, value) in self.input.row_mut(place).iter_mut().zip(rows.row(*row)) {

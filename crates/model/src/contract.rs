@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use cei_kernels::{AdamStep, Level};
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
@@ -69,6 +70,16 @@ pub trait ConditionalModel: Send + Sync {
     /// # Panics
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
+
+    /// Moves all parameter values by a step of the optimiser.
+    ///
+    /// # Panics
+    /// If the step has not the length of [`Self::parameters`].
+    fn update_parameters(&mut self, step: AdamStep<'_>) {
+        let mut values = self.parameters().values.clone();
+        step.apply_in_parallel(Level::best(), &mut values);
+        self.set_parameters(&values);
+    }
 
     /// Sets the parameters that follow from data (those of an ActNorm), given a large batch of
     /// training rows, before the first step of a training. Most models have none.

@@ -1,5 +1,7 @@
 //! For tests of models: what must hold for every [`ConditionalModel`].
 
+use cei_kernels::{AdamFactors, AdamStep, Level};
+
 use crate::random::{Purpose, standard_normal, stream};
 use crate::{Batch, ConditionalModel};
 
@@ -45,6 +47,39 @@ pub fn assert_close(values: &[f32], reference: &[f32], tolerance: f32, what: &st
         let error = (value - reference).abs() / scale;
         assert!(error <= tolerance, "{what}: {value} for {reference} at {index} ({error:.1e})");
     }
+}
+
+/// Asserts that the model takes a step of the optimiser as if it were given the new parameters, to the
+/// bit: loss and parameters agree.
+///
+/// # Panics
+/// If they do not.
+pub fn assert_update(model: &mut dyn ConditionalModel, batch: Batch<'_>) {
+    let noise = || stream(1, Purpose::TrainingNoise, 0);
+    let values = model.parameters().values.clone();
+    let mut gradient = vec![0.0; values.len()];
+    model.loss_and_gradient(batch, &mut noise(), &mut gradient);
+    let factors = AdamFactors {
+        first: 0.9,
+        second: 0.999,
+        epsilon: 1e-8,
+        rate: 1e-2,
+        root: 30.0,
+        keep: 0.99,
+        clip: 0.5,
+    };
+    let (mut first, mut second) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+    let mut expected = values;
+    let (m, v) = (&mut first[..], &mut second[..]);
+    AdamStep { factors, gradient: &gradient, first: m, second: v }
+        .apply(Level::best(), &mut expected);
+    let (mut first, mut second) = (vec![0.0; expected.len()], vec![0.0; expected.len()]);
+    let (m, v) = (&mut first[..], &mut second[..]);
+    model.update_parameters(AdamStep { factors, gradient: &gradient, first: m, second: v });
+    assert_eq!(model.parameters().values, expected);
+    let loss = model.loss(batch, &mut noise());
+    model.set_parameters(&expected);
+    assert_eq!(loss, model.loss(batch, &mut noise()));
 }
 
 /// Trains both models alike for 100 steps of gradient descent on `batch` and asserts that their

@@ -6,7 +6,7 @@
 //! theta -= lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay theta)
 //! ```
 
-use cei_kernels::{AdamFactors, Level, adam_step, norm};
+use cei_kernels::{AdamFactors, AdamStep, Level, norm};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -40,8 +40,8 @@ impl Adam {
         Self { step: 0, first: vec![0.0; parameters], second: vec![0.0; parameters] }
     }
 
-    /// Moves `parameters` against `gradient`.
-    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], size: StepSize) {
+    /// The next step, against `gradient`.
+    pub fn step<'a>(&'a mut self, gradient: &'a [f32], size: StepSize) -> AdamStep<'a> {
         self.step += 1;
         let steps = self.step as f64;
         let factors = AdamFactors {
@@ -53,8 +53,7 @@ impl Adam {
             keep: (1.0 - size.learning_rate * size.weight_decay) as f32,
             clip: clip_factor(gradient, size.gradient_clip),
         };
-        let level = Level::best();
-        adam_step(level, factors, parameters, gradient, &mut self.first, &mut self.second);
+        AdamStep { factors, gradient, first: &mut self.first, second: &mut self.second }
     }
 }
 
@@ -71,6 +70,11 @@ fn clip_factor(gradient: &[f32], bound: f64) -> f32 {
 mod tests {
     use super::*;
 
+    /// Moves `theta` by a step.
+    fn step(adam: &mut Adam, theta: &mut [f32], gradient: &[f32], size: StepSize) {
+        adam.step(gradient, size).apply(Level::best(), theta);
+    }
+
     const PLAIN: StepSize = StepSize { learning_rate: 0.1, weight_decay: 0.0, gradient_clip: 0.0 };
 
     #[test]
@@ -78,11 +82,11 @@ mod tests {
         let mut adam = Adam::new(1);
         let mut theta = [1.0];
         // First step: m / (1 - b1) = g and v / (1 - b2) = g^2, so the step is lr g / |g|.
-        adam.step(&mut theta, &[4.0], PLAIN);
+        step(&mut adam, &mut theta, &[4.0], PLAIN);
         assert!((theta[0] - 0.9).abs() < 1e-6);
         // Second, g = -2: m = .9 * .4 - .2 = .16, v = .999 * .016 + .004 = .019984;
         // m^ = .16 / .19 = .842105, v^ = .019984 / .001999 = 9.996998, step .1 * .842105 / 3.161803.
-        adam.step(&mut theta, &[-2.0], PLAIN);
+        step(&mut adam, &mut theta, &[-2.0], PLAIN);
         assert!((theta[0] - (0.9 - 0.026_633_69)).abs() < 1e-6, "{}", theta[0]);
     }
 
@@ -90,7 +94,7 @@ mod tests {
     fn epsilon_is_1e_minus_8() {
         // With g = 1e-8 the first step is lr g / (g + eps) = lr / 2.
         let (mut adam, mut theta) = (Adam::new(1), [0.0]);
-        adam.step(&mut theta, &[1e-8], PLAIN);
+        step(&mut adam, &mut theta, &[1e-8], PLAIN);
         assert!((theta[0] + 0.05).abs() < 1e-4, "{}", theta[0]);
     }
 
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn decay_is_decoupled_from_the_gradient() {
         let (mut adam, mut theta) = (Adam::new(1), [2.0]);
-        adam.step(&mut theta, &[0.0], StepSize { weight_decay: 0.5, ..PLAIN });
+        step(&mut adam, &mut theta, &[0.0], StepSize { weight_decay: 0.5, ..PLAIN });
         assert!((theta[0] - 2.0 * (1.0 - 0.05)).abs() < 1e-6);
     }
 }

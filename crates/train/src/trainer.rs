@@ -316,8 +316,20 @@ impl Training<'_> {
 
     /// Trains the rest of the epoch under way and validates.
     fn epoch(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
-        let begun = Instant::now();
-        let before = self.state.state.seconds;
+        let (begun, before) = (Instant::now(), self.state.state.seconds);
+        let flow = self.steps(stop, observer);
+        // On the way only the model has the parameters of the last step.
+        self.state.parameters.copy_from_slice(&self.model.parameters().values);
+        flow?;
+        let validation = self.validate_average()?;
+        self.state.state.seconds = before + begun.elapsed().as_secs_f64();
+        self.close_epoch(validation, observer);
+        ControlFlow::Continue(())
+    }
+
+    /// Takes the steps that are left of the epoch under way.
+    fn steps(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
+        let (begun, before) = (Instant::now(), self.state.state.seconds);
         let epoch = self.state.state.epoch;
         let order = shuffled(
             self.rows.training.len(),
@@ -338,9 +350,6 @@ impl Training<'_> {
             self.state.state.seconds = before + begun.elapsed().as_secs_f64();
             observer.batch(&self.progress());
         }
-        let validation = self.validate_average()?;
-        self.state.state.seconds = before + begun.elapsed().as_secs_f64();
-        self.close_epoch(validation, observer);
         ControlFlow::Continue(())
     }
 
@@ -457,7 +466,7 @@ fn gather(
     batch.gather(rows, indices, degenerate.map(|noise| (noise, &mut rng)));
 }
 
-/// Moves the parameters of `model` and of `checkpoint` against the gradient on `batch`.
+/// Moves the parameters of `model` and their average against the gradient on `batch`.
 fn descend(
     model: &mut dyn ConditionalModel,
     config: &TrainingConfig,
@@ -466,7 +475,7 @@ fn descend(
     batch: Batch<'_>,
     gradient: &mut [f32],
 ) -> ControlFlow<StopReason> {
-    let Checkpoint { adam, parameters, average, state, .. } = checkpoint;
+    let Checkpoint { adam, average, state, .. } = checkpoint;
     let batches = training_rows.div_ceil(config.batch_size);
     let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
     model.set_progress(epochs);
@@ -480,11 +489,10 @@ fn descend(
         weight_decay: config.weight_decay,
         gradient_clip: config.gradient_clip,
     };
-    adam.step(parameters, gradient, size);
+    model.update_parameters(adam.step(gradient, size));
     if let Some(average) = average {
-        average::update(average, parameters, config.ema_decay, adam.step);
+        average::update(average, &model.parameters().values, config.ema_decay, adam.step);
     }
-    model.set_parameters(parameters);
     add(&mut state.loss_sum, &mut state.term_sums, &loss, batch.x.nrows());
     state.batch += 1;
     ControlFlow::Continue(())
