@@ -87,12 +87,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Folder of the workspace.
+/// Folder of the workspace: of the one that `cargo` runs this in, where one of several checkouts built it.
 pub(crate) fn workspace_root() -> PathBuf {
-    match Path::new(env!("CARGO_MANIFEST_DIR")).parent() {
-        Some(root) => root.to_owned(),
-        None => PathBuf::from("."),
-    }
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 /// Replaces what stands between the lines `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
