@@ -1,7 +1,7 @@
 //! The rows that a training sees, and how mini-batches are cut from them.
 
 use cei_model::Batch;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Axis, s};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -117,8 +117,8 @@ impl Gathered {
         noise: Option<(&DegenerateNoise, &mut ChaCha8Rng)>,
     ) {
         self.rows = order.len();
-        copy_rows(rows.x.view(), order, &mut self.x);
-        copy_rows(rows.y.view(), order, &mut self.y);
+        copy_rows(&rows.x, order, &mut self.x);
+        copy_rows(&rows.y, order, &mut self.y);
         if let Some((noise, rng)) = noise {
             noise.add(&mut self.x, rng);
         }
@@ -134,9 +134,19 @@ impl Gathered {
     }
 }
 
-fn copy_rows(from: ArrayView2<'_, f32>, order: &[u32], to: &mut Array2<f32>) {
-    for (&index, mut target) in order.iter().zip(to.rows_mut()) {
-        target.assign(&from.row(index as usize));
+fn copy_rows(from: &Array2<f32>, order: &[u32], to: &mut Array2<f32>) {
+    let width = from.ncols();
+    match (from.as_slice(), to.as_slice_mut()) {
+        (Some(from), Some(to)) if width > 0 => {
+            for (&index, target) in order.iter().zip(to.chunks_exact_mut(width)) {
+                target.copy_from_slice(&from[index as usize * width..][..width]);
+            }
+        }
+        _ => {
+            for (&index, mut target) in order.iter().zip(to.rows_mut()) {
+                target.assign(&from.row(index as usize));
+            }
+        }
     }
 }
 
