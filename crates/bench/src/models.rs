@@ -6,7 +6,7 @@ use std::error::Error;
 use cei_cinn::{CinnConfig, Flow};
 use cei_cvae::{Cvae, CvaeConfig};
 use cei_model::random::{Purpose, fill_standard_normal, standard_normal, stream};
-use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
+use cei_model::{Activation, Batch, ConditionalModel, Gradient, OnDevice, open_device};
 use cei_train::adam::{Adam, StepSize};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -95,7 +95,7 @@ pub(crate) fn time(clock: &Clock) -> Result<(), Box<dyn Error>> {
 /// Loss, gradient, Adam and the new parameters.
 fn training_step(clock: &Clock, case: &str, name: &str, model: &mut dyn ConditionalModel) {
     let parameters = model.parameters().values.len();
-    let mut gradient = vec![0.0; parameters];
+    let mut gradient = Gradient::default();
     let mut adam = Adam::new(parameters);
     let size = StepSize { learning_rate: 1e-3, weight_decay: 0.0, gradient_clip: 0.0 };
     let (x, y) = (rows(BATCH, 9), rows(BATCH, 9));

@@ -11,9 +11,9 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 
 use cei_kernels::{
-    AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Dropout, Hidden, Level, Lu, Matrix, Mlp, Pool,
-    Residual, ResidualTrace, ShardGradients, SplineCoupling, SplineTrace, act_norm,
-    act_norm_backward, act_norm_inverse, blocks, permute, permute_back,
+    AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Dropout, Gradient, Hidden, Level, Lu,
+    Matrix, Mlp, Pool, Residual, ResidualTrace, SplineCoupling, SplineTrace, act_norm,
+    act_norm_backward, act_norm_inverse, blocks, permute, permute_back, sum_over_tiles,
 };
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -38,7 +38,6 @@ pub(crate) struct FusedFlow {
     /// Whether a training step draws a dropout.
     drops: bool,
     pool: Pool<Workspace>,
-    gradients: ShardGradients,
 }
 
 /// A layer, with its place in the parameters.
@@ -265,7 +264,6 @@ impl FusedFlow {
             kept,
             drops: configs.iter().any(LayerConfig::drops),
             pool: Pool::default(),
-            gradients: ShardGradients::default(),
             parameters,
         };
         pack(&mut flow.layers, &flow.parameters.values);
@@ -470,23 +468,21 @@ impl ConditionalModel for FusedFlow {
 
     fn update_parameters(&mut self, mut step: AdamStep<'_>) {
         let Self { layers, parameters, level, .. } = self;
-        // The flat vector has the subnets of the affine couplings, those of the splines, and the rest.
-        let (mut affine, mut spline) = (Vec::with_capacity(layers.len()), Vec::new());
+        // The flat vector has the subnets of the affine couplings, then those of the splines, then the rest.
+        let (mut subnets, mut of_splines) = (Vec::with_capacity(layers.len()), Vec::new());
         for layer in layers {
             match layer {
-                Layer::Affine(subnet, _) => affine.push(subnet),
-                Layer::Spline(subnet, _) => spline.push(subnet),
+                Layer::Affine(subnet, _) => subnets.push(subnet),
+                Layer::Spline(subnet, _) => of_splines.push(subnet),
                 _ => {}
             }
         }
+        subnets.append(&mut of_splines);
         let mut rest = &mut parameters.values[..];
-        let mut parts = affine;
-        parts.append(&mut spline);
-        let parts: Vec<_> = parts
+        let parts: Vec<_> = subnets
             .into_iter()
             .map(|subnet| {
-                let values = std::mem::take(&mut rest);
-                let (values, others) = values.split_at_mut(subnet.parameters());
+                let (values, others) = std::mem::take(&mut rest).split_at_mut(subnet.parameters());
                 rest = others;
                 let step = step.split_off(values.len());
                 (subnet, values, step)
@@ -514,7 +510,7 @@ impl ConditionalModel for FusedFlow {
     fn loss(&self, batch: Batch<'_>, _noise: &mut ChaCha8Rng) -> Loss {
         let n = batch.x.nrows();
         let mut sums = [0.0];
-        self.gradients.accumulate(n, &mut [], &mut sums, |tile, _, _, sums| {
+        sum_over_tiles(n, &mut sums, |tile, sums| {
             self.pool.with(|workspace| {
                 let (state, kept) = workspace.parts(1);
                 self.forward(batch.rows(tile), state, kept, None);
@@ -528,13 +524,14 @@ impl ConditionalModel for FusedFlow {
         &self,
         batch: Batch<'_>,
         noise: &mut ChaCha8Rng,
-        gradient: &mut [f32],
+        gradient: &mut Gradient,
     ) -> Loss {
         let n = batch.x.nrows();
         let key = self.drops.then(|| noise.random());
         let weight = 1.0 / n as f32;
         let mut sums = [0.0];
-        self.gradients.accumulate(n, gradient, &mut sums, |tile, gradient, add, sums| {
+        let parameters = self.parameters.values.len();
+        gradient.accumulate(n, parameters, &mut sums, |tile, gradient, add, sums| {
             self.pool.with(|workspace| {
                 let (state, kept) = workspace.parts(self.layers.len());
                 let drops = key.map(|key| Drops { key, first_row: tile.start });

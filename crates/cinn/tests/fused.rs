@@ -4,7 +4,7 @@
 use cei_cinn::{CinnConfig, Flow, LayerConfig, SubnetConfig, build};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::testing::{assert_close, assert_same_training, assert_update};
-use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
+use cei_model::{Activation, Batch, ConditionalModel, Gradient, OnDevice, open_device};
 use ndarray::Array2;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -103,13 +103,14 @@ fn both_drop_out_the_same_numbers() -> TestResult {
     let (x, y) = (rows(513, 3, 0), rows(513, 2, 1));
     let batch = Batch { x: x.view(), y: y.view() };
     let noise = || stream(1, Purpose::TrainingNoise, 0);
-    let mut gradients = [vec![0.0; count], vec![0.0; count]];
+    let mut gradients = <[Gradient; 2]>::default();
     for (model, gradient) in [&mut fused, &mut composed].into_iter().zip(&mut gradients) {
         model.set_parameters(&values);
         let dropped = model.loss_and_gradient(batch, &mut noise(), gradient).total;
         let whole = model.loss(batch, &mut noise()).total;
         assert!((dropped - whole).abs() > 1e-3, "nothing is dropped: {dropped} and {whole}");
     }
+    let gradients = gradients.map(|gradient| gradient.total());
     assert_close(&gradients[0], &gradients[1], 5e-5, "gradient");
     Ok(())
 }
@@ -145,11 +146,12 @@ fn agree(config: &CinnConfig, d: usize, width: usize, n: usize, tolerance: f32) 
     let batch = Batch { x: x.view(), y: y.view() };
     let noise = || stream(1, Purpose::TrainingNoise, 0);
 
-    let mut gradients = [vec![0.0; count], vec![0.0; count]];
+    let mut gradients = <[Gradient; 2]>::default();
     let loss = fused.loss_and_gradient(batch, &mut noise(), &mut gradients[0]).total;
     let expected = composed.loss_and_gradient(batch, &mut noise(), &mut gradients[1]).total;
     assert!((loss - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{case}: {loss}, {expected}");
     assert_eq!(fused.loss(batch, &mut noise()).total, loss, "{case}");
+    let gradients = gradients.map(|gradient| gradient.total());
     assert_close(&gradients[0], &gradients[1], tolerance, &format!("{case}: gradient"));
 
     let values = |model: &dyn ConditionalModel| -> Result<Vec<Vec<f32>>, &'static str> {

@@ -16,9 +16,13 @@
 //! ```
 //! `beta` is 0 for a latent dimension whose mean KL divergence over the batch is within the free bits.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use cei_kernels::{AdamStep, Deltas, Hidden, Level, Matrix, Mlp, Pool, ShardGradients, blocks, exp_of_all};
+use cei_kernels::{
+    AdamStep, Deltas, Gradient, Hidden, Level, Matrix, Mlp, Pool, blocks, exp_of_all,
+    sum_over_tiles,
+};
 use cei_model::random::fill_standard_normal;
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
@@ -46,9 +50,6 @@ pub(crate) struct FusedCvae {
     /// Weight of the KL divergence at this stage of the training.
     beta: f64,
     pool: Pool<Workspace>,
-    gradients: ShardGradients,
-    /// Sums over the first pass that free bits need.
-    divergences: ShardGradients,
     buffers: Mutex<Buffers>,
 }
 
@@ -178,8 +179,6 @@ impl FusedCvae {
             beta: config.beta,
             config: config.clone(),
             pool: Pool::default(),
-            gradients: ShardGradients::default(),
-            divergences: ShardGradients::default(),
             buffers: Mutex::default(),
             parameters,
         };
@@ -397,7 +396,7 @@ impl FusedCvae {
     /// Mean KL divergence of each latent dimension over the batch.
     fn mean_divergences(&self, batch: Batch<'_>, kl: &mut [f64]) {
         let n = batch.x.nrows();
-        self.divergences.accumulate(n, &mut [], kl, |tile, _, _, sums| {
+        sum_over_tiles(n, kl, |tile, sums| {
             let batch = batch.rows(tile);
             self.pool.with(|work| {
                 self.encode(batch, work);
@@ -415,12 +414,15 @@ impl FusedCvae {
         }
     }
 
-    /// The loss; with a `gradient` that has a place for every parameter, that which training
-    /// minimises and its gradient.
-    fn run(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, gradient: &mut [f32]) -> Loss {
+    /// The loss that training minimises, and its `gradient`; without one, that which runs are compared by.
+    fn run(
+        &self,
+        batch: Batch<'_>,
+        noise: &mut ChaCha8Rng,
+        gradient: Option<&mut Gradient>,
+    ) -> Loss {
         let (n, width) = (batch.x.nrows(), self.dimensions.z);
-        let with_gradient = !gradient.is_empty();
-        let beta = if with_gradient { self.beta } else { self.config.beta };
+        let beta = if gradient.is_some() { self.beta } else { self.config.beta };
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let Buffers { eps, kl_weights, kl } = &mut *buffers;
         eps.resize(n * width, 0.0);
@@ -428,7 +430,7 @@ impl FusedCvae {
         kl_weights.clear();
         kl_weights.resize(width, (beta / n as f64) as f32);
         let mut free = 0.0;
-        if with_gradient && self.config.free_bits > 0.0 {
+        if gradient.is_some() && self.config.free_bits > 0.0 {
             kl.resize(width, 0.0);
             self.mean_divergences(batch, kl);
             for (weight, kl) in kl_weights.iter_mut().zip(&*kl) {
@@ -440,19 +442,29 @@ impl FusedCvae {
         }
         let (eps, kl_weights) = (&eps[..], &kl_weights[..]);
         let mut sums = [0.0; 2];
-        self.gradients.accumulate(n, gradient, &mut sums, |tile, gradient, add, sums| {
+        let eps_of = |tile: &Range<usize>| {
             let eps = &eps[tile.start * width..tile.end * width];
-            let Ok(eps) = ArrayView2::from_shape((tile.len(), width), eps) else {
-                unreachable!("the rows of the tile");
-            };
-            let batch = batch.rows(tile);
-            self.pool.with(|work| {
-                self.forward(batch, eps, work, sums);
-                if with_gradient {
-                    self.backward(n, batch, eps, kl_weights, work, (gradient, add));
-                }
-            });
-        });
+            match ArrayView2::from_shape((tile.len(), width), eps) {
+                Ok(eps) => eps,
+                Err(_) => unreachable!("the rows of the tile"),
+            }
+        };
+        match gradient {
+            Some(gradient) => {
+                let parameters = self.parameters.values.len();
+                gradient.accumulate(n, parameters, &mut sums, |tile, gradient, add, sums| {
+                    let (eps, batch) = (eps_of(&tile), batch.rows(tile));
+                    self.pool.with(|work| {
+                        self.forward(batch, eps, work, sums);
+                        self.backward(n, batch, eps, kl_weights, work, (gradient, add));
+                    });
+                });
+            }
+            None => sum_over_tiles(n, &mut sums, |tile, sums| {
+                let (eps, batch) = (eps_of(&tile), batch.rows(tile));
+                self.pool.with(|work| self.forward(batch, eps, work, sums));
+            }),
+        }
         let [reconstruction, kl] = sums.map(|sum| sum / n as f64);
         Loss { total: reconstruction + beta * (kl + free), terms: vec![reconstruction, kl] }
     }
@@ -461,7 +473,7 @@ impl FusedCvae {
     fn moments(
         &self,
         rows: usize,
-        run: impl Fn(std::ops::Range<usize>, &mut Workspace) + Sync,
+        run: impl Fn(Range<usize>, &mut Workspace) + Sync,
         result: impl Fn(&Workspace) -> &Matrix + Sync,
     ) -> LatentMoments {
         let width = self.dimensions.z;
@@ -541,16 +553,16 @@ impl ConditionalModel for FusedCvae {
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
-        self.run(batch, noise, &mut [])
+        self.run(batch, noise, None)
     }
 
     fn loss_and_gradient(
         &self,
         batch: Batch<'_>,
         noise: &mut ChaCha8Rng,
-        gradient: &mut [f32],
+        gradient: &mut Gradient,
     ) -> Loss {
-        self.run(batch, noise, gradient)
+        self.run(batch, noise, Some(gradient))
     }
 
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
@@ -560,7 +572,7 @@ impl ConditionalModel for FusedCvae {
 
     fn latent_prior(&self, y: ArrayView2<'_, f32>) -> Option<LatentMoments> {
         self.prior.as_ref()?;
-        let condition = |block: std::ops::Range<usize>, work: &mut Workspace| {
+        let condition = |block: Range<usize>, work: &mut Workspace| {
             self.condition(y.slice(s![block, ..]), work);
         };
         Some(self.moments(y.nrows(), condition, |work| &work.prior_moments))

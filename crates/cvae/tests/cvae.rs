@@ -9,7 +9,7 @@ use cei_cvae::{
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::tensor::{from_matrix, to_matrix};
 use cei_model::testing::directional_derivatives;
-use cei_model::{Activation, Batch, ConditionalModel, open_device};
+use cei_model::{Activation, Batch, ConditionalModel, Gradient, open_device};
 use ndarray::{Array2, array};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -150,15 +150,16 @@ fn the_training_loss_has_its_gradient_with_every_option() -> TestResult {
     let (x, y) = (rows(64, 4, 2), rows(64, 2, 3));
     let batch = Batch { x: x.view(), y: y.view() };
     let values = model.parameters().values.clone();
-    let mut gradient = vec![0.0; values.len()];
+    let mut gradient = Gradient::default();
     let noise = || stream(1, Purpose::TrainingNoise, 0);
     model.loss_and_gradient(batch, &mut noise(), &mut gradient);
+    let gradient = gradient.total();
     let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
     let mut at = |step: f32| {
         let there: Vec<f32> =
             values.iter().zip(&gradient).map(|(value, g)| value + step * g / length).collect();
         model.set_parameters(&there);
-        model.loss_and_gradient(batch, &mut noise(), &mut vec![0.0; there.len()]).total
+        model.loss_and_gradient(batch, &mut noise(), &mut Gradient::default()).total
     };
     let difference = (at(3e-3) - at(-3e-3)) / 6e-3;
     let error = (f64::from(length) - difference).abs() / f64::from(length);
@@ -172,7 +173,7 @@ fn warm_up_and_free_bits_change_training_alone_and_by_hand() -> TestResult {
     let (x, y) = (rows(50, 4, 2), rows(50, 2, 3));
     let batch = Batch { x: x.view(), y: y.view() };
     let noise = || stream(1, Purpose::TrainingNoise, 0);
-    let mut gradient = vec![0.0; model.parameters().values.len()];
+    let mut gradient = Gradient::default();
     let elbo = model.loss(batch, &mut noise());
     let posterior = model.latent_moments(batch);
     let prior = model.latent_prior(y.view()).ok_or("no prior")?;

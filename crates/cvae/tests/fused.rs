@@ -6,7 +6,7 @@ use cei_cvae::{
 };
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::testing::{assert_close, assert_same_training, assert_update};
-use cei_model::{Activation, Batch, ConditionalModel, OnDevice, open_device};
+use cei_model::{Activation, Batch, ConditionalModel, Gradient, OnDevice, open_device};
 use ndarray::Array2;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -153,7 +153,7 @@ fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> T
     let batch = Batch { x: x.view(), y: y.view() };
     let noise = || stream(1, Purpose::TrainingNoise, 0);
 
-    let mut gradients = [vec![0.0; count], vec![0.0; count]];
+    let mut gradients = <[Gradient; 2]>::default();
     let loss = fused.loss_and_gradient(batch, &mut noise(), &mut gradients[0]);
     let expected = composed.loss_and_gradient(batch, &mut noise(), &mut gradients[1]);
     let terms = |loss: &cei_model::Loss| {
@@ -166,6 +166,7 @@ fn agree(config: &CvaeConfig, d: usize, width: usize, n: usize, scale: f32) -> T
     if config.kl_warmup_epochs == 0.0 && config.free_bits == 0.0 {
         assert_eq!(compared, loss, "{case}");
     }
+    let gradients = gradients.map(|gradient| gradient.total());
     assert_close(&gradients[0], &gradients[1], 1e-5, &format!("{case}: gradient"));
 
     let values = |model: &dyn ConditionalModel| -> Vec<Vec<f32>> {

@@ -10,9 +10,16 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::level::Level;
+use crate::parallel::{Gradient, Shard, add_up};
 
-/// Numbers that one thread takes at a time; the norm is summed over these chunks in their order.
+/// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 12;
+
+/// Numbers of a gradient that are added up and used while they are near; a multiple of [`LANES`].
+pub(crate) const NEAR: usize = 1 << 10;
+
+/// Sums of squares that do not wait for each other.
+const LANES: usize = 16;
 
 /// The factors of one step; bias correction and weight decay are the caller's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,29 +44,39 @@ pub struct AdamFactors {
 /// parameters decides in what parts, on which threads and beside what else they are moved.
 #[derive(Debug)]
 pub struct AdamStep<'a> {
-    /// The factors of the step.
-    pub factors: AdamFactors,
-    /// The gradient with respect to the parameters of the stretch.
-    pub gradient: &'a [f32],
-    /// Their first moments.
-    pub first: &'a mut [f32],
-    /// Their second moments.
-    pub second: &'a mut [f32],
+    factors: AdamFactors,
+    /// The terms of the gradient, of all parameters.
+    gradient: &'a [Shard],
+    /// Where the stretch begins in them.
+    begin: usize,
+    first: &'a mut [f32],
+    second: &'a mut [f32],
 }
 
 impl<'a> AdamStep<'a> {
+    /// The step of all parameters against the `gradient` with respect to them, with their `first` and
+    /// `second` moments.
+    pub fn new(
+        factors: AdamFactors,
+        gradient: &'a Gradient,
+        first: &'a mut [f32],
+        second: &'a mut [f32],
+    ) -> Self {
+        Self { factors, gradient: gradient.parts(), begin: 0, first, second }
+    }
+
     /// The steps of the first `length` parameters and of the others.
     ///
     /// # Panics
     /// If there are not as many.
     pub fn split_at(self, length: usize) -> (Self, Self) {
-        let factors = self.factors;
-        let gradient = self.gradient.split_at(length);
-        let first = self.first.split_at_mut(length);
-        let second = self.second.split_at_mut(length);
+        let Self { factors, gradient, begin, first, second } = self;
+        let (first, other_first) = first.split_at_mut(length);
+        let (second, other_second) = second.split_at_mut(length);
+        let rest = begin + length;
         (
-            Self { factors, gradient: gradient.0, first: first.0, second: second.0 },
-            Self { factors, gradient: gradient.1, first: first.1, second: second.1 },
+            Self { factors, gradient, begin, first, second },
+            Self { factors, gradient, begin: rest, first: other_first, second: other_second },
         )
     }
 
@@ -68,7 +85,7 @@ impl<'a> AdamStep<'a> {
     /// # Panics
     /// If there are not as many.
     pub fn split_off(&mut self, length: usize) -> AdamStep<'a> {
-        let empty = Self { gradient: &[], first: &mut [], second: &mut [], ..*self };
+        let empty = Self { first: &mut [], second: &mut [], ..*self };
         let (front, rest) = std::mem::replace(self, empty).split_at(length);
         *self = rest;
         front
@@ -79,10 +96,23 @@ impl<'a> AdamStep<'a> {
     /// # Panics
     /// If there are not as many.
     pub fn apply(self, level: Level, parameters: &mut [f32]) {
-        let Self { factors, gradient, first, second } = self;
-        let len = parameters.len();
-        assert!([gradient.len(), first.len(), second.len()] == [len; 3], "one number a parameter");
-        level.run(Step { factors, parameters, gradient, first, second });
+        let Self { factors, gradient, begin, first, second } = self;
+        assert!([first.len(), second.len()] == [parameters.len(); 2], "one number a parameter");
+        let mut sum = [0.0; NEAR];
+        let moments = first.chunks_mut(NEAR).zip(second.chunks_mut(NEAR));
+        for (index, (parameters, (first, second))) in
+            parameters.chunks_mut(NEAR).zip(moments).enumerate()
+        {
+            let begin = begin + index * NEAR;
+            let gradient = if let [whole] = gradient {
+                &whole.gradient()[begin..][..parameters.len()]
+            } else {
+                let sum = &mut sum[..parameters.len()];
+                add_up(level, gradient, begin, sum);
+                sum
+            };
+            level.run(Step { factors, parameters, gradient, first, second });
+        }
     }
 
     /// The same on all threads.
@@ -105,11 +135,27 @@ impl<'a> AdamStep<'a> {
 
 /// The Euclidean norm of `values`, summed in f64.
 pub fn norm(level: Level, values: &[f32]) -> f64 {
+    norm_of_stretches(values.len(), |begin, length, sums| {
+        level.run(Squares { values: &values[begin..][..length], sums });
+    })
+}
+
+/// The Euclidean norm of numbers of which `add` adds the squares of a stretch, given where it begins and
+/// how long it is, at most [`NEAR`].
+pub(crate) fn norm_of_stretches(
+    length: usize,
+    add: impl Fn(usize, usize, &mut [f64; LANES]) + Sync,
+) -> f64 {
     // Few enough chunks to add in order; each has its own place, whoever sums it.
     let mut sums = [0.0; 64];
-    let chunk = values.len().div_ceil(sums.len()).max(1).next_multiple_of(CHUNK / 4);
-    sums.par_iter_mut().zip(values.par_chunks(chunk)).for_each(|(sum, values)| {
-        *sum = level.run(SquareSum { values });
+    let chunk = length.div_ceil(sums.len()).max(1).next_multiple_of(NEAR);
+    sums.par_iter_mut().enumerate().for_each(|(index, sum)| {
+        let mut squares = [0.0; LANES];
+        let end = length.min((index + 1) * chunk);
+        for begin in (index * chunk..end).step_by(NEAR) {
+            add(begin, NEAR.min(end - begin), &mut squares);
+        }
+        *sum = squares.iter().sum();
     });
     sums.iter().sum::<f64>().sqrt()
 }
@@ -139,22 +185,22 @@ impl WithSimd for Step<'_> {
     }
 }
 
-struct SquareSum<'a> {
-    values: &'a [f32],
+/// Adds the squares of `values` to `sums`, each to that of its lane.
+pub(crate) struct Squares<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) sums: &'a mut [f64; LANES],
 }
 
-impl WithSimd for SquareSum<'_> {
-    type Output = f64;
+impl WithSimd for Squares<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
-        let mut sums = [0.0; 16];
-        for values in self.values.chunks(sums.len()) {
-            for (sum, value) in sums.iter_mut().zip(values) {
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for values in self.values.chunks(LANES) {
+            for (sum, value) in self.sums.iter_mut().zip(values) {
                 let value = f64::from(*value);
                 *sum += value * value;
             }
         }
-        sums.iter().sum()
     }
 }

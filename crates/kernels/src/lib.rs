@@ -7,7 +7,7 @@
 //! | [`Residual`], [`Dropout`] | residual network on a block of rows, forward and backward |
 //! | [`SplineCoupling`] | rational-quadratic spline of every feature, alike |
 //! | [`permute`], [`act_norm`], [`Lu`] | maps of the features that mix or scale them |
-//! | [`ShardGradients`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
+//! | [`Gradient`], [`sum_over_tiles`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
 //! | [`AdamStep`], [`norm`] | the optimiser on a flat vector |
 //!
 //! Matrices are blocks of rows: [`Matrix`] has a row contiguous (the products read it so),
@@ -38,6 +38,6 @@ pub use level::Level;
 pub use linear::{Lu, act_norm, act_norm_backward, act_norm_inverse, permute, permute_back};
 pub use matrix::{Columns, Matrix};
 pub use mlp::{Deltas, Hidden, Mlp};
-pub use parallel::{Pool, ShardGradients, blocks};
+pub use parallel::{Gradient, Pool, blocks, sum_over_tiles};
 pub use residual::{Residual, ResidualTrace};
 pub use spline::{SplineCoupling, SplineTrace};

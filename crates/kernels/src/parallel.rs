@@ -8,6 +8,7 @@ use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::adam::{NEAR, Squares, norm_of_stretches};
 use crate::level::Level;
 
 /// Rows of a shard, while there are not too many shards.
@@ -44,37 +45,44 @@ impl<W: Default> Pool<W> {
     }
 }
 
-/// The gradients of the shards of a batch, kept from step to step.
+/// The gradient of the loss of a batch: the sum of those of its shards, which are added up in their order
+/// where the sum is needed, so that it need not be kept. Its memory is used again by the next batch.
 #[derive(Debug, Default)]
-pub struct ShardGradients(Mutex<Vec<Shard>>);
+pub struct Gradient {
+    shards: Vec<Shard>,
+    /// Shards of this batch.
+    count: usize,
+}
 
 #[derive(Debug, Default)]
-struct Shard {
+pub(crate) struct Shard {
     gradient: Vec<f32>,
     sums: Vec<f64>,
 }
 
-impl ShardGradients {
+impl Gradient {
+    /// Room for a gradient of `parameters` numbers that is not made in shards; they are not specified.
+    pub fn whole(&mut self, parameters: usize) -> &mut [f32] {
+        self.begin(1, parameters);
+        &mut self.shards[0].gradient
+    }
+
     /// Runs `work` on tiles of the `rows` of a batch, in parallel, and adds up what it gives:
-    /// the gradients in `gradient`, other sums in `sums`.
+    /// the gradients of `parameters` numbers here, other sums in `sums`.
     ///
     /// `work` gets the rows of a tile, where to write its gradient, whether to add it to what is
     /// there, and sums to add to.
     pub fn accumulate(
-        &self,
+        &mut self,
         rows: usize,
-        gradient: &mut [f32],
+        parameters: usize,
         sums: &mut [f64],
         work: impl Fn(Range<usize>, &mut [f32], bool, &mut [f64]) + Sync,
     ) {
         let (count, size) = shards(rows);
-        let mut shards = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if shards.len() < count {
-            shards.resize_with(count, Shard::default);
-        }
-        let shards = &mut shards[..count];
+        self.begin(count, parameters);
+        let shards = &mut self.shards[..count];
         shards.par_iter_mut().enumerate().for_each(|(index, shard)| {
-            shard.gradient.resize(gradient.len(), 0.0);
             shard.sums.clear();
             shard.sums.resize(sums.len(), 0.0);
             let end = rows.min((index + 1) * size);
@@ -90,10 +98,61 @@ impl ShardGradients {
                 *sum += term;
             }
         }
-        let (shards, level) = (&*shards, Level::best());
-        gradient.par_chunks_mut(CHUNK).enumerate().for_each(|(index, total)| {
-            level.run(AddUp { shards, begin: index * CHUNK, total });
-        });
+    }
+
+    /// The sum.
+    pub fn total(&self) -> Vec<f32> {
+        let mut total = vec![0.0; self.parts().first().map_or(0, |shard| shard.gradient.len())];
+        let chunks = total.par_chunks_mut(CHUNK).enumerate();
+        chunks.for_each(|(index, total)| add_up(Level::best(), self.parts(), index * CHUNK, total));
+        total
+    }
+
+    /// The Euclidean norm of the sum, itself summed in f64.
+    pub fn norm(&self, level: Level) -> f64 {
+        let parameters = self.parts().first().map_or(0, |shard| shard.gradient.len());
+        norm_of_stretches(parameters, |begin, length, squares| {
+            let mut total = [0.0; NEAR];
+            let total = &mut total[..length];
+            add_up(level, self.parts(), begin, total);
+            level.run(Squares { values: total, sums: squares });
+        })
+    }
+
+    /// Its terms.
+    pub(crate) fn parts(&self) -> &[Shard] {
+        &self.shards[..self.count]
+    }
+
+    fn begin(&mut self, count: usize, parameters: usize) {
+        if self.shards.len() < count {
+            self.shards.resize_with(count, Shard::default);
+        }
+        self.count = count;
+        for shard in &mut self.shards[..count] {
+            shard.gradient.resize(parameters, 0.0);
+        }
+    }
+}
+
+/// Runs `work` on tiles of the `rows` of a batch, in parallel: it adds to sums, which are added up in `sums`.
+pub fn sum_over_tiles(
+    rows: usize,
+    sums: &mut [f64],
+    work: impl Fn(Range<usize>, &mut [f64]) + Sync,
+) {
+    Gradient::default().accumulate(rows, 0, sums, |tile, _, _, sums| work(tile, sums));
+}
+
+/// Writes the sum of the gradients of `shards`, from place `begin` on, to `total`.
+pub(crate) fn add_up(level: Level, shards: &[Shard], begin: usize, total: &mut [f32]) {
+    level.run(AddUp { shards, begin, total });
+}
+
+impl Shard {
+    /// Its gradient.
+    pub(crate) fn gradient(&self) -> &[f32] {
+        &self.gradient
     }
 }
 

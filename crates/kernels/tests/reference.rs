@@ -2,8 +2,8 @@
 //! gradients, on odd shapes.
 
 use cei_kernels::{
-    Activation, AdamFactors, AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Hidden, Level, Matrix,
-    Mlp, Residual, ResidualTrace, ShardGradients, blocks, norm,
+    Activation, AdamFactors, AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Gradient,
+    Hidden, Level, Matrix, Mlp, Residual, ResidualTrace, blocks, norm,
 };
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -334,11 +334,9 @@ fn batch_gradient(rows: usize, threads: usize) -> Vec<u32> {
     mlp.set_parameters(&parameters);
     let (x, delta) = (numbers(rows * 9, 2), numbers(rows * 4, 3));
     pool.install(|| {
-        let mut gradient = vec![0.0; parameters.len()];
-        let mut sums = [0.0];
-        let shards = ShardGradients::default();
+        let (mut gradient, mut sums) = (Gradient::default(), [0.0]);
         for _ in 0..2 {
-            shards.accumulate(rows, &mut gradient, &mut sums, |tile, gradient, add, sums| {
+            gradient.accumulate(rows, parameters.len(), &mut sums, |tile, gradient, add, sums| {
                 let (mut hidden, mut output, mut deltas) = <(Hidden, Matrix, Deltas)>::default();
                 let input = matrix(tile.len(), 9, &x[tile.start * 9..tile.end * 9]);
                 mlp.forward(&input, &mut hidden, &mut output);
@@ -356,15 +354,22 @@ fn batch_gradient(rows: usize, threads: usize) -> Vec<u32> {
         });
         let total: f64 = output.iter().map(|&v| f64::from(v)).sum();
         assert!((total - sums[0]).abs() < 1e-3 * rows as f64, "every row once");
-        let (mut first, mut second) = (vec![0.1; gradient.len()], vec![0.2; gradient.len()]);
-        let clip = 1.0 / norm(level, &gradient) as f32;
-        let (m, v) = (&mut first[..], &mut second[..]);
-        let step = AdamStep { factors: factors(clip), gradient: &gradient, first: m, second: v };
+        let total = gradient.total();
+        let (mut first, mut second) = (vec![0.1; total.len()], vec![0.2; total.len()]);
+        assert_eq!(gradient.norm(level), norm(level, &total));
+        let clip = 1.0 / gradient.norm(level) as f32;
+        let step = AdamStep::new(factors(clip), &gradient, &mut first, &mut second);
         step.apply_in_parallel(level, &mut parameters);
-        let floats = gradient.iter().chain(&parameters).chain(&first).chain(&output);
+        let floats = total.iter().chain(&parameters).chain(&first).chain(&output);
         let sum = sums[0].to_bits();
         floats.map(|v| v.to_bits()).chain([sum as u32, (sum >> 32) as u32]).collect()
     })
+}
+
+fn whole(values: &[f32]) -> Gradient {
+    let mut gradient = Gradient::default();
+    gradient.whole(values.len()).copy_from_slice(values);
+    gradient
 }
 
 fn factors(clip: f32) -> AdamFactors {
@@ -386,8 +391,8 @@ fn adam_agrees_with_its_formula_at_every_level() {
     for level in Level::all() {
         let (mut theta, mut m, mut v) = (start.clone(), numbers(n, 3), vec![0.3; n]);
         let before = m.clone();
-        let (first, second) = (&mut m[..], &mut v[..]);
-        let step = AdamStep { factors: factors(0.5), gradient: &gradient, first, second };
+        let whole = whole(&gradient);
+        let step = AdamStep::new(factors(0.5), &whole, &mut m, &mut v);
         step.apply_in_parallel(level, &mut theta);
         for i in [0, 1, 777, n - 1] {
             let g = f64::from(gradient[i]) * 0.5;
@@ -441,13 +446,12 @@ fn assert_updates<N>(
 ) {
     let mut networks = [new(), new()];
     let n = count(&networks[0]);
-    let gradient = numbers(n, 1);
+    let gradient = whole(&numbers(n, 1));
     let [by_itself, in_parts] = [true, false].map(|by_itself| {
         let network = &mut networks[usize::from(by_itself)];
         let mut values = numbers(n, 2);
         let (mut first, mut second) = (numbers(n, 3), vec![0.3; n]);
-        let (m, v) = (&mut first[..], &mut second[..]);
-        let step = AdamStep { factors: factors(0.5), gradient: &gradient, first: m, second: v };
+        let step = AdamStep::new(factors(0.5), &gradient, &mut first, &mut second);
         if by_itself {
             set(network, &values);
             update(network, &mut values, step);

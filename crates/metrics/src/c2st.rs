@@ -12,7 +12,9 @@
 
 use std::ops::Range;
 
-use cei_kernels::{Activation, AdamFactors, AdamStep, Deltas, Hidden, Level, Matrix, Mlp, norm};
+use cei_kernels::{
+    Activation, AdamFactors, AdamStep, Deltas, Gradient, Hidden, Level, Matrix, Mlp, norm,
+};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -214,18 +216,17 @@ impl Classifier {
     ) {
         let size = self.parameters.len();
         let (mut first, mut second) = (vec![0.0; size], vec![0.0; size]);
-        let mut gradient = vec![0.0; size];
+        let mut gradient = Gradient::default();
         let batch = BATCH.min(training.len());
         let (mut best, mut waited, mut step) = (f64::INFINITY, 0, 0);
         for _ in 0..MAX_EPOCHS {
             training.shuffle(rng);
             let mut loss = 0.0;
             for batch in training.chunks(batch) {
-                loss += self.gradient(rows, first_reference, batch, &mut gradient);
+                loss += self.gradient(rows, first_reference, batch, gradient.whole(size));
                 step += 1;
                 let factors = adam_factors(step);
-                let (first, second) = (&mut first[..], &mut second[..]);
-                let step = AdamStep { factors, gradient: &gradient, first, second };
+                let step = AdamStep::new(factors, &gradient, &mut first, &mut second);
                 self.network.update(&mut self.parameters, step);
             }
             loss = loss / training.len() as f64 + self.penalty(batch);

@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
     use crate::{Dimensions, LatentMoments, Loss, Parameters};
+    use cei_kernels::Gradient;
     use ndarray::{ArrayView2, array};
 
     /// `z ~ N(y, 1)`, `x | z ~ N(2 z, s^2)`, so `x | y ~ N(2 y, 4 + s^2)` exactly; `q` is the exact
@@ -131,7 +132,7 @@ mod tests {
             &self,
             _batch: Batch<'_>,
             _noise: &mut ChaCha8Rng,
-            _gradient: &mut [f32],
+            _gradient: &mut Gradient,
         ) -> Loss {
             Loss::default()
         }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use cei_kernels::{AdamStep, Level};
+use cei_kernels::{AdamStep, Gradient, Level};
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
@@ -95,13 +95,12 @@ pub trait ConditionalModel: Send + Sync {
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss;
 
     /// The loss of a batch that training minimises at the stage set by [`Self::set_progress`];
-    /// writes its gradient with respect to the flat parameter vector into
-    /// `gradient` (same length as the parameters).
+    /// sets `gradient` to its gradient with respect to the flat parameter vector.
     fn loss_and_gradient(
         &self,
         batch: Batch<'_>,
         noise: &mut ChaCha8Rng,
-        gradient: &mut [f32],
+        gradient: &mut Gradient,
     ) -> Loss;
 
     /// Mean and variance of the latent of every row of a batch.

@@ -19,6 +19,7 @@ pub mod tensor;
 pub mod testing;
 
 pub use burn::tensor::Device;
+pub use cei_kernels::{AdamStep, Gradient};
 pub use config::ConfigError;
 pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
 pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use cei_kernels::Gradient;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 
@@ -143,12 +144,13 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
         &self,
         batch: Batch<'_>,
         noise: &mut ChaCha8Rng,
-        gradient: &mut [f32],
+        gradient: &mut Gradient,
     ) -> Loss {
         let device = self.device.clone().autodiff();
         let network = Parameters::assign(self.network(), &self.parameters.values, &device);
         let (x, y) = self.tensors(batch, &device);
         let loss = network.training_loss(x, y, noise);
+        let gradient = gradient.whole(self.parameters.values.len());
         Parameters::gather(&network, loss.total.backward(), gradient);
         loss.read()
     }

@@ -1,6 +1,6 @@
 //! For tests of models: what must hold for every [`ConditionalModel`].
 
-use cei_kernels::{AdamFactors, AdamStep, Level};
+use cei_kernels::{AdamFactors, AdamStep, Gradient, Level};
 
 use crate::random::{Purpose, standard_normal, stream};
 use crate::{Batch, ConditionalModel};
@@ -15,8 +15,9 @@ const STEP: f32 = 1e-2;
 pub fn directional_derivatives(model: &mut dyn ConditionalModel, batch: Batch<'_>) -> (f64, f64) {
     let noise = || stream(1, Purpose::TrainingNoise, 0);
     let values = model.parameters().values.clone();
-    let mut gradient = vec![0.0; values.len()];
+    let mut gradient = Gradient::default();
     model.loss_and_gradient(batch, &mut noise(), &mut gradient);
+    let gradient = gradient.total();
     let random = standard_normal(1, values.len(), &mut stream(2, Purpose::Draws, 0));
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
     let (length, random_length) =
@@ -57,7 +58,7 @@ pub fn assert_close(values: &[f32], reference: &[f32], tolerance: f32, what: &st
 pub fn assert_update(model: &mut dyn ConditionalModel, batch: Batch<'_>) {
     let noise = || stream(1, Purpose::TrainingNoise, 0);
     let values = model.parameters().values.clone();
-    let mut gradient = vec![0.0; values.len()];
+    let mut gradient = Gradient::default();
     model.loss_and_gradient(batch, &mut noise(), &mut gradient);
     let factors = AdamFactors {
         first: 0.9,
@@ -70,12 +71,9 @@ pub fn assert_update(model: &mut dyn ConditionalModel, batch: Batch<'_>) {
     };
     let (mut first, mut second) = (vec![0.0; values.len()], vec![0.0; values.len()]);
     let mut expected = values;
-    let (m, v) = (&mut first[..], &mut second[..]);
-    AdamStep { factors, gradient: &gradient, first: m, second: v }
-        .apply(Level::best(), &mut expected);
+    AdamStep::new(factors, &gradient, &mut first, &mut second).apply(Level::best(), &mut expected);
     let (mut first, mut second) = (vec![0.0; expected.len()], vec![0.0; expected.len()]);
-    let (m, v) = (&mut first[..], &mut second[..]);
-    model.update_parameters(AdamStep { factors, gradient: &gradient, first: m, second: v });
+    model.update_parameters(AdamStep::new(factors, &gradient, &mut first, &mut second));
     assert_eq!(model.parameters().values, expected);
     let loss = model.loss(batch, &mut noise());
     model.set_parameters(&expected);
@@ -94,12 +92,12 @@ pub fn assert_same_training(
 ) {
     let train = |model: &mut dyn ConditionalModel| {
         let mut values = model.parameters().values.clone();
-        let mut gradient = vec![0.0; values.len()];
+        let mut gradient = Gradient::default();
         let mut losses = Vec::new();
         for step in 0..=100 {
             let mut noise = stream(3, Purpose::TrainingNoise, step);
             losses.push(model.loss_and_gradient(batch, &mut noise, &mut gradient).total);
-            for (value, gradient) in values.iter_mut().zip(&gradient) {
+            for (value, gradient) in values.iter_mut().zip(gradient.total()) {
                 *value -= 0.02 * gradient;
             }
             model.set_parameters(&values);

@@ -6,7 +6,7 @@
 //! theta -= lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay theta)
 //! ```
 
-use cei_kernels::{AdamFactors, AdamStep, Level, norm};
+use cei_kernels::{AdamFactors, AdamStep, Gradient, Level};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -41,7 +41,7 @@ impl Adam {
     }
 
     /// The next step, against `gradient`.
-    pub fn step<'a>(&'a mut self, gradient: &'a [f32], size: StepSize) -> AdamStep<'a> {
+    pub fn step<'a>(&'a mut self, gradient: &'a Gradient, size: StepSize) -> AdamStep<'a> {
         self.step += 1;
         let steps = self.step as f64;
         let factors = AdamFactors {
@@ -53,16 +53,16 @@ impl Adam {
             keep: (1.0 - size.learning_rate * size.weight_decay) as f32,
             clip: clip_factor(gradient, size.gradient_clip),
         };
-        AdamStep { factors, gradient, first: &mut self.first, second: &mut self.second }
+        AdamStep::new(factors, gradient, &mut self.first, &mut self.second)
     }
 }
 
 /// Factor that brings the norm of the whole gradient down to `bound`.
-fn clip_factor(gradient: &[f32], bound: f64) -> f32 {
+fn clip_factor(gradient: &Gradient, bound: f64) -> f32 {
     if bound == 0.0 {
         return 1.0;
     }
-    let norm = norm(Level::best(), gradient);
+    let norm = gradient.norm(Level::best());
     if norm > bound { (bound / norm) as f32 } else { 1.0 }
 }
 
@@ -72,7 +72,13 @@ mod tests {
 
     /// Moves `theta` by a step.
     fn step(adam: &mut Adam, theta: &mut [f32], gradient: &[f32], size: StepSize) {
-        adam.step(gradient, size).apply(Level::best(), theta);
+        adam.step(&whole(gradient), size).apply(Level::best(), theta);
+    }
+
+    fn whole(values: &[f32]) -> Gradient {
+        let mut gradient = Gradient::default();
+        gradient.whole(values.len()).copy_from_slice(values);
+        gradient
     }
 
     const PLAIN: StepSize = StepSize { learning_rate: 0.1, weight_decay: 0.0, gradient_clip: 0.0 };
@@ -100,9 +106,9 @@ mod tests {
 
     #[test]
     fn the_clip_bounds_the_norm_of_all_parameters_together() {
-        assert_eq!(clip_factor(&[3.0, 4.0], 0.0), 1.0);
-        assert_eq!(clip_factor(&[3.0, 4.0], 10.0), 1.0);
-        assert_eq!(clip_factor(&[3.0, 4.0], 2.5), 0.5);
+        assert_eq!(clip_factor(&whole(&[3.0, 4.0]), 0.0), 1.0);
+        assert_eq!(clip_factor(&whole(&[3.0, 4.0]), 10.0), 1.0);
+        assert_eq!(clip_factor(&whole(&[3.0, 4.0]), 2.5), 0.5);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, ConfigError, Loss};
+use cei_model::{Batch, ConditionalModel, ConfigError, Gradient, Loss};
 use thiserror::Error;
 
 use crate::adam::{Adam, StepSize};
@@ -183,7 +183,7 @@ pub fn train_on_new_rows(
     };
     let training = Training {
         validation: validation_rows(rows, config.seed),
-        gradient: vec![0.0; state.parameters.len()],
+        gradient: Gradient::default(),
         batch: Gathered::new(&rows.training, config.batch_size),
         next: Gathered::new(&rows.training, config.batch_size),
         started: Instant::now(),
@@ -243,7 +243,7 @@ struct Training<'a> {
     config: &'a TrainingConfig,
     validation: Rows,
     state: Checkpoint,
-    gradient: Vec<f32>,
+    gradient: Gradient,
     batch: Gathered,
     /// Filled with the next batch while a step runs.
     next: Gathered,
@@ -473,7 +473,7 @@ fn descend(
     training_rows: usize,
     checkpoint: &mut Checkpoint,
     batch: Batch<'_>,
-    gradient: &mut [f32],
+    gradient: &mut Gradient,
 ) -> ControlFlow<StopReason> {
     let Checkpoint { adam, average, state, .. } = checkpoint;
     let batches = training_rows.div_ceil(config.batch_size);

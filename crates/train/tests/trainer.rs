@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameter, Parameters};
+use cei_model::{
+    Batch, ConditionalModel, Dimensions, Gradient, LatentMoments, Loss, Parameter, Parameters,
+};
 use cei_train::{
     Checkpoint, EpochRecord, EpochRows, EpochRowsError, Observer, Progress, Rows, Schedule, Silent,
     StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, train, train_on_new_rows,
@@ -57,10 +59,16 @@ impl ConditionalModel for Line {
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
-        self.loss_and_gradient(batch, noise, &mut [0.0; 2])
+        self.loss_and_gradient(batch, noise, &mut Gradient::default())
     }
 
-    fn loss_and_gradient(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, g: &mut [f32]) -> Loss {
+    fn loss_and_gradient(
+        &self,
+        batch: Batch<'_>,
+        noise: &mut ChaCha8Rng,
+        gradient: &mut Gradient,
+    ) -> Loss {
+        let g = gradient.whole(2);
         let n = batch.x.nrows() as f32;
         let jitter = standard_normal(batch.x.nrows(), 1, noise) * 0.01;
         let (w, b) = (self.parameters.values[0], self.parameters.values[1]);
