@@ -33,6 +33,8 @@ pub enum Purpose {
     DetectorNoise,
     /// Which member of an ensemble makes each draw; index: the event.
     Members,
+    /// Geometries of the law where searches without noise begin.
+    GeometryLaw,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

@@ -1,7 +1,7 @@
 //! The posterior `p(x | y)` of one event by the exact forward model, from a network's draws.
 //!
 //! A network knows where the solutions may lie; the forward model knows them exactly. [`find_modes`] runs
-//! Levenberg and Marquardt's method from the draws; [`refine()`] builds a mixture of Student t laws on the
+//! Levenberg and Marquardt's method from the draws, and [`find_solutions`] beyond them where there is no noise; [`refine()`] builds a mixture of Student t laws on the
 //! modes, the ridge between them and the network itself, and weights its draws by the declared noise and the
 //! prior. [`sample_chain`] is a Markov chain for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
@@ -9,6 +9,7 @@
 pub mod chain;
 pub mod chart;
 pub mod error;
+pub mod explore;
 pub mod forward;
 pub mod modes;
 pub mod pareto;
@@ -20,6 +21,7 @@ mod student;
 pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
 pub use error::PosteriorError;
+pub use explore::{Explorer, Solutions, find_solutions};
 pub use forward::{Explosion, Forward};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
 pub use refine::{Event, LogProb, RefineOptions, Refined, WORST_K_HAT, refine};

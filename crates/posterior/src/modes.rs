@@ -58,7 +58,7 @@ pub struct Mode {
     pub starts: usize,
 }
 
-/// Finds the modes of the likelihood from `draws` (rows, d): for noise-free data this is the whole refinement, and
+/// Finds the modes of the likelihood from `draws` (rows, d). For noise-free data this is the whole refinement, and
 /// as many draws as `options.starts` at a time begin searches until [`unseen`] is at most [`LITTLE_UNSEEN`].
 /// The heaviest mode comes first; the weights of [`Mode`] are here those of Laplace's approximation.
 ///
@@ -177,6 +177,11 @@ impl<'a> Whitened<'a> {
             .collect()
     }
 
+    /// Largest misfit of a root of noise-free data.
+    pub(crate) fn allowed(&self, options: &ModeOptions) -> f64 {
+        self.square * options.root_tolerance * options.root_tolerance
+    }
+
     /// Log density of noise at zero residual: `-sum log(sd sqrt(2 pi))`.
     pub(crate) fn log_normalisation(&self) -> f64 {
         let half_log = 0.5 * (2.0 * std::f64::consts::PI).ln();
@@ -270,6 +275,10 @@ struct Search {
     inside: bool,
     done: bool,
 }
+
+/// Roots of noise-free data closer than this count as one (bohr, as [`ModeOptions::merge_bohr`]): searches end there as
+/// precisely as numbers go, and next to a fold two roots come close.
+const SAME_ROOT: f64 = 1e-3;
 
 /// Longest step in any coordinate, bohr.
 const LONGEST_STEP: f64 = 1.0;
@@ -466,7 +475,7 @@ pub(crate) fn modes_of(problem: &Whitened<'_>, ends: &[End], options: &ModeOptio
     let mut ends: Vec<&End> = ends.iter().collect();
     ends.sort_by(|a, b| a.misfit.total_cmp(&b.misfit));
     if !problem.is_noisy {
-        let allowed = problem.square * options.root_tolerance * options.root_tolerance;
+        let allowed = problem.allowed(options);
         let roots = ends.iter().filter(|end| end.misfit <= allowed).count();
         // Without a root the best attempt is all there is to say; its misfit tells.
         ends.truncate(roots.max(1));
@@ -474,7 +483,9 @@ pub(crate) fn modes_of(problem: &Whitened<'_>, ends: &[End], options: &ModeOptio
         // What is 40 likelihood units below the best has no weight.
         ends.retain(|end| end.misfit < best + 80.0);
     }
-    let merge_2 = options.merge_bohr * options.merge_bohr * d as f64 / 3.0;
+    let merge =
+        if problem.is_noisy { options.merge_bohr } else { options.merge_bohr.min(SAME_ROOT) };
+    let merge_2 = merge * merge * d as f64 / 3.0;
     let mut modes: Vec<(Mode, &End, f64)> = Vec::new();
     for end in ends {
         let is_same = |mode: &&mut (Mode, &End, f64)| {

@@ -17,10 +17,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::PosteriorError;
+use crate::explore::Solutions;
 use crate::forward::Forward;
 use crate::linear::Cholesky;
 use crate::modes::{
-    End, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of,
+    End, LITTLE_UNSEEN, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of,
+    unseen,
 };
 use crate::pareto::{effective_sample_size, log_sum_exp, smooth};
 use crate::student::{Component, Mixture, systematic};
@@ -106,6 +108,30 @@ pub struct Refined {
     pub k_hat: f64,
     /// `log p(y)` per unit volume of the measured components; NaN without noise.
     pub log_evidence: f64,
+    /// Without noise: whether further modes are unlikely.
+    pub complete: bool,
+}
+
+impl Refined {
+    /// Modes alone.
+    fn of_modes(modes: Vec<Mode>, complete: bool) -> Self {
+        Self {
+            modes,
+            draws: Array2::zeros((0, 0)),
+            samples: Array2::zeros((0, 0)),
+            log_weights: Vec::new(),
+            effective_sample_size: f64::NAN,
+            k_hat: f64::NAN,
+            log_evidence: f64::NAN,
+            complete,
+        }
+    }
+}
+
+impl From<Solutions> for Refined {
+    fn from(solutions: Solutions) -> Self {
+        Self::of_modes(solutions.modes, solutions.complete)
+    }
 }
 
 /// Refines the posterior of one event from a network's `draws` (rows, d) for it. `network` gives the log density
@@ -123,17 +149,10 @@ pub fn refine(
 ) -> Result<Refined, PosteriorError> {
     let problem = Whitened::new(event, draws)?;
     check(options)?;
-    let d = draws.ncols();
     if !problem.is_noisy || draws.nrows() == 0 {
-        return Ok(Refined {
-            modes: find_modes(event, draws, &options.modes)?,
-            draws: Array2::zeros((0, d)),
-            samples: Array2::zeros((0, d)),
-            log_weights: Vec::new(),
-            effective_sample_size: f64::NAN,
-            k_hat: f64::NAN,
-            log_evidence: f64::NAN,
-        });
+        let modes = find_modes(event, draws, &options.modes)?;
+        let complete = unseen(modes.iter().map(|mode| mode.starts)) <= LITTLE_UNSEEN;
+        return Ok(Refined::of_modes(modes, complete));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let misfits = problem.misfits(draws);
@@ -178,6 +197,7 @@ pub fn refine(
         log_weights,
         k_hat,
         log_evidence,
+        complete: true,
     })
 }
 

@@ -3,8 +3,8 @@
 use cei_physics::units::BOHR_PM;
 use cei_physics::{Accuracy, Centre, FrameRule, Simulation, explode, simulate};
 use cei_posterior::{
-    ChainOptions, Chart, ChartPrior, Event, Explosion, Forward, Mode, ModeOptions, RefineOptions,
-    find_modes, refine, sample_chain,
+    ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, Forward, Mode, ModeOptions,
+    RefineOptions, find_modes, find_solutions, refine, sample_chain,
 };
 use ndarray::{Array2, Axis, Zip};
 
@@ -152,6 +152,41 @@ fn both_geometries_are_roots() {
     for (found, given) in found.iter().zip(GEOMETRIES[0]) {
         assert!((found - given).abs() < 1e-4, "{found} {given}");
     }
+}
+
+/// A network that believes in one geometry alone: the search goes on to the others, and knows when it is done.
+#[test]
+fn solutions_that_no_draw_is_near_are_found() {
+    let simulation = simulation();
+    let measured = momenta(&simulation);
+    let chart = Chart::centred(simulation.molecule.masses()).unwrap();
+    let density = simulation.position_density().unwrap();
+    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let log_prior = |_: &[f64]| 0.0;
+    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let event = Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &[] };
+    let options = ModeOptions::default();
+    let near = likely(&simulation, &chart, &measured, 300);
+    let all = find_modes(&event, near.view(), &options).unwrap();
+    let believed = &mode_at(&chart, &all, GEOMETRIES[0]).coordinates;
+    let draws = Array2::from_shape_fn((24, chart.dimension()), |(row, column)| {
+        believed[column] + 1e-3 * ((row + 7 * column) % 5) as f64
+    });
+    assert_eq!(find_modes(&event, draws.view(), &options).unwrap().len(), 1);
+
+    let law = simulate(&simulation, 500, 3).unwrap().positions;
+    let inside = |u: &[f64]| prior.log_density(u) > f64::NEG_INFINITY;
+    let explorer = Explorer { chart: &chart, law: law.view(), inside: &inside };
+    let found = find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap();
+    assert!(found.complete);
+    for geometry in [GEOMETRIES[0], GEOMETRIES[1], THIRD] {
+        mode_at(&chart, &found.modes, geometry);
+    }
+    assert!(found.modes.iter().all(|mode| inside(&mode.coordinates) && mode.starts > 1));
+    assert_eq!(found, find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap());
+    // Where the law excludes all of them, none is given.
+    let nowhere = Explorer { inside: &|_: &[f64]| false, ..explorer };
+    assert!(find_solutions(&event, draws.view(), &nowhere, &options, 1).unwrap().modes.is_empty());
 }
 
 /// The Jacobian through a chart is the derivative of the values through it.

@@ -9,11 +9,11 @@ use std::fmt;
 
 use cei_metrics::quantile;
 use cei_model::Batch;
-use cei_model::random::{Purpose, stream};
-use cei_physics::{Accuracy, Frame, Molecule, PositionDensity};
+use cei_model::random::{Purpose, derived_seed, stream};
+use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
-    Chain, ChainOptions, Chart, ChartPrior, Event, Explosion, LITTLE_UNSEEN, LogProb,
-    RefineOptions, Refined, WORST_K_HAT, refine, sample_chain, unseen,
+    Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, RefineOptions,
+    Refined, WORST_K_HAT, find_solutions, refine, sample_chain,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::config::ModelConfig;
 use crate::draws::draw_positions;
+use crate::fresh::for_training;
 use crate::support::Support;
 use crate::{RunError, TrainedRun};
 
@@ -28,6 +29,8 @@ use crate::{RunError, TrainedRun};
 const LEAST_SAMPLES: usize = 500;
 /// Without noise the modes are the whole answer: draws, up to this many at a time, begin searches for them.
 const MOST_STARTS: usize = 200;
+/// Draws of the geometry law that further searches begin at.
+const LAW_DRAWS: usize = 2000;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
@@ -124,6 +127,8 @@ pub struct Refiner<'a> {
     options: RefineOptions,
     chain: Option<ChainOptions>,
     least_evidence: f64,
+    /// Without noise: positions (rows x 3N, bohr) drawn from the geometry law, in the frame of the run.
+    law: Option<Array2<f64>>,
 }
 
 impl<'a> Refiner<'a> {
@@ -208,7 +213,9 @@ impl<'a> Refiner<'a> {
             options,
             chain: None,
             least_evidence: f64::NEG_INFINITY,
+            law: None,
         };
+        refiner.law = refiner.draws_of_the_law(simulation, seed)?;
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
         Ok(refiner)
     }
@@ -303,10 +310,17 @@ impl<'a> Refiner<'a> {
         // Draws of a model without a density start the search, but cannot be weighted.
         let has_density = matches!(self.run.record.model, ModelConfig::Cinn(_));
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
-        let mut refined = refine(&event, starts.view(), network, &self.options, seed)?;
-        if !self.has_noise() {
-            refined.modes.retain(|mode| log_density(&mode.coordinates) > f64::NEG_INFINITY);
-        }
+        let refined = match &self.law {
+            Some(law) => {
+                let inside = |u: &[f64]| log_density(u) > f64::NEG_INFINITY;
+                // Coordinates are those of the frame of the run too.
+                let chart = Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
+                let explorer = Explorer { chart: &chart, law: law.view(), inside: &inside };
+                let modes = &self.options.modes;
+                find_solutions(&event, starts.view(), &explorer, modes, seed)?.into()
+            }
+            None => refine(&event, starts.view(), network, &self.options, seed)?,
+        };
         let chain = self
             .chain
             .as_ref()
@@ -370,10 +384,9 @@ impl<'a> Refiner<'a> {
                 search: false,
             }
         } else {
-            let unseen = unseen(modes.iter().map(|mode| mode.searches));
             OutsideModel {
                 no_mode: modes.is_empty(),
-                search: !modes.is_empty() && unseen > LITTLE_UNSEEN,
+                search: !modes.is_empty() && !refined.complete,
                 ..OutsideModel::default()
             }
         };
@@ -407,6 +420,22 @@ impl<'a> Refiner<'a> {
             log_evidence: finite(refined.log_evidence),
             outside,
         }
+    }
+
+    /// Positions that the geometry law draws, where the momenta have no noise and the law is known.
+    fn draws_of_the_law(
+        &self,
+        simulation: Option<&Simulation>,
+        seed: u64,
+    ) -> Result<Option<Array2<f64>>, RunError> {
+        let Some(simulation) = simulation.filter(|law| !self.has_noise() && law.geometry.is_some())
+        else {
+            return Ok(None);
+        };
+        let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
+        let events = simulate(&for_training(simulation), LAW_DRAWS, seed)?;
+        let gauge = self.run.record.preprocessing.gauge();
+        Ok(Some(gauge.positions(events.positions, events.momenta.view())))
     }
 
     /// The evidence below which momenta are far less probable than those of training events: the least of
