@@ -15,7 +15,7 @@ use crate::{say, workspace_root, write_between_markers};
 /// What is run.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains for about 50 minutes on two cores, unless runs/chbrclf-spline is there. The table goes into docs/chbrclf.md."
+    after_help = "Trains for about 65 minutes on two cores, unless the runs are there (runs/chbrclf-spline and two smaller ones). The table goes into docs/chbrclf.md."
 )]
 pub(crate) struct ChbrclfArgs {
     /// Use this `cei` binary instead of building one
@@ -29,6 +29,8 @@ const RUN: &str = "runs/chbrclf-spline";
 /// Events and seeds of the training table and of the test table.
 const TRAINING: [&str; 3] = ["data/generated/chbrclf.parquet", "4000000", "1"];
 const TEST: [&str; 3] = ["data/generated/chbrclf-test.csv", "1000", "2"];
+/// Smaller training tables, for the learning curve.
+const SMALLER: [&str; 2] = ["250000", "1000000"];
 /// Draws of the network that the refinement starts from.
 const STARTS: &str = "100";
 /// The page that holds the table.
@@ -47,21 +49,34 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
         let what = ["simulate", "--preset", "chbrclf", "--events", events, "--seed", seed];
         cei.run(&[what.as_slice(), &["-o", file]].concat())
     };
-    if root.join(RUN).join("model.json").exists() {
-        say(&format!("{RUN} was trained before: remove the folder to train again"));
-    } else {
-        if !root.join(TRAINING[0]).exists() {
-            simulate(TRAINING)?;
+    let train = |run: &str, table: [&str; 3]| -> anyhow::Result<()> {
+        if root.join(run).join("model.json").exists() {
+            say(&format!("{run} was trained before: remove the folder to train again"));
+            return Ok(());
         }
-        let mut arguments = vec!["train", "--config", CONFIG, "--data", TRAINING[0], "-o", RUN];
-        if root.join(RUN).exists() {
-            arguments = vec!["train", "--resume", "-o", RUN];
+        if !root.join(table[0]).exists() {
+            simulate(table)?;
         }
-        cei.run(&arguments)?;
-    }
+        let mut arguments = vec!["train", "--config", CONFIG, "--data", table[0], "-o", run];
+        if root.join(run).exists() {
+            arguments = vec!["train", "--resume", "-o", run];
+        }
+        cei.run(&arguments)
+    };
     simulate(TEST)?;
-    let network: Value =
-        serde_json::from_str(&cei.read(&["evaluate", RUN, "--data", TEST[0], "--json"])?)?;
+    let evaluate = |run: &str| -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&cei.read(&["evaluate", run, "--data", TEST[0], "--json"])?)?)
+    };
+    let mut by_events = Vec::new();
+    for events in SMALLER {
+        let table = format!("data/generated/chbrclf-{events}.parquet");
+        let run = format!("{RUN}-{events}");
+        train(&run, [&table, events, TRAINING[2]])?;
+        by_events.push((events, evaluate(&run)?));
+    }
+    train(RUN, TRAINING)?;
+    let network = evaluate(RUN)?;
+    by_events.push((TRAINING[1], network.clone()));
     let [draws, modes] = ["data/generated/chbrclf-refined.csv", "data/generated/chbrclf-modes.csv"];
     let begun = std::time::Instant::now();
     let predict = ["predict", RUN, TEST[0], "--refine", "-n", STARTS, "--quiet"];
@@ -69,7 +84,12 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     let outcome = compare([TEST[0], draws, modes].map(|file| root.join(file)))?;
     let history = std::fs::read_to_string(root.join(RUN).join("history.csv"))?;
-    let page = table(&network, &outcome, seconds)? + "\n" + &learning_curve(&history)?;
+    let page = [
+        table(&network, &outcome, seconds)?,
+        curve_by_events(&by_events)?,
+        learning_curve(&history)?,
+    ]
+    .join("\n");
     write_between_markers(&root.join(PAGE), "chbrclf", &page)?;
     say(&format!("{PAGE} is up to date"));
     Ok(())
@@ -126,12 +146,7 @@ fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
 }
 
 fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<String> {
-    let displacement = |path: &str| {
-        network
-            .pointer(&format!("/{path}displacement_bohr"))
-            .and_then(Value::as_f64)
-            .with_context(|| format!("`cei evaluate --json` gave no {path}displacement_bohr"))
-    };
+    let displacement = |path: &str| displacement(network, path);
     let events = outcome.flagged.len();
     let share = |count: usize| format!("{count} ({:.1} %)", 100.0 * count as f64 / events as f64);
     let mut sorted = outcome.nearest.clone();
@@ -166,6 +181,26 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
         ("refinement, events a second", format!("{:.1}", events as f64 / seconds)),
     ] {
         let _ = writeln!(text, "| {what} | {value} |");
+    }
+    Ok(text)
+}
+
+/// A displacement of the results of `cei evaluate` (bohr).
+fn displacement(results: &Value, path: &str) -> anyhow::Result<f64> {
+    results
+        .pointer(&format!("/{path}displacement_bohr"))
+        .and_then(Value::as_f64)
+        .with_context(|| format!("`cei evaluate --json` gave no {path}displacement_bohr"))
+}
+
+/// Displacements of networks trained on more and more events.
+fn curve_by_events(runs: &[(&str, Value)]) -> anyhow::Result<String> {
+    let mut text = "| training events | mean of the draws, bohr | a single draw, bohr | nearest neighbours, bohr |\n| --- | --- | --- | --- |\n".to_owned();
+    for (events, results) in runs {
+        let [mean, draw, neighbours] =
+            ["gauge_free/", "gauge_free/draw/", "baselines/knn/gauge_free/"]
+                .map(|path| displacement(results, path));
+        let _ = writeln!(text, "| {events} | {:.3} | {:.3} | {:.3} |", mean?, draw?, neighbours?);
     }
     Ok(text)
 }
