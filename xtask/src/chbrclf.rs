@@ -15,7 +15,7 @@ use crate::{say, workspace_root, write_between_markers};
 /// What is run.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains for about 65 minutes on two cores, unless the runs are there (runs/chbrclf-spline and two smaller ones). The table goes into docs/chbrclf.md."
+    after_help = "Trains for about 55 minutes on two cores, unless the runs are there (runs/chbrclf-spline and two smaller ones). The table goes into docs/chbrclf.md."
 )]
 pub(crate) struct ChbrclfArgs {
     /// Use this `cei` binary instead of building one
@@ -30,7 +30,7 @@ const RUN: &str = "runs/chbrclf-spline";
 const TRAINING: [&str; 3] = ["data/generated/chbrclf.parquet", "4000000", "1"];
 const TEST: [&str; 3] = ["data/generated/chbrclf-test.csv", "1000", "2"];
 /// Smaller training tables, for the learning curve.
-const SMALLER: [&str; 2] = ["250000", "1000000"];
+const SMALLER: [&str; 2] = ["62500", "250000"];
 /// Draws of the network that the refinement starts from.
 const STARTS: &str = "100";
 /// The page that holds the table.
