@@ -1,15 +1,13 @@
 //! All solutions of noise-free data, those too that a network gives too little probability.
 //!
 //! A network's draws begin the search. Then rounds of further searches begin at the solutions found so far with
-//! one atom moved to where the geometry law may place it, beside these solutions, and at draws of the geometry law
-//! itself: solutions differ in few atoms, and one leads to another that no draw of the network is near; next to a
-//! fold two are close together. The search is complete
+//! one atom moved to where the geometry law may place it, and at draws of the geometry law itself: solutions
+//! differ in few atoms, and one leads to another that no draw of the network is near. The search is complete
 //! when several rounds in a row find no new solution within the law, and every solution was found more than once.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 
 use crate::chart::Chart;
 use crate::error::PosteriorError;
@@ -18,10 +16,8 @@ use crate::refine::Event;
 
 /// Searches of a round for each coordinate.
 const SEARCHES: usize = 8;
-/// One in so many of these begins at a draw of the geometry law, and one beside a solution.
-const PARTS: usize = 5;
-/// Standard deviation of a start beside a solution, in each coordinate (bohr).
-const BESIDE: f64 = 0.1;
+/// Every so many of these begin at a draw of the geometry law.
+const OF_THE_LAW: usize = 5;
 /// Steps of a search from a solution with an atom moved; what is near converges in fewer.
 const STEPS: usize = 15;
 /// Most rounds.
@@ -76,18 +72,11 @@ pub fn find_solutions(
     for _ in 0..ROUNDS {
         let known = modes.iter().filter(is_inside).count();
         let searches = SEARCHES * problem.event.forward.inputs();
-        let of_law = if modes.is_empty() { searches } else { searches / PARTS };
-        let known_ones: Vec<_> = (of_law..searches)
-            .map(|place| {
-                if place < 2 * of_law {
-                    beside(&modes, &mut rng)
-                } else {
-                    explorer.with_an_atom_moved(&modes, &mut rng)
-                }
-            })
-            .collect();
+        let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
+        let moved: Vec<_> =
+            (of_law..searches).map(|_| explorer.with_an_atom_moved(&modes, &mut rng)).collect();
         let drawn: Vec<_> = (0..of_law).map(|_| explorer.draw(&mut rng)).collect();
-        ends.extend(descend(&problem, &known_ones, None, STEPS));
+        ends.extend(descend(&problem, &moved, None, STEPS));
         ends.extend(descend(&problem, &drawn, None, options.iterations));
         modes = solved(&problem, modes_of(&problem, &ends, options), options);
         quiet = if modes.iter().filter(is_inside).count() > known { 0 } else { quiet + 1 };
@@ -106,13 +95,6 @@ fn solved(problem: &Whitened<'_>, mut modes: Vec<Mode>, options: &ModeOptions) -
     let allowed = problem.allowed(options);
     modes.retain(|mode| mode.misfit <= allowed);
     modes
-}
-
-/// Coordinates beside one of the `modes`.
-fn beside(modes: &[Mode], rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let mode = &modes[rng.random_range(0..modes.len())];
-    let mut step = || BESIDE * rng.sample::<f64, _>(StandardNormal);
-    mode.coordinates.iter().map(|u| u + step()).collect()
 }
 
 impl Explorer<'_> {
