@@ -428,7 +428,9 @@ impl<'a> Refiner<'a> {
         simulation: Option<&Simulation>,
         seed: u64,
     ) -> Result<Option<Array2<f64>>, RunError> {
-        let Some(simulation) = simulation.filter(|law| !self.has_noise() && law.geometry.is_some())
+        let same_atoms = |law: &Simulation| law.molecule.labels() == self.molecule.labels();
+        let Some(simulation) =
+            simulation.filter(|law| !self.has_noise() && law.geometry.is_some() && same_atoms(law))
         else {
             return Ok(None);
         };
