@@ -2,15 +2,19 @@
 //!
 //! A network's draws begin the search. Then rounds of further searches begin at the solutions found so far with
 //! one atom moved to where the geometry law may place it, and at draws of the geometry law itself: solutions
-//! differ in few atoms, and one leads to another that no draw of the network is near. The search is complete
-//! when several rounds in a row find no new solution within the law, and every solution was found more than once.
+//! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row find
+//! nothing new within the law, the curves through the solutions are followed (`curve`): they lead to solutions, too, that
+//! hardly any start leads to, next to folds and where momenta change much. What they find begins new rounds. The search is
+//! complete when curves, too, find no new solution within the law.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::chart::Chart;
+use crate::curve::follow;
 use crate::error::PosteriorError;
+use crate::forward::Forward;
 use crate::modes::{Mode, ModeOptions, Whitened, descend, modes_of};
 use crate::refine::Event;
 
@@ -20,14 +24,23 @@ const SEARCHES: usize = 8;
 const OF_THE_LAW: usize = 5;
 /// Steps of a search from a solution with an atom moved; what is near converges in fewer.
 const STEPS: usize = 15;
-/// Most rounds.
-const ROUNDS: usize = 15;
-/// Rounds in a row without a new solution that end the search.
-const QUIET: usize = 3;
+/// Searches with the fast model end at a residual of this part of the measured components.
+const FAST_PRECISION: f64 = 1e-9;
+/// Rounds of searches in a row without a new solution after which curves are followed.
+const QUIET: usize = 2;
+/// Lines of curves that are followed at a time.
+const LINES: usize = 2;
+/// Curves end at this multiple of the largest coordinate of the law's draws.
+const BOUND: f64 = 2.0;
+/// Most rounds, of searches and of curves.
+const ROUNDS: usize = 40;
 
 /// Where searches beyond a network's draws begin.
 #[derive(Clone, Copy)]
 pub struct Explorer<'a> {
+    /// A faster forward model, right to about 1e-6 of the momenta: the searches use it, and the model of the
+    /// event itself takes the last steps from what they find.
+    pub fast: &'a dyn Forward,
     /// The chart of the coordinates.
     pub chart: &'a Chart,
     /// Positions (rows, 3N; bohr) that the geometry law draws, in the frame of the chart.
@@ -60,8 +73,10 @@ pub fn find_solutions(
     options: &ModeOptions,
     seed: u64,
 ) -> Result<Solutions, PosteriorError> {
-    let problem = Whitened::new(event, draws)?;
-    assert!(!problem.is_noisy, "with noise there is no solution, but a posterior");
+    let exact = Whitened::new(event, draws)?;
+    assert!(!exact.is_noisy, "with noise there is no solution, but a posterior");
+    let fast = Event { forward: explorer.fast, ..*event };
+    let problem = Whitened::new(&fast, draws)?.to(FAST_PRECISION);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows = draws.rows().into_iter().take(options.starts);
     let starts: Vec<Vec<f64>> = rows.map(|row| row.to_vec()).collect();
@@ -69,25 +84,54 @@ pub fn find_solutions(
     let mut modes = solved(&problem, modes_of(&problem, &ends, options), options);
     let is_inside = |mode: &&Mode| (explorer.inside)(&mode.coordinates);
     let (mut quiet, mut complete) = (0, false);
+    let bound = BOUND * explorer.size();
     for _ in 0..ROUNDS {
         let known = modes.iter().filter(is_inside).count();
-        let searches = SEARCHES * problem.event.forward.inputs();
-        let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
-        let moved: Vec<_> =
-            (of_law..searches).map(|_| explorer.with_an_atom_moved(&modes, &mut rng)).collect();
-        let drawn: Vec<_> = (0..of_law).map(|_| explorer.draw(&mut rng)).collect();
-        ends.extend(descend(&problem, &moved, None, STEPS));
-        ends.extend(descend(&problem, &drawn, None, options.iterations));
+        let follows = quiet == QUIET;
+        if follows {
+            let solutions: Vec<Vec<f64>> =
+                modes.iter().filter(is_inside).map(|mode| mode.coordinates.clone()).collect();
+            let origins: Vec<_> = (0..LINES).map(|_| explorer.draw(&mut rng)).collect();
+            ends.extend(follow(&problem, &solutions, &origins, bound));
+        } else {
+            let searches = SEARCHES * problem.event.forward.inputs();
+            let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
+            let moved: Vec<_> =
+                (of_law..searches).map(|_| explorer.with_an_atom_moved(&modes, &mut rng)).collect();
+            let drawn: Vec<_> = (0..of_law).map(|_| explorer.draw(&mut rng)).collect();
+            ends.extend(descend(&problem, &moved, None, STEPS));
+            ends.extend(descend(&problem, &drawn, None, options.iterations));
+        }
         modes = solved(&problem, modes_of(&problem, &ends, options), options);
-        quiet = if modes.iter().filter(is_inside).count() > known { 0 } else { quiet + 1 };
-        let all_twice = modes.iter().filter(is_inside).all(|mode| mode.starts > 1);
-        complete = quiet >= QUIET && all_twice;
+        let is_quiet = modes.iter().filter(is_inside).count() <= known;
+        complete = follows && is_quiet;
         if complete {
             break;
         }
+        quiet = if is_quiet { quiet + 1 } else { 0 };
     }
+    let mut modes = polished(&exact, &modes, options);
     modes.retain(|mode| (explorer.inside)(&mode.coordinates));
     Ok(Solutions { modes, complete })
+}
+
+/// The solutions of the exact model that the `found` ones of a fast model lead to.
+fn polished(exact: &Whitened<'_>, found: &[Mode], options: &ModeOptions) -> Vec<Mode> {
+    let starts: Vec<Vec<f64>> = found.iter().map(|mode| mode.coordinates.clone()).collect();
+    let ends = descend(exact, &starts, None, STEPS);
+    let mut modes = solved(exact, modes_of(exact, &ends, options), options);
+    modes.iter_mut().for_each(|mode| mode.starts = 0);
+    for before in found {
+        let square = |mode: &&mut Mode| -> f64 {
+            let pairs = mode.coordinates.iter().zip(&before.coordinates);
+            pairs.map(|(a, b)| (a - b).powi(2)).sum()
+        };
+        let nearest = modes.iter_mut().min_by(|a, b| square(a).total_cmp(&square(b)));
+        if let Some(mode) = nearest {
+            mode.starts += before.starts;
+        }
+    }
+    modes
 }
 
 /// The modes that solve the equations.
@@ -98,6 +142,11 @@ fn solved(problem: &Whitened<'_>, mut modes: Vec<Mode>, options: &ModeOptions) -
 }
 
 impl Explorer<'_> {
+    /// The largest coordinate of the law's draws.
+    fn size(&self) -> f64 {
+        self.chart.coordinates(self.law).iter().fold(0.0, |most, u| most.max(u.abs()))
+    }
+
     /// Coordinates of a draw of the geometry law.
     fn draw(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
         let row = rng.random_range(0..self.law.nrows());

@@ -1,9 +1,10 @@
 //! The posterior `p(x | y)` of one event by the exact forward model, from a network's draws.
 //!
 //! A network knows where the solutions may lie; the forward model knows them exactly. [`find_modes`] runs
-//! Levenberg and Marquardt's method from the draws, and [`find_solutions`] beyond them where there is no noise; [`refine()`] builds a mixture of Student t laws on the
-//! modes, the ridge between them and the network itself, and weights its draws by the declared noise and the
-//! prior. [`sample_chain`] is a Markov chain for the same target, the independent reference.
+//! Levenberg and Marquardt's method from the draws. Without noise [`find_solutions`] goes on to the solutions beyond
+//! them. With noise [`refine()`] builds a mixture of Student t laws on the modes, the ridge between them and the
+//! network itself, and weights its draws by the declared noise and the prior. [`sample_chain`] is a Markov chain
+//! for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
 
 pub mod chain;
@@ -15,6 +16,7 @@ pub mod modes;
 pub mod pareto;
 pub mod refine;
 
+mod curve;
 mod linear;
 mod student;
 

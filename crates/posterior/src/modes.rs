@@ -116,7 +116,12 @@ pub(crate) struct Whitened<'a> {
     pub(crate) is_noisy: bool,
     /// Sum of the squared measured components.
     square: f64,
+    /// Residual, as a part of the measured components, at which a search without noise ends.
+    precision: f64,
 }
+
+/// The precision of numbers.
+const FINEST: f64 = 1e-10;
 
 impl<'a> Whitened<'a> {
     pub(crate) fn new(
@@ -147,7 +152,8 @@ impl<'a> Whitened<'a> {
         let square = event.measured.iter().map(|y| y * y).sum();
         let is_noisy = event.noise.iter().any(|sd| *sd != 0.0);
         if !is_noisy {
-            return Ok(Self { event, inverse_noise: vec![1.0; outputs], is_noisy, square });
+            let (inverse_noise, precision) = (vec![1.0; outputs], FINEST);
+            return Ok(Self { event, inverse_noise, is_noisy, square, precision });
         }
         size("noise components", event.noise.len(), outputs)?;
         for (index, value) in event.noise.iter().enumerate() {
@@ -160,7 +166,12 @@ impl<'a> Whitened<'a> {
             }
         }
         let inverse_noise = event.noise.iter().map(|sd| 1.0 / sd).collect();
-        Ok(Self { event, inverse_noise, is_noisy, square })
+        Ok(Self { event, inverse_noise, is_noisy, square, precision: FINEST })
+    }
+
+    /// The same, without noise, for searches that end at a residual of `precision` of the measured components.
+    pub(crate) fn to(self, precision: f64) -> Self {
+        Self { precision, ..self }
     }
 
     /// Sum of squared whitened residuals of each row; infinite where there is no value.
@@ -266,6 +277,7 @@ pub(crate) struct End {
 
 /// A search on its way.
 struct Search {
+    number: usize,
     start: Vec<f64>,
     here: Vec<f64>,
     local: Local,
@@ -280,6 +292,12 @@ struct Search {
 /// precisely as numbers go, and next to a fold two roots come close.
 const SAME_ROOT: f64 = 1e-3;
 
+/// Whether two roots of noise-free data are one.
+pub(crate) fn is_same_root(a: &[f64], b: &[f64]) -> bool {
+    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    square < SAME_ROOT * SAME_ROOT * a.len() as f64 / 3.0
+}
+
 /// Longest step in any coordinate, bohr.
 const LONGEST_STEP: f64 = 1.0;
 
@@ -290,13 +308,25 @@ pub(crate) fn descend(
     anchor: Option<&[f64]>,
     iterations: usize,
 ) -> Vec<End> {
+    let ends = descend_numbered(problem, starts, anchor, iterations);
+    ends.into_iter().map(|(_, end)| end).collect()
+}
+
+/// [`descend`], each end with the number of its start.
+pub(crate) fn descend_numbered(
+    problem: &Whitened<'_>,
+    starts: &[Vec<f64>],
+    anchor: Option<&[f64]>,
+    iterations: usize,
+) -> Vec<(usize, End)> {
     let d = problem.event.forward.inputs();
     let locals = problem.linearise(starts);
     let mut searches: Vec<Search> = Vec::new();
-    for (start, local) in starts.iter().zip(locals) {
+    for (number, (start, local)) in starts.iter().zip(locals).enumerate() {
         let Some(local) = local else { continue };
         let largest = (0..d).map(|i| local.normal[i * d + i]).fold(0.0, f64::max);
         searches.push(Search {
+            number,
             start: start.clone(),
             here: start.clone(),
             cost: local.misfit,
@@ -336,10 +366,9 @@ pub(crate) fn descend(
     }
     searches
         .into_iter()
-        .map(|search| End {
-            coordinates: search.here,
-            misfit: search.local.misfit,
-            normal: search.local.normal,
+        .map(|search| {
+            let Search { number, here, local, .. } = search;
+            (number, End { coordinates: here, misfit: local.misfit, normal: local.normal })
         })
         .collect()
 }
@@ -421,7 +450,7 @@ impl Search {
         self.done = if problem.is_noisy {
             gain < 1e-6 + 1e-9 * cost
         } else {
-            cost < 1e-20 * problem.square
+            cost < problem.precision.powi(2) * problem.square
         };
         self.inside |= inside;
         self.here = trial;

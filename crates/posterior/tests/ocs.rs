@@ -176,7 +176,8 @@ fn solutions_that_no_draw_is_near_are_found() {
 
     let law = simulate(&simulation, 500, 3).unwrap().positions;
     let inside = |u: &[f64]| prior.log_density(u) > f64::NEG_INFINITY;
-    let explorer = Explorer { chart: &chart, law: law.view(), inside: &inside };
+    let fast = Explosion::new(&simulation.molecule, &chart, &Accuracy::fast()).unwrap();
+    let explorer = Explorer { fast: &fast, chart: &chart, law: law.view(), inside: &inside };
     let found = find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap();
     assert!(found.complete);
     for geometry in [GEOMETRIES[0], GEOMETRIES[1], THIRD] {

@@ -313,9 +313,10 @@ impl<'a> Refiner<'a> {
         let refined = match &self.law {
             Some(law) => {
                 let inside = |u: &[f64]| log_density(u) > f64::NEG_INFINITY;
+                let fast = Explosion::new(self.molecule, &chart, &Accuracy::fast())?;
                 // Coordinates are those of the frame of the run too.
-                let chart = Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
-                let explorer = Explorer { chart: &chart, law: law.view(), inside: &inside };
+                let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
+                let explorer = Explorer { fast: &fast, chart, law: law.view(), inside: &inside };
                 let modes = &self.options.modes;
                 find_solutions(&event, starts.view(), &explorer, modes, seed)?.into()
             }
