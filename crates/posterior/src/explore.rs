@@ -2,10 +2,10 @@
 //!
 //! A network's draws begin the search. Then rounds of further searches begin at the solutions found so far with
 //! one atom moved to where the geometry law may place it, and at draws of the geometry law itself: solutions
-//! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row find
-//! nothing new within the law, the curves through the solutions are followed (`curve`): they lead to solutions, too, that
-//! hardly any start leads to, next to folds and where momenta change much. What they find begins new rounds. The search is
-//! complete when curves, too, find no new solution within the law.
+//! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row
+//! find nothing new within the law, the curves through the solutions are followed (`curve`). They lead to
+//! solutions that hardly any start leads to: next to folds, and where momenta change much. What they find begins
+//! new rounds. The search is complete when curves, too, find no new solution within the law.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};
