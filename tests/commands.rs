@@ -604,16 +604,18 @@ fn positions_may_be_given() -> TestResult {
 }
 
 /// `events` x 200 rows of two columns of a fixed low-discrepancy sequence on the unit square, the
-/// first column moved by `shift`; `start` chooses another part of the sequence.
+/// first column moved by `shift`; `start` chooses another part of the sequence. `outside_model`
+/// differs from part to part, and must not count.
 fn samples(events: usize, start: usize, shift: f64) -> String {
-    let mut text = "event,draw,a,b\n".to_owned();
+    let mut text = "event,draw,outside_model,a,b\n".to_owned();
+    let mark = u8::from(start > 0);
     for row in 0..events * 200 {
         // additive recurrence with the powers of the plastic number (Roberts 2018)
         let (a, b) = (
             (0.754_877_666 * (row * 7 + start) as f64).fract() + shift,
             (0.569_840_291 * (row * 7 + start) as f64).fract(),
         );
-        text.push_str(&format!("{},{},{a},{b}\n", row / 200, row % 200));
+        text.push_str(&format!("{},{},{mark},{a},{b}\n", row / 200, row % 200));
     }
     text
 }

@@ -53,6 +53,11 @@ impl Cei {
     }
 }
 
+/// Whether the training of a run, or of an ensemble's first member, got as far as its first checkpoint.
+pub(crate) fn has_checkpoint(run: &Path) -> bool {
+    ["", "member-1"].iter().any(|member| run.join(member).join("checkpoint.safetensors").exists())
+}
+
 /// Runs cargo in the workspace folder.
 pub(crate) fn cargo(args: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     say(&format!("$ cargo {}", args.join(" ")));

@@ -8,14 +8,14 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cei::Cei;
+use crate::cei::{Cei, has_checkpoint};
 use crate::csv::{column, read_csv, vector};
 use crate::{say, workspace_root, write_between_markers};
 
 /// What is run.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains for about 55 minutes on two cores, unless the runs are there (runs/chbrclf-spline and two smaller ones). The table goes into docs/chbrclf.md."
+    after_help = "Trains for about an hour on two cores, unless the runs are there (runs/chbrclf-spline and two smaller ones). The table goes into docs/chbrclf.md."
 )]
 pub(crate) struct ChbrclfArgs {
     /// Use this `cei` binary instead of building one
@@ -58,7 +58,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
             simulate(table)?;
         }
         let mut arguments = vec!["train", "--config", CONFIG, "--data", table[0], "-o", run];
-        if root.join(run).exists() {
+        if has_checkpoint(&root.join(run)) {
             arguments = vec!["train", "--resume", "-o", run];
         }
         cei.run(&arguments)

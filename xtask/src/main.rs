@@ -44,7 +44,7 @@ enum Task {
     InferenceBench(inference::InferenceArgs),
     /// Train the spline flow with one part changed at a time, into docs/ablation.md
     Ablation(ablation::AblationArgs),
-    /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (about an hour)
+    /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (well over an hour)
     Chbrclf(chbrclf::ChbrclfArgs),
     /// Prove that crates know only what they may know
     Tidy,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::cei::Cei;
+use crate::cei::{Cei, has_checkpoint};
 use crate::pipeline::{
     CALIBRATED_EVENTS, DATA_SETS, DataSet, QUICK_EVENTS, QUICK_OVERRIDES, RUNS, Run,
 };
@@ -129,7 +129,7 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
         say(&format!("{} is up to date", folder.display()));
         return Ok(key);
     }
-    let resume = begun.is_current() && absolute(&folder).join("config.toml").exists();
+    let resume = begun.is_current() && has_checkpoint(&absolute(&folder));
     if !resume && absolute(&folder).exists() {
         std::fs::remove_dir_all(absolute(&folder))?;
     }

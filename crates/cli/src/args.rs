@@ -195,7 +195,8 @@ pub(crate) struct PredictArgs {
     /// Momenta, with the column names of the training table; positions are not needed
     #[arg(value_name = "MOMENTA_FILE")]
     pub(crate) momenta: String,
-    /// Draws of each event
+    /// Draws of each event; with --refine and without noise only searches begin there, and the file holds the
+    /// geometries found
     #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
     pub(crate) draws: usize,
     /// File for the draws, .csv or .parquet
@@ -207,11 +208,12 @@ pub(crate) struct PredictArgs {
     /// Let the simulator correct the draws: importance weights with declared noise, exact roots without
     #[arg(long)]
     pub(crate) refine: bool,
-    /// File for the geometries that explain each event best, with their weights, .csv or .parquet
+    /// File for the geometries that explain each event best, with their weights where there is noise, .csv or
+    /// .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) modes: Option<PathBuf>,
     /// File for draws of a Markov chain of each event, an independent reference (a second or more for
-    /// each event), .csv or .parquet
+    /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) chain: Option<PathBuf>,
     /// Seed of the draws

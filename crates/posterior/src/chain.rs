@@ -67,17 +67,18 @@ pub struct Chain {
 }
 
 /// Runs the chain from `starts` (rows, d), which its walkers repeat. Starts should cover what is known of the
-/// posterior; those outside the support are left out. `modes` (of [`crate::find_modes`], or none) are jumped between.
+/// posterior; those outside the support are left out, and without any
+/// other there is no chain. `modes` (of [`crate::find_modes`], or none) are jumped between.
 ///
 /// # Errors
-/// [`PosteriorError`] for sizes that do not fit, noise-free data, and starts that have no density at all.
+/// [`PosteriorError`] for sizes that do not fit and for noise-free data.
 pub fn sample_chain(
     event: &Event<'_>,
     starts: ArrayView2<'_, f64>,
     modes: &[Mode],
     options: &ChainOptions,
     seed: u64,
-) -> Result<Chain, PosteriorError> {
+) -> Result<Option<Chain>, PosteriorError> {
     let problem = Whitened::new(event, starts)?;
     let d = starts.ncols();
     let value = |what, value, expected| PosteriorError::Value { what, index: 0, value, expected };
@@ -94,7 +95,7 @@ pub fn sample_chain(
     let states = Walker::all(&problem, starts);
     let sound: Vec<&Walker> = states.iter().filter(|w| w.log_prior.is_finite()).collect();
     if sound.is_empty() {
-        return Err(value("starts in the support", 0.0, "at least 1"));
+        return Ok(None);
     }
     // Row t * walkers + w is walker w at temperature t.
     let mut crowd: Vec<Walker> = (0..temperatures * walkers)
@@ -185,7 +186,7 @@ pub fn sample_chain(
     let diagnostics = (0..d).map(|c| diagnose(&draws, walkers, c));
     let (r_hat, effective_sample_size) = diagnostics.unzip();
     let acceptance = accepted as f64 / tried.max(1) as f64;
-    Ok(Chain { draws, r_hat, effective_sample_size, acceptance })
+    Ok(Some(Chain { draws, r_hat, effective_sample_size, acceptance }))
 }
 
 /// Modes with the Cholesky factors of their covariances.

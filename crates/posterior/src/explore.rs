@@ -5,7 +5,8 @@
 //! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row
 //! find nothing new within the law, the curves through the solutions are followed (`curve`). They lead to
 //! solutions that hardly any start leads to: next to folds, and where momenta change much. What they find begins
-//! new rounds. The search is complete when curves, too, find no new solution within the law.
+//! new rounds of searches. The search is complete when three rounds of curves in a row, too, find no new solution within
+//! the law.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};
@@ -28,17 +29,19 @@ const STEPS: usize = 15;
 const FAST_PRECISION: f64 = 1e-9;
 /// Rounds of searches in a row without a new solution after which curves are followed.
 const QUIET: usize = 2;
-/// Lines of curves that are followed at a time.
+/// Rounds of curves in a row without a new solution after which the search is complete.
+const QUIET_CURVES: usize = 3;
+/// Lines of curves that a round follows.
 const LINES: usize = 2;
 /// Curves end at this multiple of the largest coordinate of the law's draws.
 const BOUND: f64 = 2.0;
 /// Most rounds, of searches and of curves.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 60;
 
 /// Where searches beyond a network's draws begin.
 #[derive(Clone, Copy)]
 pub struct Explorer<'a> {
-    /// A faster forward model, right to about 1e-6 of the momenta: the searches use it, and the model of the
+    /// A faster forward model, right to about 2e-6 of the momenta: the searches use it, and the model of the
     /// event itself takes the last steps from what they find.
     pub fast: &'a dyn Forward,
     /// The chart of the coordinates.
@@ -54,7 +57,7 @@ pub struct Explorer<'a> {
 pub struct Solutions {
     /// Those within the support of the geometry law, as [`crate::find_modes`] gives them.
     pub modes: Vec<Mode>,
-    /// Whether the search ended because nothing new was found.
+    /// Whether the search ended because nothing new was found, and the exact model has all that the fast one has.
     pub complete: bool,
 }
 
@@ -65,7 +68,7 @@ pub struct Solutions {
 /// [`PosteriorError`] for sizes that do not fit and numbers that are not finite.
 ///
 /// # Panics
-/// If the event has noise.
+/// If the event has noise, or the explorer no draws of the law.
 pub fn find_solutions(
     event: &Event<'_>,
     draws: ArrayView2<'_, f64>,
@@ -83,11 +86,12 @@ pub fn find_solutions(
     let mut ends = descend(&problem, &starts, None, options.iterations);
     let mut modes = solved(&problem, modes_of(&problem, &ends, options), options);
     let is_inside = |mode: &&Mode| (explorer.inside)(&mode.coordinates);
+    // Rounds in a row without a new solution: first of searches, then of curves.
     let (mut quiet, mut complete) = (0, false);
     let bound = BOUND * explorer.size();
     for _ in 0..ROUNDS {
         let known = modes.iter().filter(is_inside).count();
-        let follows = quiet == QUIET;
+        let follows = quiet >= QUIET;
         if follows {
             let solutions: Vec<Vec<f64>> =
                 modes.iter().filter(is_inside).map(|mode| mode.coordinates.clone()).collect();
@@ -104,21 +108,23 @@ pub fn find_solutions(
         }
         modes = solved(&problem, modes_of(&problem, &ends, options), options);
         let is_quiet = modes.iter().filter(is_inside).count() <= known;
-        complete = follows && is_quiet;
+        quiet = if is_quiet { quiet + 1 } else { 0 };
+        complete = quiet == QUIET + QUIET_CURVES;
         if complete {
             break;
         }
-        quiet = if is_quiet { quiet + 1 } else { 0 };
     }
+    let found = modes.iter().filter(is_inside).count();
     let mut modes = polished(&exact, &modes, options);
     modes.retain(|mode| (explorer.inside)(&mode.coordinates));
+    complete &= modes.len() >= found;
     Ok(Solutions { modes, complete })
 }
 
 /// The solutions of the exact model that the `found` ones of a fast model lead to.
 fn polished(exact: &Whitened<'_>, found: &[Mode], options: &ModeOptions) -> Vec<Mode> {
     let starts: Vec<Vec<f64>> = found.iter().map(|mode| mode.coordinates.clone()).collect();
-    let ends = descend(exact, &starts, None, STEPS);
+    let ends = descend(exact, &starts, None, options.iterations);
     let mut modes = solved(exact, modes_of(exact, &ends, options), options);
     modes.iter_mut().for_each(|mode| mode.starts = 0);
     for before in found {

@@ -51,15 +51,16 @@ pub struct Mode {
     /// `(J^T W J)^-1` (d, d) in bohr^2, W the inverse variances of the noise; `None` without noise, and where
     /// the measurement leaves a direction open.
     pub covariance: Option<Array2<f64>>,
-    /// Probability of what is nearest to this mode; the weights sum to 1. Without noise it is that of the limit
-    /// of vanishing noise.
+    /// Probability of what is nearest to this mode; the weights of all that were found sum to 1. Without noise it
+    /// is that of the limit of vanishing noise.
     pub weight: f64,
     /// Number of searches that ended here.
     pub starts: usize,
 }
 
-/// Finds the modes of the likelihood from `draws` (rows, d). For noise-free data this is the whole refinement, and
-/// as many draws as `options.starts` at a time begin searches until [`unseen`] is at most [`LITTLE_UNSEEN`].
+/// Finds the modes of the likelihood from `draws` (rows, d). For noise-free data
+/// as many draws as `options.starts` at a time begin searches until [`unseen`] is at most [`LITTLE_UNSEEN`];
+/// where the geometry law is known, [`crate::find_solutions`] goes on from there.
 /// The heaviest mode comes first; the weights of [`Mode`] are here those of Laplace's approximation.
 ///
 /// Roots outside the prior's support are dropped, unless there is no other.
@@ -120,7 +121,7 @@ pub(crate) struct Whitened<'a> {
     precision: f64,
 }
 
-/// The precision of numbers.
+/// As precise as the integration of an explosion.
 const FINEST: f64 = 1e-10;
 
 impl<'a> Whitened<'a> {
@@ -419,7 +420,7 @@ impl Search {
         let refused = |search: &mut Self| {
             search.lambda = (search.lambda * search.growth).max(1e-300);
             search.growth *= 2.0;
-            search.done = search.growth > 1e12;
+            search.done |= search.growth > 1e12;
         };
         let Some(local) = local else { return refused(self) };
         let d = trial.len();

@@ -150,6 +150,16 @@ fn a_linear_gaussian_posterior_is_exact() {
 }
 
 #[test]
+fn without_a_start_in_the_support_there_is_no_chain() {
+    let (forward, nowhere) = (linear(), |_: &[f64]| f64::NEG_INFINITY);
+    let event =
+        Event { forward: &forward, log_prior: &nowhere, measured: &MEASURED, noise: &NOISE };
+    let starts = normal_rows(48, 2, 1.0, 2);
+    let chain = sample_chain(&event, starts.view(), &[], &ChainOptions::default(), 3);
+    assert_eq!(chain, Ok(None));
+}
+
+#[test]
 fn the_chain_samples_the_same_posterior() {
     let forward = linear();
     let (mean, covariance, _) = exact();
@@ -157,7 +167,7 @@ fn the_chain_samples_the_same_posterior() {
         Event { forward: &forward, log_prior: &gaussian_prior, measured: &MEASURED, noise: &NOISE };
     let starts = normal_rows(48, 2, 1.0, 2);
     let options = ChainOptions { temperatures: 3, hottest: 10.0, ..ChainOptions::default() };
-    let chain = sample_chain(&event, starts.view(), &[], &options, 3).unwrap();
+    let chain = sample_chain(&event, starts.view(), &[], &options, 3).unwrap().unwrap();
     assert!(chain.r_hat.iter().all(|r| *r < 1.02), "{:?}", chain.r_hat);
     assert!(chain.effective_sample_size.iter().all(|n| *n > 3000.0));
     for i in 0..2 {
@@ -183,8 +193,8 @@ fn two_modes_have_their_known_weights() {
     assert!((refined.modes[0].weight - expected).abs() < 0.02, "{}", refined.modes[0].weight);
     let heavier = refined.draws.column(0).iter().filter(|x| **x > 0.0).count() as f64 / 4000.0;
     assert!((heavier - expected).abs() < 0.02, "{heavier}");
-    let chain =
-        sample_chain(&event, draws.view(), &refined.modes, &ChainOptions::default(), 1).unwrap();
+    let options = ChainOptions::default();
+    let chain = sample_chain(&event, draws.view(), &refined.modes, &options, 1).unwrap().unwrap();
     let column = chain.draws.column(0);
     let heavier = column.iter().filter(|x| **x > 0.0).count() as f64 / column.len() as f64;
     assert!((heavier - expected).abs() < 0.03, "chain: {heavier}");

@@ -116,7 +116,7 @@ fn both_geometries_are_modes_with_the_weights_of_the_chain() {
     let modes = &refined.modes;
     let starts = Array2::from_shape_fn((1, 6), |(_, c)| modes[0].coordinates[c]);
     let options = ChainOptions::default();
-    let chain = sample_chain(&event, starts.view(), modes, &options, 5).unwrap();
+    let chain = sample_chain(&event, starts.view(), modes, &options, 5).unwrap().unwrap();
     assert!(chain.r_hat.iter().all(|r| *r < 1.05), "{:?}", chain.r_hat);
     let of_chain = shares(modes, &chain.draws);
     let found = shares(modes, &refined.draws);

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::RunError;
 
-/// Columns of a file of draws that count rows and are no sample.
-const COUNTERS: [&str; 2] = ["event", "draw"];
+/// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
+const COUNTERS: [&str; 3] = ["event", "draw", "outside_model"];
 
 /// Which files to compare, and how.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct C2stOptions {
     pub sample: PathBuf,
     /// The reference, which also standardises both.
     pub reference: PathBuf,
-    /// Columns to compare; empty for all that both files have, except `event` and `draw`.
+    /// Columns to compare; empty for all that both files have, except `event`, `draw` and `outside_model`.
     pub columns: Vec<String>,
     /// Seed of folds, weights and batches.
     pub seed: u64,

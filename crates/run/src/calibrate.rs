@@ -229,7 +229,7 @@ pub fn calibrate_run(
         let (first, rows) = (range.start, s![range, ..]);
         let (x, y) = (raw_x.slice(rows), raw_y.slice(rows));
         let mut keep_one = |positions: &Array3<f64>| {
-            // Resampled draws stand in the order of the laws they come from: every event gives another.
+            // Any one draw of each event will do.
             for (event, draws) in positions.axis_iter(Axis(0)).enumerate() {
                 let event = first + event;
                 one_draw.row_mut(event).assign(&draws.row(event % options.draws));

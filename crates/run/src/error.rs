@@ -176,7 +176,7 @@ pub enum RunError {
     },
     /// Two files of samples have no column in common.
     #[error(
-        "`{}` and `{}` share no columns: the one has {sample_columns}, the other {reference_columns}\nhint: `event` and `draw` do not count; both files need a header", sample.display(), reference.display()
+        "`{}` and `{}` share no columns: the one has {sample_columns}, the other {reference_columns}\nhint: `event`, `draw` and `outside_model` do not count; both files need a header", sample.display(), reference.display()
     )]
     NoSharedColumns {
         /// One file.

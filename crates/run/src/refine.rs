@@ -91,7 +91,8 @@ pub struct RefinedEvent {
     /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
     /// network for an event that is outside the model.
     pub draws: Array2<f64>,
-    /// Geometries that explain the momenta, the most probable first.
+    /// Geometries that explain the momenta: the most probable first, without noise those about which momenta
+    /// change least.
     pub modes: Vec<PositionMode>,
     /// Shape of the tail of the weights; none without noise.
     pub k_hat: Option<f64>,
@@ -101,7 +102,8 @@ pub struct RefinedEvent {
     pub log_evidence: Option<f64>,
     /// Why it is not what the model describes.
     pub outside: OutsideModel,
-    /// Draws of a Markov chain for the same posterior, where they were asked for.
+    /// Draws of a Markov chain for the same posterior, where they were asked for; none of an event all of whose
+    /// network draws the geometry law excludes.
     pub chain: Option<ChainDraws>,
 }
 
@@ -136,8 +138,9 @@ impl<'a> Refiner<'a> {
     /// draws, or from `samples` where that is more.
     ///
     /// # Errors
-    /// A table that is no molecule, frames that the momenta do not share with the positions, noise or a
-    /// geometry law that is not declared, a model without a density.
+    /// A table that is no molecule, frames that the momenta do not share with the positions, positions with bounds
+    /// or with noise in empty directions, ions that do not start at rest, noise or a geometry law that is not
+    /// declared.
     pub fn new(
         run: &'a TrainedRun,
         samples: usize,
@@ -326,7 +329,8 @@ impl<'a> Refiner<'a> {
             .chain
             .as_ref()
             .map(|options| sample_chain(&event, starts.view(), &refined.modes, options, seed))
-            .transpose()?;
+            .transpose()?
+            .flatten();
         Ok((refined, chain))
     }
 

@@ -2,7 +2,7 @@
 
 use cei_data::{ColumnData, ColumnType, SharedFrame};
 use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::evaluate::internal_coordinates;
@@ -128,8 +128,12 @@ impl<'a> Tables<'a> {
     }
 
     pub(crate) fn chain(&self, events: &Events<'_>) -> Vec<ColumnData> {
-        let chains = events.refined.unwrap_or_default().iter().map(|event| &event.chain);
-        let rows: Vec<_> = chains.flatten().map(|chain| chain.draws.view()).collect();
+        // An event without a chain has no rows, but keeps its number.
+        let rows = events.refined.unwrap_or_default().iter().map(|event| match &event.chain {
+            Some(chain) => chain.draws.view(),
+            None => event.draws.slice(s![..0, ..]),
+        });
+        let rows: Vec<_> = rows.collect();
         self.numbered(&rows, events, None)
     }
 
