@@ -67,8 +67,8 @@ pub struct Chain {
 }
 
 /// Runs the chain from `starts` (rows, d), which its walkers repeat. Starts should cover what is known of the
-/// posterior; those outside the support are left out, and without any
-/// other there is no chain. `modes` (of [`crate::find_modes`], or none) are jumped between.
+/// posterior; those outside the support are left out, and without any other there is no chain. `modes` (of
+/// [`crate::find_modes`], or none) are jumped between.
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit and for noise-free data.

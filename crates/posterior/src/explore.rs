@@ -5,8 +5,8 @@
 //! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row
 //! find nothing new within the law, the curves through the solutions are followed (`curve`). They lead to
 //! solutions that hardly any start leads to: next to folds, and where momenta change much. What they find begins
-//! new rounds of searches. The search is complete when three rounds of curves in a row, too, find no new solution within
-//! the law.
+//! new rounds of searches. The search is complete when three rounds of curves in a row find no new solution
+//! within the law.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};

@@ -58,9 +58,9 @@ pub struct Mode {
     pub starts: usize,
 }
 
-/// Finds the modes of the likelihood from `draws` (rows, d). For noise-free data
-/// as many draws as `options.starts` at a time begin searches until [`unseen`] is at most [`LITTLE_UNSEEN`];
-/// where the geometry law is known, [`crate::find_solutions`] goes on from there.
+/// Finds the modes of the likelihood from `draws` (rows, d). For noise-free data as many draws as
+/// `options.starts` at a time begin searches until [`unseen`] is at most [`LITTLE_UNSEEN`]; where the geometry law
+/// is known, [`crate::find_solutions`] searches on.
 /// The heaviest mode comes first; the weights of [`Mode`] are here those of Laplace's approximation.
 ///
 /// Roots outside the prior's support are dropped, unless there is no other.
