@@ -121,7 +121,7 @@ fn train(cei: &Cei, run: &Path, variant: &Variant) -> anyhow::Result<()> {
 }
 
 /// The lowest validation loss of a run, and the seconds of its epochs.
-fn outcome(run: &Path) -> anyhow::Result<(f64, f64)> {
+pub(crate) fn outcome(run: &Path) -> anyhow::Result<(f64, f64)> {
     let file = run.join("history.csv");
     let text = std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
     read_history(&text).with_context(|| format!("`{}` has no finished epoch", file.display()))

@@ -102,6 +102,8 @@ struct Outcome {
     flagged: Vec<bool>,
     /// Displacement of the nearest geometry of each event (bohr); infinite without any.
     nearest: Vec<f64>,
+    /// Displacement of the first geometry of each event, the most probable one (bohr).
+    first: Vec<f64>,
     /// Geometries of all events.
     modes: usize,
 }
@@ -123,7 +125,8 @@ impl Outcome {
 fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
     let ((true_names, truths), (names, rows)) = (read_csv(&truth)?, read_csv(&modes)?);
     let mut nearest = vec![f64::INFINITY; truths.len()];
-    let event = column(&names, "event")?;
+    let mut first = nearest.clone();
+    let [event, mode] = [column(&names, "event")?, column(&names, "mode")?];
     for row in &rows {
         let number = row[event] as usize;
         let truth = truths.get(number).context("more events than there were")?;
@@ -132,7 +135,11 @@ fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
             let (a, b) = (vector(&true_names, truth, atom)?, vector(&names, row, atom)?);
             sum += (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt();
         }
-        nearest[number] = nearest[number].min(sum / ATOMS.len() as f64);
+        let displacement = sum / ATOMS.len() as f64;
+        nearest[number] = nearest[number].min(displacement);
+        if row[mode] == 0.0 {
+            first[number] = displacement;
+        }
     }
     let (draw_names, draw_rows) = read_csv(&draws)?;
     let [event, flag] = [column(&draw_names, "event")?, column(&draw_names, "outside_model")?];
@@ -142,7 +149,7 @@ fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
             row[flag] != 0.0;
     }
     ensure!(!truths.is_empty(), "no test events");
-    Ok(Outcome { flagged, nearest, modes: rows.len() })
+    Ok(Outcome { flagged, nearest, first, modes: rows.len() })
 }
 
 fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<String> {
@@ -173,6 +180,10 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
             ),
         ),
         ("refined: neither the truth nor a flag", share(outcome.count(Some(false), false))),
+        (
+            "refined: the first geometry, the most probable one, is the truth",
+            share(outcome.first.iter().filter(|distance| **distance <= FOUND_BOHR).count()),
+        ),
         ("refined: median displacement of the nearest geometry, bohr", format!("{median:.1e}")),
         (
             "refined: geometries that explain an event, mean",
@@ -251,14 +262,15 @@ mod tests {
         // Br of the first event is 0.02 and then 2 bohr off, so 0.004 and 0.4 over the five atoms; the second,
         // flagged, has no geometry; the third is wrong by 0.2.
         let mut text = format!("event,mode,{}\n", columns.join(","));
-        for (event, first) in [(0, 1.02), (0, 3.0), (2, 4.0)] {
-            let _ = writeln!(text, "{event},0,{}", row(first));
+        for (event, mode, first) in [(0, 0, 3.0), (0, 1, 1.02), (2, 0, 4.0)] {
+            let _ = writeln!(text, "{event},{mode},{}", row(first));
         }
         std::fs::write(&modes, text)?;
         let outcome = compare([truth, draws, modes])?;
         std::fs::remove_dir_all(&folder)?;
         assert_eq!(outcome.modes, 3);
         assert!((outcome.nearest[0] - 0.004).abs() < 1e-12 && outcome.nearest[1].is_infinite());
+        assert!((outcome.first[0] - 0.4).abs() < 1e-12 && outcome.first[1].is_infinite());
         assert!((outcome.nearest[2] - 0.2).abs() < 1e-12);
         let counts = [(None, true), (Some(true), false), (Some(false), false)];
         assert_eq!(counts.map(|(flagged, found)| outcome.count(flagged, found)), [1, 1, 1]);

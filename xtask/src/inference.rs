@@ -67,9 +67,11 @@ const KINEMATICS: &str = "inverse_kinematics";
 const KINEMATICS_TARGETS: [f64; 2] = [0.005, 0.006];
 
 /// The experiment that all problems share.
-const SHARED_CONFIG: &str = "configs/bench/flow.toml";
+pub(crate) const SHARED_CONFIG: &str = "configs/bench/flow.toml";
 /// Seed of the training pairs.
 const SEED: &str = "1";
+/// Epochs that 10,000 pairs are trained for.
+pub(crate) const EPOCHS: usize = 80;
 /// The page that holds the table, and the lines around it.
 const PAGE: &str = "docs/inference-bench.md";
 
@@ -85,7 +87,7 @@ struct Sizes {
 
 /// A problem as `cei-bench problem describe` gives it.
 #[derive(Debug, Deserialize)]
-struct Problem {
+pub(crate) struct Problem {
     name: String,
     x: usize,
     y: usize,
@@ -122,7 +124,7 @@ pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
     if let Some(unknown) = args.problems.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("unknown problem `{unknown}`\nhint: there are {}", names.join(", "));
     }
-    let programs = Programs::new(args)?;
+    let programs = Programs::new(args.cei.as_deref().zip(args.bench.as_deref()))?;
     let root = root(args.quick);
     for name in names {
         if args.problems.is_empty() || args.problems.iter().any(|wanted| wanted == name) {
@@ -169,18 +171,18 @@ fn root(quick: bool) -> PathBuf {
 
 /// The binaries, and a digest of both.
 #[derive(Debug)]
-struct Programs {
-    cei: Cei,
+pub(crate) struct Programs {
+    pub(crate) cei: Cei,
     bench: PathBuf,
-    hash: String,
+    pub(crate) hash: String,
 }
 
 impl Programs {
-    /// Both are built at once, so that they share what is compiled.
-    fn new(args: &InferenceArgs) -> anyhow::Result<Self> {
-        let (cei, bench) = match (&args.cei, &args.bench) {
-            (Some(cei), Some(bench)) => (cei.clone(), std::path::absolute(bench)?),
-            _ => {
+    /// `cei` and `cei-bench`: those given, or both built at once, so that they share what is compiled.
+    pub(crate) fn new(given: Option<(&Path, &Path)>) -> anyhow::Result<Self> {
+        let (cei, bench) = match given {
+            Some((cei, bench)) => (cei.to_owned(), std::path::absolute(bench)?),
+            None => {
                 cargo(
                     &["build", "--release", "--package", "cei-cli", "--package", "cei-bench"],
                     &[],
@@ -206,7 +208,7 @@ impl Programs {
                 Sizes { pairs: 1_000_000, epochs: 12, observations: 1000, draws: 1000 }
             }
             (false, false) => {
-                let epochs = if args.pairs > 10_000 { 30 } else { 80 };
+                let epochs = if args.pairs > 10_000 { 30 } else { EPOCHS };
                 Sizes { pairs: args.pairs, epochs, observations: 10, draws: 10_000 }
             }
         };
@@ -227,18 +229,20 @@ impl Programs {
         let [pairs, observations, run] =
             [file("pairs.parquet"), file("observations.parquet"), file("run")];
         let [draws, reference] = [file("draws.parquet"), file("reference.parquet")];
-        let problem: Problem = serde_json::from_str(&self.bench(&["describe", name])?)?;
-        ensure!(problem.name == name, "`cei-bench` described `{}`, not `{name}`", problem.name);
-        let [pair_count, count, draw_count] =
-            [sizes.pairs, sizes.observations, sizes.draws].map(|number| number.to_string());
-        self.bench(&["generate", name, "--pairs", &pair_count, "--seed", SEED, "-o", &pairs])?;
+        let problem = self.generate(name, sizes.pairs, &pairs)?;
+        let [count, draw_count] =
+            [sizes.observations, sizes.draws].map(|number| number.to_string());
         self.bench(&["observations", name, "--count", &count, "-o", &observations])?;
 
         if Path::new(&run).exists() {
             std::fs::remove_dir_all(&run)?;
         }
         let training = Instant::now();
-        self.cei.run(&texts(&train_arguments(args, &problem, sizes.epochs, &pairs, &run)))?;
+        let mut train = train_arguments(&args.config, &problem, sizes.epochs, &pairs, &run);
+        if let Some(members) = args.ensemble {
+            train.extend(["--ensemble".to_owned(), members.to_string()]);
+        }
+        self.cei.run(&texts(&train))?;
         let training_seconds = training.elapsed().as_secs_f64();
         self.cei.run(&[
             "predict",
@@ -284,6 +288,15 @@ impl Programs {
         Ok(done.set()?)
     }
 
+    /// Writes training pairs of a problem.
+    pub(crate) fn generate(&self, name: &str, pairs: usize, file: &str) -> anyhow::Result<Problem> {
+        let problem: Problem = serde_json::from_str(&self.bench(&["describe", name])?)?;
+        ensure!(problem.name == name, "`cei-bench` described `{}`, not `{name}`", problem.name);
+        let pairs = pairs.to_string();
+        self.bench(&["generate", name, "--pairs", &pairs, "--seed", SEED, "-o", file])?;
+        Ok(problem)
+    }
+
     /// What `cei-bench problem` prints.
     fn bench(&self, args: &[&str]) -> anyhow::Result<String> {
         say(&format!("$ cei-bench problem {}", args.join(" ")));
@@ -296,8 +309,8 @@ impl Programs {
 }
 
 /// Of `cei train`: the shared configuration, and the facts of the problem.
-fn train_arguments(
-    args: &InferenceArgs,
+pub(crate) fn train_arguments(
+    config: &Path,
     problem: &Problem,
     epochs: usize,
     pairs: &str,
@@ -316,7 +329,7 @@ fn train_arguments(
             (1..=problem.x).map(|column| format!("x{column} = [{low:?}, {high:?}]")).collect();
         overrides.push(format!("preprocessing.bounds={{ {} }}", bounds.join(", ")));
     }
-    let config = args.config.display().to_string();
+    let config = config.display().to_string();
     let mut arguments: Vec<String> =
         ["train", "--config", &config, "--data", pairs, "-o", run, "--quiet"]
             .map(str::to_owned)
@@ -324,13 +337,10 @@ fn train_arguments(
     for set in overrides {
         arguments.extend(["--set".to_owned(), set]);
     }
-    if let Some(members) = args.ensemble {
-        arguments.extend(["--ensemble".to_owned(), members.to_string()]);
-    }
     arguments
 }
 
-fn texts(arguments: &[String]) -> Vec<&str> {
+pub(crate) fn texts(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 

@@ -12,6 +12,7 @@ mod chbrclf;
 mod checks;
 mod csv;
 mod inference;
+mod mixing;
 mod pipeline;
 mod reproduce;
 mod results;
@@ -44,6 +45,8 @@ enum Task {
     InferenceBench(inference::InferenceArgs),
     /// Train the spline flow with one part changed at a time, into docs/ablation.md
     Ablation(ablation::AblationArgs),
+    /// Train spline flows on the problems of `inference-bench` with LU, permutations or flips, into docs/ablation.md
+    Mixing(mixing::MixingArgs),
     /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (well over an hour)
     Chbrclf(chbrclf::ChbrclfArgs),
     /// Prove that crates know only what they may know
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::bench(&args),
         Task::InferenceBench(args) => inference::inference_bench(&args),
         Task::Ablation(args) => ablation::ablation(&args),
+        Task::Mixing(args) => mixing::mixing(&args),
         Task::Chbrclf(args) => chbrclf::chbrclf(&args),
         Task::Tidy => tidy::tidy(&workspace_root()),
         Task::Ci { no_test } => checks::ci(no_test),

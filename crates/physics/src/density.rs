@@ -226,32 +226,59 @@ fn density_of_lengths(
     of_atoms + integral
 }
 
-/// Volume of the places whose distance to every atom is at most `radius`, by a fixed Halton sequence in the box
-/// that holds them.
+/// Volume of the places whose distance to every atom is at most `radius`, by a fixed Halton sequence in a box that
+/// holds them. It lies along the two atoms farthest apart: if these nearly span a diameter, they leave a thin lens.
 fn common_volume(positions: &[f64], radius: f64) -> f64 {
-    let mut low = [f64::NEG_INFINITY; 3];
-    let mut high = [f64::INFINITY; 3];
-    for atom in positions.chunks_exact(3) {
+    let count = positions.len() / 3;
+    let atom = |index| of_atom(positions, index);
+    let pairs = (0..count).flat_map(|a| (0..a).map(move |b| [atom(a), atom(b)]));
+    let apart = |[a, b]: &[Vector; 2]| norm(difference(*a, *b));
+    let farthest = pairs.max_by(|a, b| apart(a).total_cmp(&apart(b)));
+    let [first, second] = farthest.unwrap_or_else(|| [atom(0); 2]);
+    let lens_radius = (radius * radius - 0.25 * apart(&[first, second]).powi(2)).sqrt();
+    let axes = axes_along(difference(first, second));
+    let seen = |x: Vector| axes.map(|axis| dot(axis, x));
+    let atoms: Vec<Vector> = (0..count).map(|index| seen(atom(index))).collect();
+    let mut low = seen(first).map(|x| x - lens_radius);
+    let mut high = seen(first).map(|x| x + lens_radius);
+    [low[0], high[0]] = [f64::NEG_INFINITY, f64::INFINITY];
+    for atom in &atoms {
         for axis in 0..3 {
             low[axis] = low[axis].max(atom[axis] - radius);
             high[axis] = high[axis].min(atom[axis] + radius);
         }
     }
-    let sides: Vector = std::array::from_fn(|axis| high[axis] - low[axis]);
-    if sides.iter().any(|side| *side <= 0.0) {
+    let sides = difference(high, low);
+    if !sides.iter().all(|side| *side > 0.0) || lens_radius.is_nan() {
         return 0.0;
     }
     let is_common = |index: &usize| {
         let place: Vector = std::array::from_fn(|axis| {
             low[axis] + sides[axis] * van_der_corput(index + 1, [2, 3, 5][axis])
         });
-        positions.chunks_exact(3).all(|x| {
-            let apart = difference(place, [x[0], x[1], x[2]]);
+        atoms.iter().all(|x| {
+            let apart = difference(place, *x);
             dot(apart, apart) <= radius * radius
         })
     };
     let inside = (0..VOLUME_POINTS).filter(is_common).count();
     sides.iter().product::<f64>() * inside as f64 / VOLUME_POINTS as f64
+}
+
+/// Orthonormal vectors, the first along `vector` if it has a length.
+fn axes_along(vector: Vector) -> [Vector; 3] {
+    let units = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    let length = norm(vector);
+    if length == 0.0 {
+        return units;
+    }
+    let first = vector.map(|x| x / length);
+    // Across the unit vector that is least along it.
+    let across = units.map(|unit| cross(first, unit));
+    let second = across.into_iter().max_by(|a, b| norm(*a).total_cmp(&norm(*b)));
+    let second = second.unwrap_or_default();
+    let second = second.map(|x| x / norm(second));
+    [first, second, cross(first, second)]
 }
 
 /// The digits of `index` in `base`, mirrored at the point.
@@ -574,6 +601,12 @@ mod tests {
         let positions = [0.3, 0.2, 0.1, 0.3, 0.2 + d, 0.1];
         approx::assert_relative_eq!(common_volume(&positions, radius), lens, max_relative = 0.01);
         assert_eq!(common_volume(&[0.0, 0.0, 0.0, 9.0, 0.0, 0.0], radius), 0.0);
+        // A thin one, aslant, and a third atom that takes nothing away.
+        let d = 2.0 * radius - 1e-4;
+        let lens = std::f64::consts::PI * (4.0 * radius + d) * (2.0 * radius - d).powi(2) / 12.0;
+        let [x, y, z] = [2.0 / 3.0, 1.0 / 3.0, -2.0 / 3.0].map(|part| part * d);
+        let positions = [0.3, 0.2, 0.1, 0.3 + x, 0.2 + y, 0.1 + z, x / 2.0, y / 2.0, z / 2.0];
+        approx::assert_relative_eq!(common_volume(&positions, radius), lens, max_relative = 0.01);
 
         let density = simulation(SPHERE).position_density().unwrap();
         assert_eq!(density.coordinates().dim(), (12, 15));

@@ -1,12 +1,16 @@
 //! All solutions of noise-free data, those too that a network gives too little probability.
 //!
-//! A network's draws begin the search. Then rounds of further searches begin at the solutions found so far with
-//! one atom moved to where the geometry law may place it, and at draws of the geometry law itself: solutions
-//! differ in few atoms, and one leads to another that no draw of the network is near. When two rounds in a row
-//! find nothing new within the law, the curves through the solutions are followed (`curve`). They lead to
-//! solutions that hardly any start leads to: next to folds, and where momenta change much. What they find begins
-//! new rounds of searches. The search is complete when three rounds of curves in a row find no new solution
-//! within the law.
+//! An exploration begins with searches from a network's draws, or from what the geometry law draws with momenta like
+//! the measured ones. Then rounds of further searches begin at the solutions found so far with one atom moved to
+//! where the law may place it, and at draws of the law itself: solutions differ in few atoms, and one leads to
+//! another that no draw of the network is near. When two rounds in a row find nothing new within the law, the
+//! curves through the solutions are followed (`curve`). They lead to solutions that hardly any start leads to: next to
+//! folds, and where momenta change much. What they find begins new rounds of searches. The exploration ends when the
+//! curves find no new solution within the law either.
+//!
+//! A list that stops growing is no proof that it is complete, but independent lists with the same entries say much (as
+//! catching animals twice does of how many there are). So explorations go on, with other random numbers, until what
+//! only one of them found has little posterior probability.
 
 use ndarray::{ArrayView2, Axis};
 use rand::{RngExt as _, SeedableRng};
@@ -16,7 +20,8 @@ use crate::chart::Chart;
 use crate::curve::follow;
 use crate::error::PosteriorError;
 use crate::forward::Forward;
-use crate::modes::{Mode, ModeOptions, Whitened, descend, modes_of};
+use crate::modes::{End, Mode, ModeOptions, Whitened, descend, is_same_root, modes_of};
+use crate::pareto::log_sum_exp;
 use crate::refine::Event;
 
 /// Searches of a round for each coordinate.
@@ -29,14 +34,17 @@ const STEPS: usize = 15;
 const FAST_PRECISION: f64 = 1e-9;
 /// Rounds of searches in a row without a new solution after which curves are followed.
 const QUIET: usize = 2;
-/// Rounds of curves in a row without a new solution after which the search is complete.
-const QUIET_CURVES: usize = 3;
 /// Lines of curves that a round follows.
 const LINES: usize = 2;
 /// Curves end at this multiple of the largest coordinate of the law's draws.
 const BOUND: f64 = 2.0;
-/// Most rounds, of searches and of curves.
+/// Most rounds of an exploration, of searches and of curves.
 const ROUNDS: usize = 60;
+/// Fewest and most explorations.
+const FEWEST: usize = 2;
+const MOST: usize = 6;
+/// The list is complete if the solutions that only one exploration found have no more posterior probability.
+const LITTLE: f64 = 0.01;
 
 /// Where searches beyond a network's draws begin.
 #[derive(Clone, Copy)]
@@ -48,21 +56,25 @@ pub struct Explorer<'a> {
     pub chart: &'a Chart,
     /// Positions (rows, 3N; bohr) that the geometry law draws, in the frame of the chart.
     pub law: ArrayView2<'a, f64>,
-    /// Whether coordinates (d) are within the support of the law.
-    pub inside: &'a (dyn Fn(&[f64]) -> bool + Sync),
+    /// Such positions whose momenta are most like the measured ones, the most alike first: the other explorations
+    /// begin at the next of these.
+    pub near: ArrayView2<'a, f64>,
+    /// Log density of the law at coordinates (d), up to a constant; minus infinity outside its support.
+    pub log_density: &'a (dyn Fn(&[f64]) -> f64 + Sync),
 }
 
 /// The solutions of noise-free data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solutions {
-    /// Those within the support of the geometry law, as [`crate::find_modes`] gives them.
+    /// Those within the support of the geometry law, the most probable first. Weights are those of the limit of
+    /// vanishing noise, `p(u) / sqrt(det J^T J)` up to a factor.
     pub modes: Vec<Mode>,
-    /// Whether the search ended because nothing new was found, and the exact model has all that the fast one has.
+    /// Whether independent explorations agree on the list, and the exact model has all that the fast one has.
     pub complete: bool,
 }
 
-/// Finds the solutions of a noise-free `event` from a network's `draws` (rows, d) and beyond. The same result
-/// for the same seed.
+/// Finds the solutions of a noise-free `event` from a network's `draws` (rows, d) and beyond: every other exploration
+/// begins at the next `options.starts` of them. The same result for the same seed.
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit and numbers that are not finite.
@@ -80,45 +92,52 @@ pub fn find_solutions(
     assert!(!exact.is_noisy, "with noise there is no solution, but a posterior");
     let fast = Event { forward: explorer.fast, ..*event };
     let problem = Whitened::new(&fast, draws)?.to(FAST_PRECISION);
+    let near = explorer.chart.coordinates(explorer.near);
+    let law = explorer.log_density;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let rows = draws.rows().into_iter().take(options.starts);
-    let starts: Vec<Vec<f64>> = rows.map(|row| row.to_vec()).collect();
-    let mut ends = descend(&problem, &starts, None, options.iterations);
-    let mut modes = solved(&problem, modes_of(&problem, &ends, options), options);
-    let is_inside = |mode: &&Mode| (explorer.inside)(&mode.coordinates);
-    // Rounds in a row without a new solution: first of searches, then of curves.
-    let (mut quiet, mut complete) = (0, false);
-    let bound = BOUND * explorer.size();
-    for _ in 0..ROUNDS {
-        let known = modes.iter().filter(is_inside).count();
-        let follows = quiet >= QUIET;
-        if follows {
-            let solutions: Vec<Vec<f64>> =
-                modes.iter().filter(is_inside).map(|mode| mode.coordinates.clone()).collect();
-            let origins: Vec<_> = (0..LINES).map(|_| explorer.draw(&mut rng)).collect();
-            ends.extend(follow(&problem, &solutions, &origins, bound));
-        } else {
-            let searches = SEARCHES * problem.event.forward.inputs();
-            let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
-            let moved: Vec<_> =
-                (of_law..searches).map(|_| explorer.with_an_atom_moved(&modes, &mut rng)).collect();
-            let drawn: Vec<_> = (0..of_law).map(|_| explorer.draw(&mut rng)).collect();
-            ends.extend(descend(&problem, &moved, None, STEPS));
-            ends.extend(descend(&problem, &drawn, None, options.iterations));
-        }
-        modes = solved(&problem, modes_of(&problem, &ends, options), options);
-        let is_quiet = modes.iter().filter(is_inside).count() <= known;
-        quiet = if is_quiet { quiet + 1 } else { 0 };
-        complete = quiet == QUIET + QUIET_CURVES;
-        if complete {
+    let (mut ends, mut explorations) = (Vec::new(), Vec::<Exploration>::new());
+    let (mut modes, mut complete) = (Vec::new(), false);
+    for number in 0..MOST {
+        let rows = if number % 2 == 0 { draws } else { near.view() };
+        let rows = rows.outer_iter().skip(number / 2 * options.starts).take(options.starts);
+        let starts: Vec<Vec<f64>> = rows.map(|row| row.to_vec()).collect();
+        let mut exploration = explorer.explore(&problem, &starts, options, &mut rng);
+        ends.append(&mut exploration.ends);
+        modes = within(solved(&problem, modes_of(&problem, &ends, options), options), law);
+        let is_over = !exploration.ended;
+        explorations.push(exploration);
+        complete = !is_over && agree(&modes, &explorations);
+        if complete || is_over {
             break;
         }
     }
-    let found = modes.iter().filter(is_inside).count();
-    let mut modes = polished(&exact, &modes, options);
-    modes.retain(|mode| (explorer.inside)(&mode.coordinates));
+    let found = modes.len();
+    let modes = within(polished(&exact, &modes, options), law);
     complete &= modes.len() >= found;
     Ok(Solutions { modes, complete })
+}
+
+/// What one exploration found.
+struct Exploration {
+    /// Ends of its searches.
+    ends: Vec<End>,
+    /// The solutions within the law.
+    modes: Vec<Mode>,
+    /// Whether it ended because it found nothing new.
+    ended: bool,
+}
+
+/// Whether the `modes` that only one of the explorations found have little probability.
+fn agree(modes: &[Mode], explorations: &[Exploration]) -> bool {
+    let by_one = |mode: &&Mode| {
+        let has = |exploration: &&Exploration| {
+            let mut others = exploration.modes.iter();
+            others.any(|other| is_same_root(&mode.coordinates, &other.coordinates))
+        };
+        explorations.iter().filter(has).count() <= 1
+    };
+    let little = modes.iter().filter(by_one).map(|mode| mode.weight).sum::<f64>() <= LITTLE;
+    explorations.len() >= FEWEST && little
 }
 
 /// The solutions of the exact model that the `found` ones of a fast model lead to.
@@ -147,7 +166,66 @@ fn solved(problem: &Whitened<'_>, mut modes: Vec<Mode>, options: &ModeOptions) -
     modes
 }
 
+/// The modes within the support of the law, weighted by its density too, the heaviest first.
+fn within(mut modes: Vec<Mode>, log_density: &dyn Fn(&[f64]) -> f64) -> Vec<Mode> {
+    let mut logs = Vec::new();
+    modes.retain(|mode| {
+        let log = log_density(&mode.coordinates);
+        logs.extend((log > f64::NEG_INFINITY).then_some(mode.weight.ln() + log));
+        log > f64::NEG_INFINITY
+    });
+    let total = log_sum_exp(&logs);
+    modes.iter_mut().zip(logs).for_each(|(mode, log)| mode.weight = (log - total).exp());
+    modes.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    modes
+}
+
 impl Explorer<'_> {
+    /// Looks for solutions anew, first from these starts.
+    fn explore(
+        &self,
+        problem: &Whitened<'_>,
+        starts: &[Vec<f64>],
+        options: &ModeOptions,
+        rng: &mut ChaCha8Rng,
+    ) -> Exploration {
+        let mut ends = descend(problem, starts, None, options.iterations);
+        let mut modes = solved(problem, modes_of(problem, &ends, options), options);
+        let is_inside = |mode: &&Mode| self.is_inside(mode);
+        let bound = BOUND * self.size();
+        // Rounds in a row without a new solution; the last of them is one of curves.
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            let known = modes.iter().filter(is_inside).count();
+            if quiet == QUIET {
+                let solutions: Vec<Vec<f64>> =
+                    modes.iter().filter(is_inside).map(|mode| mode.coordinates.clone()).collect();
+                let origins: Vec<_> = (0..LINES).map(|_| self.draw(rng)).collect();
+                ends.extend(follow(problem, &solutions, &origins, bound));
+            } else {
+                let searches = SEARCHES * problem.event.forward.inputs();
+                let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
+                let moved: Vec<_> =
+                    (of_law..searches).map(|_| self.with_an_atom_moved(&modes, rng)).collect();
+                let drawn: Vec<_> = (0..of_law).map(|_| self.draw(rng)).collect();
+                ends.extend(descend(problem, &moved, None, STEPS));
+                ends.extend(descend(problem, &drawn, None, options.iterations));
+            }
+            modes = solved(problem, modes_of(problem, &ends, options), options);
+            let is_quiet = modes.iter().filter(is_inside).count() <= known;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            if quiet > QUIET {
+                break;
+            }
+        }
+        modes.retain(|mode| self.is_inside(mode));
+        Exploration { ends, modes, ended: quiet > QUIET }
+    }
+
+    fn is_inside(&self, mode: &Mode) -> bool {
+        (self.log_density)(&mode.coordinates) > f64::NEG_INFINITY
+    }
+
     /// The largest coordinate of the law's draws.
     fn size(&self) -> f64 {
         self.chart.coordinates(self.law).iter().fold(0.0, |most, u| most.max(u.abs()))
@@ -185,5 +263,48 @@ impl Explorer<'_> {
             Ok(positions) => self.chart.coordinates(positions).into_iter().collect(),
             Err(_) => unreachable!("a slice is one row"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(u: f64, weight: f64) -> Mode {
+        let coordinates = vec![u, 0.0, 0.0];
+        Mode { coordinates, misfit: 0.0, log_prior: 0.0, covariance: None, weight, starts: 1 }
+    }
+
+    fn exploration(places: &[f64]) -> Exploration {
+        let modes = places.iter().map(|u| mode(*u, 1.0)).collect();
+        Exploration { ends: Vec::new(), modes, ended: true }
+    }
+
+    #[test]
+    fn what_one_exploration_found_alone_must_be_improbable() {
+        let modes = [mode(1.0, 0.6), mode(2.0, 0.392), mode(3.0, 0.008)];
+        let all = || exploration(&[1.0, 2.0, 3.0]);
+        assert!(!agree(&modes, &[all()]));
+        assert!(agree(&modes, &[all(), all()]));
+        assert!(agree(&modes, &[all(), exploration(&[2.0, 1.0])]));
+        assert!(!agree(&modes, &[all(), exploration(&[1.0, 3.0])]));
+        // A third one finds what the second had missed.
+        assert!(agree(&modes, &[all(), exploration(&[1.0, 3.0]), exploration(&[2.0])]));
+        // Two that find nothing at all agree that there is nothing.
+        assert!(agree(&[], &[exploration(&[]), exploration(&[])]));
+    }
+
+    #[test]
+    fn the_law_weighs_and_excludes() {
+        let modes = vec![mode(1.0, 0.25), mode(2.0, 0.25), mode(3.0, 0.5)];
+        let density = |u: &[f64]| match u[0] {
+            1.0 => 0.1_f64,
+            2.0 => 0.3,
+            _ => 0.0,
+        };
+        let modes = within(modes, &|u| density(u).ln());
+        assert_eq!([modes[0].coordinates[0], modes[1].coordinates[0]], [2.0, 1.0]);
+        assert!((modes[0].weight - 0.75).abs() < 1e-12 && (modes[1].weight - 0.25).abs() < 1e-12);
+        assert_eq!(modes.len(), 2);
     }
 }

@@ -6,7 +6,7 @@ use cei_posterior::{
     ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, Forward, Mode, ModeOptions,
     RefineOptions, find_modes, find_solutions, refine, sample_chain,
 };
-use ndarray::{Array2, Axis, Zip};
+use ndarray::{Array2, Axis, Zip, s};
 
 /// Bond lengths C-O and C-S (pm) and angle (degrees).
 const GEOMETRIES: [[f64; 3]; 2] = [[121.053, 184.211, 163.158], [141.32, 154.03, 161.38]];
@@ -175,18 +175,33 @@ fn solutions_that_no_draw_is_near_are_found() {
     assert_eq!(find_modes(&event, draws.view(), &options).unwrap().len(), 1);
 
     let law = simulate(&simulation, 500, 3).unwrap().positions;
-    let inside = |u: &[f64]| prior.log_density(u) > f64::NEG_INFINITY;
+    let log_density = |u: &[f64]| prior.log_density(u);
     let fast = Explosion::new(&simulation.molecule, &chart, &Accuracy::fast()).unwrap();
-    let explorer = Explorer { fast: &fast, chart: &chart, law: law.view(), inside: &inside };
+    let explorer = Explorer {
+        fast: &fast,
+        chart: &chart,
+        law: law.view(),
+        near: law.slice(s![..24, ..]),
+        log_density: &log_density,
+    };
     let found = find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap();
     assert!(found.complete);
     for geometry in [GEOMETRIES[0], GEOMETRIES[1], THIRD] {
         mode_at(&chart, &found.modes, geometry);
     }
-    assert!(found.modes.iter().all(|mode| inside(&mode.coordinates) && mode.starts > 1));
+    let inside = |mode: &Mode| log_density(&mode.coordinates) > f64::NEG_INFINITY;
+    assert!(found.modes.iter().all(|mode| inside(mode) && mode.starts > 1));
     assert_eq!(found, find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap());
+    // The weights are those of little noise, and the heaviest comes first.
+    let little = Event { log_prior: &log_density, noise: &[1e-3; 9], ..event };
+    for mode in find_modes(&little, near.view(), &options).unwrap() {
+        let geometry = internal(&chart.positions_of(&mode.coordinates));
+        let weight = mode_at(&chart, &found.modes, geometry).weight;
+        assert!((weight - mode.weight).abs() < 1e-3, "{geometry:?}: {weight} {}", mode.weight);
+    }
+    assert!(found.modes.is_sorted_by(|a, b| a.weight >= b.weight));
     // Where the law excludes all of them, none is given.
-    let nowhere = Explorer { inside: &|_: &[f64]| false, ..explorer };
+    let nowhere = Explorer { log_density: &|_: &[f64]| f64::NEG_INFINITY, ..explorer };
     assert!(find_solutions(&event, draws.view(), &nowhere, &options, 1).unwrap().modes.is_empty());
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use cei_metrics::quantile;
+use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::Batch;
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
@@ -27,10 +27,15 @@ use crate::{RunError, TrainedRun};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
-/// Without noise the modes are the whole answer: draws, up to this many at a time, begin searches for them.
+/// Without noise the modes are the whole answer: draws, as many as asked for and up to this many at a time, begin
+/// searches for them.
 const MOST_STARTS: usize = 200;
 /// Draws of the geometry law that further searches begin at.
 const LAW_DRAWS: usize = 2000;
+/// Draws of the geometry law among which those of the most similar momenta are looked up.
+const LOOKED_UP: usize = 100_000;
+/// So many of these may begin searches: as draws do, not all at a time.
+const NEAREST: usize = 3 * MOST_STARTS;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
@@ -91,8 +96,7 @@ pub struct RefinedEvent {
     /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
     /// network for an event that is outside the model.
     pub draws: Array2<f64>,
-    /// Geometries that explain the momenta: the most probable first, without noise those about which momenta
-    /// change least.
+    /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
     pub modes: Vec<PositionMode>,
     /// Shape of the tail of the weights; none without noise.
     pub k_hat: Option<f64>,
@@ -129,8 +133,16 @@ pub struct Refiner<'a> {
     options: RefineOptions,
     chain: Option<ChainOptions>,
     least_evidence: f64,
-    /// Without noise: positions (rows x 3N, bohr) drawn from the geometry law, in the frame of the run.
-    law: Option<Array2<f64>>,
+    /// Without noise.
+    law: Option<Law>,
+}
+
+/// What the geometry law draws.
+struct Law {
+    /// Positions (rows x 3N, bohr) in the frame of the run.
+    positions: Array2<f64>,
+    /// Such positions by their momenta in the network's scaled units.
+    by_momenta: NearestNeighbours,
 }
 
 impl<'a> Refiner<'a> {
@@ -180,6 +192,12 @@ impl<'a> Refiner<'a> {
             )
         })?;
         let noise = if noise.iter().all(|sd| *sd == 0.0) { Vec::new() } else { noise };
+        if is_uneven(&noise) && simulation.is_some_and(|law| law.frame != Frame::default()) {
+            return Err(cannot(
+                "its noise differs between laboratory axes, but its events are turned out of the laboratory",
+                "simulate with `frame.kind = \"laboratory\"`",
+            ));
+        }
         if simulation.is_some_and(|simulation| simulation.temperature_k > 0.0) {
             return Err(cannot(
                 "its ions do not start at rest",
@@ -307,7 +325,7 @@ impl<'a> Refiner<'a> {
         let log_prior = |u: &[f64]| if self.has_noise() { log_density(u) } else { 0.0 };
         let event =
             Event { forward: &explosion, log_prior: &log_prior, measured: y, noise: &self.noise };
-        let starts = self.coordinates(draws);
+        let draws = self.coordinates(draws);
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
         let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
         // Draws of a model without a density start the search, but cannot be weighted.
@@ -315,20 +333,22 @@ impl<'a> Refiner<'a> {
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match &self.law {
             Some(law) => {
-                let inside = |u: &[f64]| log_density(u) > f64::NEG_INFINITY;
                 let fast = Explosion::new(self.molecule, &chart, &Accuracy::fast())?;
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
-                let explorer = Explorer { fast: &fast, chart, law: law.view(), inside: &inside };
+                let near = law.by_momenta.draws(scaled_y.mapv(f64::from).view(), NEAREST)?;
+                let (near, law) = (near.index_axis(Axis(0), 0), law.positions.view());
+                let explorer =
+                    Explorer { fast: &fast, chart, law, near, log_density: &log_density };
                 let modes = &self.options.modes;
-                find_solutions(&event, starts.view(), &explorer, modes, seed)?.into()
+                find_solutions(&event, draws.view(), &explorer, modes, seed)?.into()
             }
-            None => refine(&event, starts.view(), network, &self.options, seed)?,
+            None => refine(&event, draws.view(), network, &self.options, seed)?,
         };
         let chain = self
             .chain
             .as_ref()
-            .map(|options| sample_chain(&event, starts.view(), &refined.modes, options, seed))
+            .map(|options| sample_chain(&event, draws.view(), &refined.modes, options, seed))
             .transpose()?
             .flatten();
         Ok((refined, chain))
@@ -427,12 +447,12 @@ impl<'a> Refiner<'a> {
         }
     }
 
-    /// Positions that the geometry law draws, where the momenta have no noise and the law is known.
+    /// Draws of the geometry law, where the momenta have no noise and the law is known.
     fn draws_of_the_law(
         &self,
         simulation: Option<&Simulation>,
         seed: u64,
-    ) -> Result<Option<Array2<f64>>, RunError> {
+    ) -> Result<Option<Law>, RunError> {
         let same_atoms = |law: &Simulation| law.molecule.labels() == self.molecule.labels();
         let Some(simulation) =
             simulation.filter(|law| !self.has_noise() && law.geometry.is_some() && same_atoms(law))
@@ -440,15 +460,22 @@ impl<'a> Refiner<'a> {
             return Ok(None);
         };
         let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
-        let events = simulate(&for_training(simulation), LAW_DRAWS, seed)?;
-        let gauge = self.run.record.preprocessing.gauge();
-        Ok(Some(gauge.positions(events.positions, events.momenta.view())))
+        let events = simulate(&for_training(simulation), LOOKED_UP, seed)?;
+        let preprocessing = &self.run.record.preprocessing;
+        let momenta = preprocessing.encode_y(events.momenta.view()).mapv(f64::from);
+        let positions = preprocessing.gauge().positions(events.positions, events.momenta.view());
+        Ok(Some(Law {
+            by_momenta: NearestNeighbours::fit(momenta.view(), positions.view())?,
+            positions: positions.slice_move(s![..LAW_DRAWS, ..]),
+        }))
     }
 
     /// The evidence below which momenta are far less probable than those of training events: the least of
     /// [`EVIDENCE_EVENTS`] of these, less [`EVIDENCE_MARGIN`].
     fn evidence_of_training(&self, seed: u64) -> Result<f64, RunError> {
-        let Some(support) = Support::load(self.run)?.filter(|_| self.has_noise()) else {
+        // The support keeps momenta in the frame of the run; uneven noise is that of the laboratory.
+        let comparable = self.has_noise() && !is_uneven(&self.noise);
+        let Some(support) = Support::load(self.run)?.filter(|_| comparable) else {
             return Ok(f64::NEG_INFINITY);
         };
         let y = support.momenta(&self.run.record.preprocessing, EVIDENCE_EVENTS);
@@ -458,6 +485,11 @@ impl<'a> Refiner<'a> {
         values.sort_by(f64::total_cmp);
         Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
     }
+}
+
+/// Whether the noise of an ion (three components each) differs between axes.
+fn is_uneven(noise: &[f64]) -> bool {
+    noise.chunks_exact(3).any(|ion| ion.iter().any(|sd| *sd != ion[0]))
 }
 
 fn row(values: &[f64]) -> ArrayView2<'_, f64> {
