@@ -269,6 +269,16 @@ fn the_simulator_refines_the_draws_of_any_model() -> TestResult {
         }
         assert!(weights.iter().all(|weight| (weight - 1.0).abs() < 1e-6), "{weights:?}");
     }
+    let command = "predict wide-cinn measured.csv --refine -n 5 -o draws.csv --chain chain.csv";
+    let report = folder.json(&format!("{command} --json"))?;
+    assert!(number(&report, "/refinement/worst_r_hat") < 1.5, "{report}");
+    assert_eq!(folder.read("chain.csv")?.lines().count(), 1 + 4 * 5);
+    let command = "calibrate wide-cinn --refine --events 40 --draws 9 -o tests --json";
+    let calibration = folder.json(command)?;
+    assert_eq!(calibration["refined"], true);
+    assert!(calibration.get("hdr").is_none());
+    assert!(folder.path("tests/calibration.json").exists());
+
     // Positions and momenta of the reference data are turned apart.
     folder.run("simulate --preset ocs-reference --events 400 --seed 3 -o ocs.csv --quiet");
     folder.experiment("experiment.toml", "gauge-fixed-cinn", "ocs.csv")?;
@@ -276,6 +286,55 @@ fn the_simulator_refines_the_draws_of_any_model() -> TestResult {
     let failure = folder.failure("predict apart ocs.csv --refine -o never.csv")?;
     assert!(failure.contains("positions and momenta are rotated apart"), "{failure}");
     assert!(!folder.path("never.csv").exists());
+    Ok(())
+}
+
+#[test]
+fn without_noise_the_refinement_lists_the_solutions() -> TestResult {
+    let folder = Folder::new()?;
+    let simulate = "simulate --preset ocs-wide --set detector.momentum_noise_au=0 --quiet";
+    folder.run(&format!("{simulate} --events 2000 --seed 3 -o wide.csv"));
+    folder.run(&format!("{simulate} --events 3 --seed 9 -o measured.csv"));
+    folder.experiment("experiment.toml", "wide-cinn", "wide.csv")?;
+    folder.run("train --config experiment.toml -o run --set training.max_epochs=2 --quiet");
+    let command = "predict run measured.csv --refine -n 30 --modes modes.csv";
+    let report = folder.json(&format!("{command} -o draws.csv --json"))?;
+    assert_eq!(report["refinement"]["noise"], false);
+    assert_eq!(report["refinement"]["outside_model"], 0);
+
+    // Distances between the atoms (bohr), whatever the frame.
+    let distances = |header: &str, line: &str| -> Result<[f64; 3], Box<dyn std::error::Error>> {
+        let names: Vec<&str> = header.split(',').collect();
+        let cells: Vec<f64> = line.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        let at = |column: String| {
+            names.iter().position(|name| *name == column).map_or(f64::NAN, |place| cells[place])
+        };
+        let apart = |[a, b]: [&str; 2]| {
+            let squares = ["x", "y", "z"]
+                .map(|axis| (at(format!("{a}{axis}")) - at(format!("{b}{axis}"))).powi(2));
+            squares.iter().sum::<f64>().sqrt()
+        };
+        Ok([["c", "o"], ["c", "s"], ["o", "s"]].map(apart))
+    };
+    let (truth, modes) = (folder.read("measured.csv")?, folder.read("modes.csv")?);
+    let [true_header, header] =
+        [&truth, &modes].map(|text| text.lines().next().unwrap_or_default());
+    assert!(header.starts_with("event,mode,misfit,searches,cx,"), "{header}");
+    for (event, line) in truth.lines().skip(1).enumerate() {
+        let expected = distances(true_header, line)?;
+        let mut nearest = f64::INFINITY;
+        for mode in modes.lines().filter(|line| line.starts_with(&format!("{event},"))) {
+            let found = distances(header, mode)?;
+            let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            nearest = nearest.min(apart.fold(0.0, f64::max));
+        }
+        assert!(nearest < 1e-4, "event {event}: {nearest} bohr\n{modes}");
+    }
+    // The draws are the same list, and come again.
+    assert_eq!(folder.read("draws.csv")?.lines().count(), modes.lines().count());
+    folder.run(&format!("{command} -o again.csv --quiet"));
+    assert_eq!(folder.read("again.csv")?, folder.read("draws.csv")?);
+    assert_eq!(folder.read("modes.csv")?, modes);
     Ok(())
 }
 
@@ -626,7 +685,9 @@ fn samples_are_told_apart_event_by_event() -> TestResult {
     folder.write("reference.csv", &samples(3, 0, 0.0))?;
     folder.write("same.csv", &samples(3, 1_000_003, 0.0))?;
     folder.write("moved.csv", &samples(3, 1_000_003, 0.5))?;
-    let same = folder.json("c2st same.csv reference.csv --json")?;
+    let same = folder.json("c2st same.csv reference.csv -o apart --json")?;
+    assert_eq!(files_in(&folder.path("apart"))?, ["c2st.json", "figures"]);
+    assert_eq!(files_in(&folder.path("apart/figures"))?, ["c2st.png", "c2st.svg"]);
     assert_eq!(same["columns"], serde_json::json!(["a", "b"]));
     assert_eq!(same["events"].as_array().map(Vec::len), Some(3));
     assert_eq!(same["pass"], true, "{same}");

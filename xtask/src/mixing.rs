@@ -49,7 +49,8 @@ pub(crate) fn mixing(args: &MixingArgs) -> anyhow::Result<()> {
             for seed in SEEDS {
                 let run = root.join(format!("{problem}-{layer}-{seed}"));
                 let layers = layers(layer);
-                let key = stamp::key(&[&programs.hash, &config, &layers, seed]);
+                let sizes = format!("{PAIRS} {EPOCHS}");
+                let key = stamp::key(&[&programs.hash, &config, &layers, &sizes, seed]);
                 let done = Stamp::new(&run, "trained", key);
                 if !done.is_current() {
                     train(&programs, problem, &layers, seed, &run)?;
@@ -125,9 +126,17 @@ mod tests {
 
     #[test]
     fn the_rest_is_that_of_the_shared_experiment() {
+        // Bins and bound are those of the preset.
         let shared = include_str!("../../configs/bench/flow.toml");
-        assert!(shared.contains(&format!("couplings = {COUPLINGS}\nhidden = [64, 64]\n")));
-        assert!(shared.contains("activation = \"relu\"\ndropout = 0.1\n"));
+        assert!(!shared.contains("bins") && !shared.contains("bound"));
+        let keys: std::collections::BTreeMap<&str, &str> =
+            shared.lines().filter_map(|line| line.split_once(" = ")).collect();
+        assert_eq!(keys["couplings"], COUPLINGS.to_string());
+        assert_eq!(keys["hidden"], "[64, 64]");
+        let [activation, dropout] =
+            ["activation", "dropout"].map(|key| format!("{key} = {}", keys[key]));
+        let coupling = COUPLING.replace('\'', "\"");
+        assert!(coupling.contains(&format!("width = 64, blocks = 2, {activation}, {dropout}")));
         assert_eq!(layers("lu-linear").matches("'lu-linear'").count(), COUPLINGS);
     }
 }

@@ -171,6 +171,42 @@ fn agree(config: &CinnConfig, d: usize, width: usize, n: usize, tolerance: f32) 
     Ok(())
 }
 
+/// On the edges of equal bins, on the bounds, next to these and in the tails.
+#[test]
+fn a_spline_has_a_density_and_a_way_back_at_the_edges_of_its_bins() -> TestResult {
+    const PLACES: [f32; 11] =
+        [-5.0, -3.000_000_2, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 3.000_000_2, 5.0];
+    let subnet = SubnetConfig::Mlp { hidden: vec![8], activation: Activation::Tanh };
+    let spline = LayerConfig::Spline { subnet, bins: 6, bound: 3.0 };
+    let layers = vec![spline.clone(), LayerConfig::Flip {}, spline];
+    let config = CinnConfig { layers, ..CinnConfig::default() };
+    let (mut fused, mut composed) = pair(&config, 2, 1)?;
+    let count = fused.parameters().values.len();
+    let n = PLACES.len();
+    let x = Array2::from_shape_fn((n * n, 2), |(row, column)| PLACES[[row / n, row % n][column]]);
+    let y = rows(n * n, 1, 1);
+    let batch = Batch { x: x.view(), y: y.view() };
+    // Without weights the bins are equal.
+    for spread in [0.0, 0.1] {
+        let values: Vec<f32> = rows(1, count, 7).iter().map(|value| spread * value).collect();
+        fused.set_parameters(&values);
+        composed.set_parameters(&values);
+        let density = |model: &dyn ConditionalModel| -> Result<Vec<f32>, &'static str> {
+            let values = model.log_prob(batch).ok_or("no density")?;
+            Ok(values.iter().map(|value| *value as f32).collect())
+        };
+        let (found, expected) = (density(&*fused)?, density(&*composed)?);
+        assert!(found.iter().all(|value| value.is_finite()));
+        assert_close(&found, &expected, 5e-5, "density");
+        let z = fused.latent_moments(batch).mean;
+        let back = fused.decode(z.view(), y.view());
+        for (back, x) in back.iter().zip(&x) {
+            assert!((back - x).abs() < 1e-4 * x.abs().max(1.0), "{back} for {x}");
+        }
+    }
+    Ok(())
+}
+
 /// The rows of a matrix in any layout are what counts.
 #[test]
 fn the_layout_of_the_rows_does_not_matter() -> TestResult {

@@ -316,6 +316,9 @@ pub(crate) struct C2stArgs {
     /// Error rate: how often two samples of one law may fail
     #[arg(long, value_name = "P", default_value_t = 0.01)]
     pub(crate) level: f64,
+    /// Folder for c2st.json and the figure; nothing is written by default
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,

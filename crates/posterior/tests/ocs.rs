@@ -194,7 +194,9 @@ fn solutions_that_no_draw_is_near_are_found() {
     assert_eq!(found, find_solutions(&event, draws.view(), &explorer, &options, 1).unwrap());
     // The weights are those of little noise, and the heaviest comes first.
     let little = Event { log_prior: &log_density, noise: &[1e-3; 9], ..event };
-    for mode in find_modes(&little, near.view(), &options).unwrap() {
+    let modes = find_modes(&little, near.view(), &options).unwrap();
+    assert_eq!(modes.len(), found.modes.len());
+    for mode in modes {
         let geometry = internal(&chart.positions_of(&mode.coordinates));
         let weight = mode_at(&chart, &found.modes, geometry).weight;
         assert!((weight - mode.weight).abs() < 1e-3, "{geometry:?}: {weight} {}", mode.weight);

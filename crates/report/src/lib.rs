@@ -10,6 +10,7 @@
 )]
 
 mod calibration;
+mod classifier;
 mod error;
 mod files;
 mod learning;
@@ -19,6 +20,7 @@ mod scatter;
 mod style;
 
 pub use calibration::{CoverageCurve, coverage_curves, expected_coverage};
+pub use classifier::{Accuracy, classifier_accuracies};
 pub use error::{Error, Result};
 pub use files::FigureFiles;
 pub use learning::{EpochLoss, LearningCurve, learning_curve, learning_curves};

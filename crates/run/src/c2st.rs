@@ -10,7 +10,8 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::RunError;
+use crate::folder::write_json;
+use crate::{RunError, figures};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
 const COUNTERS: [&str; 3] = ["event", "draw", "outside_model"];
@@ -28,6 +29,8 @@ pub struct C2stOptions {
     pub seed: u64,
     /// Probability of failing a sample that has the law of the reference.
     pub level: f64,
+    /// Where `c2st.json` and the figure go; neither is written without.
+    pub folder: Option<PathBuf>,
 }
 
 /// How well the files are told apart.
@@ -71,7 +74,7 @@ pub struct EventC2st {
 ///
 /// # Errors
 /// Files that cannot be loaded, no shared columns, a column that a file lacks, no shared events, too
-/// few rows, a level outside (0, 1).
+/// few rows, a level outside (0, 1), a folder that cannot be written.
 pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
     check_level(options.level)?;
     let [sample_names, reference_names] =
@@ -116,7 +119,7 @@ pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
     };
     let least = events.iter().map(|event| event.result.p_value).fold(1.0, f64::min);
     let p_value = (least * count).min(1.0);
-    Ok(C2stReport {
+    let report = C2stReport {
         sample: options.sample.clone(),
         reference: options.reference.clone(),
         columns,
@@ -127,7 +130,12 @@ pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
         pass: p_value > options.level,
         left_out,
         events,
-    })
+    };
+    if let Some(folder) = &options.folder {
+        figures::c2st(folder, &report)?;
+        write_json(&folder.join("c2st.json"), &report)?;
+    }
+    Ok(report)
 }
 
 /// Checks that an error rate is in (0, 1).

@@ -256,7 +256,7 @@ pub fn calibrate_run(
     let joint_c2st = joint_c2st(&run, raw_x.view(), one_draw.view(), raw_y.view(), options.seed)?;
     let calibration = Calibration {
         joint_c2st,
-        model: run.record.model.name().to_owned(),
+        model: run.record.name(),
         data_fingerprint: dataset.fingerprint,
         events: count,
         draws: options.draws,

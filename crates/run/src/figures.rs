@@ -1,23 +1,26 @@
-//! The figures of a run: learning curve after training; predictions, residuals and coverage after
-//! evaluation.
+//! The figures: learning curve of a run after training; predictions, residuals and coverage after
+//! evaluation; the tests of calibration, and those of two files of samples.
 
 use std::path::{Path, PathBuf};
 
 use cei_metrics::special::binomial_interval;
 use cei_report::{
-    CoverageCurve, EpochLoss, LearningCurve, RankPanel, Residuals, TrueAndPredicted,
-    coverage_curves, ecdf_differences, expected_coverage, learning_curve as draw_learning_curve,
-    rank_histograms, residual_histograms, true_vs_predicted,
+    Accuracy, CoverageCurve, EpochLoss, LearningCurve, RankPanel, Residuals, TrueAndPredicted,
+    classifier_accuracies, coverage_curves, ecdf_differences, expected_coverage,
+    learning_curve as draw_learning_curve, rank_histograms, residual_histograms, true_vs_predicted,
 };
 use cei_train::TrainingReport;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
+use crate::c2st::C2stReport;
 use crate::calibrate::{Calibration, QuantityTest};
 use crate::evaluate::{Pairs, RunEvaluation};
 use crate::{Experiment, RunError, TrainedRun};
 
 /// Quantities that are drawn at most; a table that is no molecule may have many columns.
 const PANELS: usize = 9;
+/// Quantities on a page of ranks.
+const RANK_PANELS: usize = 18;
 
 /// Draws training and validation loss of every epoch into the run folder.
 ///
@@ -110,9 +113,8 @@ pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunErro
     let folder = folder(path)?;
     let Calibration { events, draws, level, tests, .. } = calibration;
     let regions = tests.hdr.iter().chain([&tests.tarp]);
-    let all: Vec<&QuantityTest> = (tests.sbc.iter().rev().take(2 * PANELS).rev())
-        .chain(regions.clone().map(|region| &region.test))
-        .collect();
+    let all: Vec<&QuantityTest> =
+        tests.sbc.iter().chain(regions.clone().map(|region| &region.test)).collect();
     let differences: Vec<Vec<[f64; 4]>> = all
         .iter()
         .map(|test| {
@@ -143,8 +145,12 @@ pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunErro
         .collect();
     let title = format!("{} ({})", calibration.model, name_of(path));
     let heading = format!("ranks of the truth among {draws} draws, {events} events, {title}");
-    rank_histograms(&folder.join("sbc_ranks"), &heading, &panels)?;
-    ecdf_differences(&folder.join("sbc_ecdf"), &heading, &panels)?;
+    // A page more rather than one that nobody can read.
+    for (page, panels) in panels.chunks(RANK_PANELS).enumerate() {
+        let suffix = if page == 0 { String::new() } else { format!("_{}", page + 1) };
+        rank_histograms(&folder.join(format!("sbc_ranks{suffix}")), &heading, panels)?;
+        ecdf_differences(&folder.join(format!("sbc_ecdf{suffix}")), &heading, panels)?;
+    }
     for (region, stem) in regions.map(|region| {
         (region, if std::ptr::eq(region, &tests.tarp) { "tarp" } else { "coverage_hdr" })
     }) {
@@ -152,6 +158,41 @@ pub fn calibration(path: &Path, calibration: &Calibration) -> Result<(), RunErro
         let heading = format!("{}, {title}", region.test.quantity);
         expected_coverage(&folder.join(stem), &heading, &[curve])?;
     }
+    Ok(())
+}
+
+/// Draws how well a classifier tells two files of samples apart: event by event, or fold by fold of a single one.
+///
+/// # Errors
+/// The figure cannot be written.
+pub fn c2st(path: &Path, report: &C2stReport) -> Result<(), RunError> {
+    let bounded = |place: f64, accuracy: f64, rows: usize, tests: usize| Accuracy {
+        place,
+        accuracy,
+        standard_error: (accuracy * (1.0 - accuracy) / rows as f64).sqrt(),
+        guessing: binomial_interval(rows, 0.5, 2.0 * report.level / tests as f64).1 / rows as f64,
+    };
+    let (x_label, accuracies): (_, Vec<Accuracy>) = if let [only] = &report.events[..] {
+        let folds = &only.result.folds;
+        let rows = only.result.rows / folds.len().max(1);
+        let one = |(fold, accuracy): (usize, &f64)| {
+            bounded(fold as f64 + 1.0, *accuracy, rows, folds.len())
+        };
+        ("fold", folds.iter().enumerate().map(one).collect())
+    } else {
+        let one = |(place, event): (usize, &crate::c2st::EventC2st)| {
+            let place = event.event.map_or(place as f64, |event| event as f64);
+            bounded(place, event.result.accuracy, event.result.rows, report.events.len())
+        };
+        ("event", report.events.iter().enumerate().map(one).collect())
+    };
+    let [sample, reference] = [&report.sample, &report.reference].map(|file| name_of(file));
+    let verdict = if report.pass { "pass" } else { "fail" };
+    let title = format!(
+        "{sample} against {reference}: C2ST {:.3} ± {:.3}, {verdict}",
+        report.accuracy, report.standard_error
+    );
+    classifier_accuracies(&folder(path)?.join("c2st"), &title, x_label, &accuracies)?;
     Ok(())
 }
 

@@ -79,7 +79,7 @@ pub struct RefinementReport {
     pub evidence: usize,
     /// Events without a geometry that gives their momenta.
     pub no_mode: usize,
-    /// Without noise: those of which further geometries are likely.
+    /// Without noise: those of which independent searches for geometries do not agree, or did not end.
     pub search: usize,
     /// Events with more than one mode.
     pub several_modes: usize,

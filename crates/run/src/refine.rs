@@ -52,7 +52,7 @@ pub struct OutsideModel {
     pub evidence: bool,
     /// No geometry was found that gives the momenta.
     pub no_mode: bool,
-    /// Without noise: further geometries that give the momenta are likely, but were not found.
+    /// Without noise: independent searches for geometries that give the momenta do not agree, or did not end.
     pub search: bool,
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_run::c2st::{C2stOptions, C2stReport, compare_samples};
 
 use crate::args::C2stArgs;
-use crate::output::{self, number, to_stdout};
+use crate::output::{self, number, to_stderr, to_stdout};
 
 pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
     let report = compare_samples(&C2stOptions {
@@ -14,11 +14,18 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
         columns: args.columns.clone(),
         seed: args.seed,
         level: args.level,
+        folder: args.output.clone(),
     })?;
     if args.json {
         output::json(&report)?;
     } else {
         to_stdout(&describe(&report));
+        if let Some(folder) = &args.output {
+            let folder = folder.display();
+            to_stderr(&format!(
+                "accuracies are in `{folder}/c2st.json`, the figure in `{folder}/figures`"
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

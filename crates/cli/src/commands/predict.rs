@@ -85,7 +85,7 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
         text.push_str(&refinement_in_words(refinement, *events));
     }
     if let Some(outside) = &report.outside {
-        text.push_str(&outside_in_words(outside, *events));
+        text.push_str(&outside_in_words(outside, *events, args.summary.is_some()));
     }
     text
 }
@@ -101,18 +101,23 @@ fn refinement_in_words(refinement: &RefinementReport, events: usize) -> String {
         text.push_str("\nnone is outside the model");
     } else {
         text.push_str(&format!(
-            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, further geometries likely {search}): their draws are the network's, marked in `outside_model`"
+            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, searches for geometries that do not agree {search}): their draws are the network's, marked in `outside_model`"
         ));
     }
     text
 }
 
-fn outside_in_words(outside: &OutsideCounts, events: usize) -> String {
+fn outside_in_words(outside: &OutsideCounts, events: usize, has_summary: bool) -> String {
     let OutsideCounts { events: any, momentum_sum, kinetic_energy, distance } = outside;
     if *any == 0 {
         return format!("\nnone of {events} events is outside the training support");
     }
+    let reasons = if has_summary {
+        "the summary names the reason of each in `outside`"
+    } else {
+        "--summary FILE names the reason of each"
+    };
     format!(
-        "\n{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); the summary names the reason of each in `outside`"
+        "\n{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); {reasons}"
     )
 }
