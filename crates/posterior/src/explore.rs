@@ -104,10 +104,10 @@ pub fn find_solutions(
         let mut exploration = explorer.explore(&problem, &starts, options, &mut rng);
         ends.append(&mut exploration.ends);
         modes = within(solved(&problem, modes_of(&problem, &ends, options), options), law);
-        let is_over = !exploration.ended;
+        let ended = exploration.ended;
         explorations.push(exploration);
-        complete = !is_over && agree(&modes, &explorations);
-        if complete || is_over {
+        complete = ended && agree(&modes, &explorations);
+        if complete || !ended {
             break;
         }
     }
