@@ -47,7 +47,7 @@ pub fn classifier_accuracies(
     let places: Vec<f64> = edges().map(|(place, _)| place).collect();
     let upper: Vec<f64> = edges().map(|(_, guessing)| 100.0 * guessing).collect();
     let lower: Vec<f64> = upper.iter().map(|upper| 100.0 - upper).collect();
-    let band = BandPlot::new(places.clone(), lower.clone(), upper.clone())
+    let band = BandPlot::new(places, lower.clone(), upper.clone())
         .with_color(PALETTE[5])
         .with_opacity(0.3);
     let mut plots = vec![Plot::Band(band)];
