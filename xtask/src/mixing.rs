@@ -128,9 +128,9 @@ mod tests {
     fn the_rest_is_that_of_the_shared_experiment() {
         // Bins and bound are those of the preset.
         let shared = include_str!("../../configs/bench/flow.toml");
-        assert!(!shared.contains("bins") && !shared.contains("bound"));
         let keys: std::collections::BTreeMap<&str, &str> =
             shared.lines().filter_map(|line| line.split_once(" = ")).collect();
+        assert!(!keys.contains_key("bins") && !keys.contains_key("bound"));
         assert_eq!(keys["couplings"], COUPLINGS.to_string());
         assert_eq!(keys["hidden"], "[64, 64]");
         let [activation, dropout] =

@@ -69,6 +69,11 @@ impl Cholesky {
         (0..self.n).map(|j| 2.0 * self.factor[j * self.n + j].ln()).sum()
     }
 
+    /// Entries of a row of `L` before the diagonal, and the one on it.
+    pub(crate) fn row(&self, i: usize) -> (&[f64], f64) {
+        (&self.factor[i * self.n..i * self.n + i], self.factor[i * self.n + i])
+    }
+
     /// `L z`.
     pub(crate) fn multiply(&self, z: &[f64]) -> Vec<f64> {
         (0..self.n).map(|i| (0..=i).map(|k| self.factor[i * self.n + k] * z[k]).sum()).collect()
@@ -77,9 +82,9 @@ impl Cholesky {
     /// Replaces `b` by `L^-1 b`.
     pub(crate) fn solve_lower(&self, b: &mut [f64]) {
         for i in 0..self.n {
-            let row = &self.factor[i * self.n..i * self.n + i];
+            let (row, diagonal) = self.row(i);
             let sum: f64 = row.iter().zip(&*b).map(|(l, b)| l * b).sum();
-            b[i] = (b[i] - sum) / self.factor[i * self.n + i];
+            b[i] = (b[i] - sum) / diagonal;
         }
     }
 

@@ -7,13 +7,12 @@
 //! (Cappe, Douc, Guillin, Marin, Robert, Stat. Comput. 18, 447 (2008)): responsibilities `rho_k = a_k t_k / sum`,
 //! `a_k = sum w rho_k`, centre and scale matrix with the factors `(n + d) / (n + m)` of the t law.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
 use crate::linear::Cholesky;
-use crate::pareto::log_sum_exp;
 
 /// A component with less weight than this is given up.
 const LEAST_WEIGHT: f64 = 1e-3;
@@ -101,13 +100,12 @@ impl Mixture {
 
     /// Log density of each row.
     pub(crate) fn log_density(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
-        let by_component = self.by_component(rows);
-        by_component.iter().map(|row| log_sum_exp(row)).collect()
+        totals(&self.by_component(&self.distances_2(rows)))
     }
 
-    /// `log a_k t_k` of each row.
-    fn by_component(&self, rows: ArrayView2<'_, f64>) -> Vec<Vec<f64>> {
-        let d = rows.ncols();
+    /// `log a_k t_k` (components x rows) at these m.
+    fn by_component(&self, distances_2: &Array2<f64>) -> Array2<f64> {
+        let d = self.components[0].centre.len();
         let (n, dimension) = (self.degrees_of_freedom, d as f64);
         let half = 0.5 * (n + dimension);
         let constant = libm::lgamma(half)
@@ -118,18 +116,35 @@ impl Mixture {
             .iter()
             .map(|c| constant + c.weight.ln() - 0.5 * c.factor.log_determinant())
             .collect();
-        let mut buffer = vec![0.0; d];
-        let mut x = vec![0.0; d];
-        rows.rows()
-            .into_iter()
-            .map(|row| {
-                x.iter_mut().zip(row).for_each(|(x, r)| *x = *r);
-                let components = self.components.iter().zip(&of_component);
-                components
-                    .map(|(c, log)| log - half * (c.distance_2(&x, &mut buffer) / n).ln_1p())
-                    .collect()
-            })
-            .collect()
+        let mut logs = distances_2.clone();
+        for (mut logs, log) in logs.rows_mut().into_iter().zip(of_component) {
+            logs.mapv_inplace(|m| log - half * (m / n).ln_1p());
+        }
+        logs
+    }
+
+    /// m of each row by each component (components x rows).
+    fn distances_2(&self, rows: ArrayView2<'_, f64>) -> Array2<f64> {
+        let (count, d) = rows.dim();
+        // Coordinate by coordinate, so that all rows advance together.
+        let x = rows.t().as_standard_layout().into_owned();
+        let mut z = Array2::<f64>::zeros((d, count));
+        let mut distances = Array2::zeros((self.components.len(), count));
+        for (component, mut distances) in self.components.iter().zip(distances.rows_mut()) {
+            for i in 0..d {
+                let (known, mut rest) = z.view_mut().split_at(Axis(0), i);
+                let mut own = rest.row_mut(0);
+                own.assign(&x.row(i));
+                own -= component.centre[i];
+                let (before, diagonal) = component.factor.row(i);
+                for (l, z) in before.iter().zip(known.rows()) {
+                    own.scaled_add(-l, &z);
+                }
+                own /= diagonal;
+                distances.zip_mut_with(&own, |sum, z| *sum += z * z);
+            }
+        }
+        distances
     }
 
     /// The mixture nearest to the weighted rows (weights sum to 1). Scale matrices of laws that own few draws
@@ -137,24 +152,24 @@ impl Mixture {
     pub(crate) fn refitted(&self, rows: ArrayView2<'_, f64>, weights: &[f64]) -> Self {
         let d = rows.ncols();
         let n = self.degrees_of_freedom;
-        let logs = self.by_component(rows);
-        let totals: Vec<f64> = logs.iter().map(|row| log_sum_exp(row)).collect();
-        let mut buffer = vec![0.0; d];
+        let distances_2 = self.distances_2(rows);
+        let logs = self.by_component(&distances_2);
+        let totals = totals(&logs);
         let mut components = Vec::with_capacity(self.components.len());
         for (k, old) in self.components.iter().enumerate() {
             let (mut share, mut squares, mut sum) = (0.0, 0.0, 0.0);
             let mut centre = vec![0.0; d];
             let mut factors = Vec::with_capacity(rows.nrows());
-            for (((row, log), total), weight) in
-                rows.rows().into_iter().zip(&logs).zip(&totals).zip(weights)
+            let of_law = logs.row(k).into_iter().zip(distances_2.row(k));
+            for (((row, (log, m)), total), weight) in
+                rows.rows().into_iter().zip(of_law).zip(&totals).zip(weights)
             {
-                let mass = if *weight > 0.0 { weight * (log[k] - total).exp() } else { 0.0 };
-                let x = row.to_vec();
-                let factor = mass * (n + d as f64) / (n + old.distance_2(&x, &mut buffer));
+                let mass = if *weight > 0.0 { weight * (log - total).exp() } else { 0.0 };
+                let factor = mass * (n + d as f64) / (n + m);
                 share += mass;
                 squares += mass * mass;
                 sum += factor;
-                centre.iter_mut().zip(&x).for_each(|(c, x)| *c += factor * x);
+                centre.iter_mut().zip(row).for_each(|(c, x)| *c += factor * x);
                 factors.push(factor);
             }
             if share < LEAST_WEIGHT {
@@ -186,6 +201,19 @@ impl Mixture {
         }
         Self::new(components, n).unwrap_or_else(|| self.clone())
     }
+}
+
+/// Log of the sum over components (rows) in each column.
+fn totals(logs: &Array2<f64>) -> Vec<f64> {
+    let most = logs.fold_axis(Axis(0), f64::NEG_INFINITY, |most, log| most.max(*log));
+    let mut sums = vec![0.0; logs.ncols()];
+    for row in logs.rows() {
+        for ((sum, log), most) in sums.iter_mut().zip(row).zip(&most) {
+            *sum += (log - most).exp();
+        }
+    }
+    let total = |(sum, most): (&f64, f64)| if most.is_finite() { most + sum.ln() } else { most };
+    sums.iter().zip(most).map(total).collect()
 }
 
 /// Systematic resampling: `count` indices, each as often as its share of the weights says, up to one; ascending.

@@ -236,7 +236,7 @@ pub fn calibrate_run(
             }
         };
         if let Some(refiner) = &refiner {
-            let network = draw_positions(&run, y, refiner.samples(), options.seed, first);
+            let network = draw_positions(&run, y, refiner.network_draws(), options.seed, first);
             let refined = refiner.refine(y, &network, options.seed, first)?;
             let mut positions = Array3::zeros((y.nrows(), options.draws, x.ncols()));
             for (event, mut target) in refined.iter().zip(positions.axis_iter_mut(Axis(0))) {

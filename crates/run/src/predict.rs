@@ -160,7 +160,7 @@ pub fn predict_to_files(
         files.push(TableWriter::create(path, &tables.chain_columns())?);
     }
     let events = table.rows();
-    let network_draws = refiner.as_ref().map_or(options.draws, Refiner::samples);
+    let network_draws = refiner.as_ref().map_or(options.draws, Refiner::network_draws);
     let chunk = (CHUNK_DRAWS / network_draws).max(1);
     let mut refinement = RefinementSums::default();
     std::thread::scope(|scope| -> Result<(), RunError> {

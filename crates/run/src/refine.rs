@@ -27,6 +27,8 @@ use crate::{RunError, TrainedRun};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
+/// Fewest draws of the network that searches and laws begin from.
+const LEAST_NETWORK_DRAWS: usize = 400;
 /// Without noise the modes are the whole answer: draws, as many as asked for and up to this many at a time, begin
 /// searches for them.
 const MOST_STARTS: usize = 200;
@@ -257,9 +259,14 @@ impl<'a> Refiner<'a> {
         Ok(self)
     }
 
-    /// How many of the network's draws each event needs.
-    pub fn samples(&self) -> usize {
-        self.options.samples
+    /// How many of the network's draws each event needs: with noise, those among the importance draws at least.
+    pub fn network_draws(&self) -> usize {
+        let samples = self.options.samples;
+        if !self.has_noise() {
+            return samples;
+        }
+        let proposed = (self.options.network_fraction * samples as f64).ceil() as usize;
+        proposed.max(LEAST_NETWORK_DRAWS).min(samples)
     }
 
     /// Whether the momenta have noise, so that draws have weights.
@@ -282,12 +289,17 @@ impl<'a> Refiner<'a> {
         (0..y.nrows())
             .into_par_iter()
             .map(|event| {
-                let seed =
-                    stream(seed, Purpose::Refinement, (first_event + event) as u64).next_u64();
-                let y = y.row(event).to_vec();
-                let draws = draws.index_axis(Axis(0), event);
-                let (refined, chain) = self.refine_event(&y, draws, seed)?;
-                Ok(self.in_frame_of_run(&refined, chain.as_ref(), &y, draws))
+                let number = first_event + event;
+                let of_event = stream(seed, Purpose::Refinement, number as u64).next_u64();
+                let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
+                let (refined, chain) = self.refine_event(&y, draws, of_event)?;
+                let mut event = self.in_frame_of_run(&refined, chain.as_ref(), &y);
+                if event.outside.any() {
+                    let count = self.options.resampled;
+                    let draws = draw_positions(self.run, row(&y), count, seed, number);
+                    event.draws = draws.index_axis_move(Axis(0), 0);
+                }
+                Ok(event)
             })
             .collect()
     }
@@ -378,13 +390,7 @@ impl<'a> Refiner<'a> {
         coordinates.dot(&self.basis) + Array1::from(self.origin.clone())
     }
 
-    fn in_frame_of_run(
-        &self,
-        refined: &Refined,
-        chain: Option<&Chain>,
-        y: &[f64],
-        network: ArrayView2<'_, f64>,
-    ) -> RefinedEvent {
+    fn in_frame_of_run(&self, refined: &Refined, chain: Option<&Chain>, y: &[f64]) -> RefinedEvent {
         let components = y.len() as f64;
         let solved = SOLVED * y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let modes: Vec<PositionMode> = refined
@@ -415,10 +421,7 @@ impl<'a> Refiner<'a> {
                 ..OutsideModel::default()
             }
         };
-        let draws = if outside.any() {
-            let count = network.nrows().min(self.options.resampled);
-            network.slice(s![..count, ..]).to_owned()
-        } else if self.has_noise() {
+        let draws = if self.has_noise() {
             self.positions(refined.draws.view())
         } else {
             let rows = modes.iter().flat_map(|mode| mode.positions.iter().copied()).collect();
@@ -479,7 +482,7 @@ impl<'a> Refiner<'a> {
             return Ok(f64::NEG_INFINITY);
         };
         let y = support.momenta(&self.run.record.preprocessing, EVIDENCE_EVENTS);
-        let draws = draw_positions(self.run, y.view(), self.options.samples, seed, 0);
+        let draws = draw_positions(self.run, y.view(), self.network_draws(), seed, 0);
         let evidence = self.refine(y.view(), &draws, seed, 0)?;
         let mut values: Vec<f64> = evidence.iter().filter_map(|event| event.log_evidence).collect();
         values.sort_by(f64::total_cmp);
