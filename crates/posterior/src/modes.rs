@@ -460,8 +460,9 @@ impl Search {
     }
 }
 
-/// Half of the starts are the draws of least misfit, no two of them close; the others are spread over the draws
-/// as they come, and so over all that the network believes.
+/// Half of the starts are the draws of least misfit, no two of them close; a quarter are draws as far as possible from
+/// those chosen before, so that what few draws believe is not left out; the others are spread over the draws as
+/// they come, and so over all that the network believes.
 pub(crate) fn choose_starts(
     draws: ArrayView2<'_, f64>,
     misfits: &[f64],
@@ -473,6 +474,10 @@ pub(crate) fn choose_starts(
         return finite.iter().map(|row| draws.row(*row).to_vec()).collect();
     }
     let spread = draws.var_axis(Axis(0), 0.0).mapv(|v| v.max(f64::MIN_POSITIVE));
+    let apart_2 = |a: usize, b: usize| -> f64 {
+        let pairs = draws.row(a).into_iter().zip(draws.row(b)).zip(&spread);
+        pairs.map(|((a, b), v)| (a - b) * (a - b) / v).sum()
+    };
     let close_2 = 0.05 * draws.ncols() as f64;
     let mut best = finite.clone();
     best.sort_by(|a, b| misfits[*a].total_cmp(&misfits[*b]));
@@ -481,15 +486,24 @@ pub(crate) fn choose_starts(
         if chosen.len() >= count.div_ceil(2) {
             break;
         }
-        let is_far = chosen.iter().all(|other| {
-            let pairs = draws.row(row).to_owned() - draws.row(*other);
-            pairs.iter().zip(&spread).map(|(p, v)| p * p / v).sum::<f64>() > close_2
-        });
-        if is_far {
+        if chosen.iter().all(|other| apart_2(row, *other) > close_2) {
             chosen.push(row);
         }
     }
-    let rest = count - chosen.len();
+    let to_chosen = |row: &usize| {
+        chosen.iter().fold(f64::INFINITY, |least: f64, other| least.min(apart_2(*row, *other)))
+    };
+    let mut nearest: Vec<f64> = finite.iter().map(to_chosen).collect();
+    for _ in 0..count / 4 {
+        let places = nearest.iter().enumerate();
+        let Some((place, _)) = places.max_by(|a, b| a.1.total_cmp(b.1)) else { break };
+        let row = finite[place];
+        chosen.push(row);
+        for (nearest, other) in nearest.iter_mut().zip(&finite) {
+            *nearest = nearest.min(apart_2(row, *other));
+        }
+    }
+    let rest = count.saturating_sub(chosen.len());
     for place in 0..rest {
         let row = finite[place * finite.len() / rest];
         if !chosen.contains(&row) {
@@ -569,4 +583,24 @@ pub(crate) fn modes_of(problem: &Whitened<'_>, ends: &[End], options: &ModeOptio
         .collect();
     modes.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     modes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_few_draws_believe_begins_a_search_too() {
+        // Two of 401 draws, of large misfit, are far from all others; the last has no value.
+        let draws = Array2::from_shape_fn((402, 2), |(row, column)| match row {
+            123 | 124 => 20.0,
+            _ => ((row * (7 + 4 * column)) % 101) as f64 / 101.0,
+        });
+        let mut misfits = vec![1.0; 402];
+        misfits[123..125].fill(1e6);
+        misfits[401] = f64::INFINITY;
+        let starts = choose_starts(draws.view(), &misfits, 8);
+        assert!(starts.len() <= 8);
+        assert!(starts.iter().any(|start| start == &[20.0, 20.0]));
+    }
 }

@@ -261,7 +261,7 @@ fn a_ridge_that_turns_is_covered_by_extensions() {
     let event = Event { forward: &Ring, log_prior: &prior, measured: &[1.0], noise: &[0.01] };
     let draws = normal_rows(100, 2, 0.6, 9);
     let refined = |extensions| {
-        let modes = ModeOptions { starts: 24, ..ModeOptions::default() };
+        let modes = ModeOptions { starts: 16, ..ModeOptions::default() };
         let options =
             RefineOptions { samples: 2000, extensions, modes, ..RefineOptions::default() };
         refine(&event, draws.view(), None, &options, 2).unwrap()
