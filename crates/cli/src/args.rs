@@ -212,7 +212,7 @@ pub(crate) struct PredictArgs {
     /// .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) modes: Option<PathBuf>,
-    /// File for draws of a Markov chain of each event, an independent reference (a second or more for
+    /// File for draws of a Markov chain of each event, an independent reference (some seconds for
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) chain: Option<PathBuf>,

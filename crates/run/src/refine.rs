@@ -42,6 +42,8 @@ const NEAREST: usize = 3 * MOST_STARTS;
 const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
 const EVIDENCE_MARGIN: f64 = 5.0;
+/// Steps of a Markov chain: enough for a ridge, along which it moves slowly.
+const CHAIN_STEPS: usize = 16_000;
 /// Momenta of a solution without noise agree with the measured ones to this part of the largest.
 const SOLVED: f64 = 1e-5;
 
@@ -255,7 +257,8 @@ impl<'a> Refiner<'a> {
                 hint: "leave out `--chain`, or declare `detector.momentum_noise_au`",
             });
         }
-        self.chain = Some(ChainOptions::default());
+        let steps = CHAIN_STEPS;
+        self.chain = Some(ChainOptions { steps, thinning: steps / 400, ..ChainOptions::default() });
         Ok(self)
     }
 
