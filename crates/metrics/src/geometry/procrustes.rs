@@ -220,7 +220,8 @@ mod tests {
         ) {
             let moved = matrix(rigid(&truth, angles, shift));
             let displacement = displacements(matrix(truth).view(), moved.view()).unwrap()[0];
-            prop_assert!(displacement < 1e-10, "{displacement}");
+            // The SVD of a nearly linear molecule is right to some 1e-9 only.
+            prop_assert!(displacement < 1e-8, "{displacement}");
         }
     }
 }
