@@ -20,7 +20,7 @@ const ATOMS: &str = "molecule.atoms=[{ element = 'C', mass_u = 12.0, charge = 2 
 /// The run whose posterior is examined.
 pub(crate) const RUN: &str = "wide-spline";
 /// Draws of the refinement and of the Markov chain.
-const REFINED_DRAWS: usize = 4_000;
+const REFINED_DRAWS: usize = 20_000;
 
 /// What the posterior of the ambiguous momenta holds.
 #[derive(Debug)]

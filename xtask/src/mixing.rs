@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::ablation::outcome;
-use crate::inference::{EPOCHS, Programs, SHARED_CONFIG, texts, train_arguments};
+use crate::inference::{Programs, SHARED_CONFIG, TEN_THOUSAND, texts, train_arguments};
 use crate::stamp::{self, Stamp};
 use crate::{say, workspace_root, write_between_markers};
 
@@ -49,7 +49,7 @@ pub(crate) fn mixing(args: &MixingArgs) -> anyhow::Result<()> {
             for seed in SEEDS {
                 let run = root.join(format!("{problem}-{layer}-{seed}"));
                 let layers = layers(layer);
-                let sizes = format!("{PAIRS} {EPOCHS}");
+                let sizes = format!("{PAIRS} {TEN_THOUSAND:?}");
                 let key = stamp::key(&[&programs.hash, &config, &layers, &sizes, seed]);
                 let done = Stamp::new(&run, "trained", key);
                 if !done.is_current() {
@@ -85,7 +85,8 @@ fn train(
     let pairs = run.with_extension("parquet").display().to_string();
     let described = programs.generate(problem, PAIRS, &pairs)?;
     let config = Path::new(SHARED_CONFIG);
-    let mut train = train_arguments(config, &described, EPOCHS, &pairs, &run.display().to_string());
+    let folder = run.display().to_string();
+    let mut train = train_arguments(config, &described, TEN_THOUSAND, &pairs, &folder);
     for set in [
         "training.ensemble=1",
         "model.preset=proposal",

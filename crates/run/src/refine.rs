@@ -43,7 +43,7 @@ const EVIDENCE_EVENTS: usize = 100;
 /// An evidence this many nats below the least of the training events' is far below.
 const EVIDENCE_MARGIN: f64 = 5.0;
 /// Steps of a Markov chain: enough for a ridge, along which it moves slowly.
-const CHAIN_STEPS: usize = 16_000;
+const CHAIN_STEPS: usize = 32_000;
 /// Momenta of a solution without noise agree with the measured ones to this part of the largest.
 const SOLVED: f64 = 1e-5;
 
