@@ -109,6 +109,7 @@ fn from_simulation_to_prediction() -> TestResult {
             [
                 "checkpoint.safetensors",
                 "config.toml",
+                "data.sha256",
                 "figures",
                 "history.csv",
                 "model.json",
@@ -399,6 +400,8 @@ fn an_ensemble_on_a_simulator() -> TestResult {
         [source]
         simulator = "ocs-wide"
         events_per_epoch = 350
+        [columns]
+        y = ["kx", "ky", "kz", "lx", "ly", "lz", "mx", "my", "mz"]
         [preprocessing.gauge]
         positions = "centred"
         frame = "momentum"
@@ -435,6 +438,7 @@ fn an_ensemble_on_a_simulator() -> TestResult {
     assert!(shown.contains("member 2/2, epoch 1/2 loss"), "{shown}");
     let expected = [
         "config.toml",
+        "data.sha256",
         "member-1",
         "member-2",
         "model.json",
@@ -450,8 +454,15 @@ fn an_ensemble_on_a_simulator() -> TestResult {
     folder.run("evaluate run/member-2 --draws 20 --quiet");
     let compared = folder.json("compare run run/member-2 --json")?;
     assert_eq!(compared["groups"].as_array().map(Vec::len), Some(1), "the same test rows");
+    // The measured file names its momenta as the experiment says.
     folder.run("simulate --preset ocs-wide --events 5 -o measured.csv --quiet");
-    folder.run("predict run measured.csv -n 4 -o draws.csv --quiet");
+    let measured = folder.read("measured.csv")?;
+    let (_, rows) = measured.split_once('\n').ok_or("no header")?;
+    folder.write(
+        "renamed.csv",
+        &format!("{},kx,ky,kz,lx,ly,lz,mx,my,mz\n{rows}", "a,b,c,d,e,f,g,h,i"),
+    )?;
+    folder.run("predict run renamed.csv -n 4 -o draws.csv --quiet");
     assert_eq!(folder.read("draws.csv")?.lines().count(), 21);
     Ok(())
 }
@@ -577,6 +588,11 @@ fn wrong_usage_exits_with_2_and_failures_with_1() -> TestResult {
         "train --config range.toml -o run",
         "train --config absent.toml -o run",
         "train --preset reference-cinn --set training.seed -o run",
+        "train --preset reference-cinn --set training.sed=1 -o run",
+        "train --preset reference-cinn --seed 18446744073709551615 -o run",
+        "train --preset reference-cinn --ensemble 0 -o run",
+        "train --preset wide-spline --set source.simulator=absent.toml -o run",
+        "train --preset wide-spline --set evaluation.vertex=Q -o run",
         "train --preset reference-cinn --device gpu -o run",
         "train --preset reference-cinn -o run --resume",
         "evaluate absent",
@@ -633,12 +649,131 @@ fn a_run_is_not_overwritten_and_resumes_only_as_itself() -> TestResult {
     Ok(())
 }
 
+/// What was trained is not lost with its checkpoint, and weights of another architecture are refused.
+#[test]
+fn a_trained_model_is_kept_and_fits_its_record() -> TestResult {
+    let folder = Folder::new()?;
+    small_training(&folder)?;
+    folder.experiment("experiment.toml", "reference-cinn", "ocs.parquet")?;
+    let train = "train --config experiment.toml --quiet --set training.max_epochs=1 -o run";
+    folder.run(train);
+    std::fs::remove_file(folder.path("run/checkpoint.safetensors"))?;
+    let exists = folder.failure(train)?;
+    assert!(exists.contains("`run` already holds a run"), "{exists}");
+    let record = folder.read("run/model.json")?;
+    folder.write("run/model.json", &record.replace("\"couplings\": 4", "\"couplings\": 3"))?;
+    let other = folder.failure("log-prob run ocs.parquet")?;
+    assert!(other.contains("weights, the model of `model.json` needs"), "{other}");
+    folder.write("run/model.json", &record)?;
+    let config = folder.read("run/config.toml")?;
+    folder.write("run/config.toml", &config.replace(", \"psz\"]", "]"))?;
+    let fewer = folder.failure("log-prob run ocs.parquet")?;
+    assert!(fewer.contains("`columns.y` of its `config.toml` names 8 columns"), "{fewer}");
+    Ok(())
+}
+
+#[test]
+fn no_result_takes_the_place_of_another_file() -> TestResult {
+    let folder = Folder::new()?;
+    folder.run("simulate --preset ocs-reference --events 400 -o ocs.csv --quiet");
+    folder.experiment("experiment.toml", "reference-cinn", "ocs.csv")?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    let before = folder.read("ocs.csv")?;
+    std::fs::create_dir(folder.path("folder.csv"))?;
+    for command in [
+        "predict run ocs.csv -o ocs.csv",
+        "predict run ocs.csv -o draws.csv --summary ./draws.csv",
+        "log-prob run ocs.csv -o ./ocs.csv",
+        "simulate --preset ocs-reference --positions ocs.csv -o ocs.csv",
+        "train --config run/config.toml -o run",
+    ] {
+        let refused = folder.failure(command)?;
+        assert!(refused.starts_with("exit 2"), "{command}: {refused}");
+        assert!(refused.contains("in the place of"), "{command}: {refused}");
+    }
+    let refused = folder.failure("predict run ocs.csv -n 2 -o draws.csv --summary folder.csv")?;
+    assert!(refused.starts_with("exit 1") && refused.contains("`folder.csv`"), "{refused}");
+    assert!(!folder.path("draws.csv").exists());
+    assert_eq!(folder.read("ocs.csv")?, before);
+    let many = folder.failure("predict run ocs.csv -n 18446744073709551615 -o draws.csv")?;
+    assert!(many.starts_with("exit 2"), "{many}");
+    Ok(())
+}
+
+/// Each table has the simulation of its own beside it.
+#[test]
+fn tables_of_two_formats_do_not_share_their_origin() -> TestResult {
+    let folder = Folder::new()?;
+    let simulate = "simulate --preset ocs-wide --events 5 --quiet";
+    folder.run(&format!("{simulate} -o ocs.csv"));
+    folder.run(&format!("{simulate} --set detector.momentum_noise_au=0 -o ocs.parquet"));
+    assert!(folder.read("ocs.csv.simulation.toml")?.contains("momentum_noise_au = 1.0"));
+    assert!(folder.read("ocs.parquet.simulation.toml")?.contains("momentum_noise_au = 0.0"));
+    Ok(())
+}
+
+#[test]
+fn events_keep_the_numbers_of_their_rows() -> TestResult {
+    let folder = Folder::new()?;
+    folder.run("simulate --preset ocs-reference --events 400 -o ocs.csv --quiet");
+    folder.experiment("experiment.toml", "reference-cinn", "ocs.csv")?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    let table = folder.read("ocs.csv")?;
+    let mut lines: Vec<&str> = table.lines().take(6).collect();
+    let broken = lines[2].rsplit_once(',').map(|(rest, _)| format!("{rest},1e300"));
+    let broken = broken.ok_or("no comma")?;
+    lines[2] = &broken;
+    folder.write("measured.csv", &(lines.join("\n") + "\n"))?;
+    let told = folder.failure("predict run measured.csv -n 1 -o draws.csv")?;
+    assert!(told.contains("row 2 (line 3), column `psz`: `1e300` is beyond 1e30"), "{told}");
+    let drop = "--drop-invalid --quiet";
+    folder.run(&format!("predict run measured.csv -n 1 -o draws.csv --summary summary.csv {drop}"));
+    folder.run("log-prob run measured.csv -o densities.csv --drop-invalid");
+    for file in ["draws.csv", "summary.csv", "densities.csv"] {
+        let text = folder.read(file)?;
+        let numbers: Vec<&str> =
+            text.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(numbers, ["0", "2", "3", "4"], "{file}");
+    }
+    Ok(())
+}
+
+/// A results file that cannot be written to the end leaves nothing, also after an interrupt.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_simulation_leaves_nothing() -> TestResult {
+    let folder = Folder::new()?;
+    let mut child =
+        folder.cei("simulate --preset ocs-wide --events 50000000 -o ocs.csv --quiet").spawn()?;
+    while files_in(folder.0.path())?.is_empty() {
+        assert!(child.try_wait()?.is_none(), "ended before it wrote");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).assert().success();
+    assert_eq!(child.wait()?.code(), Some(130));
+    assert_eq!(files_in(folder.0.path())?, Vec::<String>::new());
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_printed_are_a_failure() -> TestResult {
+    let folder = Folder::new()?;
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let output = folder.cei("config --preset ocs-wide").stdout(full).output()?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr)?.contains("cannot be written to standard output"));
+    Ok(())
+}
+
 #[test]
 fn a_changed_table_is_noticed() -> TestResult {
     let folder = Folder::new()?;
     small_training(&folder)?;
     folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
     folder.run("simulate --preset ocs-reference --events 400 --seed 5 -o ocs.parquet --quiet");
+    let resumed = folder.failure("train -o run --resume --set training.max_epochs=2")?;
+    assert!(resumed.contains("has changed since its training began"), "{resumed}");
     let changed = folder.failure("evaluate run")?;
     assert!(changed.contains("has changed since it was trained"), "{changed}");
     let scores = folder.json("evaluate run --data ocs.parquet --draws 5 --json")?;

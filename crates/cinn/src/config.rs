@@ -170,6 +170,25 @@ impl CinnConfig {
             let allowed = "one width for every residual block, all alike, with preset `spline`";
             return Err(ConfigError::new("model.hidden", format!("{:?}", self.hidden), allowed));
         }
+        let defaults = Self::default();
+        let unused = match self.preset {
+            FlowPreset::Proposal => [
+                ("model.bins", self.bins as f64, defaults.bins as f64),
+                ("model.bound", self.bound, defaults.bound),
+            ],
+            FlowPreset::Spline => [("model.clamp", self.clamp, defaults.clamp); 2],
+        };
+        for (key, value, default) in unused {
+            if value != default {
+                let allowed = match self.preset {
+                    FlowPreset::Proposal => "left out with preset `proposal`, which has no splines",
+                    FlowPreset::Spline => {
+                        "left out with preset `spline`, which has no affine couplings"
+                    }
+                };
+                return Err(ConfigError::new(key, value, allowed));
+            }
+        }
         if self.preset == FlowPreset::Proposal && self.dropout > 0.0 {
             let allowed = "0 with preset `proposal`, whose subnets have no residual blocks";
             return Err(ConfigError::new("model.dropout", self.dropout, allowed));

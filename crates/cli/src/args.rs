@@ -1,7 +1,9 @@
 //! What can be typed. Parsing checks the form of the arguments and never acts.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -12,6 +14,11 @@ use clap_complete::Shell;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Seeds that are kept in TOML, whose integers have a sign.
+fn seed() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(..=i64::MAX as u64)
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +66,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", conflicts_with = "positions")]
     pub(crate) events: Option<usize>,
     /// Seed; by default that of the simulation
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seed())]
     pub(crate) seed: Option<u64>,
     /// Explode the geometries of this file (columns of a CSV or Parquet file, or multi-frame XYZ)
     /// instead of drawing them
@@ -132,11 +139,11 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub(crate) device: String,
     /// Seed of weights, order of rows and noise
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seed())]
     pub(crate) seed: Option<u64>,
     /// Train K models with consecutive seeds and use them as one mixture
     #[arg(long, value_name = "K")]
-    pub(crate) ensemble: Option<usize>,
+    pub(crate) ensemble: Option<NonZeroUsize>,
     /// Leave out rows with invalid cells, and count them, instead of failing
     #[arg(long)]
     pub(crate) drop_invalid: bool,
@@ -212,14 +219,15 @@ pub(crate) struct PredictArgs {
     /// .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) modes: Option<PathBuf>,
-    /// File for draws of a Markov chain of each event, an independent reference (some seconds for
+    /// File for draws of a Markov chain of each event, a reference by another method (half a minute for
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) chain: Option<PathBuf>,
     /// Seed of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Leave out rows with invalid cells, and count them, instead of failing
+    /// Leave out rows with invalid cells, and count them, instead of failing; `event` stays the row
+    /// of the file, from 0
     #[arg(long)]
     pub(crate) drop_invalid: bool,
     /// Device: cpu, ndarray, cuda:0, ...
@@ -244,7 +252,8 @@ pub(crate) struct LogProbArgs {
     /// File for the log-densities, .csv or .parquet; by default they are printed as CSV
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out rows with invalid cells, and count them, instead of failing
+    /// Leave out rows with invalid cells, and count them, instead of failing; `event` stays the row
+    /// of the file, from 0
     #[arg(long)]
     pub(crate) drop_invalid: bool,
     /// Device: cpu, ndarray, cuda:0, ...

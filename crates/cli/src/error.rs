@@ -41,13 +41,23 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// Whether the command line itself was wrong, rather than what it met.
 fn is_usage(error: &anyhow::Error) -> bool {
     let experiment = |error: &ExperimentError| {
-        matches!(error, ExperimentError::Preset { .. } | ExperimentError::Override { .. })
+        matches!(
+            error,
+            ExperimentError::Preset { .. }
+                | ExperimentError::Override { .. }
+                | ExperimentError::Overridden { .. }
+        )
     };
     error.chain().any(|cause| {
         cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
             || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
             || match cause.downcast_ref::<RunError>() {
-                Some(RunError::TooSmall { .. } | RunError::Level { .. }) => true,
+                Some(
+                    RunError::TooSmall { .. }
+                    | RunError::TooLarge { .. }
+                    | RunError::SameFile { .. }
+                    | RunError::Level { .. },
+                ) => true,
                 Some(RunError::Config(error)) => experiment(error),
                 Some(RunError::Device(error)) => matches!(error, DeviceError::Unknown { .. }),
                 _ => false,

@@ -16,6 +16,11 @@ use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Train(_))
+        && let Err(error) = interrupt::clean_up()
+    {
+        return error::report(&error);
+    }
     let result = match cli.command {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Inspect(args) => commands::inspect::run(args),

@@ -1,8 +1,10 @@
 //! The only place that writes to the terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
 use serde::Serialize;
 
 /// A rule under the header, nothing else.
@@ -12,9 +14,16 @@ const STYLE: TableStyle =
 /// Width of tables that do not go to a terminal.
 const FILE_WIDTH: u16 = 160;
 
-/// A line of data on stdout. A closed pipe (`cei ... | head`) is no failure.
+/// A line of data on stdout. A closed pipe (`cei ... | head`) is no failure; what else prevents it ends the
+/// program with exit code 1.
 pub(crate) fn to_stdout(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let written = writeln!(std::io::stdout().lock(), "{text}");
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        to_stderr(&format!("error: the results cannot be written to standard output: {error}"));
+        std::process::exit(1);
+    }
 }
 
 /// A line for the person at the terminal.
@@ -36,6 +45,15 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         table.set_width(FILE_WIDTH);
     }
     table.set_header(header);
+    // Headers may be broken into lines, numbers may not.
+    let widest = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let constraints = (0..header.len()).map(|column| {
+        let width = if column == 0 { 0 } else { widest(column).unwrap_or(0) };
+        ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width + 2).unwrap_or(u16::MAX)))
+    });
+    table.set_constraints(constraints);
     for row in rows {
         table.add_row(row.iter().enumerate().map(|(index, text)| {
             let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };

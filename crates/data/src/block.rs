@@ -1,6 +1,6 @@
 //! A run of rows as read from a file: numbers where the cells are valid, faults where they are not.
 
-use crate::error::Fault;
+use crate::error::{Fault, LARGEST};
 
 /// Consecutive data rows of one file, restricted to the selected columns.
 #[derive(Debug, Default)]
@@ -56,13 +56,15 @@ pub(crate) fn parse_cell(text: &str) -> Result<f64, Fault> {
     }
 }
 
-/// The value if it is finite.
+/// The value if it is finite and not beyond [`LARGEST`].
 ///
 /// # Errors
-/// NaN or infinity.
+/// NaN, infinity, a number too large.
 pub(crate) fn checked(value: f64) -> Result<f64, Fault> {
-    if value.is_finite() {
+    if value.abs() <= LARGEST {
         Ok(value)
+    } else if value.is_finite() {
+        Err(Fault::TooLarge(value))
     } else if value.is_nan() {
         Err(Fault::NotANumber)
     } else {

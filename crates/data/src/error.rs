@@ -33,8 +33,11 @@ impl fmt::Display for Location {
     }
 }
 
+/// The largest magnitude of a cell: far below that of single precision, in which models compute.
+pub(crate) const LARGEST: f64 = 1e30;
+
 /// What is wrong with a cell, or with its whole row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// Nothing between two separators, or a Parquet null.
     Empty,
@@ -42,6 +45,8 @@ pub enum Fault {
     NotANumber,
     /// Plus or minus infinity, or a number beyond the range of f64.
     Infinite,
+    /// A number that no momentum or position has, in whatever unit.
+    TooLarge(f64),
     /// Text that is no number.
     Text(String),
     /// A row with another number of cells than the first line.
@@ -61,6 +66,7 @@ impl Fault {
             Self::Empty => Reason::Empty,
             Self::NotANumber => Reason::NotANumber,
             Self::Infinite => Reason::Infinite,
+            Self::TooLarge(_) => Reason::TooLarge,
             Self::Text(_) => Reason::Text,
             Self::Ragged { .. } => Reason::Ragged,
         }
@@ -70,6 +76,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooLarge(value) => {
+                write!(f, "`{value:e}` is beyond {LARGEST:e}, so it is no measured number")
+            }
             Self::Text(text) => write!(f, "`{text}` is not a number"),
             Self::Ragged { found, expected } => {
                 write!(f, "{found} cells where the first line has {expected}")
@@ -89,6 +98,8 @@ pub enum Reason {
     NotANumber,
     /// Infinity.
     Infinite,
+    /// A number beyond all measured ones.
+    TooLarge,
     /// Text in a number column.
     Text,
     /// Wrong number of cells.
@@ -101,6 +112,7 @@ impl fmt::Display for Reason {
             Self::Empty => "the cell is empty",
             Self::NotANumber => "the cell is NaN",
             Self::Infinite => "the cell is infinite",
+            Self::TooLarge => "the cell is too large",
             Self::Text => "the cell is not a number",
             Self::Ragged => "the row has a wrong number of cells",
         })

@@ -99,6 +99,20 @@ pub struct DroppedRows {
     pub of: u64,
     /// Invalid cells by reason and column; a row with two invalid cells counts in both.
     pub causes: Vec<DropCause>,
+    /// Numbers of the rows left out, from 0 over all files, rising.
+    #[serde(skip)]
+    pub numbers: Vec<u64>,
+}
+
+impl DroppedRows {
+    /// Numbers of the rows that were kept, from 0 over all files: row `i` of the table is row `[i]` there.
+    #[must_use]
+    pub fn kept(&self, rows: usize) -> Vec<u64> {
+        let mut left_out = self.numbers.iter().peekable();
+        (0..rows as u64 + self.rows)
+            .filter(|number| left_out.next_if_eq(&number).is_none())
+            .collect()
+    }
 }
 
 /// One reason for which cells of one column were invalid.
@@ -307,11 +321,14 @@ fn matrix(rows: usize, columns: usize, mut values: Vec<f64>) -> Array2<f64> {
 pub(crate) struct DropCounter {
     rows: u64,
     of: u64,
+    numbers: Vec<u64>,
     causes: BTreeMap<(Option<usize>, Reason), (Option<String>, u64)>,
 }
 
 impl DropCounter {
     pub(crate) fn add(&mut self, block: &Block, valid: &[bool], names: &[String]) {
+        let invalid = (self.of..).zip(valid).filter(|(_, valid)| !**valid);
+        self.numbers.extend(invalid.map(|(number, _)| number));
         self.of += block.rows as u64;
         self.rows += valid.iter().filter(|valid| !**valid).count() as u64;
         for fault in &block.faults {
@@ -327,6 +344,6 @@ impl DropCounter {
             .into_iter()
             .map(|((_, reason), (column, count))| DropCause { reason, column, count })
             .collect();
-        DroppedRows { rows: self.rows, of: self.of, causes }
+        DroppedRows { rows: self.rows, of: self.of, causes, numbers: self.numbers }
     }
 }

@@ -12,7 +12,7 @@ use polars::prelude::{
     CsvParseOptions, CsvReadOptions, DataFrame, DataType, Field, PlSmallStr, Schema, SerReader,
 };
 
-use crate::block::{Block, CellFault, parse_cell};
+use crate::block::{Block, CellFault, checked, parse_cell};
 use crate::error::{Fault, LoadError};
 use crate::source::{Header, Separator, Source};
 use crate::table_file::Columns;
@@ -113,7 +113,7 @@ impl TextFile {
         }
     }
 
-    /// The block by Polars; none unless every line is a full row of finite numbers.
+    /// The block by Polars; none unless every line is a full row of valid numbers.
     fn parse_fast(&self, bytes: &[u8], selected: &[usize]) -> Option<Block> {
         let bytes = bytes.trim_ascii_end();
         if bytes.is_empty() {
@@ -152,7 +152,7 @@ impl TextFile {
             let column = frame.column(&index.to_string()).ok()?.f64().ok()?.rechunk();
             let column = column.cont_slice().ok()?;
             for (row, &value) in column.iter().enumerate() {
-                if !value.is_finite() {
+                if checked(value).is_err() {
                     return None;
                 }
                 values[row * selected.len() + cell] = value;

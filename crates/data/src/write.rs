@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::{
@@ -135,11 +135,36 @@ pub fn write_table(path: &Path, columns: Vec<(String, ColumnData)>) -> Result<()
     writer.finish()
 }
 
+/// Unfinished files. An interrupt ends the program without dropping anything.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the unfinished files of all [`TableWriter`]s, before an interrupt ends the program.
+pub fn remove_unfinished() {
+    // Removing what cannot be removed is no reason not to end.
+    for path in unfinished().drain(..) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes its file off the list of those that are not finished.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unfinished().retain(|path| *path != self.0);
+    }
+}
+
 /// Writes a table in batches. Dropped without [`TableWriter::finish`], it leaves nothing behind.
 pub struct TableWriter {
     path: PathBuf,
     columns: Vec<(String, ColumnType)>,
     temporary: NamedTempFile,
+    listed: Listed,
     encoder: Encoder,
 }
 
@@ -158,7 +183,12 @@ impl TableWriter {
         let kind = FileKind::of(path)
             .map_err(|_| WriteError::UnknownExtension { file: path.to_path_buf() })?;
         let failed = |source| WriteError::Io { file: path.to_path_buf(), source };
+        if path.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
         let temporary = temporary_beside(path).map_err(failed)?;
+        let listed = Listed(temporary.path().to_path_buf());
+        unfinished().push(listed.0.clone());
         let file = temporary.as_file().try_clone().map_err(failed)?;
         let schema: Schema = columns
             .iter()
@@ -175,7 +205,7 @@ impl TableWriter {
                 ParquetWriter::new(file).batched(&schema).map_err(encoded)?,
             )),
         };
-        Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), temporary, encoder })
+        Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), temporary, listed, encoder })
     }
 
     /// Appends rows; `batch` holds one equally long vector a column, in the declared order.
@@ -230,6 +260,7 @@ impl TableWriter {
         let failed = |source| WriteError::Io { file: self.path.clone(), source };
         self.temporary.as_file().sync_all().map_err(failed)?;
         self.temporary.persist(&self.path).map_err(|error| failed(error.error))?;
+        drop(self.listed);
         Ok(())
     }
 }

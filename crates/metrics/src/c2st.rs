@@ -9,7 +9,13 @@
 //! are standardised by mean and standard deviation of the reference; a perceptron of two hidden
 //! layers of `10 d` ReLU units is trained by Adam with the defaults of scikit-learn's
 //! `MLPClassifier`; five folds after a shuffle.
+//!
+//! Copies of a row, as resampled draws have them, are one fold's: a classifier that has seen a row knows which
+//! sample its copies come from. `g` copies are right or wrong together, so that `rows` of them say as much as
+//! `rows^2 / sum g^2` single ones. Equal rows of both samples, or more than a twentieth of all, are no copies
+//! but values that a law often gives.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use cei_kernels::{
@@ -44,6 +50,8 @@ const ALPHA: f64 = 1e-4;
 const PATIENCE: usize = 10;
 /// Least fall of the loss that counts.
 const TOLERANCE: f64 = 1e-4;
+/// Equal rows are copies of one if they are at most this part of all, `1 / MOST_COPIES`; well below a fold.
+const MOST_COPIES: usize = 20;
 /// Rows that are classified at a time.
 const BLOCK: usize = 1024;
 
@@ -52,7 +60,7 @@ const BLOCK: usize = 1024;
 pub struct C2st {
     /// Mean accuracy over the folds: 0.5 for one law, 1 for laws without overlap.
     pub accuracy: f64,
-    /// Binomial standard error of the accuracy, `sqrt(a (1 - a) / rows)`.
+    /// Binomial standard error of the accuracy, `sqrt(a (1 - a) / n)` with `n` = `effective_rows`.
     pub standard_error: f64,
     /// Accuracy on each fold.
     pub folds: Vec<f64>,
@@ -60,9 +68,11 @@ pub struct C2st {
     pub rows: usize,
     /// Rows classified correctly.
     pub correct: usize,
+    /// Single rows that say as much as these with their copies; `rows` where no row is there twice.
+    pub effective_rows: usize,
     /// Columns that vary, d.
     pub columns: usize,
-    /// Probability that guesses are right at least as often, `P(Bin(rows, 1/2) >= correct)`.
+    /// Probability that guesses are right at least as often, `P(Bin(n, 1/2) >= correct n / rows)`.
     pub p_value: f64,
 }
 
@@ -92,7 +102,9 @@ pub fn c2st(
     let rows = standardised(&sample, &reference)?;
     let mut order: Vec<usize> = (0..2 * each).collect();
     order.shuffle(&mut rng);
-    let bounds: Vec<usize> = (0..=FOLDS).map(|fold| fold * order.len() / FOLDS).collect();
+    let copies = copies_together(&rows, each, &order);
+    let order = copies.concat();
+    let bounds = fold_bounds(&copies);
     let correct: Vec<usize> = (0..FOLDS)
         .into_par_iter()
         .map(|fold| {
@@ -109,15 +121,63 @@ pub fn c2st(
         .collect();
     let accuracy = folds.iter().sum::<f64>() / FOLDS as f64;
     let correct: usize = correct.iter().sum();
+    let squares: usize = copies.iter().map(|copies| copies.len().pow(2)).sum();
+    let share = order.len() as f64 / squares as f64;
+    let effective_rows = (share * order.len() as f64).round() as usize;
+    let effective_correct = (share * correct as f64).round() as usize;
     Ok(C2st {
         accuracy,
-        standard_error: (accuracy * (1.0 - accuracy) / order.len() as f64).sqrt(),
+        standard_error: (accuracy * (1.0 - accuracy) / effective_rows as f64).sqrt(),
         folds,
         rows: order.len(),
         correct,
+        effective_rows,
         columns: rows.ncols(),
-        p_value: binomial_upper_tail(order.len(), 0.5, correct),
+        p_value: binomial_upper_tail(effective_rows, 0.5, effective_correct),
     })
+}
+
+/// The rows in `order`, each with its copies where the first of them stands. Those from `first_reference` on
+/// are the reference.
+fn copies_together(rows: &Array2<f32>, first_reference: usize, order: &[usize]) -> Vec<Vec<usize>> {
+    let mut equal: HashMap<Vec<u32>, Vec<usize>> = HashMap::with_capacity(order.len());
+    // 0 and -0 are one value.
+    let values = |row: usize| rows.row(row).iter().map(|value| (value + 0.0).to_bits()).collect();
+    for &row in order {
+        equal.entry(values(row)).or_default().push(row);
+    }
+    let one_sample = |rows: &[usize]| {
+        let is_reference = |row: &usize| *row >= first_reference;
+        rows.iter().all(is_reference) || !rows.iter().any(is_reference)
+    };
+    order
+        .iter()
+        .filter_map(|row| {
+            let equal = &equal[&values(*row)];
+            if equal.len() > order.len() / MOST_COPIES || !one_sample(equal) {
+                return Some(vec![*row]);
+            }
+            (equal[0] == *row).then(|| equal.clone())
+        })
+        .collect()
+}
+
+/// Where folds begin and end (one more than there are): as even as copies that stay together allow.
+fn fold_bounds(copies: &[Vec<usize>]) -> Vec<usize> {
+    let mut ends = copies.iter().scan(0, |end, copies| {
+        *end += copies.len();
+        Some(*end)
+    });
+    let count: usize = copies.iter().map(Vec::len).sum();
+    let mut end = 0;
+    (0..=FOLDS)
+        .map(|fold| {
+            while end < fold * count / FOLDS {
+                end = ends.next().unwrap_or(count);
+            }
+            end
+        })
+        .collect()
 }
 
 fn stream(seed: u64, index: u64) -> ChaCha8Rng {
@@ -371,6 +431,42 @@ mod tests {
     fn different_constants_are_always_told_apart() {
         let (zeros, ones) = (Array2::zeros((50, 1)), Array2::ones((50, 1)));
         assert_eq!(c2st(ones.view(), zeros.view(), 1).unwrap().accuracy, 1.0);
+    }
+
+    #[test]
+    fn copies_of_rows_of_one_law_are_not_told_apart() {
+        // Every row three times: were copies in training and test, they would be recognised.
+        let tripled = |seed| {
+            let rows = normal(300, 3, seed);
+            concatenate(Axis(0), &[rows.view(), rows.view(), rows.view()]).unwrap()
+        };
+        let result = c2st(tripled(1).view(), tripled(2).view(), 7).unwrap();
+        assert_eq!((result.rows, result.effective_rows), (1800, 600));
+        // 600 groups: standard error 0.020.
+        assert!((result.accuracy - 0.5).abs() < 0.082, "{result:?}");
+        assert!(result.p_value > 0.001, "{result:?}");
+    }
+
+    #[test]
+    fn folds_keep_copies_together() {
+        // Rows 20 and on are the reference. Rows 2 and 3 are copies; 0 and 20 are one value of both samples.
+        let mut rows = Array2::from_shape_fn((40, 1), |(row, _)| row as f32);
+        rows[(3, 0)] = 2.0;
+        rows[(0, 0)] = -0.0;
+        rows[(20, 0)] = 0.0;
+        let order: Vec<usize> = (0..40).rev().collect();
+        let copies = copies_together(&rows, 20, &order);
+        assert_eq!(copies.len(), 39);
+        assert_eq!(copies[36..], [vec![3, 2], vec![1], vec![0]]);
+        assert_eq!(copies[19], [20]);
+        assert_eq!(fold_bounds(&copies), [0, 8, 16, 24, 32, 40]);
+        // Three equal rows of 40 are more than a twentieth.
+        rows[(4, 0)] = 2.0;
+        assert_eq!(copies_together(&rows, 20, &order).len(), 40);
+        let uneven = [vec![5], vec![2, 0], vec![4, 3], vec![1]];
+        assert_eq!(fold_bounds(&uneven), [0, 1, 3, 3, 5, 6]);
+        let single: Vec<Vec<usize>> = (0..12).map(|row| vec![row]).collect();
+        assert_eq!(fold_bounds(&single), [0, 2, 4, 7, 9, 12]);
     }
 
     #[test]

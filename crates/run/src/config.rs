@@ -128,6 +128,16 @@ pub enum ExperimentError {
         /// The nearest valid key.
         hint: String,
     },
+    /// An override that makes a valid configuration invalid.
+    #[error("`--set {given}`: {message}{hint}")]
+    Overridden {
+        /// As given.
+        given: String,
+        /// What is wrong.
+        message: String,
+        /// The nearest valid key.
+        hint: String,
+    },
     /// An override without a value.
     #[error(
         "`--set {given}` has no value\nhint: write `--set key=value`, for example `--set training.max_epochs=100`"
@@ -226,19 +236,28 @@ pub fn parse_with_overrides<T: DeserializeOwned>(
     origin: &str,
     overrides: &[String],
 ) -> Result<T, ExperimentError> {
-    let mut table: toml::Table = toml::from_str(text).map_err(|error| ExperimentError::Syntax {
+    let given: toml::Table = toml::from_str(text).map_err(|error| ExperimentError::Syntax {
         origin: origin.to_owned(),
         message: error.to_string().trim_end().to_owned(),
     })?;
-    for given in overrides {
-        apply_override(&mut table, given)?;
-    }
-    table.try_into().map_err(|error: toml::de::Error| {
+    let with = |overrides: &mut dyn Iterator<Item = &String>| {
+        let mut table = given.clone();
+        for given in overrides {
+            apply_override(&mut table, given)?;
+        }
+        Ok::<_, ExperimentError>(table)
+    };
+    with(&mut overrides.iter())?.try_into().map_err(|error: toml::de::Error| {
         let message = error.to_string().trim_end().to_owned();
-        ExperimentError::Content {
-            origin: origin.to_owned(),
-            hint: nearest_hint(&message).unwrap_or_default(),
-            message,
+        let hint = nearest_hint(&message).unwrap_or_default();
+        // The override is at fault without which the rest is valid.
+        let at_fault = overrides.iter().find(|fault| {
+            with(&mut overrides.iter().filter(|given| given != fault))
+                .is_ok_and(|table| table.try_into::<T>().is_ok())
+        });
+        match at_fault {
+            Some(fault) => ExperimentError::Overridden { given: fault.clone(), message, hint },
+            None => ExperimentError::Content { origin: origin.to_owned(), message, hint },
         }
     })
 }
@@ -330,7 +349,7 @@ mod tests {
                 right.iter().any(|key| error.ends_with(&format!("hint: did you mean `{key}`?"))),
                 "{error}"
             );
-            assert!(error.starts_with("`test.toml`"), "{error}");
+            assert!(error.starts_with(&format!("`--set {given}`")), "{error}");
         }
     }
 

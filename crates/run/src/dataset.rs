@@ -1,7 +1,10 @@
 //! From the source of an experiment to what a trainer or an evaluation needs: a table from files, or
 //! events of a simulator in the place of one.
 
-use cei_data::{DroppedRows, Preprocessing, Selection, Split, Table, fingerprint, load};
+use cei_data::{
+    DroppedRows, MomentumUnit, PositionUnit, Preprocessing, Selection, Split, Table, fingerprint,
+    load,
+};
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
@@ -216,19 +219,21 @@ fn measured_anew(
     Ok((table, split, Some(recipe)))
 }
 
-/// Events are made in the columns and units of the simulation, so an experiment can name no others.
+/// Events are those of the molecule, three numbers an atom on either side. Measured files may name them otherwise
+/// and have other units, but must have units.
 fn check_columns(
     experiment: &Experiment,
     molecule: &Molecule,
     key: &'static str,
 ) -> Result<(), RunError> {
-    let names = |names: Vec<String>| names.into_iter().map(Into::into).collect();
-    let expected = Selection {
-        x: names(molecule.position_columns()),
-        y: names(molecule.momentum_columns()),
-        ..Selection::default()
-    };
-    if experiment.columns == expected { Ok(()) } else { Err(RunError::OtherColumns { key }) }
+    let Selection { x, y, x_unit, y_unit } = &experiment.columns;
+    let count = 3 * molecule.atom_count();
+    let has_units = *x_unit != PositionUnit::None && *y_unit != MomentumUnit::None;
+    if (x.len(), y.len()) == (count, count) && has_units {
+        Ok(())
+    } else {
+        Err(RunError::OtherColumns { key, count })
+    }
 }
 
 /// The rows of one part, scaled.

@@ -60,11 +60,13 @@ pub enum RunError {
         "`source.events_per_epoch` is given, but no `source.simulator` that makes the events\nhint: name one, or leave it out"
     )]
     EventsWithoutSimulator,
-    /// Chosen columns or units where events are made in those of the simulation.
+    /// Columns that are not those of a molecule where its simulation makes events.
     #[error(
-        "`[columns]` chooses columns or units, but with `{key}` events have those of the molecule: bohr and atomic units\nhint: leave `[columns]` out"
+        "with `{key}` events have {count} positions and {count} momenta, three of each atom in the order of `[molecule]`, and units; `[columns]` says otherwise\nhint: leave `[columns]` out, or name as many there"
     )]
     OtherColumns {
+        /// Columns of either side.
+        count: usize,
         /// What makes the events.
         key: &'static str,
     },
@@ -130,6 +132,18 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file would be written in the place of another.
+    #[error("`{}` would be written in the place of a file that is read or of another result\nhint: give every result a name of its own", path.display())]
+    SameFile {
+        /// The file to be written.
+        path: PathBuf,
+    },
+    /// The table of a training has changed before it is resumed.
+    #[error("the table of run `{}` has changed since its training began\nhint: restore the table, or train on the new one into another folder", path.display())]
+    ResumeTable {
+        /// The run folder.
+        path: PathBuf,
+    },
     /// There is nothing to resume.
     #[error("there is no checkpoint in `{}` to resume from\nhint: leave out `--resume` to train from the beginning", path.display())]
     NoCheckpoint {
@@ -138,7 +152,7 @@ pub enum RunError {
     },
     /// A run is resumed with another configuration.
     #[error(
-        "`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs` and `training.patience` may change; for anything else train into another folder"
+        "`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs`, `training.patience` and `[evaluation]` may change; for anything else train into another folder"
     )]
     ResumeDiffers {
         /// The key.
@@ -209,7 +223,7 @@ pub enum RunError {
         event: f64,
     },
     /// Two samples cannot be compared.
-    #[error("{}{source}\nhint: give more draws of each event", event.map_or_else(String::new, |event| format!("event `{event}`: ")))]
+    #[error("{}{source}{}", event.map_or_else(String::new, |event| format!("event `{event}`: ")), more_draws(source))]
     C2st {
         /// The event, where files have several.
         event: Option<u64>,
@@ -241,6 +255,16 @@ pub enum RunError {
         value: usize,
         /// The least allowed.
         least: usize,
+    },
+    /// More than memory holds.
+    #[error("`{key}` is `{value}`, but must be at most {most}")]
+    TooLarge {
+        /// The option.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The most allowed.
+        most: usize,
     },
     /// A run whose draws the simulator cannot refine.
     #[error("the draws of run `{}` cannot be refined: {why}\nhint: {hint}", path.display())]
@@ -281,6 +305,14 @@ pub enum RunError {
         /// Those that there are.
         atoms: String,
     },
+}
+
+/// What to do about samples that are too small.
+fn more_draws(source: &cei_metrics::Error) -> &'static str {
+    match source {
+        cei_metrics::Error::TooFewRows { .. } => "\nhint: give more draws of each event",
+        _ => "",
+    }
 }
 
 impl RunError {

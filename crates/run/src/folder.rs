@@ -6,6 +6,7 @@
 //! | `model.json` | architecture, columns, preprocessing, latent statistics, summary, checksum |
 //! | `support.safetensors` | training momenta that those to be predicted are compared with |
 //! | `config.toml` | the complete resolved configuration |
+//! | `data.sha256` | digest of the table that the training began with |
 //! | `history.csv` | losses of every epoch |
 //! | `checkpoint.safetensors` | the state of the training, for `--resume` |
 //! | `simulation.toml` | the simulation, if the run trains on a simulator |
@@ -205,11 +206,12 @@ impl TrainedRun {
     pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
         let record = load_record(path)?;
         let experiment = Experiment::read(&path.join("config.toml"), &[])?;
+        check_columns(path, &experiment, &record)?;
         let Some(count) = record.ensemble else {
             let member = load_member(path, &record, device)?;
             return Ok(Self { path: path.to_owned(), experiment, record, members: vec![member] });
         };
-        let mut members = Vec::with_capacity(count);
+        let mut members = Vec::new();
         let mut checksums = String::new();
         for number in 1..=count {
             let path = member_path(path, number);
@@ -268,6 +270,28 @@ impl TrainedRun {
         let columns = self.record.preprocessing.x_names().len();
         self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
     }
+}
+
+/// Whether configuration and model are of the same columns, as after an edit they may not be.
+fn check_columns(
+    path: &Path,
+    experiment: &Experiment,
+    record: &ModelRecord,
+) -> Result<(), RunError> {
+    let (columns, preprocessing) = (&experiment.columns, &record.preprocessing);
+    let sides = [
+        ("x", columns.x.len(), preprocessing.x_names().len()),
+        ("y", columns.y.len(), preprocessing.y_names().len()),
+    ];
+    for (side, named, trained) in sides {
+        if named != trained {
+            let reason = format!(
+                "`columns.{side}` of its `config.toml` names {named} columns, but it was trained on {trained}\nhint: undo the change of `config.toml`"
+            );
+            return Err(RunError::BadModel { path: path.to_owned(), reason });
+        }
+    }
+    Ok(())
 }
 
 /// `ln(e^a + e^b)`, without overflow; NaN where one is.
@@ -363,6 +387,30 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
     write_atomically(path, text.as_bytes())
 }
 
+/// Refuses to write a file in the place of one that is read, or two files into one.
+///
+/// # Errors
+/// Names the file.
+pub fn check_outputs(inputs: &[&Path], outputs: &[&Path]) -> Result<(), RunError> {
+    let place = |path: &Path| match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(place), _, _) => place,
+        (Err(_), Some(folder), Some(name)) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name)
+        }
+        (Err(_), _, _) => path.to_owned(),
+    };
+    let mut taken: Vec<PathBuf> = inputs.iter().map(|path| place(path)).collect();
+    for output in outputs {
+        let own = place(output);
+        if taken.contains(&own) {
+            return Err(RunError::SameFile { path: output.to_path_buf() });
+        }
+        taken.push(own);
+    }
+    Ok(())
+}
+
 /// Writes a file under a temporary name, syncs and renames it.
 ///
 /// # Errors
@@ -412,6 +460,12 @@ fn weights_to_bytes(parameters: &Parameters) -> std::io::Result<Vec<u8>> {
 fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String> {
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("`model.safetensors` is damaged: {error}"))?;
+    if tensors.len() != expected.layout.len() {
+        let (found, wanted) = (tensors.len(), expected.layout.len());
+        return Err(format!(
+            "`model.safetensors` has {found} weights, the model of `model.json` needs {wanted}"
+        ));
+    }
     let mut values = vec![0.0; expected.values.len()];
     for parameter in &expected.layout {
         let name = &parameter.name;

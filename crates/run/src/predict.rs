@@ -12,6 +12,7 @@ use ndarray::s;
 use serde::Serialize;
 
 use crate::draws::draw_positions;
+use crate::folder::check_outputs;
 use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
@@ -19,6 +20,8 @@ use tables::{Events, Tables};
 
 /// Rows of draws that are in memory at once.
 const CHUNK_DRAWS: usize = 100_000;
+/// Draws of one event at most; they are in memory together.
+const MOST_DRAWS: usize = 10_000_000;
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -130,7 +133,18 @@ pub fn predict_to_files(
     if options.draws == 0 {
         return Err(RunError::TooSmall { key: "--draws", value: 0, least: 1 });
     }
+    if options.draws > MOST_DRAWS {
+        let value = options.draws;
+        return Err(RunError::TooLarge { key: "--draws", value, most: MOST_DRAWS });
+    }
     let mut run = TrainedRun::load(path, device)?;
+    let more = [&options.summary_file, &options.modes_file, &options.chain_file];
+    let outputs: Vec<&Path> = std::iter::once(&options.draws_file)
+        .chain(more.into_iter().flatten())
+        .map(PathBuf::as_path)
+        .collect();
+    let inputs = options.momenta.resolve()?;
+    check_outputs(&inputs.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &outputs)?;
     if options.refine {
         run.draw_from_prior();
     }
@@ -148,7 +162,8 @@ pub fn predict_to_files(
         Some(refiner) if options.chain_file.is_some() => Some(refiner.with_chain()?),
         refiner => refiner,
     };
-    let tables = Tables::new(&run, outside.as_deref(), refiner.as_ref())?;
+    let numbers = table.dropped.kept(table.rows());
+    let tables = Tables::new(&run, numbers, outside.as_deref(), refiner.as_ref())?;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {
         files.push(TableWriter::create(path, &tables.summary_columns())?);

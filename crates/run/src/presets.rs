@@ -77,7 +77,7 @@ pub fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
 /// There is neither, or the file is no simulation.
 pub fn simulation_or_file(name: &str) -> Result<Simulation, ExperimentError> {
     let path = Path::new(name);
-    if !path.exists() {
+    if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
         return simulation(name);
     }
     let text = std::fs::read_to_string(path)

@@ -44,6 +44,9 @@ const EVIDENCE_EVENTS: usize = 100;
 const EVIDENCE_MARGIN: f64 = 5.0;
 /// Steps of a Markov chain: enough for a ridge, along which it moves slowly.
 const CHAIN_STEPS: usize = 32_000;
+/// Root mean square misfit, in units of the noise, of a geometry that explains the momenta: noise alone gives nine
+/// components more in one of 1e43 events.
+const EXPLAINED: f64 = 5.0;
 /// Momenta of a solution without noise agree with the measured ones to this part of the largest.
 const SOLVED: f64 = 1e-5;
 
@@ -405,7 +408,7 @@ impl<'a> Refiner<'a> {
                 misfit: (mode.misfit / components).sqrt(),
                 searches: mode.starts,
             })
-            .filter(|mode| self.has_noise() || mode.misfit <= solved)
+            .filter(|mode| mode.misfit <= if self.has_noise() { EXPLAINED } else { solved })
             .collect();
         let finite = |value: f64| (self.has_noise() && value.is_finite()).then_some(value);
         let outside = if self.has_noise() {

@@ -8,7 +8,7 @@ use ndarray::{Array2, Axis};
 
 use crate::RunError;
 use crate::config::{parse_with_overrides, to_toml};
-use crate::folder::write_atomically;
+use crate::folder::{check_outputs, write_atomically};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
@@ -40,9 +40,11 @@ pub enum Geometries {
     },
 }
 
-/// Where the configuration of a simulated table stands: `table.simulation.toml` beside `table.csv`.
+/// Where the configuration of a simulated table stands: `table.csv.simulation.toml` beside `table.csv`.
 pub fn configuration_path(table: &Path) -> PathBuf {
-    table.with_extension("simulation.toml")
+    let mut name = table.as_os_str().to_owned();
+    name.push(".simulation.toml");
+    name.into()
 }
 
 /// The simulation that made a table, read from beside it; none if nothing stands there.
@@ -50,10 +52,9 @@ pub fn configuration_path(table: &Path) -> PathBuf {
 /// # Errors
 /// A file beside the table that cannot be read as a simulation.
 pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
-    let path = configuration_path(table);
-    if !path.exists() {
-        return Ok(None);
-    }
+    // Earlier versions left the extension out, so that tables of two formats shared one.
+    let paths = [configuration_path(table), table.with_extension("simulation.toml")];
+    let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(None) };
     let text = std::fs::read_to_string(&path).map_err(RunError::io("read", &path))?;
     Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
 }
@@ -98,6 +99,10 @@ pub fn simulate_to_file(
             Some(load_positions(&path.to_string_lossy(), molecule, *unit)?)
         }
     };
+    let configuration = configuration_path(path);
+    if let Geometries::File { path: positions, .. } = geometries {
+        check_outputs(&[positions], &[path, &configuration])?;
+    }
     let events = given.as_ref().map_or(simulation.events, Array2::nrows);
     if events == 0 {
         return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
@@ -124,7 +129,6 @@ pub fn simulate_to_file(
     }
     writer.finish()?;
     let simulation = Simulation { events, ..simulation.clone() };
-    let configuration = configuration_path(path);
     write_atomically(&configuration, to_toml(&simulation).as_bytes())?;
     Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns })
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::{ModelConfig, parse_with_overrides, to_toml};
 use crate::dataset::{Dataset, Origin};
+use crate::evaluate::internal_coordinates;
 use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
 use crate::fresh::{FreshRows, Recipe};
 use crate::support::Support;
@@ -72,6 +73,10 @@ pub fn train_run(
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
     experiment.check()?;
+    if let Some(molecule) = &experiment.molecule {
+        // An unknown `evaluation.vertex` is better told now than after the training.
+        internal_coordinates(experiment, molecule)?;
+    }
     let device = open_device(device_name)?;
     check_folder(experiment, path, resume)?;
     let origin = Origin::of(experiment)?;
@@ -81,6 +86,7 @@ pub fn train_run(
     announce(&plan(experiment, &dataset, &preprocessing, model.as_ref()));
     drop(model);
     keep_simulation(experiment, &origin, path, resume)?;
+    keep_fingerprint(&dataset.fingerprint, path, resume)?;
 
     let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
@@ -240,10 +246,11 @@ fn write_config(experiment: &Experiment, path: &Path) -> Result<(), RunError> {
 fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<(), RunError> {
     let begun =
         path.join(CHECKPOINT).exists() || folder::member_path(path, 1).join(CHECKPOINT).exists();
+    let trained = path.join("model.json").exists();
     match (resume, begun) {
-        (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
+        (false, _) if begun || trained => Err(RunError::RunExists { path: path.to_owned() }),
         (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
-        (false, false) => Ok(()),
+        (false, _) => Ok(()),
         (true, true) => {
             let begun = Experiment::read(&path.join("config.toml"), &[])?;
             match first_difference(experiment, &begun) {
@@ -309,6 +316,22 @@ fn keep_simulation(
     }
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     write_atomically(&kept, to_toml(simulation).as_bytes())
+}
+
+/// Keeps the digest of the table in the folder of its run, and refuses to resume with another table: its rows
+/// would be split otherwise, and those kept for the test would be trained on.
+fn keep_fingerprint(fingerprint: &str, path: &Path, resume: bool) -> Result<(), RunError> {
+    let kept = path.join("data.sha256");
+    if resume && kept.exists() {
+        let begun = std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?;
+        return if begun.trim() == fingerprint {
+            Ok(())
+        } else {
+            Err(RunError::ResumeTable { path: path.to_owned() })
+        };
+    }
+    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+    write_atomically(&kept, format!("{fingerprint}\n").as_bytes())
 }
 
 fn collect_leaves(path: &str, value: &toml::Value, leaves: &mut Vec<(String, String)>) {

@@ -228,7 +228,8 @@ fn what_makes_no_sense_is_refused_by_name() -> TestResult {
         (with(&["source.files=['a.csv']"])?, "`source.files` and `source.simulator`"),
         (with(&["source.fresh_noise=true"])?, "`source.fresh_noise` is for tables"),
         (with(&["source.events_per_epoch=1"])?, "`source.events_per_epoch` is `1`"),
-        (with(&["columns.x_unit=pm"])?, "`[columns]`"),
+        (with(&["columns.x_unit=none"])?, "`[columns]`"),
+        (with(&["columns.y=['a', 'b']"])?, "9 positions and 9 momenta"),
         (
             with(&["molecule.atoms=[{element='C', charge=1}, {element='O', charge=1}]"])?,
             "`[molecule]`",

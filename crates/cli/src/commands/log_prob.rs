@@ -1,9 +1,11 @@
 //! `cei log-prob`: the exact log-density of every row of a table.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cei_data::{ColumnData, Source, write_table};
 use cei_model::open_device;
+use cei_run::folder::check_outputs;
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
 use serde::Serialize;
 
@@ -16,27 +18,39 @@ struct Summary {
     rows: usize,
     d_eff: usize,
     mean_log_prob: f64,
+    event: Vec<u64>,
     log_prob: Vec<f64>,
 }
 
 pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     let source =
         Source { files: args.files.clone(), drop_invalid: args.drop_invalid, ..Source::default() };
+    if let Some(output) = &args.output {
+        let inputs = source.resolve()?;
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        check_outputs(&inputs, &[output])?;
+    }
     let result = log_prob_of_file(&args.run, &source, open_device(&args.device)?)?;
     warn(&result);
-    let LogProbs { values, d_eff, .. } = result;
+    let LogProbs { values, d_eff, dropped, .. } = result;
     let rows = values.len();
+    let events = dropped.kept(rows);
     let mean = values.iter().sum::<f64>() / rows as f64;
     if let Some(path) = &args.output {
-        let events = (0..rows as u64).collect();
         let columns = vec![
-            ("event".to_owned(), ColumnData::U64(events)),
+            ("event".to_owned(), ColumnData::U64(events.clone())),
             ("log_prob".to_owned(), ColumnData::F64(values.clone())),
         ];
         write_table(path, columns)?;
     }
     if args.json {
-        output::json(&Summary { rows, d_eff, mean_log_prob: mean, log_prob: values })?;
+        output::json(&Summary {
+            rows,
+            d_eff,
+            mean_log_prob: mean,
+            event: events,
+            log_prob: values,
+        })?;
     } else if let Some(path) = &args.output {
         to_stdout(&format!(
             "log p(x | y) of {rows} rows written to `{}`; mean {mean:.4} nats, a density in {d_eff} dimensions (bohr)",
@@ -44,7 +58,7 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
         ));
     } else {
         to_stdout("event,log_prob");
-        for (event, value) in values.iter().enumerate() {
+        for (event, value) in events.iter().zip(&values) {
             to_stdout(&format!("{event},{value}"));
         }
     }

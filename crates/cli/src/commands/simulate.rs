@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use cei_data::PositionUnit;
 use cei_physics::Simulation;
 use cei_run::config::{ExperimentError, parse_with_overrides};
+use cei_run::folder::check_outputs;
 use cei_run::presets::{SIMULATIONS, find};
-use cei_run::simulate::{Geometries, simulate_to_file};
+use cei_run::simulate::{Geometries, configuration_path, simulate_to_file};
 
 use crate::args::{PositionUnitArg, SimulateArgs};
 use crate::output::{self, to_stdout};
@@ -20,6 +21,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         None => Geometries::Law,
         Some(path) => Geometries::File { path: path.clone(), unit: unit(args.position_unit) },
     };
+    if let Some(config) = &args.config {
+        check_outputs(&[config], &[&args.output, &configuration_path(&args.output)])?;
+    }
     let progress = RowProgress::new("simulating", args.quiet);
     let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {
         progress.show(done, total);

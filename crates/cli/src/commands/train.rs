@@ -1,9 +1,11 @@
 //! `cei train`: a model into a run folder.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
 use cei_run::config::ExperimentError;
+use cei_run::folder::check_outputs;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::train::{TrainingPlan, train_run};
 use cei_run::{Experiment, ModelRecord, RunError};
@@ -16,6 +18,9 @@ use crate::progress::TrainingProgress;
 
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let experiment = experiment(&args)?;
+    if let (Some(config), false) = (&args.config, args.resume) {
+        check_outputs(&[config], &[&args.output.join("config.toml")])?;
+    }
     let quiet = args.quiet || args.json;
     let mut progress = TrainingProgress::new(quiet);
     let result = train_run(
@@ -66,7 +71,8 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
         experiment.source.files = args.data.clone();
     }
     experiment.source.drop_invalid |= args.drop_invalid;
-    experiment.training.ensemble = args.ensemble.unwrap_or(experiment.training.ensemble);
+    experiment.training.ensemble =
+        args.ensemble.map_or(experiment.training.ensemble, NonZeroUsize::get);
     experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
     Ok::<_, ExperimentError>(experiment).map_err(Into::into)
 }
@@ -106,9 +112,11 @@ fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
         text.push_str(&format!("\n{active}"));
     }
     let path = path.display();
-    text.push_str(&format!(
-        "\nmodel and learning curve are in `{path}`; next: `cei evaluate {path}`"
-    ));
+    let where_is = match record.ensemble {
+        Some(_) => format!("models and learning curves are in the members of `{path}`"),
+        None => format!("model and learning curve are in `{path}`"),
+    };
+    text.push_str(&format!("\n{where_is}; next: `cei evaluate {path}`"));
     text
 }
 

@@ -22,6 +22,7 @@ fn bad_cells_name_file_row_line_and_column() {
         ("nan", "1,nan,3", "column `pcx`: the cell is NaN"),
         ("infinity", "1,-inf,3", "column `pcx`: the cell is infinite"),
         ("huge", "1,1e999,3", "column `pcx`: the cell is infinite"),
+        ("large", "1,-1e31,3", "column `pcx`: `-1e31` is beyond 1e30, so it is no measured number"),
         ("empty", "1,,3", "column `pcx`: the cell is empty"),
         ("blank", "1,  ,3", "column `pcx`: the cell is empty"),
         ("text", "1,12.3eV,3", "column `pcx`: `12.3eV` is not a number"),

@@ -30,16 +30,13 @@ impl Events<'_> {
             None => self.draws.axis_iter(Axis(0)).collect(),
         }
     }
-
-    /// Number of each event.
-    fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        (self.first..).take(self.y.nrows()).map(|event| event as u64)
-    }
 }
 
 /// What the tables of one prediction have in common.
 pub(crate) struct Tables<'a> {
     run: &'a TrainedRun,
+    /// Number of each event: its row in the momenta file, from 0.
+    numbers: Vec<u64>,
     coordinates: Option<InternalCoordinates>,
     outside: Option<&'a [Outside]>,
     /// Whether there is a refinement, and then whether draws have weights.
@@ -51,6 +48,7 @@ pub(crate) struct Tables<'a> {
 impl<'a> Tables<'a> {
     pub(crate) fn new(
         run: &'a TrainedRun,
+        numbers: Vec<u64>,
         outside: Option<&'a [Outside]>,
         refiner: Option<&Refiner<'_>>,
     ) -> Result<Self, RunError> {
@@ -61,11 +59,16 @@ impl<'a> Tables<'a> {
         let frame = run.record.preprocessing.config().gauge.frame;
         Ok(Self {
             run,
+            numbers,
             coordinates,
             outside,
             refined: refiner.map(Refiner::has_noise),
             rotates_back: frame == SharedFrame::Momentum,
         })
+    }
+
+    fn numbers(&self, events: &Events<'_>) -> &[u64] {
+        &self.numbers[events.first..events.first + events.y.nrows()]
     }
 
     /// One column for each position; for a shared momentum frame also the positions in the orientation
@@ -149,10 +152,12 @@ impl<'a> Tables<'a> {
         events: &Events<'_>,
         refined: Option<&[RefinedEvent]>,
     ) -> Vec<ColumnData> {
-        let number = events.numbers().zip(rows);
+        let number = self.numbers(events).iter().zip(rows);
         let mut columns = vec![
             ColumnData::U64(
-                number.flat_map(|(event, rows)| std::iter::repeat_n(event, rows.nrows())).collect(),
+                number
+                    .flat_map(|(event, rows)| std::iter::repeat_n(*event, rows.nrows()))
+                    .collect(),
             ),
             ColumnData::U32(rows.iter().flat_map(|rows| 0..rows.nrows() as u32).collect()),
         ];
@@ -219,7 +224,7 @@ impl<'a> Tables<'a> {
     }
 
     pub(crate) fn summary(&self, events: &Events<'_>) -> Result<Vec<ColumnData>, RunError> {
-        let mut columns = vec![ColumnData::U64(events.numbers().collect())];
+        let mut columns = vec![ColumnData::U64(self.numbers(events).to_vec())];
         if let Some(outside) = self.outside {
             let outside = &outside[events.first..events.first + events.y.nrows()];
             let reason = |event: &Outside| event.any().then(|| event.to_string());
@@ -278,10 +283,10 @@ impl<'a> Tables<'a> {
     pub(crate) fn modes(&self, events: &Events<'_>) -> Result<Vec<ColumnData>, RunError> {
         let refined = events.refined.unwrap_or_default();
         let modes = || refined.iter().flat_map(|event| &event.modes);
-        let number = events.numbers().zip(refined);
+        let number = self.numbers(events).iter().zip(refined);
         let mut columns = vec![
             ColumnData::U64(
-                number.flat_map(|(event, r)| std::iter::repeat_n(event, r.modes.len())).collect(),
+                number.flat_map(|(event, r)| std::iter::repeat_n(*event, r.modes.len())).collect(),
             ),
             ColumnData::U32(refined.iter().flat_map(|event| 0..event.modes.len() as u32).collect()),
         ];
