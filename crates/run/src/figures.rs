@@ -174,7 +174,7 @@ pub fn c2st(path: &Path, report: &C2stReport) -> Result<(), RunError> {
     };
     let (x_label, accuracies): (_, Vec<Accuracy>) = if let [only] = &report.events[..] {
         let folds = &only.result.folds;
-        let rows = only.result.rows / folds.len().max(1);
+        let rows = only.result.effective_rows / folds.len().max(1);
         let one = |(fold, accuracy): (usize, &f64)| {
             bounded(fold as f64 + 1.0, *accuracy, rows, folds.len())
         };
@@ -182,7 +182,8 @@ pub fn c2st(path: &Path, report: &C2stReport) -> Result<(), RunError> {
     } else {
         let one = |(place, event): (usize, &crate::c2st::EventC2st)| {
             let place = event.event.map_or(place as f64, |event| event as f64);
-            bounded(place, event.result.accuracy, event.result.rows, report.events.len())
+            let rows = event.result.independent_rows();
+            bounded(place, event.result.accuracy, rows, report.events.len())
         };
         ("event", report.events.iter().enumerate().map(one).collect())
     };
