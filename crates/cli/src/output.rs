@@ -11,6 +11,9 @@ use serde::Serialize;
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
+/// Blanks beside a cell.
+const PADDING: usize = 2;
+
 /// Width of tables that do not go to a terminal.
 const FILE_WIDTH: u16 = 160;
 
@@ -37,23 +40,33 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A table with a header; the first column is text, the others are numbers.
+/// A table with a header; the first column is text, the others are numbers. Where the terminal is too narrow for
+/// unbroken cells, one row under another with a line for each number.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(FILE_WIDTH);
     }
-    table.set_header(header);
-    // Headers may be broken into lines, numbers may not.
-    let widest = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let constraints = (0..header.len()).map(|column| {
-        let width = if column == 0 { 0 } else { widest(column).unwrap_or(0) };
-        ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width + 2).unwrap_or(u16::MAX)))
-    });
-    table.set_constraints(constraints);
+    // Headers may be broken between words, cells may not.
+    let least: Vec<usize> = header
+        .iter()
+        .enumerate()
+        .map(|(column, name)| {
+            let words = name.split(' ').map(width);
+            words
+                .chain(rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)))
+                .max()
+                .unwrap_or(0)
+                + PADDING
+        })
+        .collect();
+    if table.width().is_some_and(|available| usize::from(available) < least.iter().sum()) {
+        return blocks(header, rows);
+    }
+    table.set_header(header).set_constraints(least.into_iter().map(|width| {
+        ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))
+    }));
     for row in rows {
         table.add_row(row.iter().enumerate().map(|(index, text)| {
             let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };
@@ -61,6 +74,21 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         }));
     }
     table.to_string()
+}
+
+/// Each row with a line for every cell that is not empty.
+fn blocks(header: &[&str], rows: &[Vec<String>]) -> String {
+    let name_width = header.iter().skip(1).map(|name| width(name)).max().unwrap_or(0);
+    let row = |row: &Vec<String>| {
+        let cells = header.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty());
+        let lines = cells.map(|(name, cell)| format!("\n  {name:name_width$}  {cell}"));
+        format!("{}{}", row[0], lines.collect::<String>())
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
 }
 
 /// A number to `digits` significant digits, without an exponent where that is readable.
@@ -84,7 +112,15 @@ pub(crate) fn optional(value: Option<f64>, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{blocks, number};
+
+    #[test]
+    fn a_narrow_terminal_shows_rows_as_blocks() {
+        let rows = [["a run", "1.0", ""], ["another", "2.0", "3"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let text = blocks(&["", "NLL", "d"], &rows);
+        assert_eq!(text, "a run\n  NLL  1.0\nanother\n  NLL  2.0\n  d    3");
+    }
 
     #[test]
     fn numbers_keep_their_digits() {
