@@ -227,6 +227,9 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     })
 }
 
+/// What may stand between the parts of a column's name.
+const SEPARATORS: [char; 4] = ['_', '.', '-', ' '];
+
 /// An atom of which three columns of one kind were recognised.
 struct NamedAtom {
     label: String,
@@ -234,7 +237,7 @@ struct NamedAtom {
     momentum: bool,
 }
 
-/// Atoms by names such as `cx cy cz` and `pcx pcy pcz`. `pcx` is a momentum if there is a position
+/// Atoms by names such as `cx cy cz` and `pcx pcy pcz`, or `C_x` and `p_C_x`. `pcx` is a momentum if there is a position
 /// `cx` or an element C; so `px py pz` are positions of phosphorus.
 fn atoms_by_name(names: &[String]) -> Vec<NamedAtom> {
     let find =
@@ -251,10 +254,12 @@ fn atoms_by_name(names: &[String]) -> Vec<NamedAtom> {
             continue;
         };
         let of_momentum = label.strip_prefix(['p', 'P']).filter(|rest| {
-            !rest.is_empty() && (triple(rest).is_some() || element_mass(rest).is_some())
+            let rest = rest.trim_start_matches(SEPARATORS);
+            let atom = rest.trim_end_matches(SEPARATORS);
+            !atom.is_empty() && (triple(rest).is_some() || element_mass(atom).is_some())
         });
         atoms.push(NamedAtom {
-            label: of_momentum.unwrap_or(label).to_owned(),
+            label: of_momentum.unwrap_or(label).trim_matches(SEPARATORS).to_owned(),
             columns,
             momentum: of_momentum.is_some(),
         });

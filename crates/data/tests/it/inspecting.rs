@@ -104,6 +104,17 @@ fn bad_cells_and_duplicates_are_counted() {
 }
 
 #[test]
+fn parts_of_names_may_be_separated() {
+    let folder = Folder::new();
+    let text = "p_C_x,p_C_y,p_C_z,O_x,O_y,O_z,p.Br.x,p.Br.y,p.Br.z\n1,2,0,1,2,3,-1,-2,0\n2,4,0,3,1,2,-2,-4,0\n";
+    let found = inspect(&folder.write("t.csv", text), &InspectOptions::default()).unwrap();
+    assert_eq!(found.momenta.unwrap().columns.len(), 6);
+    assert_eq!(found.positions.unwrap().columns.len(), 3);
+    let masses = found.kinetic_energy_release.unwrap().masses;
+    assert!(masses.contains("`p_C_x` 12.011 u, `p.Br.x` 79.904 u"), "{masses}");
+}
+
+#[test]
 fn columns_can_be_given_and_need_no_molecule() {
     let folder = Folder::new();
     let text = "u,v,w\n1,2,0\n2,4,0\n3,6,1\n";
