@@ -659,11 +659,12 @@ fn a_trained_model_is_kept_and_fits_its_record() -> TestResult {
     folder.run(train);
     std::fs::remove_file(folder.path("run/checkpoint.safetensors"))?;
     let exists = folder.failure(train)?;
-    assert!(exists.contains("`run` already holds a run"), "{exists}");
+    assert!(exists.contains("`run` holds a trained model, but no checkpoint"), "{exists}");
+    assert_eq!(folder.failure(&format!("{train} --resume"))?, exists);
     let record = folder.read("run/model.json")?;
     folder.write("run/model.json", &record.replace("\"couplings\": 4", "\"couplings\": 3"))?;
     let other = folder.failure("log-prob run ocs.parquet")?;
-    assert!(other.contains("weights, the model of `model.json` needs"), "{other}");
+    assert!(other.contains("tensors, the model of `model.json` needs"), "{other}");
     folder.write("run/model.json", &record)?;
     let config = folder.read("run/config.toml")?;
     folder.write("run/config.toml", &config.replace(", \"psz\"]", "]"))?;

@@ -170,6 +170,21 @@ impl CinnConfig {
             let allowed = "one width for every residual block, all alike, with preset `spline`";
             return Err(ConfigError::new("model.hidden", format!("{:?}", self.hidden), allowed));
         }
+        if self.preset == FlowPreset::Proposal && self.dropout > 0.0 {
+            let allowed = "0 with preset `proposal`, whose subnets have no residual blocks";
+            return Err(ConfigError::new("model.dropout", self.dropout, allowed));
+        }
+        Ok(())
+    }
+
+    /// Checks that no hyper-parameter is set that the preset does not use. Models of earlier versions may have such.
+    ///
+    /// # Errors
+    /// Names the key and the value.
+    pub fn check_used(&self) -> Result<(), ConfigError> {
+        if !self.layers.is_empty() {
+            return Ok(());
+        }
         let defaults = Self::default();
         let unused = match self.preset {
             FlowPreset::Proposal => [
@@ -188,10 +203,6 @@ impl CinnConfig {
                 };
                 return Err(ConfigError::new(key, value, allowed));
             }
-        }
-        if self.preset == FlowPreset::Proposal && self.dropout > 0.0 {
-            let allowed = "0 with preset `proposal`, whose subnets have no residual blocks";
-            return Err(ConfigError::new("model.dropout", self.dropout, allowed));
         }
         Ok(())
     }

@@ -226,8 +226,7 @@ pub(crate) struct PredictArgs {
     /// Seed of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Leave out rows with invalid cells, and count them, instead of failing; `event` stays the row
-    /// of the file, from 0
+    /// Leave out rows with invalid cells instead of failing; `event` counts them too
     #[arg(long)]
     pub(crate) drop_invalid: bool,
     /// Device: cpu, ndarray, cuda:0, ...
@@ -252,8 +251,7 @@ pub(crate) struct LogProbArgs {
     /// File for the log-densities, .csv or .parquet; by default they are printed as CSV
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out rows with invalid cells, and count them, instead of failing; `event` stays the row
-    /// of the file, from 0
+    /// Leave out rows with invalid cells instead of failing; `event` counts them too
     #[arg(long)]
     pub(crate) drop_invalid: bool,
     /// Device: cpu, ndarray, cuda:0, ...

@@ -82,7 +82,8 @@ fn blocks(header: &[&str], rows: &[Vec<String>]) -> String {
     let row = |row: &Vec<String>| {
         let cells = header.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty());
         let lines = cells.map(|(name, cell)| format!("\n  {name:name_width$}  {cell}"));
-        format!("{}{}", row[0], lines.collect::<String>())
+        let title = format!("{} {}", header[0], row[0]);
+        format!("{}{}", title.trim_start(), lines.collect::<String>())
     };
     rows.iter().map(row).collect::<Vec<_>>().join("\n")
 }

@@ -237,8 +237,8 @@ struct NamedAtom {
     momentum: bool,
 }
 
-/// Atoms by names such as `cx cy cz` and `pcx pcy pcz`, or `C_x` and `p_C_x`. `pcx` is a momentum if there is a position
-/// `cx` or an element C; so `px py pz` are positions of phosphorus.
+/// Atoms by names such as `cx cy cz` and `pcx pcy pcz`, or `C_x` and `p_C_x`. `pcx` is a momentum if there is a
+/// position `cx` or an element C; so `px py pz` are positions of phosphorus.
 fn atoms_by_name(names: &[String]) -> Vec<NamedAtom> {
     let find =
         |name: String| names.iter().position(|candidate| candidate.eq_ignore_ascii_case(&name));
@@ -256,7 +256,11 @@ fn atoms_by_name(names: &[String]) -> Vec<NamedAtom> {
         let of_momentum = label.strip_prefix(['p', 'P']).filter(|rest| {
             let rest = rest.trim_start_matches(SEPARATORS);
             let atom = rest.trim_end_matches(SEPARATORS);
-            !atom.is_empty() && (triple(rest).is_some() || element_mass(atom).is_some())
+            // `Pb_x` beside `p_Pb_x` is a position of lead and no momentum of boron.
+            let is_position = ["p", "p_"].iter().any(|p| triple(&format!("{p}{label}")).is_some());
+            !atom.is_empty()
+                && !is_position
+                && (triple(rest).is_some() || element_mass(atom).is_some())
         });
         atoms.push(NamedAtom {
             label: of_momentum.unwrap_or(label).trim_matches(SEPARATORS).to_owned(),

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::c2st::check_level;
 use crate::dataset::{Dataset, Origin};
-use crate::draws::draw_positions;
+use crate::draws::{check_draws, draw_positions};
 use crate::evaluate::internal_coordinates;
 use crate::folder::write_json;
 use crate::log_prob::{log_prob_of_draws, log_prob_of_truth};
@@ -184,12 +184,10 @@ pub fn calibrate_run(
     progress: impl FnMut(usize, usize),
 ) -> Result<Calibration, RunError> {
     check_level(options.level)?;
-    for (key, value, least) in
-        [("--draws", options.draws, LEAST_DRAWS), ("--events", options.events, LEAST_EVENTS)]
-    {
-        if value < least {
-            return Err(RunError::TooSmall { key, value, least });
-        }
+    check_draws(options.draws, LEAST_DRAWS)?;
+    if options.events < LEAST_EVENTS {
+        let value = options.events;
+        return Err(RunError::TooSmall { key: "--events", value, least: LEAST_EVENTS });
     }
     let mut run = TrainedRun::load(path, device)?;
     if options.refine {

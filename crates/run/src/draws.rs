@@ -9,7 +9,25 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Member, TrainedRun};
+use crate::{Member, RunError, TrainedRun};
+
+/// Draws of one event at most; they are in memory together.
+const MOST_DRAWS: usize = 10_000_000;
+
+/// Checks the number of draws that is asked for.
+///
+/// # Errors
+/// Fewer than `least`, or more than memory holds.
+pub(crate) fn check_draws(value: usize, least: usize) -> Result<(), RunError> {
+    let key = "--draws";
+    if value < least {
+        return Err(RunError::TooSmall { key, value, least });
+    }
+    if value > MOST_DRAWS {
+        return Err(RunError::TooLarge { key, value, most: MOST_DRAWS });
+    }
+    Ok(())
+}
 
 /// Draws positions for each row of `y` (raw, `n` x momentum columns): `n` x `count` x position
 /// columns, in bohr, in the frame of the run.

@@ -132,6 +132,12 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// The run folder holds a model whose training cannot be continued.
+    #[error("`{}` holds a trained model, but no checkpoint to continue its training from\nhint: train into another folder with `-o`", path.display())]
+    RunWithoutCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file would be written in the place of another.
     #[error("`{}` would be written in the place of a file that is read or of another result\nhint: give every result a name of its own", path.display())]
     SameFile {

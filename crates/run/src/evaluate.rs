@@ -21,7 +21,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Origin};
-use crate::draws::{draw_positions, first_rows};
+use crate::draws::{check_draws, draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
@@ -121,9 +121,7 @@ pub fn evaluate_run(
 ) -> Result<RunEvaluation, RunError> {
     let run = TrainedRun::load(path, device)?;
     let count = options.draws.unwrap_or(run.experiment.evaluation.draws);
-    if count < 2 {
-        return Err(RunError::TooSmall { key: "--draws", value: count, least: 2 });
-    }
+    check_draws(count, 2)?;
     let own = own_dataset(&run, options)?;
     let (files, scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
     let mut scores = Scores::new(&run, own.as_ref())?;

@@ -13,7 +13,7 @@
 //! | `evaluation.json`, `figures/` | what `cei evaluate` found |
 //!
 //! An ensemble of K models is one folder with the members in `member-1` to `member-K`, each of them such a
-//! folder, and with `config.toml` and a `model.json` that names K in the place of weights.
+//! folder, and with all of these but weights, history and checkpoint; its `model.json` names K.
 //!
 //! Every file is written under a temporary name, synced and renamed. Reading checks version, shapes
 //! and checksum, and never executes anything.
@@ -35,6 +35,9 @@ use sha2::{Digest, Sha256};
 use crate::config::ModelConfig;
 use crate::support::Bounds;
 use crate::{Experiment, RunError};
+
+/// The losses of every epoch, in the folder of a run.
+pub const HISTORY: &str = "history.csv";
 
 /// Version of `model.json`.
 const FORMAT: u32 = 1;
@@ -301,7 +304,7 @@ fn log_sum(a: f64, b: f64) -> f64 {
     if high == low { high + std::f64::consts::LN_2 } else { high + (low - high).exp().ln_1p() }
 }
 
-fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
+pub(crate) fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
     let record_path = path.join("model.json");
     if !record_path.exists() {
         return Err(RunError::NotARun { path: path.to_owned() });
@@ -463,7 +466,7 @@ fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String>
     if tensors.len() != expected.layout.len() {
         let (found, wanted) = (tensors.len(), expected.layout.len());
         return Err(format!(
-            "`model.safetensors` has {found} weights, the model of `model.json` needs {wanted}"
+            "`model.safetensors` has {found} tensors, the model of `model.json` needs {wanted}"
         ));
     }
     let mut values = vec![0.0; expected.values.len()];

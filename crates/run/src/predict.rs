@@ -11,8 +11,8 @@ use cei_model::Device;
 use ndarray::s;
 use serde::Serialize;
 
-use crate::draws::draw_positions;
-use crate::folder::check_outputs;
+use crate::draws::{check_draws, draw_positions};
+use crate::folder::{HISTORY, check_outputs};
 use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
@@ -20,8 +20,6 @@ use tables::{Events, Tables};
 
 /// Rows of draws that are in memory at once.
 const CHUNK_DRAWS: usize = 100_000;
-/// Draws of one event at most; they are in memory together.
-const MOST_DRAWS: usize = 10_000_000;
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -130,20 +128,15 @@ pub fn predict_to_files(
     device: Device,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<PredictionReport, RunError> {
-    if options.draws == 0 {
-        return Err(RunError::TooSmall { key: "--draws", value: 0, least: 1 });
-    }
-    if options.draws > MOST_DRAWS {
-        let value = options.draws;
-        return Err(RunError::TooLarge { key: "--draws", value, most: MOST_DRAWS });
-    }
+    check_draws(options.draws, 1)?;
     let mut run = TrainedRun::load(path, device)?;
     let more = [&options.summary_file, &options.modes_file, &options.chain_file];
     let outputs: Vec<&Path> = std::iter::once(&options.draws_file)
         .chain(more.into_iter().flatten())
         .map(PathBuf::as_path)
         .collect();
-    let inputs = options.momenta.resolve()?;
+    let mut inputs = options.momenta.resolve()?;
+    inputs.push(path.join(HISTORY));
     check_outputs(&inputs.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &outputs)?;
     if options.refine {
         run.draw_from_prior();

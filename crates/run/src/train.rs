@@ -6,9 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
 use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, Device, LatentStatistics, open_device};
+use cei_model::{Batch, ConditionalModel, ConfigError, Device, LatentStatistics, open_device};
 use cei_physics::Simulation;
-use cei_train::{EpochRows, Observer, StopReason, TrainingReport, TrainingRows, train_on_new_rows};
+use cei_train::{
+    EpochRows, Observer, StopReason, TrainingConfig, TrainingReport, TrainingRows,
+    train_on_new_rows,
+};
 use serde::Serialize;
 
 use crate::config::{ModelConfig, parse_with_overrides, to_toml};
@@ -73,6 +76,10 @@ pub fn train_run(
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
     experiment.check()?;
+    check_seeds(&experiment.training)?;
+    if let (ModelConfig::Cinn(config), false) = (&experiment.model, resume) {
+        config.check_used()?;
+    }
     if let Some(molecule) = &experiment.molecule {
         // An unknown `evaluation.vertex` is better told now than after the training.
         internal_coordinates(experiment, molecule)?;
@@ -144,7 +151,7 @@ fn train_ensemble(
         observer.member(number, members);
         let mut member = experiment.clone();
         member.training.ensemble = 1;
-        member.training.seed = experiment.training.seed.wrapping_add(number as u64 - 1);
+        member.training.seed = experiment.training.seed + (number as u64 - 1);
         let path = folder::member_path(path, number);
         let resume = resume && path.join(CHECKPOINT).exists();
         let outcome = train_member(prepared, &member, &path, resume, stop, observer)
@@ -236,6 +243,16 @@ fn train_member(
     }
 }
 
+/// Refuses seeds of members that TOML, in which they are kept, cannot hold.
+fn check_seeds(training: &TrainingConfig) -> Result<(), RunError> {
+    let last = training.seed.checked_add(training.ensemble as u64 - 1);
+    if last.is_none_or(|last| i64::try_from(last).is_err()) {
+        let allowed = "at most 2^63 - 1 for the last member of the ensemble";
+        return Err(ConfigError::new("training.seed", training.seed, allowed).into());
+    }
+    Ok(())
+}
+
 /// Writes the complete configuration into the folder `path`, which is made if it is not there.
 fn write_config(experiment: &Experiment, path: &Path) -> Result<(), RunError> {
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
@@ -244,11 +261,12 @@ fn write_config(experiment: &Experiment, path: &Path) -> Result<(), RunError> {
 
 /// Refuses to overwrite a run, or to resume one with another configuration.
 fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<(), RunError> {
-    let begun =
-        path.join(CHECKPOINT).exists() || folder::member_path(path, 1).join(CHECKPOINT).exists();
-    let trained = path.join("model.json").exists();
+    let either =
+        |file: &str| path.join(file).exists() || folder::member_path(path, 1).join(file).exists();
+    let (begun, trained) = (either(CHECKPOINT), either("model.json"));
     match (resume, begun) {
-        (false, _) if begun || trained => Err(RunError::RunExists { path: path.to_owned() }),
+        (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
+        (_, false) if trained => Err(RunError::RunWithoutCheckpoint { path: path.to_owned() }),
         (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
         (false, _) => Ok(()),
         (true, true) => {
@@ -322,13 +340,15 @@ fn keep_simulation(
 /// would be split otherwise, and those kept for the test would be trained on.
 fn keep_fingerprint(fingerprint: &str, path: &Path, resume: bool) -> Result<(), RunError> {
     let kept = path.join("data.sha256");
-    if resume && kept.exists() {
-        let begun = std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?;
-        return if begun.trim() == fingerprint {
-            Ok(())
-        } else {
-            Err(RunError::ResumeTable { path: path.to_owned() })
-        };
+    let begun = if kept.exists() {
+        Some(std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?)
+    } else {
+        // In a run of an earlier version a finished member knows.
+        let records = [path.to_owned(), folder::member_path(path, 1)];
+        records.iter().find_map(|path| Some(folder::load_record(path).ok()?.data_fingerprint))
+    };
+    if resume && begun.is_some_and(|begun| begun.trim() != fingerprint) {
+        return Err(RunError::ResumeTable { path: path.to_owned() });
     }
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     write_atomically(&kept, format!("{fingerprint}\n").as_bytes())
@@ -398,7 +418,7 @@ fn write_history(
     experiment: &Experiment,
     report: &TrainingReport,
 ) -> Result<(), RunError> {
-    write_atomically(&path.join("history.csv"), report.history.to_csv().as_bytes())?;
+    write_atomically(&path.join(folder::HISTORY), report.history.to_csv().as_bytes())?;
     if report.history.epochs.is_empty() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use cei_data::{ColumnData, Source, write_table};
 use cei_model::open_device;
-use cei_run::folder::check_outputs;
+use cei_run::folder::{HISTORY, check_outputs};
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
 use serde::Serialize;
 
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     let source =
         Source { files: args.files.clone(), drop_invalid: args.drop_invalid, ..Source::default() };
     if let Some(output) = &args.output {
-        let inputs = source.resolve()?;
+        let mut inputs = source.resolve()?;
+        inputs.push(args.run.join(HISTORY));
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         check_outputs(&inputs, &[output])?;
     }

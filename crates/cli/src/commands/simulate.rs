@@ -7,7 +7,7 @@ use cei_physics::Simulation;
 use cei_run::config::{ExperimentError, parse_with_overrides};
 use cei_run::folder::check_outputs;
 use cei_run::presets::{SIMULATIONS, find};
-use cei_run::simulate::{Geometries, configuration_path, simulate_to_file};
+use cei_run::simulate::{Geometries, simulate_to_file};
 
 use crate::args::{PositionUnitArg, SimulateArgs};
 use crate::output::{self, to_stdout};
@@ -22,7 +22,8 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         Some(path) => Geometries::File { path: path.clone(), unit: unit(args.position_unit) },
     };
     if let Some(config) = &args.config {
-        check_outputs(&[config], &[&args.output, &configuration_path(&args.output)])?;
+        // A table may be made anew from what stands beside it.
+        check_outputs(&[config], &[&args.output])?;
     }
     let progress = RowProgress::new("simulating", args.quiet);
     let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {

@@ -112,6 +112,10 @@ fn parts_of_names_may_be_separated() {
     assert_eq!(found.positions.unwrap().columns.len(), 3);
     let masses = found.kinetic_energy_release.unwrap().masses;
     assert!(masses.contains("`p_C_x` 12.011 u, `p.Br.x` 79.904 u"), "{masses}");
+    let lead = "Pb_x,Pb_y,Pb_z,p_Pb_x,p_Pb_y,p_Pb_z\n1,2,3,4,5,6\n2,3,4,5,6,7\n";
+    let found = inspect(&folder.write("lead.csv", lead), &InspectOptions::default()).unwrap();
+    assert_eq!(found.positions.unwrap().columns, ["Pb_x", "Pb_y", "Pb_z"]);
+    assert_eq!(found.momenta.unwrap().columns, ["p_Pb_x", "p_Pb_y", "p_Pb_z"]);
 }
 
 #[test]
