@@ -390,6 +390,14 @@ fn small_training(folder: &Folder) -> TestResult {
     folder.experiment("experiment.toml", "reference-cvae", "ocs.parquet")
 }
 
+/// A hardly trained cINN in `run`, on the table `ocs.csv`.
+fn run_on_csv(folder: &Folder) -> TestResult {
+    folder.run("simulate --preset ocs-reference --events 400 -o ocs.csv --quiet");
+    folder.experiment("experiment.toml", "reference-cinn", "ocs.csv")?;
+    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    Ok(())
+}
+
 /// New events in every epoch, and two members that are one run.
 #[test]
 fn an_ensemble_on_a_simulator() -> TestResult {
@@ -676,9 +684,7 @@ fn a_trained_model_is_kept_and_fits_its_record() -> TestResult {
 #[test]
 fn no_result_takes_the_place_of_another_file() -> TestResult {
     let folder = Folder::new()?;
-    folder.run("simulate --preset ocs-reference --events 400 -o ocs.csv --quiet");
-    folder.experiment("experiment.toml", "reference-cinn", "ocs.csv")?;
-    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    run_on_csv(&folder)?;
     let before = folder.read("ocs.csv")?;
     std::fs::create_dir(folder.path("folder.csv"))?;
     for command in [
@@ -716,9 +722,7 @@ fn tables_of_two_formats_do_not_share_their_origin() -> TestResult {
 #[test]
 fn events_keep_the_numbers_of_their_rows() -> TestResult {
     let folder = Folder::new()?;
-    folder.run("simulate --preset ocs-reference --events 400 -o ocs.csv --quiet");
-    folder.experiment("experiment.toml", "reference-cinn", "ocs.csv")?;
-    folder.run("train --config experiment.toml --quiet --set training.max_epochs=1 -o run");
+    run_on_csv(&folder)?;
     let table = folder.read("ocs.csv")?;
     let mut lines: Vec<&str> = table.lines().take(6).collect();
     let broken = lines[2].rsplit_once(',').map(|(rest, _)| format!("{rest},1e300"));
