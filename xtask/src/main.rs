@@ -1,33 +1,26 @@
-//! Development tasks: prepare data, reproduce every result, prove the boundaries, measure, run what CI
-//! runs.
+//! Development tasks: what CI runs, the boundaries, and the studies, which are built and called.
 //!
-//! **Nothing here links a crate of the workspace**: tasks invoke `cargo` and the `cei` binary, as a
-//! user would.
+//! **Nothing here links a crate of the workspace**, so that a task begins at once: tasks invoke `cargo` and the
+//! programs that it has built.
 
-mod ablation;
-mod ambiguity;
-mod bench;
-mod cei;
-mod chbrclf;
+mod cargo;
 mod checks;
-mod csv;
-mod inference;
-mod mixing;
-mod pipeline;
-mod reproduce;
-mod results;
-mod stamp;
+mod studies;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+use crate::studies::{Arguments, Study};
 
 /// Development tasks of cei.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
+#[command(
+    after_help = "`cargo xtask TASK --help` says more; that of a study is known once it is built."
+)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -36,19 +29,26 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Simulate the data sets into data/generated
-    Prepare(BuildArgs),
+    #[command(disable_help_flag = true)]
+    Prepare(Arguments),
     /// Simulate, train, evaluate and report: everything from nothing to RESULTS.md
-    Reproduce(BuildArgs),
+    #[command(disable_help_flag = true)]
+    Reproduce(Arguments),
     /// Time training, drawing, simulating and loading, beside PyTorch and JAX if asked
-    Bench(bench::BenchArgs),
+    #[command(disable_help_flag = true)]
+    Bench(Arguments),
     /// Train on problems with known posteriors, beside the published figures, into docs/inference-bench.md
-    InferenceBench(inference::InferenceArgs),
+    #[command(disable_help_flag = true)]
+    InferenceBench(Arguments),
     /// Train the spline flow with one part changed at a time, into docs/ablation.md
-    Ablation(ablation::AblationArgs),
+    #[command(disable_help_flag = true)]
+    Ablation(Arguments),
     /// Train spline flows on the problems of `inference-bench` with LU, permutations or flips, into docs/ablation.md
-    Mixing(mixing::MixingArgs),
+    #[command(disable_help_flag = true)]
+    Mixing(Arguments),
     /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (well over an hour)
-    Chbrclf(chbrclf::ChbrclfArgs),
+    #[command(disable_help_flag = true)]
+    Chbrclf(Arguments),
     /// Prove that crates know only what they may know
     Tidy,
     /// Everything that CI checks
@@ -59,36 +59,22 @@ enum Task {
     },
 }
 
-/// How much is made, and with which binary.
-#[derive(Debug, Args)]
-pub(crate) struct BuildArgs {
-    /// A smoke run of about two minutes, into runs/quick: small tables, few epochs, same code path
-    #[arg(long)]
-    quick: bool,
-    /// Use this `cei` binary instead of building one
-    #[arg(long, value_name = "FILE")]
-    cei: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Prepare(args) => reproduce::prepare(&args),
-        Task::Reproduce(args) => reproduce::reproduce(&args),
-        Task::Bench(args) => bench::bench(&args),
-        Task::InferenceBench(args) => inference::inference_bench(&args),
-        Task::Ablation(args) => ablation::ablation(&args),
-        Task::Mixing(args) => mixing::mixing(&args),
-        Task::Chbrclf(args) => chbrclf::chbrclf(&args),
-        Task::Tidy => tidy::tidy(&workspace_root()),
+        Task::Prepare(args) => Study::of_cei("prepare").run(&args),
+        Task::Reproduce(args) => Study::of_cei("reproduce").run(&args),
+        Task::Bench(args) => Study::of_both("bench").run(&args),
+        Task::InferenceBench(args) => Study::of_both("inference-bench").run(&args),
+        Task::Ablation(args) => Study::of_cei("ablation").run(&args),
+        Task::Mixing(args) => Study::of_both("mixing").run(&args),
+        Task::Chbrclf(args) => Study::of_cei("chbrclf").run(&args),
+        Task::Tidy => tidy::tidy(&workspace_root()).map(|()| ExitCode::SUCCESS),
         Task::Ci { no_test } => checks::ci(no_test),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        say(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
 /// Folder of the workspace: of the one that `cargo` runs this in, where one of several checkouts built it.
@@ -96,16 +82,6 @@ pub(crate) fn workspace_root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
-}
-
-/// Replaces what stands between the lines `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
-pub(crate) fn write_between_markers(page: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
-    let old = std::fs::read_to_string(page).with_context(|| format!("`{}`", page.display()))?;
-    let missing = |line: &str| format!("`{}` has no line `{}`", page.display(), line.trim());
-    let (before, rest) = old.split_once(&begin).with_context(|| missing(&begin))?;
-    let (_, after) = rest.split_once(&end).with_context(|| missing(&end))?;
-    Ok(std::fs::write(page, format!("{before}{begin}{text}{end}{after}"))?)
 }
 
 /// A line for whoever runs the task.

@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cei::{cargo, target_folder};
+use crate::cei::beside;
 use crate::{say, workspace_root};
 
 /// What is measured, and beside what.
@@ -133,7 +133,7 @@ impl Unit {
 
 /// Measures everything and prints the table.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
-    let programs = Programs::build()?;
+    let programs = Programs::new()?;
     let folder = workspace_root().join("runs/bench");
     std::fs::create_dir_all(&folder)?;
     let tables = ["csv", "parquet"].map(|format| folder.join(format!("table.{format}")));
@@ -234,12 +234,9 @@ struct Programs {
 }
 
 impl Programs {
-    /// Both are built at once, so that they share what is compiled.
-    fn build() -> anyhow::Result<Self> {
-        cargo(&["build", "--release", "--package", "cei-cli", "--package", "cei-bench"], &[])?;
-        let folder = target_folder()?.join("release");
-        let binary = |name| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
-        Ok(Self { cei: binary("cei"), bench: binary("cei-bench") })
+    /// Both of the folder of this program.
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { cei: beside("cei")?, bench: beside("cei-bench")? })
     }
 
     /// Makes a table whose 9 position columns are independent: displaced, and in the laboratory's frame.

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_rest_is_that_of_the_shared_experiment() {
         // Bins and bound are those of the preset.
-        let shared = include_str!("../../configs/bench/flow.toml");
+        let shared = include_str!("../../../configs/bench/flow.toml");
         let keys: std::collections::BTreeMap<&str, &str> =
             shared.lines().filter_map(|line| line.split_once(" = ")).collect();
         assert!(!keys.contains_key("bins") && !keys.contains_key("bound"));

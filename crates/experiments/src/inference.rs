@@ -12,7 +12,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cei::{Cei, cargo, target_folder};
+use crate::cei::{Cei, beside};
 use crate::stamp::{self, Stamp};
 use crate::{say, workspace_root, write_between_markers};
 
@@ -144,16 +144,16 @@ pub(crate) fn inference_bench(args: &InferenceArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The smoke run with given binaries, and its outcomes.
-pub(crate) fn smoke_run(cei: PathBuf, bench: PathBuf) -> anyhow::Result<()> {
+/// The smoke run, and its outcomes.
+pub(crate) fn smoke_run() -> anyhow::Result<()> {
     let args = InferenceArgs {
         pairs: 10_000,
         problems: Vec::new(),
         quick: true,
         config: SHARED_CONFIG.into(),
         ensemble: None,
-        cei: Some(cei),
-        bench: Some(bench),
+        cei: None,
+        bench: None,
     };
     inference_bench(&args)?;
     let done = outcomes(&root(true))?;
@@ -181,20 +181,11 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// `cei` and `cei-bench`: those given, or both built at once, so that they share what is compiled.
+    /// `cei` and `cei-bench`: those given, or those beside this program.
     pub(crate) fn new(given: Option<(&Path, &Path)>) -> anyhow::Result<Self> {
         let (cei, bench) = match given {
             Some((cei, bench)) => (cei.to_owned(), std::path::absolute(bench)?),
-            None => {
-                cargo(
-                    &["build", "--release", "--package", "cei-cli", "--package", "cei-bench"],
-                    &[],
-                )?;
-                let folder = target_folder()?.join("release");
-                let binary =
-                    |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
-                (binary("cei"), binary("cei-bench"))
-            }
+            None => (beside("cei")?, beside("cei-bench")?),
         };
         let cei = Cei::new(Some(&cei))?;
         let bytes = std::fs::read(&bench).with_context(|| format!("`{}`", bench.display()))?;

@@ -1,10 +1,9 @@
-//! Calling the `cei` binary, and `cargo`.
+//! Calling the `cei` binary.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::{say, workspace_root};
 
@@ -17,11 +16,11 @@ pub(crate) struct Cei {
 }
 
 impl Cei {
-    /// The given binary, or one built in release mode.
+    /// The given binary, or the one beside this program.
     pub(crate) fn new(given: Option<&Path>) -> anyhow::Result<Self> {
         let path = match given {
             Some(path) => std::path::absolute(path)?,
-            None => build_release()?,
+            None => beside("cei")?,
         };
         let bytes = std::fs::read(&path).with_context(|| format!("`{}`", path.display()))?;
         Ok(Self { hash: crate::stamp::sha256(&bytes), path })
@@ -58,36 +57,15 @@ pub(crate) fn has_checkpoint(run: &Path) -> bool {
     ["", "member-1"].iter().any(|member| run.join(member).join("checkpoint.safetensors").exists())
 }
 
-/// Runs cargo in the workspace folder.
-pub(crate) fn cargo(args: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
-    say(&format!("$ cargo {}", args.join(" ")));
-    let status = Command::new(cargo_path())
-        .args(args)
-        .envs(environment.iter().copied())
-        .current_dir(workspace_root())
-        .status()?;
-    if !status.success() {
-        bail!("`cargo {}` failed ({status})", args.join(" "));
-    }
-    Ok(())
-}
-
-/// The cargo that runs this task.
-pub(crate) fn cargo_path() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
-}
-
-/// Folder of build results.
-pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(workspace_root().join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
-    Ok(metadata.target_directory.into_std_path_buf())
-}
-
-fn build_release() -> anyhow::Result<PathBuf> {
-    cargo(&["build", "--release", "--package", "cei-cli"], &[])?;
-    let name = Path::new(OsStr::new("cei")).with_extension(std::env::consts::EXE_EXTENSION);
-    Ok(target_folder()?.join("release").join(name))
+/// The program `name` in the folder of this one, where one build has put both.
+pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?
+        .with_file_name(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    ensure!(
+        path.exists(),
+        "there is no `{}`\nhint: `cargo xtask STUDY` builds what a study needs",
+        path.display()
+    );
+    Ok(path)
 }
