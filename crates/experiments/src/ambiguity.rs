@@ -170,4 +170,35 @@ mod tests {
         assert!((kolmogorov(&[0.0, 1.0, 2.0, 9.0], &[0.5, 7.0]) - 0.25).abs() < 1e-12);
         assert_eq!(kolmogorov(&[1.0, 2.0], &[2.0, 1.0]), 0.0);
     }
+
+    #[test]
+    fn shares_and_distances_stand_in_their_rows() -> anyhow::Result<()> {
+        let path = std::env::temp_dir().join(format!("cei-ambiguity-{}.csv", std::process::id()));
+        // C at the origin, O on +x, S on +y: the first geometry, twice the second, neither; and another event.
+        let mut text = "event,draw,cx,cy,cz,ox,oy,oz,sx,sy,sz\n".to_owned();
+        for (event, co, cs) in [
+            (0, 121.0, 184.0),
+            (0, 141.0, 154.0),
+            (0, 141.5, 155.0),
+            (0, 121.0, 154.0),
+            (1, 121.0, 184.0),
+        ] {
+            let [co, cs] = [co, cs].map(|length: f64| length / PM_PER_BOHR);
+            text.push_str(&format!("{event},0,0,0,0,{co},0,0,0,{cs},0\n"));
+        }
+        std::fs::write(&path, text)?;
+        let draws = |source| Draws::read(source, &path);
+        let sources = [draws("network")?, draws("refined")?, draws("chain")?];
+        let momenta = [[177.4, 319.5, 362.9], [177.41, 319.5, 362.9]];
+        let ambiguous = Ambiguous { geometries: GEOMETRIES, momenta, sources };
+        std::fs::remove_file(&path)?;
+        let text = crate::results::ambiguity(&ambiguous);
+        for row in [
+            "| 121.053 | 184.211 | 163.158 | 177.4, 319.5, 362.9 |",
+            "| network | 4 | 25.0 % | 50.0 % | 0.000 | 0.000 |",
+        ] {
+            assert!(text.lines().any(|line| line == row), "no row `{row}` in\n{text}");
+        }
+        Ok(())
+    }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
+use cei_run::ModelRecord;
 use clap::Args;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::cei::beside;
 use crate::{say, workspace_root};
@@ -294,10 +294,10 @@ impl Programs {
         command.arg("train").arg("--config").arg(&config).arg("--data");
         command.arg(folder.join("table.parquet")).arg("--quiet").arg("-o").arg(&run);
         output(&mut command)?;
-        let record: Value =
+        let record: ModelRecord =
             serde_json::from_str(&std::fs::read_to_string(run.join("model.json"))?)?;
-        let rank = record.pointer("/preprocessing/x_rank").and_then(Value::as_u64);
-        ensure!(rank == Some(9), "the table's positions have rank {rank:?}, not 9");
+        let rank = record.preprocessing.d_eff();
+        ensure!(rank == 9, "the table's positions have rank {rank}, not 9");
         let history = std::fs::read_to_string(run.join("history.csv"))?;
         let seconds = later_epochs(&history).context("a history without times")?;
         let steps = TRAINING_ROWS.div_ceil(BATCH);

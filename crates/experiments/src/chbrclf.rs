@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
+use cei_run::evaluate::RunEvaluation;
 use clap::Args;
-use serde_json::Value;
 
 use crate::cei::{Cei, has_checkpoint};
 use crate::csv::{column, read_csv, vector};
@@ -64,7 +64,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
         cei.run(&arguments)
     };
     simulate(TEST)?;
-    let evaluate = |run: &str| -> anyhow::Result<Value> {
+    let evaluate = |run: &str| -> anyhow::Result<RunEvaluation> {
         Ok(serde_json::from_str(&cei.read(&["evaluate", run, "--data", TEST[0], "--json"])?)?)
     };
     let mut by_events = Vec::new();
@@ -152,8 +152,8 @@ fn compare([truth, draws, modes]: [PathBuf; 3]) -> anyhow::Result<Outcome> {
     Ok(Outcome { flagged, nearest, first, modes: rows.len() })
 }
 
-fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<String> {
-    let displacement = |path: &str| displacement(network, path);
+fn table(network: &RunEvaluation, outcome: &Outcome, seconds: f64) -> anyhow::Result<String> {
+    let displacements = Displacements::of(network)?;
     let events = outcome.flagged.len();
     let share = |count: usize| format!("{count} ({:.1} %)", 100.0 * count as f64 / events as f64);
     let mut sorted = outcome.nearest.clone();
@@ -163,12 +163,12 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
     for (what, value) in [
         (
             "network: displacement per atom of the mean of the draws, bohr",
-            format!("{:.3}", displacement("gauge_free/")?),
+            format!("{:.3}", displacements.mean),
         ),
-        ("network: of a single draw, bohr", format!("{:.3}", displacement("gauge_free/draw/")?)),
+        ("network: of a single draw, bohr", format!("{:.3}", displacements.draw)),
         (
             "nearest neighbours in the training table, bohr",
-            format!("{:.3}", displacement("baselines/knn/gauge_free/")?),
+            format!("{:.3}", displacements.neighbours),
         ),
         ("refined: a geometry within 0.01 bohr of the truth", share(outcome.count(None, true))),
         (
@@ -196,22 +196,35 @@ fn table(network: &Value, outcome: &Outcome, seconds: f64) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// A displacement of the results of `cei evaluate` (bohr).
-fn displacement(results: &Value, path: &str) -> anyhow::Result<f64> {
-    results
-        .pointer(&format!("/{path}displacement_bohr"))
-        .and_then(Value::as_f64)
-        .with_context(|| format!("`cei evaluate --json` gave no {path}displacement_bohr"))
+/// Mean displacements per atom (bohr) of what a run gives.
+struct Displacements {
+    mean: f64,
+    draw: f64,
+    neighbours: f64,
+}
+
+impl Displacements {
+    fn of(results: &RunEvaluation) -> anyhow::Result<Self> {
+        let missing = |what| format!("`cei evaluate --json` gave no `{what}`");
+        let scores = &results.scores;
+        let own = scores.gauge_free.as_ref().with_context(|| missing("gauge_free"))?;
+        let draw = own.draw.as_ref().with_context(|| missing("gauge_free.draw"))?;
+        let knn = scores.baselines.knn.as_ref().and_then(|knn| knn.gauge_free.as_ref());
+        let knn = knn.with_context(|| missing("baselines.knn.gauge_free"))?;
+        Ok(Self {
+            mean: own.mean.displacement_bohr,
+            draw: draw.displacement_bohr,
+            neighbours: knn.displacement_bohr,
+        })
+    }
 }
 
 /// Displacements of networks trained on more and more events.
-fn curve_by_events(runs: &[(&str, Value)]) -> anyhow::Result<String> {
+fn curve_by_events(runs: &[(&str, RunEvaluation)]) -> anyhow::Result<String> {
     let mut text = "| training events | mean of the draws, bohr | a single draw, bohr | nearest neighbours, bohr |\n| --- | --- | --- | --- |\n".to_owned();
     for (events, results) in runs {
-        let [mean, draw, neighbours] =
-            ["gauge_free/", "gauge_free/draw/", "baselines/knn/gauge_free/"]
-                .map(|path| displacement(results, path));
-        let _ = writeln!(text, "| {events} | {:.3} | {:.3} | {:.3} |", mean?, draw?, neighbours?);
+        let Displacements { mean, draw, neighbours } = Displacements::of(results)?;
+        let _ = writeln!(text, "| {events} | {mean:.3} | {draw:.3} | {neighbours:.3} |");
     }
     Ok(text)
 }
@@ -241,6 +254,45 @@ fn learning_curve(history: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::fixture::{Kind, evaluation};
+
+    #[test]
+    fn displacements_stand_in_their_rows() -> anyhow::Result<()> {
+        let network: RunEvaluation = serde_json::from_value(evaluation(Kind::Flow))?;
+        let outcome = Outcome {
+            flagged: vec![false, true],
+            nearest: vec![0.002, 0.2],
+            first: vec![0.002, 0.3],
+            modes: 3,
+        };
+        let text = table(&network, &outcome, 4.0)?;
+        for row in [
+            "| network: displacement per atom of the mean of the draws, bohr | 60.500 |",
+            "| network: of a single draw, bohr | 70.500 |",
+            "| nearest neighbours in the training table, bohr | 80.500 |",
+            "| refined: a geometry within 0.01 bohr of the truth | 1 (50.0 %) |",
+            "| refined: flagged, of these with the truth and without | 0 (0.0 %), 1 (50.0 %) |",
+            "| refined: neither the truth nor a flag | 0 (0.0 %) |",
+            "| refined: the first geometry, the most probable one, is the truth | 1 (50.0 %) |",
+            "| refined: median displacement of the nearest geometry, bohr | 2.0e-1 |",
+            "| refined: geometries that explain an event, mean | 1.50 |",
+            "| refinement, events a second | 0.5 |",
+        ] {
+            assert!(text.lines().any(|line| line == row), "no row `{row}` in\n{text}");
+        }
+        let text = curve_by_events(&[("62500", network)])?;
+        assert!(text.ends_with("| 62500 | 60.500 | 70.500 | 80.500 |\n"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn losses_stand_in_their_rows() -> anyhow::Result<()> {
+        let text =
+            learning_curve("epoch,training_loss,seconds,validation_loss\n3,1.25,60.0,-2.5\n")?;
+        assert!(text.ends_with("| 3 | 1.25 | -2.50 | 60 |\n"), "{text}");
+        assert!(learning_curve("epoch,loss,seconds,validation_loss\n3,1.25,60.0,-2.5\n").is_err());
+        Ok(())
+    }
 
     #[test]
     fn the_nearest_geometry_counts_and_flags_are_no_answers() -> anyhow::Result<()> {

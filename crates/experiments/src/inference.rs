@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
+use cei_run::c2st::C2stReport;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::cei::{Cei, beside};
 use crate::stamp::{self, Stamp};
@@ -341,19 +341,10 @@ pub(crate) fn texts(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-/// The accuracy of every event in what `cei c2st --json` prints: those of `events`, or the only one.
+/// The accuracy of every event in what `cei c2st --json` prints.
 fn accuracies(text: &str) -> anyhow::Result<Vec<f64>> {
-    let value: Value = serde_json::from_str(text).with_context(|| format!("`{text}`"))?;
-    let accuracy = |value: &Value| {
-        value
-            .get("accuracy")
-            .and_then(Value::as_f64)
-            .with_context(|| format!("no number `accuracy` in `{value}`"))
-    };
-    match value.get("events").and_then(Value::as_array) {
-        Some(events) => events.iter().map(accuracy).collect(),
-        None => Ok(vec![accuracy(&value)?]),
-    }
+    let report: C2stReport = serde_json::from_str(text).with_context(|| format!("`{text}`"))?;
+    Ok(report.events.iter().map(|event| event.result.accuracy).collect())
 }
 
 /// All outcomes below `root`, in the order of the table.
@@ -441,14 +432,26 @@ fn mean_and_sd(values: &[f64]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn accuracies_are_read_of_many_events_and_of_one() -> anyhow::Result<()> {
-        let many = r#"{"events": [{"event": 0, "accuracy": 0.5}, {"event": 1, "accuracy": 0.75}], "accuracy": 0.625}"#;
-        assert_eq!(accuracies(many)?, [0.5, 0.75]);
-        assert_eq!(accuracies(r#"{"accuracy": 0.5}"#)?, [0.5]);
-        assert!(accuracies(r#"{"events": [{}]}"#).is_err());
+    fn the_accuracy_of_every_event_is_read() -> anyhow::Result<()> {
+        let event = |number: u64, accuracy: f64| {
+            json!({
+                "event": number, "accuracy": accuracy, "standard_error": 0.01, "folds": [accuracy], "rows": 8,
+                "correct": 4, "effective_rows": 8, "columns": 2, "p_value": 0.5
+            })
+        };
+        let report = json!({
+            "sample": "a.csv", "reference": "b.csv", "columns": ["x1", "x2"], "accuracy": 0.625,
+            "standard_error": 0.125, "p_value": 0.5, "level": 0.01, "pass": true, "left_out": 0,
+            "events": [event(0, 0.5), event(1, 0.75)]
+        });
+        assert_eq!(accuracies(&report.to_string())?, [0.5, 0.75]);
+        let renamed = report.to_string().replace("accuracy", "accuracy_of_old");
+        assert!(accuracies(&renamed).is_err());
         Ok(())
     }
 
@@ -468,5 +471,33 @@ mod tests {
         assert_eq!(rows[0], "| slcp | 10000 | 0.850 | 0.071 | 0.901 | yes | 1 | 2 |");
         assert_eq!(rows[1], "| slcp | 100000 | 0.850 | 0.000 | 0.831 | no | 1 | 2 |");
         assert_eq!(rows[2], "| slcp | 500 | 0.900 | 0.000 | – | – | 1 | 2 |");
+    }
+
+    #[test]
+    fn scores_of_the_kinematics_stand_in_their_rows() {
+        let kinematics = Kinematics {
+            resimulation_error: 0.004,
+            mmd: 0.007,
+            mmd_multiscale: 0.005,
+            mmd_of_exact: 0.001,
+            mmd_multiscale_of_exact: 0.002,
+        };
+        let outcome = Outcome {
+            problem: KINEMATICS.to_owned(),
+            pairs: 1_000_000,
+            c2st: Vec::new(),
+            kinematics: Some(kinematics),
+            training_seconds: 9.0,
+            seconds: 10.0,
+        };
+        let text = table(&[outcome]);
+        for row in [
+            "| re-simulation error | 0.00400 | 0.005 | yes | 0 |",
+            "| MMD, one scale | 0.00700 | 0.006 | no | 0.00100 |",
+            "| MMD, three scales | 0.00500 | 0.006 | yes | 0.00200 |",
+            "| training, s | 9 | | | |",
+        ] {
+            assert!(text.lines().any(|line| line == row), "no row `{row}` in\n{text}");
+        }
     }
 }

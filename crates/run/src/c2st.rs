@@ -8,7 +8,7 @@ use cei_data::{ColumnRef, Selection, Source, column_names, load};
 use cei_metrics::{C2st, c2st};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::folder::write_json;
 use crate::{RunError, figures};
@@ -34,7 +34,7 @@ pub struct C2stOptions {
 }
 
 /// How well the files are told apart.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct C2stReport {
     /// The sample.
     pub sample: PathBuf,
@@ -60,10 +60,10 @@ pub struct C2stReport {
 }
 
 /// The test of one event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventC2st {
     /// Its number; absent where the files have no `event` column.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<u64>,
     /// Its result.
     #[serde(flatten)]
