@@ -5,6 +5,7 @@
 
 mod cargo;
 mod checks;
+mod references;
 mod studies;
 mod tidy;
 
@@ -49,7 +50,7 @@ enum Task {
     /// Train on CHBrClF scrambled in a sphere, and refine, into docs/chbrclf.md (well over an hour)
     #[command(disable_help_flag = true)]
     Chbrclf(Arguments),
-    /// Prove that crates know only what they may know
+    /// Prove that crates know only what they may know, and that every page and section that is named exists
     Tidy,
     /// Everything that CI checks
     Ci {

@@ -1,11 +1,14 @@
 //! The boundaries of the workspace, proved from `cargo metadata` and the sources: which crate may
-//! depend on which, who may know Polars, Burn and clap, and that every file says what it is for.
+//! depend on which, who may know Polars, Burn and clap; that every file says what it is for, and that
+//! the pages that it names exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+use crate::references;
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
 const EDGES: [(&str, &[&str]); 15] = [
@@ -60,6 +63,7 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
         MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
     let mut broken = broken_edges(&metadata);
     broken.extend(files_without_header(root)?);
+    broken.extend(references::dangling(root)?);
     if broken.is_empty() {
         return Ok(());
     }
