@@ -7,7 +7,22 @@
 //! order of the [`Molecule`]; momenta have the same layout.
 //!
 //! [`simulate`] makes a table of events from a [`Simulation`]; [`explode`] and [`explode_all`] are
-//! the forward model alone.
+//! the forward model alone. Two ions of 1 u, 1 bohr apart, share an energy of 1 hartree:
+//!
+//! ```
+//! use cei_physics::{Accuracy, AtomSpec, Molecule, explode};
+//!
+//! let ion = |label: &str| AtomSpec {
+//!     label: Some(label.to_owned()),
+//!     mass_u: Some(1.0),
+//!     ..AtomSpec::new("H", 1.0)
+//! };
+//! let molecule = Molecule::new(vec![ion("a"), ion("b")])?;
+//! let mut momenta = [0.0; 6];
+//! explode(&molecule, &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], None, &Accuracy::default(), &mut momenta)?;
+//! assert!((momenta[3] - 42.69530).abs() < 1e-5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod density;
 pub mod detector;

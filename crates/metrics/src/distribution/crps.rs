@@ -22,6 +22,15 @@ use crate::matrix::{check_draws, rows_in_parallel};
 ///
 /// # Errors
 /// Fewer than two draws, shapes that do not fit, values that are not finite.
+///
+/// ```
+/// use ndarray::array;
+///
+/// // One event, two draws, one column: (3 + 1) / 2 from the truth, less half of 2 from each other.
+/// let crps = cei_metrics::crps_fair(array![[3.0]].view(), array![[[0.0], [2.0]]].view())?;
+/// assert_eq!(crps, array![[1.0]]);
+/// # Ok::<(), cei_metrics::Error>(())
+/// ```
 pub fn crps_fair(truth: ArrayView2<'_, f64>, draws: ArrayView3<'_, f64>) -> Result<Array2<f64>> {
     check_draws(truth, draws, 2)?;
     Ok(crps(truth, draws, |count| 2.0 * count * (count - 1.0)))
