@@ -1,6 +1,15 @@
 //! A run of rows as read from a file: numbers where the cells are valid, faults where they are not.
 
-use crate::error::{Fault, LARGEST};
+use crate::error::Fault;
+
+/// A column that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Its 0-based place in the file.
+    pub(crate) index: usize,
+    /// The largest magnitude of its cells, in the file's unit.
+    pub(crate) limit: f64,
+}
 
 /// Consecutive data rows of one file, restricted to the selected columns.
 #[derive(Debug, Default)]
@@ -35,39 +44,4 @@ pub(crate) struct CellFault {
     pub(crate) cell: Option<usize>,
     /// What is wrong.
     pub(crate) fault: Fault,
-}
-
-/// The number in a cell of text, blanks and one pair of quotes around it ignored.
-///
-/// # Errors
-/// The fault, with at most 40 characters of the offending text.
-pub(crate) fn parse_cell(text: &str) -> Result<f64, Fault> {
-    let trimmed = text.trim();
-    let unquoted = trimmed
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .map_or(trimmed, str::trim);
-    if unquoted.is_empty() {
-        return Err(Fault::Empty);
-    }
-    match unquoted.parse::<f64>() {
-        Ok(value) => checked(value),
-        Err(_) => Err(Fault::Text(unquoted.chars().take(40).collect())),
-    }
-}
-
-/// The value if it is finite and not beyond [`LARGEST`].
-///
-/// # Errors
-/// NaN, infinity, a number too large.
-pub(crate) fn checked(value: f64) -> Result<f64, Fault> {
-    if value.abs() <= LARGEST {
-        Ok(value)
-    } else if value.is_finite() {
-        Err(Fault::TooLarge(value))
-    } else if value.is_nan() {
-        Err(Fault::NotANumber)
-    } else {
-        Err(Fault::Infinite)
-    }
 }

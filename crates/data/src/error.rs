@@ -45,10 +45,19 @@ pub enum Fault {
     NotANumber,
     /// Plus or minus infinity, or a number beyond the range of f64.
     Infinite,
-    /// A number that no momentum or position has, in whatever unit.
-    TooLarge(f64),
+    /// A number that no momentum or position has.
+    TooLarge {
+        /// The number in the file's unit.
+        value: f64,
+        /// The largest magnitude in that unit.
+        limit: f64,
+    },
+    /// An integer that an f64 does not hold exactly.
+    Inexact(String),
     /// Text that is no number.
     Text(String),
+    /// A quoted cell that does not end on its line.
+    OpenQuote,
     /// A row with another number of cells than the first line.
     Ragged {
         /// Cells in this row.
@@ -66,7 +75,9 @@ impl Fault {
             Self::Empty => Reason::Empty,
             Self::NotANumber => Reason::NotANumber,
             Self::Infinite => Reason::Infinite,
-            Self::TooLarge(_) => Reason::TooLarge,
+            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Inexact(_) => Reason::Inexact,
+            Self::OpenQuote => Reason::OpenQuote,
             Self::Text(_) => Reason::Text,
             Self::Ragged { .. } => Reason::Ragged,
         }
@@ -76,14 +87,25 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge(value) => {
+            Self::TooLarge { value, limit } if *limit == LARGEST => {
                 write!(f, "`{value:e}` is beyond {LARGEST:e}, so it is no measured number")
+            }
+            Self::TooLarge { value, limit } => {
+                write!(
+                    f,
+                    "`{value:e}` is beyond {limit:e}, which is {LARGEST:e} in atomic units, so it is no measured number"
+                )
+            }
+            Self::Inexact(text) => {
+                write!(f, "`{text}` is an integer beyond 2^53, which would be rounded")
             }
             Self::Text(text) => write!(f, "`{text}` is not a number"),
             Self::Ragged { found, expected } => {
                 write!(f, "{found} cells where the first line has {expected}")
             }
-            Self::Empty | Self::NotANumber | Self::Infinite => write!(f, "{}", self.reason()),
+            Self::Empty | Self::NotANumber | Self::Infinite | Self::OpenQuote => {
+                write!(f, "{}", self.reason())
+            }
         }
     }
 }
@@ -100,8 +122,12 @@ pub enum Reason {
     Infinite,
     /// A number beyond all measured ones.
     TooLarge,
+    /// An integer that would be rounded.
+    Inexact,
     /// Text in a number column.
     Text,
+    /// A quote that is not closed.
+    OpenQuote,
     /// Wrong number of cells.
     Ragged,
 }
@@ -113,7 +139,9 @@ impl fmt::Display for Reason {
             Self::NotANumber => "the cell is NaN",
             Self::Infinite => "the cell is infinite",
             Self::TooLarge => "the cell is too large",
+            Self::Inexact => "the integer is beyond 2^53",
             Self::Text => "the cell is not a number",
+            Self::OpenQuote => "a quoted cell does not end on its line",
             Self::Ragged => "the row has a wrong number of cells",
         })
     }
@@ -145,13 +173,64 @@ pub enum LoadError {
     BadPattern { pattern: String, reason: &'static str },
     /// A file name whose type is not known.
     #[error(
-        "`{}`: unknown file type `{extension}`\nhint: use .csv, .tsv, .txt or .dat for text, .parquet or .pq for Parquet",
+        "`{}`: unknown file type `{extension}`\nhint: use .csv, .tsv, .txt or .dat for text (also with .gz), .parquet or .pq for Parquet",
         file.display()
     )]
     UnknownExtension { file: PathBuf, extension: String },
     /// The operating system refused.
     #[error("`{}` cannot be read: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
+    /// A pipe or a device.
+    #[error("`{}` is a pipe or a device\nhint: write its content into a file first", file.display())]
+    NotRegular { file: PathBuf },
+    /// A file of another format than its name says.
+    #[error("`{}` holds {format}, not text\nhint: unpack or convert it to .csv, .csv.gz or .parquet", file.display())]
+    NotText { file: PathBuf, format: &'static str },
+    /// A line that does not end.
+    #[error("`{}`, line {line}: it is longer than {} MiB\nhint: lines end in a line feed; is the file a table?", file.display(), crate::lines::LONGEST >> 20)]
+    LineTooLong { file: PathBuf, line: u64 },
+    /// A text whose first line has an absurd number of cells.
+    #[error("`{}` has {columns} columns, which is no table of events\nhint: a row holds one event", file.display())]
+    TooManyColumns { file: PathBuf, columns: usize },
+    /// A text without any line that is no comment.
+    #[error(
+        "`{}` has no rows: every line begins with `{sign}`, which begins a comment\nhint: if it does not, set `comment = \"none\"`",
+        file.display()
+    )]
+    OnlyComments { file: PathBuf, sign: String },
+    /// A spreadsheet's `sep=` of a separator that is not known.
+    #[error("`{}` says `sep={separator}`, a separator that is not known\nhint: save it with comma, semicolon or tab", file.display())]
+    UnknownSeparator { file: PathBuf, separator: String },
+    /// A first line that may be a header or a row.
+    #[error(
+        "`{}`, line {line}: `{text}` may be names of columns or the first row\nhint: say which with `header = \"yes\"` or `header = \"no\"`",
+        file.display()
+    )]
+    HeaderUnclear { file: PathBuf, line: u64, text: String },
+    /// A header of another length than all rows.
+    #[error(
+        "`{}`: the header has {names} names but the rows from line {line} on have {cells} cells\nhint: name every column; numbers with a decimal comma need another separator than the comma",
+        file.display()
+    )]
+    HeaderDiffers { file: PathBuf, line: u64, names: usize, cells: usize },
+    /// Commas that may be decimal signs or not.
+    #[error(
+        "`{}`: in `{text}` the commas may be decimal commas or not\nhint: say `decimal = \"comma\"` or `decimal = \"point\"`, and the `separator`; best write decimal points",
+        file.display()
+    )]
+    DecimalUnclear { file: PathBuf, text: String },
+    /// A header with a quote that is not closed.
+    #[error("`{}`: a quoted cell of the first line does not end there\nhint: cells must not hold line ends", file.display())]
+    OpenQuote { file: PathBuf },
+    /// The reader lost or made lines; a mistake of this program.
+    #[error(
+        "`{}`: {lines} lines were read as {accounted} (rows, header, comments and blank lines together)\nhint: this is a fault of the reader; please report it with the file",
+        file.display()
+    )]
+    LinesLost { file: PathBuf, lines: u64, accounted: u64 },
+    /// Files without a header that have different numbers of columns.
+    #[error("`{}` has {columns} columns but `{}` has {first_columns}\nhint: list files of one layout", file.display(), first_file.display())]
+    CountsDiffer { file: PathBuf, columns: usize, first_file: PathBuf, first_columns: usize },
     /// A file of no bytes or only blank lines.
     #[error("`{}` is empty\nhint: it holds neither a header nor rows; was it written completely?", file.display())]
     EmptyFile { file: PathBuf },
@@ -161,6 +240,9 @@ pub enum LoadError {
     /// A Parquet file that cannot be decoded.
     #[error("`{}` is not a readable Parquet file: {reason}\nhint: it may be cut short or of another format", file.display())]
     CorruptParquet { file: PathBuf, reason: String },
+    /// A wanted column whose type holds no numbers.
+    #[error("`{}`: column `{name}` is of type {kind}, which is not read\nhint: write it as a number (float64 or an integer)", file.display())]
+    ColumnType { file: PathBuf, name: String, kind: String },
     /// A wanted name that the file does not have.
     #[error(
         "`{}` has no column `{name}`; it has {}\nhint: {}",

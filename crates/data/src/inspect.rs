@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::LoadError;
 use crate::load::{DropCause, DropCounter, Scanned, scan};
+use crate::reading::Reading;
 use crate::scaler::{mean_and_sd, quantile};
 use crate::source::{ColumnRef, Source};
 use crate::subspace;
@@ -37,6 +38,8 @@ pub struct InspectOptions {
 pub struct Inspection {
     /// The files, in row order.
     pub files: Vec<PathBuf>,
+    /// How each file was read, in the same order.
+    pub readings: Vec<Reading>,
     /// Rows, valid or not.
     pub rows: u64,
     /// Rows with at least one invalid cell.
@@ -154,7 +157,7 @@ pub struct EnergySummary {
 pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, LoadError> {
     let mut values: Vec<f64> = Vec::new();
     let mut counter = DropCounter::default();
-    let Scanned { files, names } = scan(source, None, &mut |part| {
+    let Scanned { files, names, readings } = scan(source, None, &[], &mut |part| {
         counter.add(&part.block, &part.block.valid_rows(), part.names);
         values.extend_from_slice(&part.block.values);
         Ok(())
@@ -215,6 +218,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     });
     Ok(Inspection {
         files,
+        readings,
         rows: invalid.of,
         invalid_rows: invalid.rows,
         invalid: invalid.causes,
@@ -284,7 +288,7 @@ fn given_columns(
     names: &[String],
     columns: &[ColumnRef],
 ) -> Result<Vec<usize>, LoadError> {
-    let known = crate::table_file::Columns { names: Some(names.to_vec()), count: names.len() };
+    let known = crate::table_file::Columns::of_text(Some(names.to_vec()), names.len());
     columns.iter().map(|column| known.find(&files[0], column)).collect()
 }
 

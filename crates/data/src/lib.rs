@@ -15,6 +15,7 @@ pub mod gauge;
 pub mod inspect;
 pub mod load;
 pub mod preprocessing;
+pub mod reading;
 pub mod scaler;
 pub mod source;
 pub mod split;
@@ -24,7 +25,14 @@ pub mod xyz;
 
 mod block;
 mod bounds;
+mod cells;
+mod header;
+mod layout;
+mod lines;
+mod number;
+mod opened;
 mod parquet_file;
+mod quiet;
 mod subspace;
 mod table_file;
 mod text_file;
@@ -37,8 +45,9 @@ pub use load::{DroppedRows, Selection, Table, column_names, load};
 pub use preprocessing::{
     DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,
 };
+pub use reading::{Encoding, Reading, TextReading, remarks};
 pub use scaler::{Scaler, ScalerKind};
-pub use source::{ColumnRef, Header, Separator, Source};
+pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit};
 pub use write::{ColumnData, ColumnType, TableWriter, WriteError, remove_unfinished, write_table};

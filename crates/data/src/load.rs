@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::block::Block;
-use crate::error::{LoadError, Location, Reason};
+use crate::block::{Block, Wanted};
+use crate::error::{LARGEST, LoadError, Location, Reason};
+use crate::number::limit;
+use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
 use crate::split::{Rows, SplitConfig};
 use crate::table_file::{Columns, TableFile};
@@ -41,6 +43,8 @@ pub struct Table {
     pub y_names: Vec<String>,
     /// The files, in row order.
     pub files: Vec<PathBuf>,
+    /// How each file was read, in the same order.
+    pub readings: Vec<Reading>,
     /// What `drop_invalid` left out.
     pub dropped: DroppedRows,
 }
@@ -154,37 +158,41 @@ pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> 
     let x_width = selection.x.len();
     let y_width = selection.y.len();
     let factors = (selection.x_unit.factor(), selection.y_unit.factor());
+    let limits: Vec<f64> = (0..wanted.len())
+        .map(|column| limit(if column < x_width { factors.0 } else { factors.1 }))
+        .collect();
     let mut x: Vec<f64> = Vec::new();
     let mut y: Vec<f64> = Vec::new();
     let mut dropped = DropCounter::default();
-    let Scanned { files, mut names } = scan(source, Some(&wanted), &mut |part| {
-        let block = &part.block;
-        let valid = block.valid_rows();
-        if source.drop_invalid {
-            dropped.add(block, &valid, part.names);
-        } else if let Some(first) = block.faults.first() {
-            return Err(LoadError::Invalid {
-                at: Location {
-                    file: part.file.to_path_buf(),
-                    row: part.rows_before + first.row as u64 + 1,
-                    line: first.line,
-                    column: first.cell.map(|cell| part.names[cell].clone()),
-                },
-                fault: first.fault.clone(),
-            });
-        }
-        if part.rows_before == 0 {
-            x.reserve(part.rows_hint * x_width);
-            y.reserve(part.rows_hint * y_width);
-        }
-        for (row, _) in
-            block.values.chunks_exact(wanted.len()).zip(&valid).filter(|(_, valid)| **valid)
-        {
-            x.extend(row[..x_width].iter().map(|value| value * factors.0));
-            y.extend(row[x_width..].iter().map(|value| value * factors.1));
-        }
-        Ok(())
-    })?;
+    let Scanned { files, mut names, readings } =
+        scan(source, Some(&wanted), &limits, &mut |part| {
+            let block = &part.block;
+            let valid = block.valid_rows();
+            if source.drop_invalid {
+                dropped.add(block, &valid, part.names);
+            } else if let Some(first) = block.faults.first() {
+                return Err(LoadError::Invalid {
+                    at: Location {
+                        file: part.file.to_path_buf(),
+                        row: part.rows_before + first.row as u64 + 1,
+                        line: first.line,
+                        column: first.cell.map(|cell| part.names[cell].clone()),
+                    },
+                    fault: first.fault.clone(),
+                });
+            }
+            if part.rows_before == 0 {
+                x.reserve(part.rows_hint * x_width);
+                y.reserve(part.rows_hint * y_width);
+            }
+            for (row, _) in
+                block.values.chunks_exact(wanted.len()).zip(&valid).filter(|(_, valid)| **valid)
+            {
+                x.extend(row[..x_width].iter().map(|value| value * factors.0));
+                y.extend(row[x_width..].iter().map(|value| value * factors.1));
+            }
+            Ok(())
+        })?;
     let dropped = dropped.finish();
     let rows = y.len() / y_width;
     if rows == 0 {
@@ -201,11 +209,12 @@ pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> 
         x_names: names,
         y_names,
         files,
+        readings,
         dropped,
     })
 }
 
-/// The names of all columns of a source, in file order; `column 3` (0-based) without a header.
+/// The names of all columns of a source but pandas' index, in file order; `column 3` (0-based) without a header.
 ///
 /// # Errors
 /// No file, or a first file that cannot be opened.
@@ -213,7 +222,7 @@ pub fn column_names(source: &Source) -> Result<Vec<String>, LoadError> {
     let files = source.resolve()?;
     let Some(first) = files.first() else { return Err(LoadError::NoFiles) };
     let file = TableFile::open(first.clone(), source)?;
-    Ok((0..file.columns().count).map(|index| file.columns().label(index)).collect())
+    Ok(file.columns().data().map(|index| file.columns().label(index)).collect())
 }
 
 /// One block of one file, on its way through [`scan`].
@@ -234,21 +243,28 @@ pub(crate) struct Part<'a> {
 pub(crate) struct Scanned {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) names: Vec<String>,
+    pub(crate) readings: Vec<Reading>,
 }
 
-/// Hands over the wanted columns (none: all) of all files in blocks, valid or not.
+/// Hands over the wanted columns (none: all) of all files in blocks, valid or not. `limits` are the largest
+/// magnitudes of the wanted columns, in the file's unit; by default those of internal units.
 pub(crate) fn scan(
     source: &Source,
     wanted: Option<&[ColumnRef]>,
+    limits: &[f64],
     take: &mut dyn FnMut(Part<'_>) -> Result<(), LoadError>,
 ) -> Result<Scanned, LoadError> {
+    let wanted_all = wanted.is_none();
     let files = source.resolve()?;
     let mut names: Vec<String> = Vec::new();
+    let mut readings = Vec::new();
+    let mut first_columns = None;
     for path in &files {
         let file = TableFile::open(path.clone(), source)?;
+        let columns = file.columns();
         let selected = match wanted {
-            Some(wanted) => select(path, file.columns(), wanted)?,
-            None => (0..file.columns().count).collect(),
+            Some(wanted) => select(path, columns, wanted)?,
+            None => columns.data().filter(|&index| columns.unreadable(index).is_none()).collect(),
         };
         let labels: Vec<String> =
             selected.iter().map(|&index| file.columns().label(index)).collect();
@@ -257,8 +273,21 @@ pub(crate) fn scan(
         } else {
             check_same(path, &labels, &files[0], &names, &selected)?;
         }
+        let first_columns = *first_columns.get_or_insert(columns.count);
+        if columns.names.is_none() && columns.count != first_columns {
+            let (file, first_file, columns) = (path.clone(), files[0].clone(), columns.count);
+            return Err(LoadError::CountsDiffer { file, columns, first_file, first_columns });
+        }
+        let wanted: Vec<Wanted> = selected
+            .iter()
+            .enumerate()
+            .map(|(place, &index)| Wanted {
+                index,
+                limit: limits.get(place).copied().unwrap_or(LARGEST),
+            })
+            .collect();
         let mut rows_before = 0;
-        file.read(&selected, &mut |block| {
+        let text = file.read(&wanted, &mut |block| {
             let rows = block.rows as u64;
             let rows_hint = file.rows_hint();
             take(Part { file: path, names: &names, rows_before, rows_hint, block })?;
@@ -268,8 +297,21 @@ pub(crate) fn scan(
         if rows_before == 0 {
             return Err(LoadError::NoRows { file: path.clone() });
         }
+        let left_aside = (0..columns.count).filter(|index| !selected.contains(index));
+        let index_columns =
+            left_aside.clone().filter(|&index| columns.index.get(index) == Some(&true));
+        let skipped = left_aside.filter_map(|index| {
+            Some(format!("{} ({})", columns.label(index), columns.unreadable(index)?))
+        });
+        readings.push(Reading {
+            file: path.clone(),
+            rows: rows_before,
+            text,
+            index_columns: index_columns.map(|index| columns.label(index)).collect(),
+            skipped: if wanted_all { skipped.collect() } else { Vec::new() },
+        });
     }
-    Ok(Scanned { files, names })
+    Ok(Scanned { files, names, readings })
 }
 
 fn check_same(
@@ -302,6 +344,13 @@ fn select(file: &Path, columns: &Columns, wanted: &[ColumnRef]) -> Result<Vec<us
             return Err(LoadError::ChosenTwice {
                 file: file.to_path_buf(),
                 name: columns.label(index),
+            });
+        }
+        if let Some(kind) = columns.unreadable(index) {
+            return Err(LoadError::ColumnType {
+                file: file.to_path_buf(),
+                name: columns.label(index),
+                kind: kind.to_owned(),
             });
         }
         selected.push(index);

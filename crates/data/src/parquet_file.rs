@@ -1,13 +1,18 @@
 //! Parquet, read in blocks of whole row groups and only the selected columns.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader};
+use polars::prelude::{
+    AnyValue, ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult,
+    SerReader,
+};
 
-use crate::block::{Block, CellFault, checked, parse_cell};
+use crate::block::{Block, CellFault, Wanted};
 use crate::error::{Fault, LoadError};
+use crate::number::{EXACT, checked, parse_cell};
+use crate::quiet;
+use crate::source::Decimal;
 use crate::table_file::Columns;
 
 /// Row groups are joined up to this many rows, and larger ones are cut: bounds the memory.
@@ -22,26 +27,39 @@ pub(crate) struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Reads the footer: names and row groups.
+    /// Reads the footer: names, types and row groups.
     pub(crate) fn open(path: PathBuf) -> Result<Self, LoadError> {
-        let file =
-            File::open(&path).map_err(|source| LoadError::Io { file: path.clone(), source })?;
-        let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        if is_empty {
+        let failed = |source| LoadError::Io { file: path.clone(), source };
+        let metadata = std::fs::metadata(&path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(LoadError::NotRegular { file: path });
+        }
+        if metadata.len() == 0 {
             return Err(LoadError::EmptyFile { file: path });
         }
-        let (names, rows, row_groups) = guarded(&path, || {
+        let file = File::open(&path).map_err(failed)?;
+        let (fields, pandas, rows, row_groups) = guarded(&path, || {
             let mut reader = ParquetReader::new(file);
-            let names: Vec<String> =
-                reader.schema()?.iter_names().map(|name| name.trim().to_owned()).collect();
+            let schema = reader.schema()?;
             let metadata = reader.get_metadata()?;
             let groups = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
-            Ok((names, metadata.num_rows, groups))
+            let pandas = metadata.key_value_metadata().iter().flatten();
+            let pandas =
+                pandas.filter(|pair| pair.key == "pandas").find_map(|pair| pair.value.clone());
+            let fields: Vec<(String, Option<String>)> = schema
+                .iter_values()
+                .map(|field| (field.name.trim().to_owned(), unreadable(&field.dtype)))
+                .collect();
+            Ok((fields, pandas, metadata.num_rows, groups))
         })?;
-        if names.is_empty() {
+        if fields.is_empty() {
             return Err(LoadError::EmptyFile { file: path });
         }
-        let columns = Columns { count: names.len(), names: Some(names) };
+        let (names, unreadable): (Vec<String>, Vec<Option<String>>) = fields.into_iter().unzip();
+        let pandas = pandas.map(|text| index_names(&text)).unwrap_or_default();
+        let is_index = |name: &String| pandas.contains(name) || name.starts_with("__index_level_");
+        let index = names.iter().map(is_index).collect();
+        let columns = Columns { count: names.len(), names: Some(names), index, unreadable };
         Ok(Self { path, columns, rows, row_groups })
     }
 
@@ -55,19 +73,19 @@ impl ParquetFile {
 
     pub(crate) fn read(
         &self,
-        selected: &[usize],
+        wanted: &[Wanted],
         take: &mut dyn FnMut(Block) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
         for (start, length) in slices(&self.row_groups) {
-            take(self.block(start, length, selected)?)?;
+            take(self.block(start, length, wanted)?)?;
         }
         Ok(())
     }
 
-    fn block(&self, start: usize, length: usize, selected: &[usize]) -> Result<Block, LoadError> {
+    fn block(&self, start: usize, length: usize, wanted: &[Wanted]) -> Result<Block, LoadError> {
         let file = File::open(&self.path)
             .map_err(|source| LoadError::Io { file: self.path.clone(), source })?;
-        let mut projection = selected.to_vec();
+        let mut projection: Vec<usize> = wanted.iter().map(|wanted| wanted.index).collect();
         projection.sort_unstable();
         let frame: DataFrame = guarded(&self.path, || {
             ParquetReader::new(file)
@@ -81,11 +99,11 @@ impl ParquetFile {
                 reason: format!("{} rows where its footer promises {length}", frame.height()),
             });
         }
-        let width = selected.len();
+        let width = wanted.len();
         let mut block =
             Block { rows: length, values: vec![f64::NAN; length * width], faults: Vec::new() };
-        for (cell, index) in selected.iter().enumerate() {
-            let place = projection.iter().position(|projected| projected == index).unwrap_or(cell);
+        for (cell, &Wanted { index, limit }) in wanted.iter().enumerate() {
+            let place = projection.binary_search(&index).unwrap_or(cell);
             let column = &frame.columns()[place];
             let mut set = |row: usize, value: Result<f64, Fault>| match value {
                 Ok(value) => block.values[row * width + cell] = value,
@@ -97,32 +115,80 @@ impl ParquetFile {
                 file: self.path.clone(),
                 reason: error.to_string(),
             };
+            let checked = |value| checked(value, limit);
             if column.dtype().is_primitive_numeric() {
                 let cells = column.cast(&DataType::Float64).map_err(undecodable)?;
+                let is_integer = column.dtype().is_integer();
                 for (row, value) in cells.f64().map_err(undecodable)?.iter().enumerate() {
-                    set(row, value.map_or(Err(Fault::Empty), checked));
+                    let value = match value {
+                        Some(value) if is_integer && value.abs() >= EXACT => {
+                            exact(&column.get(row).map_err(undecodable)?, value).and_then(checked)
+                        }
+                        value => value.map_or(Err(Fault::Empty), checked),
+                    };
+                    set(row, value);
                 }
             } else if let Ok(cells) = column.str() {
                 for (row, text) in cells.iter().enumerate() {
-                    set(row, text.map_or(Err(Fault::Empty), parse_cell));
+                    let value =
+                        text.map_or(Err(Fault::Empty), |text| parse_cell(text, Decimal::Point));
+                    set(row, value.and_then(checked));
                 }
             } else {
-                for row in 0..length {
-                    let value = column.get(row).map_err(undecodable)?;
-                    set(
-                        row,
-                        if value.is_null() {
-                            Err(Fault::Empty)
-                        } else {
-                            parse_cell(&value.to_string())
-                        },
-                    );
-                }
+                (0..length).for_each(|row| set(row, Err(Fault::Empty)));
             }
         }
         block.faults.sort_by_key(|fault| fault.row);
         Ok(block)
     }
+}
+
+/// The integer as a number, if it is one.
+fn exact(integer: &AnyValue<'_>, value: f64) -> Result<f64, Fault> {
+    match integer.extract::<i128>() {
+        Some(integer) if integer != value as i128 => Err(Fault::Inexact(integer.to_string())),
+        _ => Ok(value),
+    }
+}
+
+/// The name of a type that holds no numbers, or that is not compiled in; none for the others.
+fn unreadable(dtype: &ArrowDataType) -> Option<String> {
+    use ArrowDataType as Type;
+    let name = match dtype {
+        Type::Null
+        | Type::Int8
+        | Type::Int16
+        | Type::Int32
+        | Type::Int64
+        | Type::UInt8
+        | Type::UInt16
+        | Type::UInt32
+        | Type::UInt64
+        | Type::Float32
+        | Type::Float64
+        | Type::Utf8
+        | Type::LargeUtf8
+        | Type::Utf8View => return None,
+        Type::Boolean => "boolean",
+        Type::Float16 => "half-precision float",
+        Type::Decimal(..) | Type::Decimal256(..) => "decimal",
+        Type::Timestamp(..) | Type::Date32 | Type::Date64 => "timestamp",
+        Type::Time32(_) | Type::Time64(_) | Type::Duration(_) | Type::Interval(_) => "time",
+        Type::Binary | Type::LargeBinary | Type::BinaryView | Type::FixedSizeBinary(_) => "binary",
+        Type::List(_) | Type::LargeList(_) | Type::FixedSizeList(..) => "list",
+        Type::Struct(_) | Type::Map(..) | Type::Union(_) => "struct",
+        Type::Dictionary(..) => "dictionary (categorical)",
+        other => return Some(format!("{other:?}")),
+    };
+    Some(name.to_owned())
+}
+
+/// The columns that pandas keeps its index in, by its metadata.
+fn index_names(pandas: &str) -> Vec<String> {
+    let metadata: serde_json::Value = serde_json::from_str(pandas).unwrap_or_default();
+    let columns = metadata["index_columns"].as_array();
+    let names = columns.into_iter().flatten().filter_map(|column| column.as_str());
+    names.map(str::to_owned).collect()
 }
 
 /// Consecutive `(start, length)` of at most `BLOCK_ROWS` rows or one row group.
@@ -150,9 +216,9 @@ fn slices(row_groups: &[usize]) -> Vec<(usize, usize)> {
 /// provoke in it, become one error.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> PolarsResult<T>) -> Result<T, LoadError> {
     let corrupt = |reason: String| LoadError::CorruptParquet { file: path.to_path_buf(), reason };
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(decoded)) => Ok(decoded),
-        Ok(Err(error)) => Err(corrupt(error.to_string())),
-        Err(_) => Err(corrupt("its pages cannot be decoded".to_owned())),
+    match quiet::catch(decode) {
+        Some(Ok(decoded)) => Ok(decoded),
+        Some(Err(error)) => Err(corrupt(error.to_string())),
+        None => Err(corrupt("its pages cannot be decoded".to_owned())),
     }
 }

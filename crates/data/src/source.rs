@@ -18,6 +18,12 @@ pub struct Source {
     pub separator: Separator,
     /// Whether the first line of a text file names the columns.
     pub header: Header,
+    /// What lines of a text file begin with that are no rows.
+    #[serde(skip_serializing_if = "is_default")]
+    pub comment: Comment,
+    /// What stands before the decimals of a number in a text file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decimal: Decimal,
     /// Leave out rows with an invalid cell, counted by reason and column, instead of failing.
     pub drop_invalid: bool,
     /// In the place of files: a simulation, by the name of a preset or the path of a TOML file, that
@@ -66,8 +72,15 @@ impl Source {
     }
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, LoadError> {
-    let paths = glob::glob(pattern).map_err(|error| LoadError::BadPattern {
+    // As in a shell, `*` matches no name that begins with a dot: autosaves, AppleDouble files.
+    let options =
+        glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(pattern, options).map_err(|error| LoadError::BadPattern {
         pattern: pattern.to_owned(),
         reason: error.msg,
     })?;
@@ -91,7 +104,7 @@ fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, LoadError> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Separator {
-    /// Taken from the first line: semicolon, tab, comma, else white space.
+    /// The one that cuts the first lines into equally many numbers.
     #[default]
     Auto,
     /// `,`
@@ -104,17 +117,71 @@ pub enum Separator {
     Whitespace,
 }
 
-/// Whether the first line of a text file names the columns.
+/// Whether the first line of a text file names the columns. Comment lines do not count as lines here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Header {
-    /// A header if no cell of the first line is a number.
+    /// Told from the first lines: a header has other cells than the rows below it.
     #[default]
     Auto,
     /// The first line is a header.
     Yes,
     /// The first line is data.
     No,
+    /// The last comment line before the rows is the header, as `numpy.savetxt` writes it.
+    Commented,
+}
+
+/// What stands before the decimals of a number in a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decimal {
+    /// Told from the first lines.
+    #[default]
+    Auto,
+    /// `1.5`
+    Point,
+    /// `1,5`
+    Comma,
+}
+
+/// What lines of a text file begin with that are no rows: `auto`, `none`, or the sign itself (`"%"`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Comment {
+    /// The one of `#`, `%`, `!` and `//` that the first lines show; without any, `#`.
+    #[default]
+    Auto,
+    /// Every line is a row.
+    None,
+    /// This sign.
+    Sign(String),
+}
+
+impl From<String> for Comment {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "auto" => Self::Auto,
+            "none" | "" => Self::None,
+            _ => Self::Sign(text),
+        }
+    }
+}
+
+impl From<Comment> for String {
+    fn from(comment: Comment) -> Self {
+        comment.to_string()
+    }
+}
+
+impl fmt::Display for Comment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Sign(sign) => sign,
+        })
+    }
 }
 
 /// A column, chosen by name or by 0-based index.

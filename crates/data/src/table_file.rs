@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::block::Block;
+use crate::block::{Block, Wanted};
 use crate::error::LoadError;
 use crate::parquet_file::ParquetFile;
+use crate::reading::TextReading;
 use crate::source::{ColumnRef, Source};
 use crate::text_file::TextFile;
 
@@ -15,9 +16,27 @@ pub(crate) struct Columns {
     pub(crate) names: Option<Vec<String>>,
     /// Number of columns.
     pub(crate) count: usize,
+    /// For each column, whether pandas keeps its index there; empty for text.
+    pub(crate) index: Vec<bool>,
+    /// For each column, the type that cannot be read as numbers; empty for text.
+    pub(crate) unreadable: Vec<Option<String>>,
 }
 
 impl Columns {
+    pub(crate) fn of_text(names: Option<Vec<String>>, count: usize) -> Self {
+        Self { names, count, index: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// The columns that hold data of the table: all but pandas' index.
+    pub(crate) fn data(&self) -> impl Iterator<Item = usize> {
+        (0..self.count).filter(|&index| !self.index.get(index).copied().unwrap_or(false))
+    }
+
+    /// The type of a column that cannot be read as numbers.
+    pub(crate) fn unreadable(&self, index: usize) -> Option<&str> {
+        self.unreadable.get(index)?.as_deref()
+    }
+
     /// The name of a column in messages and results: its own, or `column 3` without a header.
     pub(crate) fn label(&self, index: usize) -> String {
         match &self.names {
@@ -78,7 +97,7 @@ pub(crate) enum TableFile {
 }
 
 impl TableFile {
-    /// Opens a file by its extension and reads its columns.
+    /// Opens a file by its extension (that of text may be followed by `.gz`) and reads its columns.
     pub(crate) fn open(path: PathBuf, source: &Source) -> Result<Self, LoadError> {
         match FileKind::of(&path)? {
             FileKind::Text => TextFile::open(path, source).map(Self::Text),
@@ -101,15 +120,15 @@ impl TableFile {
         }
     }
 
-    /// Hands the rows over in blocks, columns in the order of `selected`.
+    /// Hands the rows over in blocks, columns in the order of `wanted`, and says how lines of text were taken.
     pub(crate) fn read(
         &self,
-        selected: &[usize],
+        wanted: &[Wanted],
         take: &mut dyn FnMut(Block) -> Result<(), LoadError>,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<TextReading>, LoadError> {
         match self {
-            Self::Text(file) => file.read(selected, take),
-            Self::Parquet(file) => file.read(selected, take),
+            Self::Text(file) => file.read(wanted, take).map(Some),
+            Self::Parquet(file) => file.read(wanted, take).map(|()| None),
         }
     }
 }
@@ -123,11 +142,13 @@ pub(crate) enum FileKind {
 
 impl FileKind {
     pub(crate) fn of(path: &Path) -> Result<Self, LoadError> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("").to_lowercase();
+        let unpacked = Path::new(name.strip_suffix(".gz").unwrap_or(&name));
         let extension =
-            path.extension().and_then(|text| text.to_str()).unwrap_or("").to_lowercase();
+            unpacked.extension().and_then(|text| text.to_str()).unwrap_or("").to_owned();
         match extension.as_str() {
             "csv" | "tsv" | "txt" | "dat" => Ok(Self::Text),
-            "parquet" | "pq" => Ok(Self::Parquet),
+            "parquet" | "pq" if !name.ends_with(".gz") => Ok(Self::Parquet),
             _ => Err(LoadError::UnknownExtension {
                 file: path.to_path_buf(),
                 extension: if extension.is_empty() { extension } else { format!(".{extension}") },

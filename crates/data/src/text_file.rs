@@ -1,79 +1,68 @@
-//! Delimited text, read in blocks of whole lines. Polars parses a block; a block in which it meets
-//! anything but finite numbers is read again line by line, to say where and what is wrong.
+//! Delimited text, read in blocks of whole lines. Polars parses a block; a block in which it may meet
+//! anything but full rows of finite numbers is read again line by line, to say where and what is wrong.
 //!
-//! A line end always ends a row: quoted cells must not contain one.
+//! Every line is counted: as a row, part of the header, a comment, or blank.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use memchr::{memchr, memchr_iter};
 use polars::prelude::{
     CsvParseOptions, CsvReadOptions, DataFrame, DataType, Field, PlSmallStr, Schema, SerReader,
 };
 
-use crate::block::{Block, CellFault, checked, parse_cell};
+use crate::block::{Block, CellFault, Wanted};
 use crate::error::{Fault, LoadError};
-use crate::source::{Header, Separator, Source};
+use crate::layout::{Layout, is_comment, is_enough};
+use crate::lines::{LineBlocks, LineError, count_lines, lines};
+use crate::number::{EXACT, checked, parse_cell};
+use crate::opened::{open_text, text_of};
+use crate::quiet;
+use crate::reading::{Encoding, TextReading};
+use crate::source::{Comment, Decimal, Source};
 use crate::table_file::Columns;
 
 /// Bytes read at a time: bounds the memory of a file of any size.
 const BLOCK_BYTES: usize = 16 << 20;
 
-/// A text file whose first line has been read.
+/// Bytes from which the layout is told, at first.
+const HEAD_BYTES: usize = 1 << 20;
+
+/// Comments above the first row may take this many bytes.
+const MOST_HEAD_BYTES: usize = 64 << 20;
+
+/// A text file whose first lines have been looked at.
 pub(crate) struct TextFile {
     path: PathBuf,
-    cells: Cells,
+    layout: Layout,
     columns: Columns,
-    first_row: Position,
+    encoding: Encoding,
+    gzip: bool,
     bytes: u64,
-    bytes_of_first_line: usize,
-}
-
-/// Where the data rows start.
-#[derive(Clone, Copy)]
-struct Position {
-    offset: u64,
-    line: u64,
 }
 
 impl TextFile {
-    /// Reads the first line: separator, header, number of columns.
+    /// Looks at the first lines: separator, decimal sign, comments, header, number of columns.
     pub(crate) fn open(path: PathBuf, source: &Source) -> Result<Self, LoadError> {
-        let failed = |source| LoadError::Io { file: path.clone(), source };
-        let file = File::open(&path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        let mut reader = BufReader::new(file);
-        let mut start = Position { offset: 0, line: 1 };
-        let mut line = Vec::new();
-        let first = loop {
-            line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(failed)?;
-            if read == 0 {
-                return Err(LoadError::EmptyFile { file: path });
+        let opened = open_text(&path)?;
+        let (encoding, gzip, bytes) = (opened.encoding, opened.gzip, opened.bytes);
+        let mut blocks = LineBlocks::new(opened.reader);
+        let mut head = Vec::new();
+        while let Some(block) =
+            blocks.next(HEAD_BYTES).map_err(|error| failed(&path, error, head_line(&head)))?
+        {
+            head.extend_from_slice(&block);
+            if head.len() > MOST_HEAD_BYTES || is_enough(lines(&head), source) {
+                break;
             }
-            let text = String::from_utf8_lossy(&line).trim_start_matches('\u{feff}').to_owned();
-            if !text.trim().is_empty() {
-                break text;
-            }
-            start = Position { offset: start.offset + read as u64, line: start.line + 1 };
-        };
-        let cells = Cells::of(source.separator, &first);
-        let names: Vec<String> =
-            cells.split(first.trim_end_matches(['\r', '\n'])).map(unquoted).collect();
-        let count = names.len();
-        let has_header = match source.header {
-            Header::Yes => true,
-            Header::No => false,
-            Header::Auto => names.iter().all(|name| name.parse::<f64>().is_err()),
-        };
-        if has_header {
-            start = Position { offset: start.offset + line.len() as u64, line: start.line + 1 };
-        } else if start.offset == 0 && line.starts_with(&[0xef, 0xbb, 0xbf]) {
-            start.offset = 3;
         }
-        let columns = Columns { names: has_header.then_some(names), count };
-        Ok(Self { path, cells, columns, first_row: start, bytes, bytes_of_first_line: line.len() })
+        if head.is_empty() {
+            return Err(LoadError::EmptyFile { file: path });
+        }
+        let layout = Layout::of(&path, lines(&head), source)?;
+        let columns = Columns::of_text(layout.names.clone(), layout.columns);
+        Ok(Self { path, layout, columns, encoding, gzip, bytes })
     }
 
     pub(crate) fn columns(&self) -> &Columns {
@@ -82,59 +71,112 @@ impl TextFile {
 
     /// A lower estimate of the number of rows, only used to reserve memory.
     pub(crate) fn rows_hint(&self) -> usize {
+        if self.gzip || self.encoding != Encoding::Utf8 {
+            return 0;
+        }
         usize::try_from(self.bytes).unwrap_or(0)
-            / self.bytes_of_first_line.max(20 * self.columns.count)
+            / self.layout.row_bytes.max(20 * self.columns.count)
     }
 
     pub(crate) fn read(
         &self,
-        selected: &[usize],
+        wanted: &[Wanted],
         take: &mut dyn FnMut(Block) -> Result<(), LoadError>,
-    ) -> Result<(), LoadError> {
-        let failed = |source| LoadError::Io { file: self.path.clone(), source };
-        let mut reader = BufReader::new(File::open(&self.path).map_err(failed)?);
-        reader.seek(SeekFrom::Start(self.first_row.offset)).map_err(failed)?;
-        let mut line = self.first_row.line;
-        loop {
-            let mut bytes = Vec::new();
-            reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
-            if bytes.is_empty() {
-                return Ok(());
+    ) -> Result<TextReading, LoadError> {
+        let mut blocks = LineBlocks::new(open_text(&self.path)?.reader);
+        let above = self.layout.above;
+        let mut above_left = above.lines();
+        let mut found = Counts { lines: 0, rows: 0, comments: above.comments, blank: above.blank };
+        while let Some(bytes) =
+            blocks.next(BLOCK_BYTES).map_err(|error| failed(&self.path, error, found.lines + 1))?
+        {
+            let mut rows = bytes.as_slice();
+            let first_line = found.lines + 1 + above_left;
+            found.lines += count_lines(rows);
+            while above_left > 0 && !rows.is_empty() {
+                rows = memchr(b'\n', rows).map_or(&[], |end| &rows[end + 1..]);
+                above_left -= 1;
             }
-            if bytes.last() != Some(&b'\n') {
-                reader.read_until(b'\n', &mut bytes).map_err(failed)?;
+            if rows.is_empty() {
+                continue;
             }
-            let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-            let block = self
-                .parse_fast(&bytes, selected)
-                .unwrap_or_else(|| self.parse_carefully(&bytes, line, selected));
+            let block = match quiet::catch(|| self.parse_fast(rows, wanted)).flatten() {
+                Some(block) => {
+                    found.blank += count_lines(rows) - block.rows as u64;
+                    block
+                }
+                None => self.parse_carefully(rows, first_line, wanted, &mut found),
+            };
+            found.rows += block.rows as u64;
             take(block)?;
-            line += lines;
         }
+        self.accounted(&found)
+    }
+
+    /// How the lines were taken, if they add up.
+    fn accounted(&self, found: &Counts) -> Result<TextReading, LoadError> {
+        let layout = &self.layout;
+        let accounted = found.rows + layout.above.header + found.comments + found.blank;
+        if accounted != found.lines {
+            return Err(LoadError::LinesLost {
+                file: self.path.clone(),
+                lines: found.lines,
+                accounted,
+            });
+        }
+        Ok(TextReading {
+            header: layout.header,
+            numeric_header: layout.numeric_header,
+            units: layout.units.clone(),
+            separator: layout.cells.separator,
+            trailing_separator: layout.cells.trailing,
+            comment: layout.comment.clone(),
+            decimal: layout.decimal,
+            encoding: self.encoding,
+            gzip: self.gzip,
+            columns: layout.columns,
+            lines: found.lines,
+            header_lines: layout.above.header,
+            comment_lines: found.comments,
+            blank_lines: found.blank,
+        })
     }
 
     /// The block by Polars; none unless every line is a full row of valid numbers.
-    fn parse_fast(&self, bytes: &[u8], selected: &[usize]) -> Option<Block> {
+    fn parse_fast(&self, bytes: &[u8], wanted: &[Wanted]) -> Option<Block> {
         let bytes = bytes.trim_ascii_end();
-        if bytes.is_empty() {
+        let is_plain = self.layout.decimal == Decimal::Point
+            && !bytes.is_empty()
+            && memchr(b'"', bytes).is_none()
+            && !self.may_hold_comments(bytes);
+        if !is_plain {
             return None;
         }
-        let rows = bytes.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let bytes = self.cells.normalised(bytes);
+        let rows = memchr_iter(b'\n', bytes).count() + 1;
+        let cells = self.layout.cells;
+        let bytes = cells.normalised(bytes);
+        // Polars drops cells that a row has too many. Rows that end early show as nulls below, so
+        // together they have this many separators only if each has as many as it should.
+        if memchr_iter(cells.byte(), &bytes).count() != rows * (self.columns.count - 1) {
+            return None;
+        }
         let last = self.columns.count - 1;
         let name = |index: usize| PlSmallStr::from_string(index.to_string());
-        let schema: Schema = (0..self.columns.count)
-            .map(|index| {
-                let wanted = selected.contains(&index);
+        let mut is_wanted = vec![false; self.columns.count];
+        wanted.iter().for_each(|wanted| is_wanted[wanted.index] = true);
+        let schema: Schema = is_wanted
+            .iter()
+            .enumerate()
+            .map(|(index, &wanted)| {
                 Field::new(name(index), if wanted { DataType::Float64 } else { DataType::String })
             })
             .collect();
         // The last column is always parsed: a row that ends early shows as a null there.
-        let mut projection: Vec<usize> = selected.iter().copied().chain([last]).collect();
+        let mut projection: Vec<usize> =
+            wanted.iter().map(|wanted| wanted.index).chain([last]).collect();
         projection.sort_unstable();
         projection.dedup();
-        let options =
-            CsvParseOptions::default().with_separator(self.cells.byte()).with_quote_char(None);
+        let options = CsvParseOptions::default().with_separator(cells.byte()).with_quote_char(None);
         let frame: DataFrame = CsvReadOptions::default()
             .with_has_header(false)
             .with_rechunk(true)
@@ -147,120 +189,102 @@ impl TextFile {
         if frame.height() != rows || frame.columns().iter().any(|column| column.null_count() > 0) {
             return None;
         }
-        let mut values = vec![0.0; rows * selected.len()];
-        for (cell, &index) in selected.iter().enumerate() {
+        let mut values = vec![0.0; rows * wanted.len()];
+        for (cell, &Wanted { index, limit }) in wanted.iter().enumerate() {
             let column = frame.column(&index.to_string()).ok()?.f64().ok()?.rechunk();
             let column = column.cont_slice().ok()?;
+            // Integers beyond 2^53 are looked at one by one.
+            let limit = limit.min(EXACT - 1.0);
             for (row, &value) in column.iter().enumerate() {
-                if checked(value).is_err() {
+                if checked(value, limit).is_err() {
                     return None;
                 }
-                values[row * selected.len() + cell] = value;
+                values[row * wanted.len() + cell] = value;
             }
         }
         Some(Block { rows, values, faults: Vec::new() })
     }
 
-    /// The block line by line. Blank lines are no rows.
-    fn parse_carefully(&self, bytes: &[u8], first_line: u64, selected: &[usize]) -> Block {
+    /// Whether a line may begin with the comment sign.
+    fn may_hold_comments(&self, bytes: &[u8]) -> bool {
+        let Comment::Sign(sign) = &self.layout.comment else { return false };
+        let Some(&first) = sign.as_bytes().first() else { return false };
+        memchr_iter(first, bytes).any(|at| {
+            let before = bytes[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
+            before.is_none_or(|&byte| byte == b'\n')
+        })
+    }
+
+    /// The block line by line.
+    fn parse_carefully(
+        &self,
+        bytes: &[u8],
+        first_line: u64,
+        wanted: &[Wanted],
+        found: &mut Counts,
+    ) -> Block {
         let mut block = Block::default();
-        for (number, line) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
-            let line = String::from_utf8_lossy(line);
-            let line = line.strip_suffix('\r').unwrap_or(&line);
+        for (number, line) in (first_line..).zip(lines(bytes)) {
+            let line = text_of(line);
             if line.trim().is_empty() {
+                found.blank += 1;
                 continue;
             }
-            let cells: Vec<&str> = self.cells.split(line).collect();
+            if is_comment(&line, &self.layout.comment) {
+                found.comments += 1;
+                continue;
+            }
             let mut add = |cell, fault| {
                 block.faults.push(CellFault { row: block.rows, line: Some(number), cell, fault });
             };
-            if cells.len() != self.columns.count {
-                add(None, Fault::Ragged { found: cells.len(), expected: self.columns.count });
-                block.values.extend(selected.iter().map(|_| f64::NAN));
-            } else {
-                for (cell, &index) in selected.iter().enumerate() {
-                    let value = parse_cell(cells[index]).unwrap_or_else(|fault| {
-                        add(Some(cell), fault);
-                        f64::NAN
-                    });
-                    block.values.push(value);
+            match self.cells_of(&line) {
+                Err(fault) => {
+                    add(None, fault);
+                    block.values.extend(wanted.iter().map(|_| f64::NAN));
+                }
+                Ok(cells) => {
+                    for (cell, &Wanted { index, limit }) in wanted.iter().enumerate() {
+                        let value = parse_cell(cells[index], self.layout.decimal)
+                            .and_then(|value| checked(value, limit));
+                        block.values.push(value.unwrap_or_else(|fault| {
+                            add(Some(cell), fault);
+                            f64::NAN
+                        }));
+                    }
                 }
             }
             block.rows += 1;
         }
         block
     }
-}
 
-/// How a line is cut into cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cells {
-    SeparatedBy(char),
-    Whitespace,
-}
-
-impl Cells {
-    fn of(separator: Separator, first_line: &str) -> Self {
-        match separator {
-            Separator::Comma => Self::SeparatedBy(','),
-            Separator::Semicolon => Self::SeparatedBy(';'),
-            Separator::Tab => Self::SeparatedBy('\t'),
-            Separator::Whitespace => Self::Whitespace,
-            // The semicolon first: where it separates, a comma may stand inside the numbers.
-            Separator::Auto => [';', '\t', ',']
-                .into_iter()
-                .find(|&candidate| {
-                    let line = first_line.trim();
-                    // Aligned columns may mix tabs and runs of blanks.
-                    let aligned = || line.split('\t').any(|cell| cell.trim().contains("  "));
-                    line.contains(candidate) && !(candidate == '\t' && aligned())
-                })
-                .map_or(Self::Whitespace, Self::SeparatedBy),
+    /// The cells of a row, as many as there are columns.
+    fn cells_of<'a>(&self, line: &'a str) -> Result<Vec<&'a str>, Fault> {
+        let cells = self.layout.cells.split(line).map_err(|_| Fault::OpenQuote)?;
+        let expected = self.columns.count;
+        if cells.len() == expected {
+            return Ok(cells);
         }
-    }
-
-    /// The separator of the text that `normalised` returns.
-    fn byte(self) -> u8 {
-        match self {
-            Self::SeparatedBy(separator) => separator as u8,
-            Self::Whitespace => b' ',
-        }
-    }
-
-    /// The lines with exactly one separator between cells.
-    fn normalised(self, bytes: &[u8]) -> Vec<u8> {
-        if self != Self::Whitespace {
-            return bytes.to_vec();
-        }
-        let mut text = Vec::with_capacity(bytes.len());
-        for line in bytes.split(|&byte| byte == b'\n') {
-            for cell in line.split(u8::is_ascii_whitespace).filter(|cell| !cell.is_empty()) {
-                text.extend_from_slice(cell);
-                text.push(b' ');
-            }
-            if text.last() == Some(&b' ') {
-                text.pop();
-            }
-            text.push(b'\n');
-        }
-        text
-    }
-
-    fn split(self, line: &str) -> Box<dyn Iterator<Item = &str> + '_> {
-        match self {
-            Self::Whitespace => Box::new(line.split_whitespace()),
-            Self::SeparatedBy(separator) => {
-                let mut quoted = false;
-                Box::new(line.split(move |character| {
-                    quoted ^= character == '"';
-                    character == separator && !quoted
-                }))
-            }
-        }
+        Err(Fault::Ragged { found: cells.len(), expected })
     }
 }
 
-fn unquoted(cell: &str) -> String {
-    let cell = cell.trim();
-    cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(cell).trim().to_owned()
+/// The lines of a file by kind; those of the header are known beforehand.
+struct Counts {
+    lines: u64,
+    rows: u64,
+    comments: u64,
+    blank: u64,
+}
+
+fn failed(path: &std::path::Path, error: LineError, line: u64) -> LoadError {
+    let file = path.to_path_buf();
+    match error {
+        LineError::Io(source) => LoadError::Io { file, source },
+        LineError::TooLong => LoadError::LineTooLong { file, line },
+    }
+}
+
+fn head_line(head: &[u8]) -> u64 {
+    if head.is_empty() { 1 } else { count_lines(head) + 1 }
 }

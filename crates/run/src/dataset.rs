@@ -180,6 +180,7 @@ fn simulated(experiment: &Experiment, simulation: &Simulation) -> Result<Parts, 
         x_names: molecule.position_columns(),
         y_names: molecule.momentum_columns(),
         files: Vec::new(),
+        readings: Vec::new(),
         dropped: DroppedRows::default(),
     };
     let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events };

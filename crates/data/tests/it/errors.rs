@@ -26,7 +26,7 @@ fn bad_cells_name_file_row_line_and_column() {
         ("empty", "1,,3", "column `pcx`: the cell is empty"),
         ("blank", "1,  ,3", "column `pcx`: the cell is empty"),
         ("text", "1,12.3eV,3", "column `pcx`: `12.3eV` is not a number"),
-        ("comma", "1,\"1,5\",3", "column `pcx`: `1,5` is not a number"),
+        ("comma", "1.0,\"1,5\",3", "column `pcx`: `1,5` is not a number"),
     ];
     for (name, row, expected) in cases {
         let folder = Folder::new();
@@ -95,7 +95,7 @@ fn missing_files_and_globs_are_named() {
     folder.write("t.xlsx", "p\n1\n");
     assert_eq!(
         of("t.xlsx"),
-        "`t.xlsx`: unknown file type `.xlsx`\nhint: use .csv, .tsv, .txt or .dat for text, .parquet or .pq for Parquet"
+        "`t.xlsx`: unknown file type `.xlsx`\nhint: use .csv, .tsv, .txt or .dat for text (also with .gz), .parquet or .pq for Parquet"
     );
     folder.write("bare", "p\n1\n");
     assert!(of("bare").starts_with("`bare`: unknown file type ``"), "{}", of("bare"));

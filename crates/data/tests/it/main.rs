@@ -5,6 +5,7 @@ mod gauging;
 mod inspecting;
 mod loading;
 mod preprocessing;
+mod reading;
 mod splitting;
 mod writing;
 

@@ -39,6 +39,7 @@ fn table(rows: usize) -> Table {
         x_names: molecule.position_columns(),
         y_names: molecule.momentum_columns(),
         files: Vec::new(),
+        readings: Vec::new(),
         dropped: Default::default(),
     }
 }
@@ -357,6 +358,7 @@ fn boxed() -> (Table, PreprocessingConfig) {
         x_names: names("x"),
         y_names: names("y"),
         files: Vec::new(),
+        readings: Vec::new(),
         dropped: Default::default(),
     };
     let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();
