@@ -35,7 +35,7 @@ impl Cells {
     ///
     /// # Errors
     /// A quoted cell that does not end.
-    pub(crate) fn split<'a>(self, line: &'a str) -> Result<Vec<&'a str>, OpenQuote> {
+    pub(crate) fn split(self, line: &str) -> Result<Vec<&str>, OpenQuote> {
         let mut cells = match self.separator {
             Separator::Whitespace | Separator::Auto => by_white_space(line)?,
             _ => separated(line, char::from(self.byte()))?,

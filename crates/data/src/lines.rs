@@ -1,8 +1,11 @@
 //! A text in blocks of whole lines, of bounded size. Every line end, `\n`, `\r\n` or `\r`, becomes `\n`.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use memchr::{memchr, memchr_iter, memrchr2};
+
+use crate::error::LoadError;
 
 /// The longest line, in bytes: longer ones are no table.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -14,6 +17,17 @@ pub(crate) enum LineError {
     Io(io::Error),
     /// More than [`LONGEST`] bytes without a line end.
     TooLong,
+}
+
+impl LineError {
+    /// The error of reading a table, of which `line` was to be read.
+    pub(crate) fn of_file(self, file: &Path, line: u64) -> LoadError {
+        let file = file.to_path_buf();
+        match self {
+            Self::Io(source) => LoadError::Io { file, source },
+            Self::TooLong => LoadError::LineTooLong { file, line },
+        }
+    }
 }
 
 /// Reads blocks of whole lines.

@@ -15,7 +15,7 @@ use polars::prelude::{
 use crate::block::{Block, CellFault, Wanted};
 use crate::error::{Fault, LoadError};
 use crate::layout::{Layout, is_comment, is_enough};
-use crate::lines::{LineBlocks, LineError, count_lines, lines};
+use crate::lines::{LineBlocks, count_lines, lines};
 use crate::number::{EXACT, checked, parse_cell};
 use crate::opened::{open_text, text_of};
 use crate::quiet;
@@ -50,7 +50,7 @@ impl TextFile {
         let mut blocks = LineBlocks::new(opened.reader);
         let mut head = Vec::new();
         while let Some(block) =
-            blocks.next(HEAD_BYTES).map_err(|error| failed(&path, error, head_line(&head)))?
+            blocks.next(HEAD_BYTES).map_err(|error| error.of_file(&path, head_line(&head)))?
         {
             head.extend_from_slice(&block);
             if head.len() > MOST_HEAD_BYTES || is_enough(lines(&head), source) {
@@ -88,7 +88,7 @@ impl TextFile {
         let mut above_left = above.lines();
         let mut found = Counts { lines: 0, rows: 0, comments: above.comments, blank: above.blank };
         while let Some(bytes) =
-            blocks.next(BLOCK_BYTES).map_err(|error| failed(&self.path, error, found.lines + 1))?
+            blocks.next(BLOCK_BYTES).map_err(|error| error.of_file(&self.path, found.lines + 1))?
         {
             let mut rows = bytes.as_slice();
             let first_line = found.lines + 1 + above_left;
@@ -275,14 +275,6 @@ struct Counts {
     rows: u64,
     comments: u64,
     blank: u64,
-}
-
-fn failed(path: &std::path::Path, error: LineError, line: u64) -> LoadError {
-    let file = path.to_path_buf();
-    match error {
-        LineError::Io(source) => LoadError::Io { file, source },
-        LineError::TooLong => LoadError::LineTooLong { file, line },
-    }
 }
 
 fn head_line(head: &[u8]) -> u64 {

@@ -1,19 +1,25 @@
 //! Positions of atoms from files: multi-frame XYZ, or the position columns of a table.
 //!
-//! An XYZ frame is a line with the number of atoms, a comment line, and one line `element x y z`
-//! (angstrom) an atom; further cells of a line are ignored.
+//! An XYZ frame is a line with the number of atoms, a comment line, and one line `element x y z` (angstrom) an
+//! atom. Where the comment says `Properties=species:S:1:pos:R:3:...` (extended XYZ), the cells are in that order; else
+//! positions follow the element, and further cells are left out, which is said.
+//!
+//! No kept crate reads both kinds and says what it leaves out; the format is small.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cei_physics::Molecule;
 use ndarray::Array2;
 use thiserror::Error;
 
-use crate::error::LoadError;
+use crate::error::{LARGEST, LoadError};
+use crate::lines::LineBlocks;
 use crate::load::{Selection, load};
-use crate::source::{ColumnRef, Source};
+use crate::number::{checked, parse_cell};
+use crate::opened::{open_text, text_of};
+use crate::reading::remarks;
+use crate::source::{ColumnRef, Decimal, Source};
 use crate::units::PositionUnit;
 
 /// The frames of an XYZ file, all of the same atoms in the same order.
@@ -23,6 +29,17 @@ pub struct XyzFrames {
     pub labels: Vec<String>,
     /// `frames x 3 atoms`, bohr.
     pub positions: Array2<f64>,
+    /// What was left out or assumed, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// Positions from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedPositions {
+    /// `rows x 3 atoms`, bohr.
+    pub positions: Array2<f64>,
+    /// How the file was read, where that was guessed or something was left out: for stderr.
+    pub remarks: Vec<String>,
 }
 
 /// Positions that cannot be read; frames and lines count from 1.
@@ -32,9 +49,6 @@ pub enum PositionsError {
     /// A table that cannot be loaded.
     #[error(transparent)]
     Table(#[from] LoadError),
-    /// The operating system refused.
-    #[error("`{}` cannot be read: {source}", file.display())]
-    Io { file: PathBuf, source: io::Error },
     /// A file without frames.
     #[error("`{}` holds no frame", file.display())]
     NoFrames { file: PathBuf },
@@ -47,6 +61,15 @@ pub enum PositionsError {
     /// A line that is not `element x y z`.
     #[error("`{}`, frame {frame}, line {line}: `{text}` is not `element x y z` with finite numbers", file.display())]
     Atom { file: PathBuf, frame: usize, line: usize, text: String },
+    /// A comment that declares other properties than an element and a position.
+    #[error(
+        "`{}`, frame {frame}, line {line}: `{text}` does not say where element and position stand\nhint: extended XYZ has `Properties=species:S:1:pos:R:3` there",
+        file.display()
+    )]
+    Properties { file: PathBuf, frame: usize, line: usize, text: String },
+    /// A line that has another number of cells than the comment declares.
+    #[error("`{}`, frame {frame}, line {line}: {found} cells where `Properties` declares {expected}", file.display())]
+    Cells { file: PathBuf, frame: usize, line: usize, found: usize, expected: usize },
     /// Frames of different atoms.
     #[error("`{}`, frame {frame}, line {line}: the atoms are {} but the first frame has {}", file.display(), found.join(" "), expected.join(" "))]
     AtomsDiffer {
@@ -64,8 +87,8 @@ pub enum PositionsError {
     OtherMolecule { file: PathBuf, found: Vec<String>, expected: Vec<String> },
 }
 
-/// Positions of `molecule` (`rows x 3 atoms`, bohr): from an `.xyz` file (angstrom, `unit` is not
-/// used), or from the columns [`Molecule::position_columns`] of a CSV or Parquet file or glob.
+/// Positions of `molecule`: from an `.xyz` (or `.xyz.gz`) file (angstrom, `unit` is not used), or from the columns
+/// [`Molecule::position_columns`] of a CSV or Parquet file or glob.
 ///
 /// # Errors
 /// What is wrong with the file; an XYZ file whose elements are not the molecule's, in its order.
@@ -73,20 +96,19 @@ pub fn load_positions(
     path: &str,
     molecule: &Molecule,
     unit: PositionUnit,
-) -> Result<Array2<f64>, PositionsError> {
-    let is_xyz =
-        Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xyz"));
-    if is_xyz {
+) -> Result<LoadedPositions, PositionsError> {
+    let name = path.to_lowercase();
+    if name.ends_with(".xyz") || name.ends_with(".xyz.gz") {
         let frames = read_xyz(Path::new(path))?;
         check_atoms(Path::new(path), &frames.labels, molecule)?;
-        return Ok(frames.positions);
+        return Ok(LoadedPositions { positions: frames.positions, remarks: frames.remarks });
     }
     // Loaded as the side that must be there; the conversion of the other side's unit is the same.
     let columns = molecule.position_columns().into_iter().map(ColumnRef::Name).collect();
     let selection = Selection { y: columns, ..Selection::default() };
-    let mut table = load(&Source::file(path), &selection)?;
-    table.y *= unit.factor();
-    Ok(table.y)
+    let table = load(&Source::file(path), &selection)?;
+    let remarks = remarks(&table.readings);
+    Ok(LoadedPositions { positions: table.y * unit.factor(), remarks })
 }
 
 /// Reads all frames of an XYZ file.
@@ -95,51 +117,70 @@ pub fn load_positions(
 /// What is wrong, with frame and line.
 pub fn read_xyz(path: &Path) -> Result<XyzFrames, PositionsError> {
     let file = || path.to_path_buf();
-    let failed = |source| PositionsError::Io { file: file(), source };
-    let mut lines = BufReader::new(File::open(path).map_err(failed)?).lines();
-    let mut line = 0;
-    let mut next = || {
-        line += 1;
-        lines.next().transpose().map_err(failed).map(|text| (line, text))
-    };
+    let mut lines = Lines::open(path)?;
     let factor = PositionUnit::Angstrom.factor();
     let mut labels: Vec<String> = Vec::new();
     let mut positions = Vec::new();
     let mut frame = 0;
-    while let (line, Some(text)) = next()? {
+    let (mut ignored, mut in_bohr) = (0, false);
+    while let (line, Some(text)) = lines.next()? {
         if text.trim().is_empty() {
             continue;
         }
         frame += 1;
         let expected: usize = match text.trim().parse() {
             Ok(count) if count > 0 => count,
-            _ => return Err(PositionsError::Count { file: file(), frame, line, text }),
+            _ => {
+                return Err(PositionsError::Count {
+                    file: file(),
+                    frame,
+                    line,
+                    text: shown(&text),
+                });
+            }
         };
         let cut_short =
             |line, found| PositionsError::CutShort { file: file(), frame, line, found, expected };
-        if let (line, None) = next()? {
-            return Err(cut_short(line - 1, 0));
-        }
+        let (comment_line, comment) = lines.next()?;
+        let comment = comment.ok_or_else(|| cut_short(line, 0))?;
+        let layout = AtomLine::of(&comment).ok_or_else(|| PositionsError::Properties {
+            file: file(),
+            frame,
+            line: comment_line,
+            text: shown(&comment),
+        })?;
+        in_bohr |= comment.to_lowercase().contains("bohr");
+        // The count is not trusted with memory: vectors grow with the lines that are there.
         let mut found = Vec::new();
         for atom in 0..expected {
-            let (line, text) = next()?;
+            let (line, text) = lines.next()?;
             let text = text.ok_or_else(|| cut_short(line - 1, atom))?;
-            let Some((label, [x, y, z])) = atom_line(&text) else {
-                return Err(PositionsError::Atom { file: file(), frame, line, text });
+            let cells: Vec<&str> = text.split_whitespace().collect();
+            match layout.cells {
+                Some(expected) if cells.len() != expected && cells.len() > 3 => {
+                    let found = cells.len();
+                    return Err(PositionsError::Cells {
+                        file: file(),
+                        frame,
+                        line,
+                        found,
+                        expected,
+                    });
+                }
+                Some(_) => {}
+                None => ignored = ignored.max(cells.len().saturating_sub(4)),
+            }
+            let Some((label, position)) = layout.atom(&cells, LARGEST / factor) else {
+                return Err(PositionsError::Atom { file: file(), frame, line, text: shown(&text) });
             };
-            found.push(label);
-            positions.extend([x * factor, y * factor, z * factor]);
+            found.push(label.to_owned());
+            positions.extend(position.map(|value| value * factor));
         }
         if frame == 1 {
             labels = found;
         } else if labels != found {
-            return Err(PositionsError::AtomsDiffer {
-                file: file(),
-                frame,
-                line,
-                found,
-                expected: labels,
-            });
+            let expected = labels;
+            return Err(PositionsError::AtomsDiffer { file: file(), frame, line, found, expected });
         }
     }
     if frame == 0 {
@@ -147,28 +188,130 @@ pub fn read_xyz(path: &Path) -> Result<XyzFrames, PositionsError> {
     }
     let positions = Array2::from_shape_vec((frame, 3 * labels.len()), positions)
         .map_err(|_| PositionsError::NoFrames { file: file() })?;
-    Ok(XyzFrames { labels, positions })
+    let mut remarks = Vec::new();
+    if ignored > 0 {
+        remarks.push(format!(
+            "`{}`: the three numbers after the element are taken as the position, {ignored} further cells of a line are left out",
+            path.display()
+        ));
+    }
+    if in_bohr {
+        remarks.push(format!(
+            "`{}`: a comment names bohr, but positions in XYZ are taken as angstrom",
+            path.display()
+        ));
+    }
+    Ok(XyzFrames { labels, positions, remarks })
 }
 
-fn atom_line(text: &str) -> Option<(String, [f64; 3])> {
-    let mut cells = text.split_whitespace();
-    let label = cells.next()?.to_owned();
-    let mut number = || cells.next()?.parse::<f64>().ok().filter(|value| value.is_finite());
-    Some((label, [number()?, number()?, number()?]))
+fn shown(text: &str) -> String {
+    text.trim_end().chars().take(160).collect()
+}
+
+/// The lines of a text file, numbered from 1, read in blocks.
+struct Lines {
+    file: PathBuf,
+    blocks: LineBlocks<Box<dyn Read>>,
+    block: Vec<u8>,
+    from: usize,
+    line: usize,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self, LoadError> {
+        let blocks = LineBlocks::new(open_text(path)?.reader);
+        Ok(Self { file: path.to_path_buf(), blocks, block: Vec::new(), from: 0, line: 0 })
+    }
+
+    /// The next line, and its number; at the end, the number that it would have.
+    fn next(&mut self) -> Result<(usize, Option<String>), LoadError> {
+        self.line += 1;
+        if self.from >= self.block.len() {
+            let block = self.blocks.next(1 << 20);
+            let block = block.map_err(|error| error.of_file(&self.file, self.line as u64))?;
+            let Some(block) = block else { return Ok((self.line, None)) };
+            (self.block, self.from) = (block, 0);
+        }
+        let rest = &self.block[self.from..];
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        self.from += end + 1;
+        Ok((self.line, Some(text_of(&rest[..end]).into_owned())))
+    }
+}
+
+/// Where element and position stand in the line of an atom.
+struct AtomLine {
+    element: usize,
+    position: usize,
+    /// Cells of a line, where they are declared.
+    cells: Option<usize>,
+}
+
+impl AtomLine {
+    /// As the comment of a frame declares it; none if it declares other properties than these two.
+    fn of(comment: &str) -> Option<Self> {
+        let lower = comment.to_lowercase();
+        let key = lower.match_indices("properties").map(|(at, key)| (at, at + key.len())).find(
+            |&(at, end)| {
+                let before = comment[..at].chars().next_back();
+                before.is_none_or(char::is_whitespace) && lower[end..].trim_start().starts_with('=')
+            },
+        );
+        let Some((_, end)) = key.filter(|_| lower.len() == comment.len()) else {
+            return Some(Self { element: 0, position: 1, cells: None });
+        };
+        let value = comment[end..].trim_start().strip_prefix('=')?.trim_start();
+        let value = value.trim_start_matches(['"', '\'']);
+        let value = value.split(|c: char| c.is_whitespace() || c == '"' || c == '\'').next()?;
+        let parts: Vec<&str> = value.split(':').collect();
+        let (mut element, mut position, mut at) = (None, None, 0);
+        for property in parts.chunks(3) {
+            let [name, kind, count] = property else { return None };
+            let count: usize = count.parse().ok().filter(|&count| count <= 1000)?;
+            match (name.to_lowercase().as_str(), *kind, count) {
+                ("species" | "element" | "symbol" | "symbols", "S", 1) => element = Some(at),
+                ("pos" | "positions" | "position", "R", 3) => position = Some(at),
+                _ => {}
+            }
+            at += count;
+        }
+        Some(Self { element: element?, position: position?, cells: Some(at) })
+    }
+
+    /// Element and position (angstrom) in the cells of a line.
+    fn atom<'a>(&self, cells: &[&'a str], limit: f64) -> Option<(&'a str, [f64; 3])> {
+        let label = *cells.get(self.element)?;
+        let number = |axis: usize| {
+            let cell = cells.get(self.position + axis)?;
+            parse_cell(cell, Decimal::Point).and_then(|value| checked(value, limit)).ok()
+        };
+        Some((label, [number(0)?, number(1)?, number(2)?]))
+    }
 }
 
 /// An atom of the file is the molecule's if it bears its label, its element, or the element of its
-/// isotope (`Br` for `79Br`).
+/// isotope (`Br` for `79Br`); `D` is `2H` and `T` is `3H`, and a number after the element (`H1`) is left out.
+fn is_same_atom(found: &str, element: &str, label: &str) -> bool {
+    let isotope = |name: &str| match name.to_uppercase().as_str() {
+        "D" => "2H".to_owned(),
+        "T" => "3H".to_owned(),
+        name => name.to_owned(),
+    };
+    let digits = |c: char| c.is_ascii_digit();
+    let element = isotope(element);
+    let plain = isotope(found.trim_end_matches(digits).trim_end_matches('_'));
+    found.eq_ignore_ascii_case(label)
+        || plain == element
+        || plain == element.trim_start_matches(digits)
+}
+
 fn check_atoms(path: &Path, found: &[String], molecule: &Molecule) -> Result<(), PositionsError> {
+    let atoms = molecule.atoms().iter().zip(molecule.labels());
     let same = found.len() == molecule.atom_count()
-        && found.iter().zip(molecule.atoms()).zip(molecule.labels()).all(
-            |((found, atom), label)| {
-                let element = atom.element.trim_start_matches(|c: char| c.is_ascii_digit());
-                [label.as_str(), &atom.element, element]
-                    .iter()
-                    .any(|name| name.eq_ignore_ascii_case(found))
-            },
-        );
+        && found
+            .iter()
+            .zip(atoms)
+            .all(|(found, (atom, label))| is_same_atom(found, &atom.element, label));
     if same {
         return Ok(());
     }

@@ -24,6 +24,9 @@ pub struct SimulatedTable {
     pub events: usize,
     /// Column names.
     pub columns: Vec<String>,
+    /// How given positions were read, where that was guessed or something was left out: for stderr.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Where the positions of a simulation come from.
@@ -103,6 +106,8 @@ pub fn simulate_to_file(
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }
+    let remarks = given.as_ref().map(|given| given.remarks.clone()).unwrap_or_default();
+    let given = given.map(|given| given.positions);
     let events = given.as_ref().map_or(simulation.events, Array2::nrows);
     if events == 0 {
         return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
@@ -130,5 +135,5 @@ pub fn simulate_to_file(
     writer.finish()?;
     let simulation = Simulation { events, ..simulation.clone() };
     write_atomically(&configuration, to_toml(&simulation).as_bytes())?;
-    Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns })
+    Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns, remarks })
 }

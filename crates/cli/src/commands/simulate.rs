@@ -31,6 +31,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     });
     progress.clear();
     let table = result?;
+    table.remarks.iter().for_each(|remark| output::to_stderr(remark));
     if args.json {
         output::json(&table)?;
     } else if !args.quiet {

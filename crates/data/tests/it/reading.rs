@@ -4,14 +4,14 @@
 use std::io::Write;
 
 use cei_data::{
-    ColumnRef, Comment, Decimal, Header, InspectOptions, MomentumUnit, Selection, Separator,
-    Source, column_names, inspect, load, remarks,
+    ColumnRef, Comment, Decimal, Header, InspectOptions, MomentumUnit, PositionUnit, Selection,
+    Separator, Source, column_names, inspect, load, load_positions, read_xyz, remarks,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::array;
 
-use crate::{Folder, select};
+use crate::{Folder, ocs, select};
 
 fn by_index(indices: &[usize]) -> Selection {
     Selection { y: indices.iter().copied().map(ColumnRef::from).collect(), ..Selection::default() }
@@ -422,4 +422,119 @@ fn inspect_says_how_it_read() {
     let found = inspect(&source, &InspectOptions::default()).unwrap();
     assert_eq!((found.rows, found.columns[0].name.as_str()), (2, "px"));
     assert_eq!(remarks(&found.readings).len(), 1);
+}
+
+/// Each frame has O at 1.16 and S at -1.56 angstrom on the x axis.
+#[test]
+fn positions_of_xyz_are_where_the_comment_says() {
+    let plain = "3\n\nC 0 0 0\nO 1.16 0 0\nS -1.56 0 0\n";
+    let cases: Vec<(&str, Vec<u8>, usize)> = vec![
+        ("blank comment", plain.into(), 0),
+        ("mark", format!("\u{feff}{plain}").into(), 0),
+        ("cr", plain.replace('\n', "\r").into(), 0),
+        ("crlf", plain.replace('\n', "\r\n").into(), 0),
+        ("utf16", utf16(plain, true, true), 0),
+        ("gzip", gzip(plain.as_bytes()), 0),
+        ("latin1", b"3\n\xc5ngstr\xf6m\nC 0 0 0\nO 1.16 0 0\nS -1.56 0 0\n".into(), 0),
+        ("fortran", plain.replace("1.16", "0.116D+01").replace("1.56", ".156d1").into(), 0),
+        ("labels", plain.replace("O ", "O1 ").replace("S ", "s_3 ").into(), 0),
+        ("velocities behind", plain.replace(" 0 0\n", " 0 0 9 8 7\n").into(), 1),
+        ("order", b"3\nLattice=\"9 0 0 0 9 0 0 0 9\" Properties=species:S:1:velo:R:3:pos:R:3 pbc=\"F F F\"\nC 1 2 3 0 0 0\nO 4 5 6 1.16 0 0\nS 7 8 9 -1.56 0 0\n".into(), 0),
+        ("species last", b"3\nproperties=\"id:I:1:pos:R:3:species:S:1\"\n1 0 0 0 C\n2 1.16 0 0 O\n3 -1.56 0 0 S\n".into(), 0),
+        ("frames differ in order", b"3\nProperties=species:S:1:pos:R:3:forces:R:3\nC 0 0 0 1 1 1\nO 1.16 0 0 1 1 1\nS -1.56 0 0 1 1 1\n\n\n3\nProperties=pos:R:3:species:S:1\n0 0 0 C\n1.16 0 0 O\n-1.56 0 0 S\n".into(), 0),
+    ];
+    let angstrom = 1.889_726_124_6;
+    for (name, content, remarks) in cases {
+        let folder = Folder::new();
+        folder.write("t.xyz", content);
+        let loaded = load_positions(&folder.text("t.xyz"), &ocs(), PositionUnit::Bohr)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        for row in loaded.positions.rows() {
+            assert!(
+                (row[3] - 1.16 * angstrom).abs() < 1e-9 && (row[6] + 1.56 * angstrom).abs() < 1e-9,
+                "{name}: {row}"
+            );
+            assert_eq!([row[0], row[4], row[5], row[7]], [0.0; 4], "{name}");
+        }
+        assert_eq!(loaded.remarks.len(), remarks, "{name}: {:?}", loaded.remarks);
+    }
+}
+
+#[test]
+fn xyz_that_says_something_else_is_refused() {
+    let folder = Folder::new();
+    let cases = [
+        ("99999999999999\n\nC 0 0 0\n", "after 1 of 99999999999999 atoms"),
+        ("18446744073709551616\n\nC 0 0 0\n", "is not a number of atoms"),
+        ("-3\n\nC 0 0 0\n", "`-3` is not a number of atoms"),
+        (
+            "1\nProperties=species:S:1:velo:R:3\nC 0 0 0\n",
+            "does not say where element and position stand",
+        ),
+        ("1\nProperties=species:S:1:pos:R\nC 0 0 0\n", "does not say where"),
+        (
+            "1\nProperties=species:S:1:pos:R:3:q:R:1\nC 0 0 0\n",
+            "4 cells where `Properties` declares 5",
+        ),
+        ("1\n\nC 0 0 1e31\n", "is not `element x y z` with finite numbers"),
+        ("1\n\nC 0 0 *****\n", "is not `element x y z` with finite numbers"),
+        ("1\n\nC 0 0 0\nrubbish\n", "frame 2, line 4: `rubbish` is not a number of atoms"),
+        ("1\n\nC 0 0 0\n1\n\nN 0 0 0\n", "the atoms are N but the first frame has C"),
+        ("1\n", "the file ends at line 1, after 0 of 1 atoms"),
+        ("PK\u{3}\u{4}", "holds ZIP"),
+    ];
+    for (content, expected) in cases {
+        folder.write("t.xyz", content);
+        let error = read_xyz(&folder.path("t.xyz")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// `tests/files/types.parquet` was written by pyarrow: two rows of every type, and pandas' note that `run` and
+/// `__index_level_0__` are its index.
+#[test]
+fn parquet_of_others_is_read_or_refused_by_type() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/types.parquet");
+    let source = Source::file(file);
+    let table = load(&source, &select(&["single", "byte"], &["p", "text"])).unwrap();
+    assert_eq!(table.x, array![[0.5, 1.0], [0.25, -2.0]]);
+    assert_eq!(table.y, array![[1.5, 1.5], [-2.5, 2.5]]);
+    let types = [
+        ("decimal", "decimal"),
+        ("time", "timestamp"),
+        ("day", "timestamp"),
+        ("span", "time"),
+        ("struct", "struct"),
+        ("list", "list"),
+        ("half", "half-precision float"),
+        ("category", "dictionary (categorical)"),
+        ("binary", "binary"),
+        ("flag", "boolean"),
+    ];
+    for (name, kind) in types {
+        let error = load(&source, &select(&[], &[name])).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("column `{name}` is of type {kind}, which is not read")),
+            "{error}"
+        );
+    }
+    let error = load(&source, &select(&[], &["event"])).unwrap_err().to_string();
+    assert!(
+        error.contains("row 1, column `event`: `9007199254740993` is an integer beyond 2^53"),
+        "{error}"
+    );
+    let error = load(&source, &select(&[], &["null"])).unwrap_err().to_string();
+    assert!(error.contains("row 1, column `null`: the cell is empty"), "{error}");
+    // The index can be asked for, but is not offered.
+    assert_eq!(load(&source, &select(&[], &["run"])).unwrap().y, array![[5.0], [6.0]]);
+    let names = column_names(&source).unwrap();
+    assert!(names.contains(&"p".to_owned()) && !names.contains(&"run".to_owned()), "{names:?}");
+    let found = inspect(&source, &InspectOptions::default()).unwrap();
+    let columns: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["p", "single", "byte", "event", "text", "null"]);
+    let said = remarks(&found.readings).concat();
+    assert!(
+        said.contains("index of pandas: `run`, `__index_level_0__`; not read: `decimal (decimal)`"),
+        "{said}"
+    );
 }

@@ -107,13 +107,13 @@ fn positions_come_from_xyz_and_from_columns() {
         [0.0, 0.0, 0.0, 1.0, 0.5, 0.0, -1.5, 0.0, 0.2],
         [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0],
     ];
-    assert_eq!(xyz.dim(), (2, 9));
-    for (row, expected) in xyz.rows().into_iter().zip(expected) {
+    assert_eq!(xyz.positions.dim(), (2, 9));
+    for (row, expected) in xyz.positions.rows().into_iter().zip(expected) {
         assert!(row.iter().zip(expected).all(|(a, b)| (a - b * angstrom).abs() < 1e-9), "{row}");
     }
     folder.write("t.csv", "sx,sy,sz,ox,oy,oz,cx,cy,cz\n7,8,9,4,5,6,1,2,3\n");
     let columns = load_positions(&folder.text("t.csv"), &ocs(), PositionUnit::Angstrom).unwrap();
-    for (column, value) in columns.iter().enumerate() {
+    for (column, value) in columns.positions.iter().enumerate() {
         assert!((value - (column + 1) as f64 * angstrom).abs() < 1e-8, "{value}");
     }
 }
