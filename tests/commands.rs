@@ -796,7 +796,7 @@ fn positions_may_be_given() -> TestResult {
     folder.run("simulate --preset ocs-reference --positions frames.xyz -o given.csv");
     assert_eq!(folder.read("given.csv")?.lines().count(), 3);
     let inspected = folder.json("inspect given.csv --json")?;
-    // 107.88 eV at equilibrium (SPEC 2.1), a little less when stretched.
+    // 107.88 eV at equilibrium (`docs/spec.md#reference-values`), a little less when stretched.
     let energy = number(&inspected, "/kinetic_energy_release/mean_ev");
     assert!((100.0..108.0).contains(&energy), "{energy}");
     Ok(())

@@ -1,4 +1,4 @@
-//! The conditional invertible neural network of SPEC 3.2: affine couplings, each followed by a flip
+//! The conditional invertible neural network of `docs/spec.md#cinn`: affine couplings, each followed by a flip
 //! of the feature order, trained by exact maximum likelihood.
 //!
 //! ```text

@@ -76,7 +76,7 @@ pub enum EncoderInput {
     XAndY,
 }
 
-/// How the squared errors of the components of `x` are combined (SPEC 3.1).
+/// How the squared errors of the components of `x` are combined (`docs/spec.md#cvae`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reconstruction {

@@ -1,4 +1,4 @@
-//! The conditional variational autoencoder of SPEC 3.1.
+//! The conditional variational autoencoder of `docs/spec.md#cvae`.
 //!
 //! ```text
 //! encoder   h = NN(x),  mu = W_mu h + b_mu,  log sigma^2 = W_s h + b_s

@@ -1,4 +1,4 @@
-//! Gauges: which of the equivalent placements of one event in space a row stands for (SPEC 2.4).
+//! Gauges: which of the equivalent placements of one event in space a row stands for (`docs/spec.md#gauge`).
 //!
 //! A row holds `(x, y, z)` an atom, atoms in the order of the molecule.
 

@@ -146,7 +146,7 @@ impl fmt::Display for DroppedRows {
     }
 }
 
-/// Loads the chosen columns of all files (SPEC 2.4). With an empty `x` the files need no x columns.
+/// Loads the chosen columns of all files (`docs/spec.md#loading`). With an empty `x` the files need no x columns.
 ///
 /// # Errors
 /// See [`LoadError`]; with `drop_invalid`, invalid rows are counted in [`Table::dropped`] instead.

@@ -21,7 +21,7 @@ pub struct SplitConfig {
 }
 
 impl Default for SplitConfig {
-    /// 70/15/15 (SPEC 2.4).
+    /// 70/15/15 (`docs/spec.md#split`).
     fn default() -> Self {
         Self { seed: 0, train: 0.7, validation: 0.15, test: 0.15 }
     }

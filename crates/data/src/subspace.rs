@@ -20,8 +20,8 @@ pub(crate) struct Directions {
 }
 
 /// Splits the columns' space by a singular value decomposition of the centred, standardised rows;
-/// singular values below `tolerance` times the largest count as zero (SPEC 2.4). Every column must
-/// vary (`sds` positive).
+/// singular values below `tolerance` times the largest count as zero (`docs/spec.md#degenerate-directions`). Every
+/// column must vary (`sds` positive).
 pub(crate) fn directions(
     rows: ArrayView2<'_, f64>,
     means: &[f64],

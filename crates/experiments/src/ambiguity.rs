@@ -1,5 +1,5 @@
-//! The heart of the problem: two different geometries that give the same momenta (SPEC 2.1). Does the
-//! posterior know both?
+//! The heart of the problem: two different geometries that give the same momenta (`docs/spec.md#reference-values`).
+//! Does the posterior know both?
 
 use std::path::Path;
 

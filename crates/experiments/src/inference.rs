@@ -1,5 +1,6 @@
-//! `inference-bench`: the benchmark problems of simulation-based inference (SPEC 8), trained by configuration
-//! alone, beside the published figures. What is done is not done again: every step has a stamp.
+//! `inference-bench`: the benchmark problems of simulation-based inference (`docs/spec.md#benchmark-problems`),
+//! trained by configuration alone, beside the published figures. What is done is not done again: every step has a
+//! stamp.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

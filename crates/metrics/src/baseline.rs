@@ -18,7 +18,7 @@ pub const TRAINING_ROWS_CAP: usize = 200_000;
 /// Validation rows on which k is chosen at most; of more rows, evenly spaced ones are taken.
 pub const VALIDATION_ROWS_CAP: usize = 2_000;
 
-/// The numbers of neighbours among which k is chosen (SPEC 5).
+/// The numbers of neighbours among which k is chosen (`docs/spec.md#baselines`).
 pub const NEIGHBOUR_CANDIDATES: [usize; 4] = [1, 5, 20, 60];
 
 /// Rows in a leaf of the tree: with 3 to 9 effective dimensions, larger and smaller leaves were slower.

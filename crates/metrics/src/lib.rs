@@ -1,4 +1,4 @@
-//! Point, gauge-free, distributional and calibration metrics on plain matrices (SPEC 5).
+//! Point, gauge-free, distributional and calibration metrics on plain matrices (`docs/spec.md#evaluation`).
 //!
 //! Notation and shapes, everywhere in this crate:
 //!

@@ -1,7 +1,7 @@
 //! Point metrics: mean squared error and relative errors, of a named estimator, per column and
 //! averaged with and without dead columns.
 //!
-//! With e = x - x^ (truth minus estimate), averaged over events and columns (SPEC 5):
+//! With e = x - x^ (truth minus estimate), averaged over events and columns (`docs/spec.md#point-scores`):
 //!
 //! - MSE = mean of e^2, in squared raw units;
 //! - MRE = mean of |e| / (|x| + 1e-8). It has no finite expectation where x crosses zero, so the

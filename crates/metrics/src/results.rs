@@ -1,4 +1,4 @@
-//! The JSON contract of `cei evaluate --json` (SPEC 7), and what `cei compare` reads back.
+//! The JSON contract of `cei evaluate --json` (`docs/spec.md#results-json`), and what `cei compare` reads back.
 //!
 //! A number that does not apply to a table is absent, never zero or null. Numbers with a
 //! statistical error have a sibling key that ends in `_standard_error` (over events; absent for a

@@ -42,7 +42,7 @@ impl LatentMoments {
     }
 }
 
-/// Moments of the latent over the training rows, per dimension (SPEC 5, `train-latents`).
+/// Moments of the latent over the training rows, per dimension (`train-latents` of `docs/spec.md#latents`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatentStatistics {
     /// `E[mu_j]`.
@@ -104,7 +104,7 @@ impl LatentStatistics {
     }
 }
 
-/// Where the latents of predictive draws come from (SPEC 5).
+/// Where the latents of predictive draws come from (`docs/spec.md#latents`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LatentSource {

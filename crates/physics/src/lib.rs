@@ -2,7 +2,7 @@
 //!
 //! A molecule is stripped of its electrons and its ions fly apart. This crate draws geometries,
 //! integrates the explosion to infinite time and rotates the event into the frame it is recorded
-//! in (SPEC 1, 2.1 to 2.3). Everything is `f64` in Hartree atomic units: bohr, a.u. of momentum,
+//! in (`docs/spec.md#forward-model`). Everything is `f64` in Hartree atomic units: bohr, a.u. of momentum,
 //! electron masses, hartree. A geometry is a slice or matrix row `(x, y, z)` per atom, atoms in the
 //! order of the [`Molecule`]; momenta have the same layout.
 //!

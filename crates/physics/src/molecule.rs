@@ -8,7 +8,7 @@ use crate::units::ELECTRON_MASSES_PER_U;
 
 /// The least number of atoms of a molecule.
 pub const MIN_ATOMS: usize = 2;
-/// The greatest number of atoms of a molecule (SPEC 2.1).
+/// The greatest number of atoms of a molecule (`docs/spec.md#forward-model`).
 pub const MAX_ATOMS: usize = 10;
 
 /// One atom as a configuration gives it.

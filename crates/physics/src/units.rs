@@ -1,4 +1,4 @@
-//! Hartree atomic units and the conversions out of them (SPEC 1; CODATA 2018 values).
+//! Hartree atomic units and the conversions out of them (`docs/spec.md#conventions`; CODATA 2018 values).
 
 /// One bohr in picometres.
 pub const BOHR_PM: f64 = 52.917_721_090_3;

@@ -1,4 +1,4 @@
-//! The golden values of SPEC 2.1.
+//! The golden values of `docs/spec.md#reference-values`.
 
 use cei_physics::energy::{kinetic_energy, potential_energy};
 use cei_physics::units::{BOHR_PM, HARTREE_EV};

@@ -60,8 +60,8 @@ fn lanes_agree_with_the_reference_on_every_preset() {
     }
 }
 
-/// SPEC 2.1 for the lanes: a tenth of the tolerance and (far more than) twice the end time change no momentum by
-/// more than 1e-8.
+/// `docs/spec.md#forward-model` for the lanes: a tenth of the tolerance and (far more than) twice the end time
+/// change no momentum by more than 1e-8.
 #[test]
 fn lanes_are_converged() {
     for text in PRESETS {

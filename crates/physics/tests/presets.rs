@@ -1,4 +1,5 @@
-//! The presets of `configs/data`: the facts of SPEC 2.2 and 2.3, and what every simulation promises.
+//! The presets of `configs/data`: the facts of `docs/spec.md#reference-data` and `docs/spec.md#wide-data`, and what
+//! every simulation promises.
 
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::{BOHR_ANGSTROM, BOLTZMANN_HARTREE_PER_K, HARTREE_EV};

@@ -7,7 +7,7 @@ use cei_physics::{
 use ndarray::Array2;
 use proptest::prelude::*;
 
-/// What SPEC 2.1 allows, relative to the largest momentum of the event or to its energy.
+/// What `docs/spec.md#forward-model` allows, relative to the largest momentum of the event or to its energy.
 const RELATIVE: f64 = 1e-8;
 
 #[derive(Debug)]

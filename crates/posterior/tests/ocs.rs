@@ -1,4 +1,5 @@
-//! The ambiguous momenta of carbonyl sulfide (SPEC 2.1): two different geometries give the same momenta.
+//! The ambiguous momenta of carbonyl sulfide (`docs/spec.md#reference-values`): two different geometries give the
+//! same momenta.
 
 use cei_physics::units::BOHR_PM;
 use cei_physics::{Accuracy, Centre, FrameRule, Simulation, explode, simulate};

@@ -1,4 +1,4 @@
-//! Scoring a trained run on rows it has not seen (SPEC 5). Test positions are compared with draws;
+//! Scoring a trained run on rows it has not seen (`docs/spec.md#evaluation`). Test positions are compared with draws;
 //! they never reach the model, except in the two places that need them by definition: the exact
 //! likelihood and the invertibility check.
 
@@ -63,7 +63,7 @@ pub struct EvaluateOptions {
 /// The scores of a run, and what must be known to compare them with those of another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEvaluation {
-    /// The scores (SPEC 7).
+    /// The scores (`docs/spec.md#results-json`).
     #[serde(flatten)]
     pub scores: Evaluation,
     /// Least errors that any method can reach on this table, where they can be known.

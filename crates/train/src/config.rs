@@ -1,4 +1,4 @@
-//! How a model is trained. The defaults are the proposal's (SPEC 4).
+//! How a model is trained. The defaults are the proposal's (`docs/spec.md#training`).
 
 use cei_model::config::{ConfigError, check_positive};
 use serde::{Deserialize, Serialize};

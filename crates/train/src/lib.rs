@@ -1,4 +1,4 @@
-//! One trainer for every conditional model (SPEC 4): mini-batches, Adam, early stopping on the
+//! One trainer for every conditional model (`docs/spec.md#training`): mini-batches, Adam, early stopping on the
 //! validation loss, a checkpoint every epoch, and a resumed run that ends in the same weights, bit
 //! for bit, as an uninterrupted one.
 //!

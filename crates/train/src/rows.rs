@@ -44,7 +44,7 @@ pub trait EpochRows: Send {
 pub type EpochRowsError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Noise along directions of `x` in which the data do not vary, so that a density exists there
-/// (SPEC 2.4, `noise`).
+/// (`noise` of `docs/spec.md#degenerate-directions`).
 #[derive(Debug, Clone)]
 pub struct DegenerateNoise {
     /// Orthonormal directions, one a row (k x d), in scaled units.

@@ -1,4 +1,4 @@
-//! The training loop (SPEC 4).
+//! The training loop (`docs/spec.md#training`).
 
 use std::ops::ControlFlow;
 use std::path::Path;

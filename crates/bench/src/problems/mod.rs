@@ -1,5 +1,5 @@
-//! The benchmark problems of simulation-based inference (SPEC 8): a prior of `x`, a simulator of `y` given
-//! `x`, ten observations, and exact draws of `p(x | y)` to compare a model's draws with.
+//! The benchmark problems of simulation-based inference (`docs/spec.md#benchmark-problems`): a prior of `x`, a
+//! simulator of `y` given `x`, ten observations, and exact draws of `p(x | y)` to compare a model's draws with.
 //!
 //! The formulae are those of sbibm (Lueckmann et al., AISTATS 2021, version 1.1 for `gaussian_mixture`) and,
 //! for `inverse_kinematics`, of Kruse et al., arXiv:2101.10763.

@@ -57,7 +57,7 @@ fn the_energy_release_is_that_of_the_forward_model() {
     let source = folder.write("t.csv", format!("{HEADER}{row}"));
     let momenta = [93.844, 0.0, 0.0, 209.240, -294.365, 0.0, -303.085, 294.365, 0.0];
     let expected = kinetic_energy_release(&ocs(), &momenta) * HARTREE_EV;
-    // SPEC 2.1 gives 107.880 eV for these momenta.
+    // `docs/spec.md#reference-values` gives 107.880 eV for these momenta.
     assert!((expected - 107.880).abs() < 1e-2, "{expected}");
     for molecule in [None, Some(ocs())] {
         let guessed = molecule.is_none();

@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Folder, ocs, select};
 
-/// OCS as in the reference data (SPEC 2.2) but with momenta that need no simulation: centre of mass at
-/// random, arbitrary orientation.
+/// OCS as in the reference data (`docs/spec.md#reference-data`) but with momenta that need no simulation: centre of
+/// mass at random, arbitrary orientation.
 fn table(rows: usize) -> Table {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut uniform = |low: f64, high: f64| random.random_range(low..high);

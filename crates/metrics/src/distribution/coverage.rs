@@ -14,7 +14,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3};
 use crate::matrix::{check_draws, rows_in_parallel};
 use crate::{Error, Result};
 
-/// The central coverage levels reported (SPEC 7).
+/// The central coverage levels reported (`docs/spec.md#distributions`).
 pub const COVERAGE_LEVELS: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
 
 /// Ranks of the truth among its draws, for each event and column.

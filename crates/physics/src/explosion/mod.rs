@@ -13,7 +13,7 @@
 //! `q_i q_j (r + w) / (R W (1 + r.w))` with unit vectors `r`, `w` of the relative position and velocity
 //! and their lengths `R`, `W`. What that leaves out is of order `tail^2` of the momentum.
 //!
-//! Nothing is rescaled to the energy (SPEC 2.1).
+//! Nothing is rescaled to the energy (`docs/spec.md#forward-model`).
 
 mod dop853;
 mod ions;
@@ -39,7 +39,7 @@ use lanes::{Goal, Rows};
 pub(crate) const CHUNK: usize = 256;
 
 /// How exactly an explosion is integrated. With the defaults, momenta of the presets' events are right to
-/// 3e-11 of each ion's momentum on average, and to 6e-10 at worst, where SPEC 2.1 asks for 1e-8.
+/// 3e-11 of each ion's momentum on average, and to 6e-10 at worst, where `docs/spec.md#forward-model` promises 1e-8.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accuracy {

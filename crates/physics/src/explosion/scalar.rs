@@ -260,7 +260,8 @@ mod tests {
             .fold(0.0, f64::max)
     }
 
-    /// SPEC 2.1: a tenth of the tolerance and twice the end time change no momentum by more than 1e-8.
+    /// `docs/spec.md#forward-model`: a tenth of the tolerance and twice the end time change no momentum by more than
+    /// 1e-8.
     #[test]
     fn step_control_is_converged() {
         for text in [
