@@ -109,12 +109,12 @@ fn from_simulation_to_prediction() -> TestResult {
             [
                 "checkpoint.safetensors",
                 "config.toml",
-                "data.sha256",
                 "figures",
                 "history.csv",
                 "model.json",
                 "model.safetensors",
-                "support.safetensors"
+                "support.safetensors",
+                "training.json"
             ]
         );
         assert_eq!(folder.read(&format!("{preset}/history.csv"))?.lines().count(), 4);
@@ -446,12 +446,12 @@ fn an_ensemble_on_a_simulator() -> TestResult {
     assert!(shown.contains("member 2/2, epoch 1/2 loss"), "{shown}");
     let expected = [
         "config.toml",
-        "data.sha256",
         "member-1",
         "member-2",
         "model.json",
         "simulation.toml",
         "support.safetensors",
+        "training.json",
     ];
     assert_eq!(files_in(&folder.path("run"))?, expected);
     let scores = folder.json("evaluate run --draws 20 --json")?;
@@ -672,7 +672,7 @@ fn a_trained_model_is_kept_and_fits_its_record() -> TestResult {
     let record = folder.read("run/model.json")?;
     folder.write("run/model.json", &record.replace("\"couplings\": 4", "\"couplings\": 3"))?;
     let other = folder.failure("log-prob run ocs.parquet")?;
-    assert!(other.contains("tensors, the model of `model.json` needs"), "{other}");
+    assert!(other.contains("`run/model.json` is damaged or was edited"), "{other}");
     folder.write("run/model.json", &record)?;
     let config = folder.read("run/config.toml")?;
     folder.write("run/config.toml", &config.replace(", \"psz\"]", "]"))?;

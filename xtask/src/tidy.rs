@@ -11,23 +11,25 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use crate::references;
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
+    ("cei-files", &[]),
     ("cei-physics", &[]),
     ("cei-metrics", &["cei-kernels"]),
-    ("cei-report", &[]),
+    ("cei-report", &["cei-files"]),
     ("cei-posterior", &["cei-physics"]),
-    ("cei-data", &["cei-physics"]),
+    ("cei-data", &["cei-files", "cei-physics"]),
     ("cei-kernels", &[]),
     ("cei-model", &["cei-kernels"]),
     ("cei-cvae", &["cei-kernels", "cei-model"]),
     ("cei-cinn", &["cei-kernels", "cei-model"]),
-    ("cei-train", &["cei-kernels", "cei-model"]),
+    ("cei-train", &["cei-files", "cei-kernels", "cei-model"]),
     (
         "cei-run",
         &[
             "cei-cinn",
             "cei-cvae",
             "cei-data",
+            "cei-files",
             "cei-metrics",
             "cei-model",
             "cei-physics",
@@ -36,7 +38,18 @@ const EDGES: [(&str, &[&str]); 15] = [
             "cei-train",
         ],
     ),
-    ("cei-cli", &["cei-data", "cei-metrics", "cei-model", "cei-physics", "cei-run", "cei-train"]),
+    (
+        "cei-cli",
+        &[
+            "cei-data",
+            "cei-files",
+            "cei-metrics",
+            "cei-model",
+            "cei-physics",
+            "cei-run",
+            "cei-train",
+        ],
+    ),
     (
         "cei-bench",
         &["cei-cinn", "cei-cvae", "cei-data", "cei-model", "cei-physics", "cei-run", "cei-train"],
@@ -46,15 +59,16 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// Libraries that only these crates may know.
-const KNOWN_BY: [(&str, &[&str]); 8] = [
+const KNOWN_BY: [(&str, &[&str]); 9] = [
     ("polars", &["cei-data"]),
     ("burn", &["cei-model", "cei-cvae", "cei-cinn"]),
     ("clap", &["cei-cli", "cei-experiments", "xtask"]),
     ("indicatif", &["cei-cli"]),
-    ("ctrlc", &["cei-cli"]),
+    ("nix", &["cei-cli"]),
     ("kuva", &["cei-report"]),
     ("anyhow", &["cei-cli", "cei-experiments", "xtask"]),
     ("toml", &["cei-run", "cei-cli"]),
+    ("tempfile", &["cei-files"]),
 ];
 
 /// Checks every boundary; the error lists all that are broken.

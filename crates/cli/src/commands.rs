@@ -12,3 +12,15 @@ pub(crate) mod log_prob;
 pub(crate) mod predict;
 pub(crate) mod simulate;
 pub(crate) mod train;
+
+use std::path::Path;
+
+use cei_run::RunError;
+
+use crate::output::to_stderr;
+
+/// Tells what has to be said about a run before it is used: edits, files without digests.
+pub(crate) fn tell_remarks(run: &Path) -> Result<(), RunError> {
+    cei_run::folder::remarks(run)?.iter().for_each(|remark| to_stderr(remark));
+    Ok(())
+}

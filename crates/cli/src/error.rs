@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cei_files::FileError;
 use cei_model::DeviceError;
 use cei_run::RunError;
 use cei_run::config::ExperimentError;
@@ -46,19 +47,19 @@ fn is_usage(error: &anyhow::Error) -> bool {
             ExperimentError::Preset { .. }
                 | ExperimentError::Override { .. }
                 | ExperimentError::Overridden { .. }
+                | ExperimentError::WrongKind { .. }
         )
     };
     error.chain().any(|cause| {
         cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
             || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
+            || matches!(cause.downcast_ref::<FileError>(), Some(FileError::SameFile { .. }))
             || match cause.downcast_ref::<RunError>() {
                 Some(
-                    RunError::TooSmall { .. }
-                    | RunError::TooLarge { .. }
-                    | RunError::SameFile { .. }
-                    | RunError::Level { .. },
+                    RunError::TooSmall { .. } | RunError::TooLarge { .. } | RunError::Level { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),
+                Some(RunError::File(error)) => matches!(error, FileError::SameFile { .. }),
                 Some(RunError::Device(error)) => matches!(error, DeviceError::Unknown { .. }),
                 _ => false,
             }

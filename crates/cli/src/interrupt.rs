@@ -1,5 +1,6 @@
 //! Ctrl-C and its like: the first asks a training to stop after the batch under way, the second ends at once; other
-//! commands end at the first, without a trace of unfinished files.
+//! commands end at the first, without a trace of unfinished files. A signal that was ignored when the command began,
+//! by `nohup` or in the background of a script, stays ignored.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,34 +9,58 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// From now on an interrupt removes unfinished files. A command that was started to ignore interrupts, by `nohup` or
-/// in the background of a script, goes on ignoring them.
+/// From now on an interrupt removes unfinished files and ends the program.
 pub(crate) fn clean_up() -> anyhow::Result<()> {
-    if ignores_interrupts() {
-        return Ok(());
-    }
-    Ok(ctrlc::set_handler(|| {
-        cei_data::remove_unfinished();
-        std::process::exit(i32::from(INTERRUPTED));
-    })?)
+    on_signal(end)
 }
 
 /// Installs the handler and gives the flag that it sets.
 pub(crate) fn stop_flag() -> anyhow::Result<&'static AtomicBool> {
-    ctrlc::set_handler(|| {
+    on_signal(|| {
         if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
+            end();
         }
     })?;
     Ok(&STOP)
 }
 
-/// Whether hang-up (1) or interrupt (2) is ignored, where the system tells (Linux).
-fn ignores_interrupts() -> bool {
+fn end() {
+    cei_files::remove_unfinished();
+    std::process::exit(i32::from(INTERRUPTED));
+}
+
+/// Calls `react`, on a thread of its own, at every interrupt, termination and hang-up that is not ignored. They are
+/// blocked in this thread and in those that it begins, so this comes first in a program.
+#[cfg(unix)]
+fn on_signal(react: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    use nix::sys::signal::{SigSet, Signal};
+    let ignored = ignored_signals();
+    let all = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    let heeded: SigSet = all.into_iter().filter(|signal| !ignored(*signal as i32)).collect();
+    heeded.thread_block()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        while heeded.wait().is_ok() {
+            react();
+        }
+    })?;
+    Ok(())
+}
+
+/// Other systems end the program without asking; what it leaves is removed by the next command.
+#[cfg(not(unix))]
+fn on_signal(_: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Which signals are ignored, where the system tells (Linux).
+#[cfg(unix)]
+fn ignored_signals() -> impl Fn(i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 0b11 != 0)
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    // Bit 0 is signal 1.
+    move |signal| mask >> (signal - 1) & 1 == 1
 }

@@ -50,5 +50,5 @@ pub use scaler::{Scaler, ScalerKind};
 pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit};
-pub use write::{ColumnData, ColumnType, TableWriter, WriteError, remove_unfinished, write_table};
+pub use write::{ColumnData, ColumnType, TableWriter, WriteError, write_table};
 pub use xyz::{LoadedPositions, PositionsError, XyzFrames, load_positions, read_xyz};

@@ -1,16 +1,16 @@
-//! Writing tables: CSV or Parquet by extension, whole or in batches. A file appears under its name
-//! only when it is complete: written beside it under a temporary name, synced, then renamed.
+//! Writing tables: CSV, tab-separated text or Parquet by extension, whole or in batches. A file appears under its
+//! name only when it is complete.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use cei_files::{AtomicFile, FileError};
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::{
     Column, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError, Schema, SerWriter,
 };
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use crate::table_file::FileKind;
@@ -107,8 +107,11 @@ impl ColumnType {
 #[allow(missing_docs, reason = "the fields are what the messages show")]
 pub enum WriteError {
     /// A file name whose type is not known.
-    #[error("`{}`: unknown file type\nhint: use .csv or .parquet", file.display())]
+    #[error("`{}`: unknown file type\nhint: use .csv, .tsv or .parquet", file.display())]
     UnknownExtension { file: PathBuf },
+    /// The file cannot be made, or must not be.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The operating system refused.
     #[error("`{}` cannot be written: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
@@ -135,42 +138,17 @@ pub fn write_table(path: &Path, columns: Vec<(String, ColumnData)>) -> Result<()
     writer.finish()
 }
 
-/// Unfinished files. An interrupt ends the program without dropping anything.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// Removes the unfinished files of all [`TableWriter`]s, before an interrupt ends the program.
-pub fn remove_unfinished() {
-    // Removing what cannot be removed is no reason not to end.
-    for path in unfinished().drain(..) {
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes its file off the list of those that are not finished.
-struct Listed(PathBuf);
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        unfinished().retain(|path| *path != self.0);
-    }
-}
-
 /// Writes a table in batches. Dropped without [`TableWriter::finish`], it leaves nothing behind.
 pub struct TableWriter {
     path: PathBuf,
     columns: Vec<(String, ColumnType)>,
-    temporary: NamedTempFile,
-    listed: Listed,
+    unfinished: AtomicFile,
     encoder: Encoder,
 }
 
 enum Encoder {
-    /// Rows are appended to the file by a short-lived writer a batch.
-    Csv(File),
+    /// Rows are appended to the file by a short-lived writer a batch; with what separates the cells.
+    Csv(File, u8),
     Parquet(Box<BatchedWriter<File>>),
 }
 
@@ -182,14 +160,11 @@ impl TableWriter {
     pub fn create(path: &Path, columns: &[(String, ColumnType)]) -> Result<Self, WriteError> {
         let kind = FileKind::of(path)
             .map_err(|_| WriteError::UnknownExtension { file: path.to_path_buf() })?;
-        let failed = |source| WriteError::Io { file: path.to_path_buf(), source };
-        if path.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
-        let temporary = temporary_beside(path).map_err(failed)?;
-        let listed = Listed(temporary.path().to_path_buf());
-        unfinished().push(listed.0.clone());
-        let file = temporary.as_file().try_clone().map_err(failed)?;
+        let unfinished = AtomicFile::create(path)?;
+        let file = unfinished
+            .file()
+            .try_clone()
+            .map_err(|source| WriteError::Io { file: path.to_path_buf(), source })?;
         let schema: Schema = columns
             .iter()
             .map(|(name, kind)| Field::new(name.as_str().into(), kind.data_type()))
@@ -198,14 +173,19 @@ impl TableWriter {
         let encoder = match kind {
             FileKind::Text => {
                 let mut header = DataFrame::empty_with_schema(&schema);
-                CsvWriter::new(&file).include_header(true).finish(&mut header).map_err(encoded)?;
-                Encoder::Csv(file)
+                let separator = separator_of(path);
+                CsvWriter::new(&file)
+                    .with_separator(separator)
+                    .include_header(true)
+                    .finish(&mut header)
+                    .map_err(encoded)?;
+                Encoder::Csv(file, separator)
             }
             FileKind::Parquet => Encoder::Parquet(Box::new(
                 ParquetWriter::new(file).batched(&schema).map_err(encoded)?,
             )),
         };
-        Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), temporary, listed, encoder })
+        Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), unfinished, encoder })
     }
 
     /// Appends rows; `batch` holds one equally long vector a column, in the declared order.
@@ -239,9 +219,11 @@ impl TableWriter {
         let encoded = |error: PolarsError| encode_error(&self.path, &error);
         let mut frame = DataFrame::new(rows, columns).map_err(encoded)?;
         match &mut self.encoder {
-            Encoder::Csv(file) => {
-                CsvWriter::new(file).include_header(false).finish(&mut frame).map_err(encoded)
-            }
+            Encoder::Csv(file, separator) => CsvWriter::new(file)
+                .with_separator(*separator)
+                .include_header(false)
+                .finish(&mut frame)
+                .map_err(encoded),
             Encoder::Parquet(writer) => (0..rows).step_by(ROW_GROUP).try_for_each(|start| {
                 let group = frame.slice(start as i64, ROW_GROUP);
                 writer.write_batch(&group).map_err(encoded)
@@ -254,15 +236,25 @@ impl TableWriter {
     /// # Errors
     /// A full disk, a target that is a folder.
     pub fn finish(self) -> Result<(), WriteError> {
+        Ok(self.complete()?.commit()?)
+    }
+
+    /// Completes the file, which has its name only when it is committed.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn complete(self) -> Result<AtomicFile, WriteError> {
         if let Encoder::Parquet(writer) = &self.encoder {
             writer.finish().map_err(|error| encode_error(&self.path, &error))?;
         }
-        let failed = |source| WriteError::Io { file: self.path.clone(), source };
-        self.temporary.as_file().sync_all().map_err(failed)?;
-        self.temporary.persist(&self.path).map_err(|error| failed(error.error))?;
-        drop(self.listed);
-        Ok(())
+        Ok(self.unfinished)
     }
+}
+
+/// What separates the cells of a text file: a tab in `.tsv`.
+fn separator_of(path: &Path) -> u8 {
+    let tabs = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
+    if tabs { b'\t' } else { b',' }
 }
 
 fn encode_error(path: &Path, error: &PolarsError) -> WriteError {
@@ -273,20 +265,4 @@ fn encode_error(path: &Path, error: &PolarsError) -> WriteError {
         },
         other => WriteError::Encode { file: path.to_path_buf(), reason: other.to_string() },
     }
-}
-
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cei-").suffix(".partial");
-    // Temporary files are private by default; the finished table is an ordinary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

@@ -33,11 +33,6 @@ pub enum Error {
         reason: String,
     },
     /// The file could not be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] cei_files::FileError),
 }

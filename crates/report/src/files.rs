@@ -1,5 +1,4 @@
-//! One scene to two files. Each is written under a temporary name and renamed, so that a reader
-//! never meets half a figure.
+//! One scene to two files. A reader never meets half a figure.
 
 use std::path::{Path, PathBuf};
 
@@ -33,8 +32,8 @@ pub(crate) fn write(stem: &Path, scene: &Scene) -> Result<FigureFiles> {
         .with_scale(scale as f32)
         .render_scene(scene)
         .map_err(|reason| Error::Raster { path: files.png.clone(), reason })?;
-    write_atomically(&files.svg, svg.as_bytes())?;
-    write_atomically(&files.png, &png)?;
+    cei_files::write(&files.svg, svg.as_bytes())?;
+    cei_files::write(&files.png, &png)?;
     Ok(files)
 }
 
@@ -43,17 +42,6 @@ fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
-    let written =
-        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|source| {
-        // the first error is the one to report
-        std::fs::remove_file(&temporary).ok();
-        Error::Write { path: path.to_owned(), source }
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,11 @@ use serde::Serialize;
 
 use crate::RunError;
 use crate::evaluate::RunEvaluation;
+use crate::folder::load_record;
+use crate::sealed::read_json;
+
+/// What to do about an evaluation that is damaged.
+const HINT: &str = "run `cei evaluate` again";
 
 /// One line of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -109,14 +114,23 @@ pub fn compare_runs(paths: &[PathBuf]) -> Result<Vec<ComparisonGroup>, RunError>
 /// Reads the evaluation in a run folder.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
+/// There is none, it cannot be read or is damaged, or it is of another model than the run has now.
 pub fn read_evaluation(path: &Path) -> Result<RunEvaluation, RunError> {
     let file = path.join("evaluation.json");
     if !file.exists() {
         return Err(RunError::NotEvaluated { path: path.to_owned() });
     }
-    let text = std::fs::read_to_string(&file).map_err(RunError::io("read", &file))?;
-    serde_json::from_str(&text).map_err(|error| RunError::io("read", &file)(error.into()))
+    let (value, _) = read_json(&file, HINT)?;
+    let evaluation: RunEvaluation = serde_json::from_value(value)
+        .map_err(|error| RunError::Damaged { path: file, reason: error.to_string(), hint: HINT })?;
+    let weights = &evaluation.scored.weights_sha256;
+    if weights.is_some() && path.join("model.json").exists() {
+        let record = load_record(path)?;
+        if weights.as_ref() != Some(&record.weights_sha256) {
+            return Err(RunError::EvaluationOfAnother { path: path.to_owned() });
+        }
+    }
+    Ok(evaluation)
 }
 
 fn fill(mut group: ComparisonGroup, members: &[(String, RunEvaluation)]) -> ComparisonGroup {

@@ -7,7 +7,7 @@ use cei_cvae::CvaeConfig;
 use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::ConfigError;
 use cei_model::latent::LatentSource;
-use cei_physics::{Detector, Molecule};
+use cei_physics::{Detector, Molecule, Simulation};
 use cei_train::TrainingConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,84 @@ impl Default for EvaluationConfig {
     }
 }
 
+/// What a configuration is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What is trained and evaluated.
+    Experiment,
+    /// How a table is made.
+    Simulation,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Experiment => "an experiment",
+            Self::Simulation => "a simulation",
+        }
+    }
+
+    /// What one of this kind is for.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Experiment => {
+                "experiments are for `cei train`; `cei config --preset ocs-wide` prints a simulation"
+            }
+            Self::Simulation => {
+                "simulations are for `cei simulate` and `source.simulator`; `cei config --preset wide-cinn` prints an experiment"
+            }
+        }
+    }
+
+    /// The kind of which a table has keys, apart from those that both have.
+    fn of(table: &toml::Table) -> Option<Self> {
+        let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
+        let experiment = has(&[
+            "model",
+            "training",
+            "evaluation",
+            "preprocessing",
+            "split",
+            "source",
+            "columns",
+        ]);
+        let simulation = has(&[
+            "geometry",
+            "events",
+            "seed",
+            "orientation",
+            "displacement_bohr",
+            "temperature_k",
+            "centre",
+            "frame",
+            "accuracy",
+        ]);
+        match (experiment, simulation) {
+            (true, false) => Some(Self::Experiment),
+            (false, true) => Some(Self::Simulation),
+            _ => None,
+        }
+    }
+}
+
+/// A type that a configuration file is read as.
+pub trait Configuration: DeserializeOwned {
+    /// What it is of; none for a table of any kind.
+    const KIND: Option<Kind>;
+}
+
+impl Configuration for Experiment {
+    const KIND: Option<Kind> = Some(Kind::Experiment);
+}
+
+impl Configuration for Simulation {
+    const KIND: Option<Kind> = Some(Kind::Simulation);
+}
+
+impl Configuration for toml::Table {
+    const KIND: Option<Kind> = None;
+}
+
 /// A configuration that cannot be read.
 #[derive(Debug, Error)]
 pub enum ExperimentError {
@@ -145,6 +223,16 @@ pub enum ExperimentError {
     Override {
         /// As given.
         given: String,
+    },
+    /// An experiment where a simulation is expected, or a simulation where an experiment is.
+    #[error("{origin} is {}, but {} is needed here\nhint: {}", found.name(), expected.name(), found.hint())]
+    WrongKind {
+        /// The file or preset.
+        origin: String,
+        /// What it is.
+        found: Kind,
+        /// What it should be.
+        expected: Kind,
     },
     /// There is no such preset.
     #[error("unknown preset `{name}`\nhint: there are {known}")]
@@ -231,7 +319,7 @@ pub fn to_toml(value: &impl Serialize) -> String {
 ///
 /// # Errors
 /// No TOML, unknown keys, values of a wrong kind.
-pub fn parse_with_overrides<T: DeserializeOwned>(
+pub fn parse_with_overrides<T: Configuration>(
     text: &str,
     origin: &str,
     overrides: &[String],
@@ -257,7 +345,12 @@ pub fn parse_with_overrides<T: DeserializeOwned>(
         });
         match at_fault {
             Some(fault) => ExperimentError::Overridden { given: fault.clone(), message, hint },
-            None => ExperimentError::Content { origin: origin.to_owned(), message, hint },
+            None => match (Kind::of(&given), T::KIND) {
+                (Some(found), Some(expected)) if found != expected => {
+                    ExperimentError::WrongKind { origin: origin.to_owned(), found, expected }
+                }
+                _ => ExperimentError::Content { origin: origin.to_owned(), message, hint },
+            },
         }
     })
 }

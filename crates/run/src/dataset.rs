@@ -20,6 +20,9 @@ const FIRST_EPOCH: u64 = 0;
 const VALIDATION: u64 = u64::MAX - 1;
 const TEST: u64 = u64::MAX;
 
+/// Events of an epoch at most: all of them are in memory, several times.
+const MOST_EVENTS: usize = 10_000_000;
+
 /// A loaded table and its split.
 #[derive(Debug)]
 pub struct Dataset {
@@ -163,6 +166,11 @@ fn simulated(experiment: &Experiment, simulation: &Simulation) -> Result<Parts, 
     }
     let share = |part: f64| ((events as f64 * part / split.train).round() as usize).max(1);
     let (validation, test) = (share(split.validation), share(split.test));
+    let all = events.saturating_add(validation).saturating_add(test);
+    if events > MOST_EVENTS || all > 2 * MOST_EVENTS {
+        let (key, most) = ("source.events_per_epoch", MOST_EVENTS);
+        return Err(RunError::TooLarge { key, value: events, most });
+    }
     let seed = |stream| derived_seed(split.seed, Purpose::Events, stream);
     let parts = [
         simulate(&for_training(simulation), events, seed(FIRST_EPOCH))?,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cei_files::quoted;
 use thiserror::Error;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
@@ -16,6 +17,9 @@ pub enum RunError {
     /// A table cannot be written.
     #[error(transparent)]
     Write(#[from] cei_data::WriteError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] cei_files::FileError),
     /// Positions cannot be read.
     #[error(transparent)]
     Positions(#[from] cei_data::PositionsError),
@@ -138,14 +142,8 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file would be written in the place of another.
-    #[error("`{}` would be written in the place of a file that is read or of another result\nhint: give every result a name of its own", path.display())]
-    SameFile {
-        /// The file to be written.
-        path: PathBuf,
-    },
     /// The table of a training has changed before it is resumed.
-    #[error("the table of run `{}` has changed since its training began\nhint: restore the table, or train on the new one into another folder", path.display())]
+    #[error("the table of run `{}` has changed since its training began\nhint: restore the table (where it only moved, name its new place with `--data`), or train on the new one into another folder", path.display())]
     ResumeTable {
         /// The run folder.
         path: PathBuf,
@@ -158,7 +156,7 @@ pub enum RunError {
     },
     /// A run is resumed with another configuration.
     #[error(
-        "`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs`, `training.patience` and `[evaluation]` may change; for anything else train into another folder"
+        "`{key}` differs from the run to be resumed: it is `{given}`, but the run began with `{begun}`\nhint: only `training.max_epochs`, `training.patience`, `[evaluation]` and where the same table is read from may change; for anything else train into another folder"
     )]
     ResumeDiffers {
         /// The key.
@@ -169,10 +167,60 @@ pub enum RunError {
         begun: String,
     },
     /// The folder holds no trained model.
-    #[error("`{}` holds no trained model (no `model.json`)\nhint: train one with `cei train -o {}`, or finish an interrupted one with `--resume`", path.display(), path.display())]
+    #[error("`{}` holds no trained model (no `model.json`)\nhint: train one with `cei train -o {}`, or finish an interrupted one with `--resume`", path.display(), quoted(path))]
     NotARun {
         /// The folder.
         path: PathBuf,
+    },
+    /// A training is under way in the folder.
+    #[error("`{}` is still in training ({holder})\nhint: wait until it has ended, or interrupt it with Ctrl-C or `kill`; its state is then saved and `--resume` continues it", path.display())]
+    InTraining {
+        /// The folder.
+        path: PathBuf,
+        /// Who trains, in words.
+        holder: String,
+    },
+    /// The training in the folder was interrupted before there was a model.
+    #[error("`{}` holds no trained model yet: its training was interrupted\nhint: finish it with `cei train -o {} --resume`", path.display(), quoted(path))]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of a run is not as it was written.
+    #[error("`{}` is damaged or was edited: {reason}\nhint: {hint}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The configuration of a run says something else than its training began with.
+    #[error("`{}` was changed: `{key}` is `{given}`, but the training had `{begun}`\nhint: undo the change; only `[evaluation]`, names in `columns.x` and `columns.y`, `training.max_epochs`, `training.patience` and how files are read in `[source]` may be edited", path.display())]
+    ConfigEdited {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value now.
+        given: String,
+        /// Its value in the training.
+        begun: String,
+    },
+    /// A simulated table is not the one that its simulation was written with.
+    #[error("`{}` is not the table that `{}` was written with: its content has another SHA-256, so the noise stated there may not be its own\nhint: simulate it anew; if the file is known to belong to it (with some rows removed, say), delete the lines with `SHA-256` in `{}`; or delete that file, and declare the noise in `[detector]`", table.display(), sidecar.display(), sidecar.display())]
+    SidecarOfAnother {
+        /// The table.
+        table: PathBuf,
+        /// The simulation beside it.
+        sidecar: PathBuf,
+    },
+    /// The simulation beside a table is not as it was written.
+    #[error("`{}` is damaged or was edited: its lines do not fit the SHA-256 in its last one\nhint: simulate the table anew; if the edit is right, delete the last line", sidecar.display())]
+    SidecarEdited {
+        /// The simulation beside a table.
+        sidecar: PathBuf,
     },
     /// A saved model is damaged or of another version.
     #[error("the model in `{}` cannot be used: {reason}", path.display())]
@@ -189,8 +237,14 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The run has not been evaluated.
-    #[error("`{}` has no evaluation yet\nhint: run `cei evaluate {}` first", path.display(), path.display())]
+    #[error("`{}` has no evaluation yet\nhint: run `cei evaluate {}` first", path.display(), quoted(path))]
     NotEvaluated {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The evaluation is of another model than the run has now.
+    #[error("`{}` is of an earlier state of the training than the model beside it\nhint: run `cei evaluate {}` again", path.join("evaluation.json").display(), quoted(path))]
+    EvaluationOfAnother {
         /// The run folder.
         path: PathBuf,
     },

@@ -74,6 +74,9 @@ pub struct RunEvaluation {
     pub active_latent: Option<ActiveLatent>,
     /// What was scored.
     pub scored: Scored,
+    /// Why the scores are not in the folder of the run, where they should be.
+    #[serde(skip)]
+    pub not_kept: Option<String>,
 }
 
 /// What was scored.
@@ -87,6 +90,9 @@ pub struct Scored {
     pub rows: String,
     /// SHA-256 of the table.
     pub data_fingerprint: String,
+    /// SHA-256 of the weights, as in `model.json`; absent in evaluations of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
     /// The frame of the positions, in words.
     pub frame: String,
     /// Unit of the positions and of their errors; none where the table has none.
@@ -109,7 +115,8 @@ struct ScoredTable {
     y: Array2<f64>,
 }
 
-/// Scores a run; on its own test rows the result and its figures are also written into its folder.
+/// Scores a run; on its own test rows the result and its figures are also written into its folder, if it can be
+/// written.
 ///
 /// # Errors
 /// No trained model, a table that cannot be loaded or is not the one of the training, too few draws.
@@ -153,7 +160,7 @@ pub fn evaluate_run(
         progress(range.end, total);
     }
     let preprocessing = &run.record.preprocessing;
-    let evaluation = RunEvaluation {
+    let mut evaluation = RunEvaluation {
         scores: scores.finish(&run, &scored, count, options.seed)?,
         floor: match made_by(&run, options, &files)? {
             Some(simulation) => floor(&run, &simulation, scored.raw_x.view())?,
@@ -165,18 +172,39 @@ pub fn evaluate_run(
             files,
             rows: rows.to_owned(),
             data_fingerprint: fingerprint,
+            weights_sha256: Some(run.record.weights_sha256.clone()),
             frame: preprocessing.frame_description(),
             unit: run.experiment.columns.x_unit.internal().map(str::to_owned),
             latent: run.experiment.evaluation.latent,
             degenerate_noise_sd: preprocessing.noise_directions().map(|(_, sd)| f64::from(sd)),
             seed: options.seed,
         },
+        not_kept: None,
     };
     if rows == "test" {
-        write_json(&path.join("evaluation.json"), &evaluation)?;
-        figures::evaluation(&run, &scores.pairs, &evaluation)?;
+        evaluation.not_kept = keep(&run, &scores.pairs, &evaluation)?;
     }
     Ok(evaluation)
+}
+
+/// Writes scores and figures into the folder of the run. A folder that cannot be written is told, but takes the
+/// scores from nobody.
+fn keep(
+    run: &TrainedRun,
+    pairs: &Pairs,
+    evaluation: &RunEvaluation,
+) -> Result<Option<String>, RunError> {
+    let kept = write_json(&run.path.join("evaluation.json"), evaluation)
+        .and_then(|()| figures::evaluation(run, pairs, evaluation));
+    match kept {
+        Ok(()) => Ok(None),
+        Err(
+            error @ (RunError::File(_)
+            | RunError::Io { .. }
+            | RunError::Report(cei_report::Error::Write(_))),
+        ) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// The table that the run was trained on. It must be the same, or its test rows are not those kept

@@ -6,19 +6,22 @@
 //! | `model.json` | architecture, columns, preprocessing, latent statistics, summary, checksum |
 //! | `support.safetensors` | training momenta that those to be predicted are compared with |
 //! | `config.toml` | the complete resolved configuration |
-//! | `data.sha256` | digest of the table that the training began with |
+//! | `training.json` | what the training began with: configuration, digest of the table, origin of its events |
 //! | `history.csv` | losses of every epoch |
 //! | `checkpoint.safetensors` | the state of the training, for `--resume` |
-//! | `simulation.toml` | the simulation, if the run trains on a simulator |
+//! | `simulation.toml` | the simulation, if the run trains on a simulator; for people |
 //! | `evaluation.json`, `figures/` | what `cei evaluate` found |
 //!
 //! An ensemble of K models is one folder with the members in `member-1` to `member-K`, each of them such a
 //! folder, and with all of these but weights, history and checkpoint; its `model.json` names K.
 //!
-//! Every file is written under a temporary name, synced and renamed. Reading checks version, shapes
-//! and checksum, and never executes anything.
+//! Every file that is read again is known by a digest: `model.json`, `training.json` and `evaluation.json` hold
+//! that of their own content, the checkpoint too, `model.json` that of weights and support; `config.toml` is
+//! compared with `training.json` key by key, and what a user may edit there may differ. Reading checks version,
+//! shapes and digests, and never executes anything. While a training is under way its process holds the lock of
+//! the folder.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cei_data::Preprocessing;
@@ -30,14 +33,31 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::begun::Begun;
 use crate::config::ModelConfig;
-use crate::support::Bounds;
+use crate::sealed::read_json;
+pub use crate::sealed::write_json;
+use crate::support::{self, Bounds};
 use crate::{Experiment, RunError};
 
 /// The losses of every epoch, in the folder of a run.
 pub const HISTORY: &str = "history.csv";
+
+/// The configuration, in the folder of a run.
+pub(crate) const CONFIG: &str = "config.toml";
+
+/// The state of a training, in the folder of its model.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Further files that belong to a model, whose digests its record holds.
+const COMPANIONS: [&str; 1] = [support::FILE];
+
+const RECORD: &str = "model.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// What to do about a model that is damaged.
+const HINT: &str = "restore the file from a copy, finish the training with `--resume`, or train anew into another folder";
 
 /// Version of `model.json`.
 const FORMAT: u32 = 1;
@@ -82,6 +102,12 @@ pub struct ModelRecord {
     /// SHA-256 of `model.safetensors`; of an ensemble, of these checksums of its members in hexadecimal,
     /// one after another.
     pub weights_sha256: String,
+    /// SHA-256 of further files that belong to the model; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// Whether the record holds its own digest, as it does since there are any.
+    #[serde(skip)]
+    pub sealed: bool,
 }
 
 impl ModelRecord {
@@ -207,9 +233,8 @@ impl TrainedRun {
     /// No model in the folder; a version, shape or checksum that does not fit; members that do not belong
     /// together.
     pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
-        let record = load_record(path)?;
-        let experiment = Experiment::read(&path.join("config.toml"), &[])?;
-        check_columns(path, &experiment, &record)?;
+        let (record, experiment, _) = read(path)?;
+        sweep(path, record.ensemble);
         let Some(count) = record.ensemble else {
             let member = load_member(path, &record, device)?;
             return Ok(Self { path: path.to_owned(), experiment, record, members: vec![member] });
@@ -222,7 +247,7 @@ impl TrainedRun {
             members.push(load_member(&path, &record, device.clone())?);
             checksums.push_str(&record.weights_sha256);
         }
-        if members.is_empty() || sha256(checksums.as_bytes()) != record.weights_sha256 {
+        if members.is_empty() || cei_files::sha256(checksums.as_bytes()) != record.weights_sha256 {
             let reason = "its members are not those of its `model.json`\nhint: finish its training with `--resume`";
             return Err(RunError::BadModel { path: path.to_owned(), reason: reason.to_owned() });
         }
@@ -304,25 +329,95 @@ fn log_sum(a: f64, b: f64) -> f64 {
     if high == low { high + std::f64::consts::LN_2 } else { high + (low - high).exp().ln_1p() }
 }
 
+/// What has to be said about a run before it is used: that its configuration was edited, or that its files have no
+/// digests.
+///
+/// # Errors
+/// No trained model in the folder, or one that is damaged.
+pub fn remarks(path: &Path) -> Result<Vec<String>, RunError> {
+    read(path).map(|(_, _, remarks)| remarks)
+}
+
+/// Record and configuration of a run, with what has to be said about them.
+fn read(path: &Path) -> Result<(ModelRecord, Experiment, Vec<String>), RunError> {
+    check_finished(path)?;
+    let record = load_record(path)?;
+    let begun = Begun::read(path)?;
+    if record.sealed && !begun.sealed {
+        let reason = "its `training.json` is missing or has lost its digest".to_owned();
+        return Err(RunError::BadModel { path: path.to_owned(), reason });
+    }
+    let (experiment, remarks) = begun.configuration(path)?;
+    check_columns(path, &experiment, &record)?;
+    Ok((record, experiment, remarks))
+}
+
+/// Refuses a run that is still in training, or whose training was interrupted.
+fn check_finished(path: &Path) -> Result<(), RunError> {
+    if let Some(holder) = cei_files::holder(path) {
+        return Err(RunError::InTraining { path: path.to_owned(), holder });
+    }
+    let begun = [path.to_owned(), member_path(path, 1)];
+    if !path.join(RECORD).exists() && begun.iter().any(|path| path.join(CHECKPOINT).exists()) {
+        return Err(RunError::Unfinished { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Removes what killed processes have left in the folder of a run.
+fn sweep(path: &Path, members: Option<usize>) {
+    let members = (1..=members.unwrap_or(0)).map(|number| member_path(path, number));
+    for folder in std::iter::once(path.to_owned()).chain(members) {
+        cei_files::sweep(&folder);
+        cei_files::sweep(&folder.join("figures"));
+    }
+}
+
 pub(crate) fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
-    let record_path = path.join("model.json");
-    if !record_path.exists() {
+    let file = path.join(RECORD);
+    if !file.exists() {
         return Err(RunError::NotARun { path: path.to_owned() });
     }
-    let text = std::fs::read_to_string(&record_path).map_err(RunError::io("read", &record_path))?;
-    read_record(&text).map_err(|reason| RunError::BadModel { path: path.to_owned(), reason })
+    let damaged = |reason: String| RunError::Damaged { path: file.clone(), reason, hint: HINT };
+    let (value, sealed) = read_json(&file, HINT)?;
+    let format = value.get("format").and_then(serde_json::Value::as_u64);
+    if format != Some(u64::from(FORMAT)) {
+        let found = format.map_or("unknown".to_owned(), |format| format.to_string());
+        return Err(damaged(format!("its format version is {found}, this program reads {FORMAT}")));
+    }
+    let record: ModelRecord =
+        serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
+    Ok(ModelRecord { sealed, ..record })
+}
+
+/// The content of a further file that belongs to a model.
+///
+/// # Errors
+/// The file cannot be read, or is not as it was written.
+pub(crate) fn read_companion(
+    path: &Path,
+    record: &ModelRecord,
+    name: &str,
+) -> Result<Vec<u8>, RunError> {
+    let file = path.join(name);
+    let bytes = std::fs::read(&file).map_err(RunError::io("read", &file))?;
+    if record.files.get(name).is_some_and(|digest| *digest != cei_files::sha256(&bytes)) {
+        let reason = format!("its checksum is not that in `{RECORD}`");
+        return Err(RunError::Damaged { path: file, reason, hint: HINT });
+    }
+    Ok(bytes)
 }
 
 /// The model of `record`, with the weights that lie in the folder `path`.
 fn load_member(path: &Path, record: &ModelRecord, device: Device) -> Result<Member, RunError> {
-    let bad = |reason: String| RunError::BadModel { path: path.to_owned(), reason };
-    let weights_path = path.join("model.safetensors");
-    let weights = std::fs::read(&weights_path).map_err(RunError::io("read", &weights_path))?;
-    if sha256(&weights) != record.weights_sha256 {
-        return Err(bad("the checksum of `model.safetensors` is not that in `model.json`".into()));
+    let file = path.join(WEIGHTS);
+    let damaged = |reason: String| RunError::Damaged { path: file.clone(), reason, hint: HINT };
+    let weights = std::fs::read(&file).map_err(RunError::io("read", &file))?;
+    if cei_files::sha256(&weights) != record.weights_sha256 {
+        return Err(damaged(format!("its checksum is not that in `{RECORD}`")));
     }
     let mut model = build(&record.model, &record.preprocessing, 0, device)?;
-    let values = read_weights(&weights, model.parameters()).map_err(bad)?;
+    let values = read_weights(&weights, model.parameters()).map_err(damaged)?;
     model.set_parameters(&values);
     Ok(Member { model, latent: record.latent.clone() })
 }
@@ -353,12 +448,26 @@ pub fn save(
     mut record: ModelRecord,
     parameters: &Parameters,
 ) -> Result<ModelRecord, RunError> {
-    let weights_path = path.join("model.safetensors");
-    let weights = weights_to_bytes(parameters).map_err(RunError::io("write", &weights_path))?;
+    let file = path.join(WEIGHTS);
+    let weights = weights_to_bytes(parameters).map_err(RunError::io("write", &file))?;
+    record.weights_sha256 = cei_files::sha256(&weights);
+    cei_files::write(&file, &weights)?;
+    save_record(path, record)
+}
+
+/// Writes the record, with the digests of the files that belong to it.
+fn save_record(path: &Path, mut record: ModelRecord) -> Result<ModelRecord, RunError> {
     record.format = FORMAT;
-    record.weights_sha256 = sha256(&weights);
-    write_atomically(&weights_path, &weights)?;
-    write_json(&path.join("model.json"), &record)?;
+    record.sealed = true;
+    record.files.clear();
+    for name in COMPANIONS {
+        let file = path.join(name);
+        if file.exists() {
+            let digest = cei_files::sha256_of_file(&file).map_err(RunError::io("read", &file))?;
+            record.files.insert(name.to_owned(), digest);
+        }
+    }
+    write_json(&path.join(RECORD), &record)?;
     Ok(record)
 }
 
@@ -374,79 +483,8 @@ pub fn save_ensemble(
 ) -> Result<ModelRecord, RunError> {
     let checksums: String = members.iter().map(|member| member.weights_sha256.as_str()).collect();
     record.ensemble = Some(members.len());
-    record.weights_sha256 = sha256(checksums.as_bytes());
-    write_json(&path.join("model.json"), &record)?;
-    Ok(record)
-}
-
-/// Writes a value as JSON, atomically.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| RunError::io("write", path)(error.into()))?;
-    text.push('\n');
-    write_atomically(path, text.as_bytes())
-}
-
-/// Refuses to write a file in the place of one that is read, or two files into one.
-///
-/// # Errors
-/// Names the file.
-pub fn check_outputs(inputs: &[&Path], outputs: &[&Path]) -> Result<(), RunError> {
-    let place = |path: &Path| match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Ok(place), _, _) => place,
-        (Err(_), Some(folder), Some(name)) => {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name)
-        }
-        (Err(_), _, _) => path.to_owned(),
-    };
-    let mut taken: Vec<PathBuf> = inputs.iter().map(|path| place(path)).collect();
-    for output in outputs {
-        let own = place(output);
-        if taken.contains(&own) {
-            return Err(RunError::SameFile { path: output.to_path_buf() });
-        }
-        taken.push(own);
-    }
-    Ok(())
-}
-
-/// Writes a file under a temporary name, syncs and renames it.
-///
-/// # Errors
-/// The folder does not exist or cannot be written.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let io = |source| RunError::Io { action: "write", path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file =
-        tempfile::Builder::new().permissions(readable_by_all()).tempfile_in(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_data().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private by default; results are meant to be shared.
-fn readable_by_all() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::Permissions::from_mode(0o644)
-}
-
-fn read_record(text: &str) -> Result<ModelRecord, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| format!("`model.json` is damaged: {error}"))?;
-    let format = value.get("format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(FORMAT)) {
-        let found = format.map_or("unknown".to_owned(), |format| format.to_string());
-        return Err(format!("its format version is {found}, this program reads {FORMAT}"));
-    }
-    serde_json::from_value(value).map_err(|error| format!("`model.json` is damaged: {error}"))
+    record.weights_sha256 = cei_files::sha256(checksums.as_bytes());
+    save_record(path, record)
 }
 
 fn weights_to_bytes(parameters: &Parameters) -> std::io::Result<Vec<u8>> {
@@ -461,13 +499,10 @@ fn weights_to_bytes(parameters: &Parameters) -> std::io::Result<Vec<u8>> {
 }
 
 fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String> {
-    let tensors = SafeTensors::deserialize(bytes)
-        .map_err(|error| format!("`model.safetensors` is damaged: {error}"))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     if tensors.len() != expected.layout.len() {
         let (found, wanted) = (tensors.len(), expected.layout.len());
-        return Err(format!(
-            "`model.safetensors` has {found} tensors, the model of `model.json` needs {wanted}"
-        ));
+        return Err(format!("it has {found} tensors, the model of `model.json` needs {wanted}"));
     }
     let mut values = vec![0.0; expected.values.len()];
     for parameter in &expected.layout {
@@ -484,10 +519,6 @@ fn read_weights(bytes: &[u8], expected: &Parameters) -> Result<Vec<f32>, String>
         }
     }
     Ok(values)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
 
+mod begun;
 pub mod c2st;
 pub mod calibrate;
 pub mod compare;
@@ -32,6 +33,7 @@ pub mod log_prob;
 pub mod predict;
 pub mod presets;
 pub mod refine;
+mod sealed;
 pub mod simulate;
 pub mod support;
 pub mod train;

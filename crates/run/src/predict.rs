@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use cei_data::{ColumnData, DroppedRows, Selection, Source, TableWriter, WriteError, load};
+use cei_files::check_outputs;
 use cei_metrics::quantile;
 use cei_model::Device;
 use ndarray::s;
 use serde::Serialize;
 
 use crate::draws::{check_draws, draw_positions};
-use crate::folder::{HISTORY, check_outputs};
+use crate::folder::HISTORY;
 use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};

@@ -5,7 +5,7 @@ use std::path::Path;
 use cei_physics::Simulation;
 
 use crate::Experiment;
-use crate::config::{ExperimentError, parse_with_overrides};
+use crate::config::{ExperimentError, Kind, parse_with_overrides};
 
 /// A configuration that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,22 @@ pub const EXPERIMENTS: &[Preset] = presets!(
 /// # Errors
 /// There is none; the error lists those that exist.
 pub fn find(presets: &'static [Preset], name: &str) -> Result<Preset, ExperimentError> {
-    find_among(presets.iter().copied(), name)
+    let found = find_among(presets.iter().copied(), name);
+    let kinds = [(SIMULATIONS, Kind::Simulation), (EXPERIMENTS, Kind::Experiment)];
+    let of_other_kind = kinds
+        .into_iter()
+        .find(|(others, _)| *others != presets && others.iter().any(|other| other.name == name));
+    match (found, of_other_kind) {
+        (Err(_), Some((_, found))) => {
+            let expected = match found {
+                Kind::Experiment => Kind::Simulation,
+                Kind::Simulation => Kind::Experiment,
+            };
+            let origin = format!("preset `{name}`");
+            Err(ExperimentError::WrongKind { origin, found, expected })
+        }
+        (found, _) => found,
+    }
 }
 
 /// The preset of this name, data set or experiment.
@@ -113,5 +128,9 @@ mod tests {
     fn an_unknown_preset_lists_the_known_ones() {
         let error = simulation("ocs").unwrap_err().to_string();
         assert!(error.contains("`ocs-reference`, `ocs-wide`"), "{error}");
+        let error = simulation("wide-cinn").unwrap_err().to_string();
+        assert!(error.starts_with("preset `wide-cinn` is an experiment, but"), "{error}");
+        let error = experiment("ocs-wide").unwrap_err().to_string();
+        assert!(error.starts_with("preset `ocs-wide` is a simulation, but"), "{error}");
     }
 }

@@ -3,15 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use cei_data::{ColumnData, ColumnType, PositionUnit, TableWriter, load_positions};
+use cei_files::{AtomicFile, Lock, Seal, check_outputs, seal_of, sealed, sha256_of_file};
 use cei_physics::{Simulation, simulate_positions, simulate_range};
 use ndarray::{Array2, Axis};
 
 use crate::RunError;
 use crate::config::{parse_with_overrides, to_toml};
-use crate::folder::{check_outputs, write_atomically};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
+
+/// Events of one table at most: more are a slip of the finger, and a disk full of them.
+const MOST_EVENTS: usize = 1_000_000_000;
+
+/// The line beside a table that holds its digest.
+const TABLE: &str = "# SHA-256 of the table: ";
 
 /// What was simulated.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -50,16 +56,55 @@ pub fn configuration_path(table: &Path) -> PathBuf {
     name.into()
 }
 
+/// Where the configuration of a table stands, if it does.
+fn sidecar_of(table: &Path) -> Option<PathBuf> {
+    // Earlier versions left the extension out, so that tables of two formats shared one.
+    let paths = [configuration_path(table), table.with_extension("simulation.toml")];
+    paths.into_iter().find(|path| path.exists())
+}
+
+/// The configuration of a table as it is written beside it, bound to it by its digest.
+fn sidecar_text(simulation: &Simulation, table_sha256: &str) -> String {
+    sealed(&format!("{}{TABLE}{table_sha256}\n", to_toml(simulation)))
+}
+
+/// The digest of the table that a sidecar belongs to; none in those of earlier versions.
+fn bound_to(sidecar: &str) -> Option<&str> {
+    sidecar.lines().find_map(|line| line.strip_prefix(TABLE)).map(str::trim)
+}
+
 /// The simulation that made a table, read from beside it; none if nothing stands there.
 ///
 /// # Errors
-/// A file beside the table that cannot be read as a simulation.
+/// A file beside the table that cannot be read as a simulation, was changed, or belongs to another table.
 pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
-    // Earlier versions left the extension out, so that tables of two formats shared one.
-    let paths = [configuration_path(table), table.with_extension("simulation.toml")];
-    let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(None) };
+    let Some(path) = sidecar_of(table) else { return Ok(None) };
     let text = std::fs::read_to_string(&path).map_err(RunError::io("read", &path))?;
+    if seal_of(&text) == Seal::Broken {
+        return Err(RunError::SidecarEdited { sidecar: path });
+    }
+    if let Some(digest) = bound_to(&text)
+        && digest != sha256_of_file(table).map_err(RunError::io("read", table))?
+    {
+        return Err(RunError::SidecarOfAnother { table: table.to_owned(), sidecar: path });
+    }
     Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
+}
+
+/// What has to be said about what stands beside tables: that nothing proves that it belongs to them.
+pub fn sidecar_remarks(tables: &[PathBuf]) -> Vec<String> {
+    let unbound = |table: &PathBuf| {
+        let sidecar = sidecar_of(table)?;
+        let text = std::fs::read_to_string(&sidecar).ok()?;
+        bound_to(&text).is_none().then(|| {
+            format!(
+                "remark: `{}` is believed to tell how `{}` was simulated; it does not hold the table's digest",
+                sidecar.display(),
+                table.display()
+            )
+        })
+    };
+    tables.iter().filter_map(unbound).collect()
 }
 
 /// The one simulation that made all of these tables, apart from their numbers of events and seeds:
@@ -86,8 +131,8 @@ pub fn simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError>
 /// Simulates and writes a table, chunk by chunk; nothing appears if it fails.
 ///
 /// # Errors
-/// A configuration without geometry law (unless positions are given), positions that do not fit, a
-/// file that cannot be written.
+/// A configuration without geometry law (unless positions are given), positions that do not fit, too many events, a
+/// file that cannot be written, or that another process is writing.
 pub fn simulate_to_file(
     simulation: &Simulation,
     geometries: &Geometries,
@@ -112,10 +157,16 @@ pub fn simulate_to_file(
     if events == 0 {
         return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
     }
+    if events > MOST_EVENTS {
+        return Err(RunError::TooLarge { key: "--events", value: events, most: MOST_EVENTS });
+    }
     let columns = [molecule.position_columns(), molecule.momentum_columns()].concat();
     let typed: Vec<(String, ColumnType)> =
         columns.iter().map(|name| (name.clone(), ColumnType::F64)).collect();
+    // Table and configuration are of one simulation, whoever else writes here.
+    let _lock = Lock::acquire(path)?;
     let mut writer = TableWriter::create(path, &typed)?;
+    let mut sidecar = AtomicFile::create(&configuration)?;
     // Given positions are one call, since their row number is their random stream.
     let chunk = if given.is_some() { events } else { CHUNK };
     for start in (0..events).step_by(chunk) {
@@ -132,8 +183,11 @@ pub fn simulate_to_file(
         writer.write(data)?;
         progress(end, events);
     }
-    writer.finish()?;
+    let table = writer.complete()?;
     let simulation = Simulation { events, ..simulation.clone() };
-    write_atomically(&configuration, to_toml(&simulation).as_bytes())?;
+    sidecar.write_all(sidecar_text(&simulation, &table.sha256()?).as_bytes())?;
+    // Whatever happens between the two, the older table is not believed to be of the new simulation.
+    sidecar.commit()?;
+    table.commit()?;
     Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns, remarks })
 }

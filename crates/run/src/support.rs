@@ -18,7 +18,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::folder::write_atomically;
+use crate::folder::read_companion;
 use crate::{RunError, TrainedRun};
 
 /// The part of the training table's own events that each bound leaves outside.
@@ -28,7 +28,7 @@ const REFERENCE_ROWS: usize = 10_000;
 /// A momentum sum below this part of the largest momentum is round-off of the table.
 const ROUND_OFF: f64 = 1e-4;
 /// Name of the tensor and of the file that hold the reference momenta.
-const FILE: &str = "support.safetensors";
+pub(crate) const FILE: &str = "support.safetensors";
 const TENSOR: &str = "momenta";
 
 /// Bounds of the training support, part of `model.json`.
@@ -145,7 +145,7 @@ impl Support {
         let written = TensorView::new(Dtype::F32, shape, &bytes)
             .and_then(|view| safetensors::serialize([(TENSOR, view)], None))
             .map_err(|error| RunError::io("write", &path)(std::io::Error::other(error)))?;
-        write_atomically(&path, &written)
+        Ok(cei_files::write(&path, &written)?)
     }
 
     /// The support of a run; none for one that was trained before runs had it.
@@ -154,8 +154,7 @@ impl Support {
     /// A file that is missing or damaged.
     pub fn load(run: &TrainedRun) -> Result<Option<Self>, RunError> {
         let Some(bounds) = run.record.support.clone() else { return Ok(None) };
-        let path = run.path.join(FILE);
-        let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
+        let bytes = read_companion(&run.path, &run.record, FILE)?;
         let width = run.record.preprocessing.y_dim();
         let reference = read_reference(&bytes, width).map_err(|reason| RunError::BadModel {
             path: run.path.clone(),

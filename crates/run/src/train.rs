@@ -5,25 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cei_data::{DroppedRows, Preprocessing, Rows as _};
+use cei_files::{Lock, holder};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, ConfigError, Device, LatentStatistics, open_device};
-use cei_physics::Simulation;
 use cei_train::{
     EpochRows, Observer, StopReason, TrainingConfig, TrainingReport, TrainingRows,
     train_on_new_rows,
 };
-use serde::Serialize;
 
-use crate::config::{ModelConfig, parse_with_overrides, to_toml};
+use crate::begun::{Begun, Difference, differences, may_change_on_resume};
+use crate::config::{ModelConfig, to_toml};
 use crate::dataset::{Dataset, Origin};
 use crate::evaluate::internal_coordinates;
-use crate::folder::{self, ActiveLatent, ModelRecord, TrainingSummary, write_atomically};
+use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
+use crate::simulate::sidecar_remarks;
 use crate::support::Support;
 use crate::{Experiment, RunError, figures};
-
-/// The state of a training, in the folder of its model.
-const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Rows whose latents are computed at once.
 const LATENT_CHUNK: usize = 8192;
@@ -47,6 +45,9 @@ pub struct TrainingPlan {
     pub d_eff: usize,
     /// The frame of the positions, in words.
     pub frame: String,
+    /// What else has to be said before the training: edits of a run that is resumed, tables whose origin is
+    /// believed unproved.
+    pub remarks: Vec<String>,
 }
 
 /// What a training gave.
@@ -64,8 +65,9 @@ pub struct TrainingOutcome {
 /// way; the checkpoint then allows to continue with `resume`.
 ///
 /// # Errors
-/// A folder that already holds a run (without `resume`) or no checkpoint (with it), another
-/// configuration than that of the run to be resumed, and all that loading and training can meet.
+/// A folder that already holds a run (without `resume`) or no checkpoint (with it), or in which a training is
+/// under way; another configuration or table than that of the run to be resumed; and all that loading and
+/// training can meet.
 pub fn train_run(
     experiment: &Experiment,
     path: &Path,
@@ -85,15 +87,26 @@ pub fn train_run(
         internal_coordinates(experiment, molecule)?;
     }
     let device = open_device(device_name)?;
-    check_folder(experiment, path, resume)?;
-    let origin = Origin::of(experiment)?;
+    let begun = check_folder(experiment, path, resume)?;
+    let (origin, remarks) = origin_and_remarks(experiment, begun, path)?;
     let dataset = Dataset::load(experiment, &origin)?;
     let preprocessing = dataset.fit(experiment)?;
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
-    announce(&plan(experiment, &dataset, &preprocessing, model.as_ref()));
+    announce(&plan(experiment, &dataset, &preprocessing, model.as_ref(), remarks));
     drop(model);
-    keep_simulation(experiment, &origin, path, resume)?;
-    keep_fingerprint(&dataset.fingerprint, path, resume)?;
+    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+    let _lock = Lock::acquire(path)?;
+    // Another training may have begun while the table was loaded.
+    if let Some(Begun { data_fingerprint: Some(begun), .. }) =
+        check_content(experiment, path, resume)?
+        && begun != dataset.fingerprint
+    {
+        return Err(RunError::ResumeTable { path: path.to_owned() });
+    }
+    if let (Some(_), Some(simulation)) = (&experiment.source.simulator, &origin.simulation) {
+        // In the configuration it is only a name.
+        cei_files::write(&path.join("simulation.toml"), to_toml(simulation).as_bytes())?;
+    }
 
     let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
@@ -133,6 +146,15 @@ struct Prepared<'a> {
     data_rows: usize,
 }
 
+impl Prepared<'_> {
+    /// Writes what a training begins with into its folder, which is made if it is not there.
+    fn keep(&self, experiment: &Experiment, path: &Path) -> Result<(), RunError> {
+        std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+        cei_files::write(&path.join(CONFIG), experiment.to_toml().as_bytes())?;
+        Begun::write(path, experiment, &self.fingerprint, &self.origin)
+    }
+}
+
 /// Trains members with consecutive seeds one after another, each into a folder of its own, and then makes
 /// `path` their ensemble. A resumed ensemble goes on with the first member that is not finished.
 fn train_ensemble(
@@ -144,7 +166,7 @@ fn train_ensemble(
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
     let members = experiment.training.ensemble;
-    write_config(experiment, path)?;
+    prepared.keep(experiment, path)?;
     let mut records: Vec<ModelRecord> = Vec::with_capacity(members);
     let mut reason = StopReason::MaxEpochs;
     for number in 1..=members {
@@ -194,7 +216,7 @@ fn train_member(
     let seed = experiment.training.seed;
     let device = prepared.device.clone();
     let mut model = folder::build(&experiment.model, preprocessing, seed, device)?;
-    write_config(experiment, path)?;
+    prepared.keep(experiment, path)?;
     let recipe = prepared.recipe.clone();
     let mut fresh = recipe.map(|recipe| FreshRows::new(recipe, preprocessing.clone(), seed));
     let report = train_on_new_rows(
@@ -233,6 +255,8 @@ fn train_member(
             data_rows: prepared.data_rows,
             ensemble: None,
             weights_sha256: String::new(),
+            files: Default::default(),
+            sealed: false,
         };
         prepared.support.save(path)?;
         outcome.record = Some(folder::save(path, record, model.parameters())?);
@@ -253,14 +277,24 @@ fn check_seeds(training: &TrainingConfig) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Writes the complete configuration into the folder `path`, which is made if it is not there.
-fn write_config(experiment: &Experiment, path: &Path) -> Result<(), RunError> {
-    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-    write_atomically(&path.join("config.toml"), experiment.to_toml().as_bytes())
+/// Refuses to overwrite a run, to join another training in its folder, or to resume a run with another
+/// configuration; gives what a run to be resumed began with.
+fn check_folder(
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+) -> Result<Option<Begun>, RunError> {
+    match holder(path) {
+        Some(holder) => Err(RunError::InTraining { path: path.to_owned(), holder }),
+        None => check_content(experiment, path, resume),
+    }
 }
 
-/// Refuses to overwrite a run, or to resume one with another configuration.
-fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<(), RunError> {
+fn check_content(
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+) -> Result<Option<Begun>, RunError> {
     let either =
         |file: &str| path.join(file).exists() || folder::member_path(path, 1).join(file).exists();
     let (begun, trained) = (either(CHECKPOINT), either("model.json"));
@@ -268,102 +302,46 @@ fn check_folder(experiment: &Experiment, path: &Path, resume: bool) -> Result<()
         (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
         (_, false) if trained => Err(RunError::RunWithoutCheckpoint { path: path.to_owned() }),
         (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
-        (false, _) => Ok(()),
+        (false, _) => Ok(None),
         (true, true) => {
-            let begun = Experiment::read(&path.join("config.toml"), &[])?;
-            match first_difference(experiment, &begun) {
-                Some((key, given, begun)) => Err(RunError::ResumeDiffers { key, given, begun }),
-                None => Ok(()),
+            let begun = Begun::read(path)?;
+            let differs = differences(experiment, &begun.experiment)
+                .into_iter()
+                .find(|difference| !may_change_on_resume(&difference.key));
+            match differs {
+                Some(Difference { key, given, begun }) => {
+                    Err(RunError::ResumeDiffers { key, given, begun })
+                }
+                None => Ok(Some(begun)),
             }
         }
     }
 }
 
-/// The first key, with both values, in which two experiments differ, apart from those that may
-/// change when a training is resumed.
-fn first_difference(given: &Experiment, begun: &Experiment) -> Option<(String, String, String)> {
-    let mut begun = begun.clone();
-    begun.training.max_epochs = given.training.max_epochs;
-    begun.training.patience = given.training.patience;
-    begun.evaluation = given.evaluation.clone();
-    first_differing_leaf(given, &begun)
-}
-
-/// The first key, with both values, in which two configurations differ.
-fn first_differing_leaf<T: Serialize>(given: &T, begun: &T) -> Option<(String, String, String)> {
-    let [given, begun] = [given, begun].map(|configuration| {
-        let mut leaves = Vec::new();
-        if let Ok(value) = toml::Value::try_from(configuration) {
-            collect_leaves("", &value, &mut leaves);
-        }
-        leaves
-    });
-    let value_of = |leaves: &[(String, String)], key: &str| {
-        let value = leaves.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
-        value.unwrap_or_else(|| "absent".to_owned())
-    };
-    given
-        .iter()
-        .chain(&begun)
-        .map(|(key, _)| (key.clone(), value_of(&given, key), value_of(&begun, key)))
-        .find(|(_, given, begun)| given != begun)
-}
-
-/// Keeps the simulation of a run on a simulator in its folder, where `source.simulator` is only a name, and
-/// refuses to resume with one that has changed since.
-fn keep_simulation(
+/// What is known of the events, and what has to be said about it. A run that is resumed goes on with what it began
+/// with, wherever its table lies now; a simulator must be the same as then.
+fn origin_and_remarks(
     experiment: &Experiment,
-    origin: &Origin,
+    begun: Option<Begun>,
     path: &Path,
-    resume: bool,
-) -> Result<(), RunError> {
-    let (Some(_), Some(simulation)) = (&experiment.source.simulator, &origin.simulation) else {
-        return Ok(());
+) -> Result<(Origin, Vec<String>), RunError> {
+    let simulator = experiment.source.simulator.is_some();
+    let Some(begun) = begun else {
+        let tables = if simulator { Vec::new() } else { experiment.source.resolve()? };
+        return Ok((Origin::of(experiment)?, sidecar_remarks(&tables)));
     };
-    let kept = path.join("simulation.toml");
-    if resume && kept.exists() {
-        let text = std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?;
-        let begun: Simulation = parse_with_overrides(&text, &format!("`{}`", kept.display()), &[])?;
-        return match first_differing_leaf(simulation, &begun) {
-            Some((key, given, begun)) => {
-                let key = format!("{key}` of the simulation in `source.simulator");
-                Err(RunError::ResumeDiffers { key, given, begun })
-            }
-            None => Ok(()),
-        };
+    let (_, remarks) = begun.configuration(path)?;
+    if begun.sealed && !simulator {
+        return Ok((begun.origin, remarks));
     }
-    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-    write_atomically(&kept, to_toml(simulation).as_bytes())
-}
-
-/// Keeps the digest of the table in the folder of its run, and refuses to resume with another table: its rows
-/// would be split otherwise, and those kept for the test would be trained on.
-fn keep_fingerprint(fingerprint: &str, path: &Path, resume: bool) -> Result<(), RunError> {
-    let kept = path.join("data.sha256");
-    let begun = if kept.exists() {
-        Some(std::fs::read_to_string(&kept).map_err(RunError::io("read", &kept))?)
-    } else {
-        // In a run of an earlier version a finished member knows.
-        let records = [path.to_owned(), folder::member_path(path, 1)];
-        records.iter().find_map(|path| Some(folder::load_record(path).ok()?.data_fingerprint))
-    };
-    if resume && begun.is_some_and(|begun| begun.trim() != fingerprint) {
-        return Err(RunError::ResumeTable { path: path.to_owned() });
+    let origin = Origin::of(experiment)?;
+    if let (true, Some(now), Some(then)) = (simulator, &origin.simulation, &begun.origin.simulation)
+        && let Some(Difference { key, given, begun }) = differences(now, then).into_iter().next()
+    {
+        let key = format!("{key}` of the simulation in `source.simulator");
+        return Err(RunError::ResumeDiffers { key, given, begun });
     }
-    std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-    write_atomically(&kept, format!("{fingerprint}\n").as_bytes())
-}
-
-fn collect_leaves(path: &str, value: &toml::Value, leaves: &mut Vec<(String, String)>) {
-    match value {
-        toml::Value::Table(table) => {
-            for (key, value) in table {
-                let key = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect_leaves(&key, value, leaves);
-            }
-        }
-        leaf => leaves.push((path.to_owned(), leaf.to_string())),
-    }
+    Ok((origin, remarks))
 }
 
 fn plan(
@@ -371,6 +349,7 @@ fn plan(
     dataset: &Dataset,
     preprocessing: &Preprocessing,
     model: &dyn ConditionalModel,
+    remarks: Vec<String>,
 ) -> TrainingPlan {
     let split = &dataset.split;
     let names: Vec<&str> = preprocessing
@@ -388,6 +367,7 @@ fn plan(
         dead_columns: (!names.is_empty()).then(|| names.join(", ")),
         d_eff: preprocessing.d_eff(),
         frame: preprocessing.frame_description(),
+        remarks,
     }
 }
 
@@ -418,7 +398,7 @@ fn write_history(
     experiment: &Experiment,
     report: &TrainingReport,
 ) -> Result<(), RunError> {
-    write_atomically(&path.join(folder::HISTORY), report.history.to_csv().as_bytes())?;
+    cei_files::write(&path.join(folder::HISTORY), report.history.to_csv().as_bytes())?;
     if report.history.epochs.is_empty() {
         return Ok(());
     }

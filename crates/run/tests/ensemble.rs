@@ -176,7 +176,7 @@ fn an_ensemble_resumes_in_the_member_where_it_was_interrupted() -> TestResult {
     let outcome = train_run(&experiment, &halves, "cpu", false, &stop, |_| {}, &mut observer)?;
     assert_eq!((outcome.record.is_none(), observer.2), (true, vec![1, 2]));
     let unfinished = load(&halves).map(|_| ()).unwrap_err().to_string();
-    assert!(unfinished.contains("`--resume`"), "{unfinished}");
+    assert!(unfinished.contains("--resume`"), "{unfinished}");
     stop.store(false, Ordering::Relaxed);
     let again = train_run(&experiment, &halves, "cpu", false, &stop, |_| {}, &mut Silent);
     assert!(matches!(again, Err(RunError::RunExists { .. })));

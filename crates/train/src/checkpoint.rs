@@ -1,13 +1,13 @@
 //! The state of a training in one file, from which it continues bit for bit.
 //!
 //! A safetensors file with the vectors `parameters`, `best`, `adam.first` and `adam.second`, and
-//! `average` where the training keeps a moving average of the parameters; its metadata hold the rest as JSON. It is written under a temporary name and renamed, so that an
-//! interrupted write leaves the previous one.
+//! `average` where the training keeps a moving average of the parameters; its metadata hold the rest as JSON, and the
+//! SHA-256 of all of it. An interrupted write leaves the previous one.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use cei_files::{FileError, Sha256};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -61,13 +61,19 @@ struct Header {
     format: u32,
     adam_step: u64,
     state: State,
+    /// SHA-256 of all else; none in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    /// The file system refused.
-    #[error("cannot access checkpoint `{}`", path.display())]
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] FileError),
+    /// It cannot be read.
+    #[error("cannot read checkpoint `{}`", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -106,17 +112,9 @@ impl Checkpoint {
     /// # Errors
     /// The folder does not exist or cannot be written; the earlier checkpoint is then untouched.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io { path: path.to_owned(), source };
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let bytes = self.to_bytes().map_err(io)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        file.write_all(&bytes).map_err(io)?;
-        file.as_file().sync_data().map_err(io)?;
-        file.persist(path).map_err(|error| io(error.error))?;
-        Ok(())
+        let bytes =
+            self.to_bytes().map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+        Ok(cei_files::write(path, &bytes)?)
     }
 
     /// Reads a checkpoint of a model with `parameters` parameters.
@@ -127,14 +125,24 @@ impl Checkpoint {
         let bytes = std::fs::read(path)
             .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
         let damaged = |reason| CheckpointError::Damaged { path: path.to_owned(), reason };
-        let header = read_header(&bytes).ok_or_else(|| damaged("its header is unreadable"))?;
+        let mut header = read_header(&bytes).ok_or_else(|| damaged("its header is unreadable"))?;
         if header.format != FORMAT {
             return Err(damaged("it has another format version"));
         }
         let tensors =
             SafeTensors::deserialize(&bytes).map_err(|_| damaged("its vectors are unreadable"))?;
+        let kept = header.sha256.take();
+        let all = tensors.tensors();
+        let vectors = all.iter().map(|(name, tensor)| (name.as_str(), tensor.data()));
+        let found = serde_json::to_string(&header).map(|header| digest(&header, vectors));
+        if kept.is_some_and(|kept| found.ok() != Some(kept)) {
+            return Err(damaged("its content does not fit its digest"));
+        }
         let vector = |name| {
             let tensor = tensors.tensor(name).map_err(|_| damaged("a vector is missing"))?;
+            if tensor.dtype() != Dtype::F32 {
+                return Err(damaged("a vector is of another type"));
+            }
             let values = read_f32(tensor.data());
             if values.len() != parameters {
                 return Err(CheckpointError::OtherModel {
@@ -162,9 +170,12 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
-        let header =
-            Header { format: FORMAT, adam_step: self.adam.step, state: self.state.clone() };
-        let header = serde_json::to_string(&header)?;
+        let mut header = Header {
+            format: FORMAT,
+            adam_step: self.adam.step,
+            state: self.state.clone(),
+            sha256: None,
+        };
         let always = [
             ("parameters", &self.parameters),
             ("best", &self.best),
@@ -182,7 +193,9 @@ impl Checkpoint {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
             views.push((*name, view.map_err(std::io::Error::other)?));
         }
-        let metadata = HashMap::from([("cei".to_owned(), header)]);
+        let bytes = vectors.iter().map(|(name, bytes)| (*name, bytes.as_slice()));
+        header.sha256 = Some(digest(&serde_json::to_string(&header)?, bytes));
+        let metadata = HashMap::from([("cei".to_owned(), serde_json::to_string(&header)?)]);
         safetensors::serialize(views, Some(metadata)).map_err(std::io::Error::other)
     }
 }
@@ -191,6 +204,20 @@ fn read_header(bytes: &[u8]) -> Option<Header> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
     let text = metadata.metadata().as_ref()?.get("cei")?;
     serde_json::from_str(text).ok()
+}
+
+/// SHA-256 of the header and of names and values of all vectors, in alphabetical order.
+fn digest<'a>(header: &str, vectors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut vectors: Vec<_> = vectors.collect();
+    vectors.sort_unstable_by_key(|(name, _)| *name);
+    let mut hash = Sha256::default();
+    for (name, bytes) in std::iter::once(("", header.as_bytes())).chain(vectors) {
+        for part in [name.as_bytes(), bytes] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finish()
 }
 
 fn to_bytes(values: &[f32]) -> Vec<u8> {
@@ -238,6 +265,26 @@ mod tests {
         let bytes = std::fs::read(&path)?;
         std::fs::write(&path, &bytes[..bytes.len() / 2])?;
         assert!(matches!(Checkpoint::load(&path, 3), Err(CheckpointError::Damaged { .. })));
+        Ok(())
+    }
+
+    /// Whatever bit is changed: either the same state is read, or an error names the file.
+    #[test]
+    fn no_changed_bit_is_believed() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("checkpoint.safetensors");
+        let checkpoint = Checkpoint { average: Some(vec![0.3, 2.0, -0.0]), ..example() };
+        checkpoint.save(&path)?;
+        let bytes = std::fs::read(&path)?;
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1 << (place % 8);
+            std::fs::write(&path, changed)?;
+            match Checkpoint::load(&path, 3) {
+                Ok(read) => assert_eq!(read, checkpoint, "byte {place}"),
+                Err(error) => assert!(error.to_string().contains("checkpoint.safetensors")),
+            }
+        }
         Ok(())
     }
 }

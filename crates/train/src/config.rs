@@ -58,6 +58,8 @@ pub enum Schedule {
     OneCycle,
 }
 
+/// Members of an ensemble at most: each is a training of its own.
+const MOST_MEMBERS: usize = 1000;
 /// Fraction of the learning rate at which [`Schedule::Cosine`] ends.
 const COSINE_END: f64 = 0.01;
 /// Fraction of the learning rate at which [`Schedule::OneCycle`] begins.
@@ -106,6 +108,9 @@ impl TrainingConfig {
             if value == 0 {
                 return Err(ConfigError::new(key, value, "at least 1"));
             }
+        }
+        if self.ensemble > MOST_MEMBERS {
+            return Err(ConfigError::new("training.ensemble", self.ensemble, "at most 1000"));
         }
         let not_negative = [
             ("training.min_delta", self.min_delta),
@@ -243,6 +248,8 @@ mod tests {
                 TrainingConfig { plateau_patience: 0, ..TrainingConfig::default() },
                 "plateau_patience",
             ),
+            (TrainingConfig { ensemble: 1001, ..TrainingConfig::default() }, "ensemble"),
+            (TrainingConfig { ensemble: usize::MAX, ..TrainingConfig::default() }, "ensemble"),
             (TrainingConfig { ema_decay: 1.0, ..TrainingConfig::default() }, "ema_decay"),
             (TrainingConfig { ema_decay: f64::NAN, ..TrainingConfig::default() }, "ema_decay"),
         ];

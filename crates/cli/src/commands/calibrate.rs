@@ -6,10 +6,12 @@ use cei_model::open_device;
 use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
 
 use crate::args::CalibrateArgs;
+use crate::commands::tell_remarks;
 use crate::output::{self, number, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
+    tell_remarks(&args.run)?;
     let options = CalibrateOptions {
         events: args.events,
         draws: args.draws,

@@ -8,6 +8,7 @@ use cei_model::open_device;
 use cei_run::evaluate::{EvaluateOptions, RunEvaluation, ScoredRows, evaluate_run};
 
 use crate::args::{EvaluateArgs, SplitArg};
+use crate::commands::tell_remarks;
 use crate::output::{self, number, optional, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
@@ -17,6 +18,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         drop_invalid: args.drop_invalid,
         ..Source::default()
     });
+    tell_remarks(&args.run)?;
     let options = EvaluateOptions {
         data,
         rows: match args.split {
@@ -33,6 +35,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     });
     progress.clear();
     let evaluation = result?;
+    if let Some(reason) = &evaluation.not_kept {
+        to_stderr(&format!(
+            "warning: the scores are not kept in the run folder, and `cei compare` does not know them: {reason}"
+        ));
+    }
     if args.json {
         output::json(&evaluation)?;
         return Ok(ExitCode::SUCCESS);
@@ -41,7 +48,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if matches!(args.split, SplitArg::All) {
         to_stderr("warning: these rows include those that the model was trained on");
     }
-    if evaluation.scored.rows == "test" {
+    if evaluation.scored.rows == "test" && evaluation.not_kept.is_none() {
         let path = args.run.display();
         to_stderr(&format!("scores are in `{path}/evaluation.json`, figures in `{path}/figures`"));
     }

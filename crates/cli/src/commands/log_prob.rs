@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cei_data::{ColumnData, Source, write_table};
+use cei_files::check_outputs;
 use cei_model::open_device;
-use cei_run::folder::{HISTORY, check_outputs};
+use cei_run::folder::HISTORY;
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
 use serde::Serialize;
 
 use crate::args::LogProbArgs;
+use crate::commands::tell_remarks;
 use crate::output::{self, to_stderr, to_stdout};
 
 /// What `--json` prints.
@@ -23,6 +25,7 @@ struct Summary {
 }
 
 pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
+    tell_remarks(&args.run)?;
     let source =
         Source { files: args.files.clone(), drop_invalid: args.drop_invalid, ..Source::default() };
     if let Some(output) = &args.output {

@@ -9,10 +9,12 @@ use cei_run::predict::{
 };
 
 use crate::args::PredictArgs;
+use crate::commands::tell_remarks;
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    tell_remarks(&args.run)?;
     let options = PredictOptions {
         momenta: Source { drop_invalid: args.drop_invalid, ..Source::file(&args.momenta) },
         draws: args.draws,

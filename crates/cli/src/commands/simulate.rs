@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use cei_data::PositionUnit;
+use cei_files::check_outputs;
 use cei_physics::Simulation;
 use cei_run::config::{ExperimentError, parse_with_overrides};
-use cei_run::folder::check_outputs;
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
+use cei_files::{check_outputs, quoted};
 use cei_run::config::ExperimentError;
-use cei_run::folder::check_outputs;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::train::{TrainingPlan, train_run};
 use cei_run::{Experiment, ModelRecord, RunError};
@@ -91,6 +91,9 @@ fn describe(plan: &TrainingPlan) -> String {
     if plan.dropped.rows > 0 {
         text.push_str(&format!("\nwarning: {}", plan.dropped));
     }
+    for remark in &plan.remarks {
+        text.push_str(&format!("\n{remark}"));
+    }
     text
 }
 
@@ -111,16 +114,16 @@ fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
     if let Some(active) = &training.active_latent {
         text.push_str(&format!("\n{active}"));
     }
-    let path = path.display();
+    let (path, word) = (path.display(), quoted(path));
     let where_is = match record.ensemble {
         Some(_) => format!("models and learning curves are in the members of `{path}`"),
         None => format!("model and learning curve are in `{path}`"),
     };
-    text.push_str(&format!("\n{where_is}; next: `cei evaluate {path}`"));
+    text.push_str(&format!("\n{where_is}; next: `cei evaluate {word}`"));
     text
 }
 
 /// The command that continues this training.
 fn resume_command(args: &TrainArgs) -> String {
-    format!("cei train -o {} --resume --device {}", args.output.display(), args.device)
+    format!("cei train -o {} --resume --device {}", quoted(&args.output), args.device)
 }
