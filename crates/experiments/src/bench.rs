@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use cei_run::ModelRecord;
+use cei_run::folder::load_record;
 use clap::Args;
 use serde::Deserialize;
 
@@ -294,8 +295,7 @@ impl Programs {
         command.arg("train").arg("--config").arg(&config).arg("--data");
         command.arg(folder.join("table.parquet")).arg("--quiet").arg("-o").arg(&run);
         output(&mut command)?;
-        let record: ModelRecord =
-            serde_json::from_str(&std::fs::read_to_string(run.join("model.json"))?)?;
+        let record: ModelRecord = load_record(&run)?;
         let rank = record.preprocessing.d_eff();
         ensure!(rank == 9, "the table's positions have rank {rank}, not 9");
         let history = std::fs::read_to_string(run.join("history.csv"))?;

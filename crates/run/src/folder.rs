@@ -373,7 +373,11 @@ fn sweep(path: &Path, members: Option<usize>) {
     }
 }
 
-pub(crate) fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
+/// Everything about a model but its weights.
+///
+/// # Errors
+/// No model in the folder; a record that is damaged or of another version.
+pub fn load_record(path: &Path) -> Result<ModelRecord, RunError> {
     let file = path.join(RECORD);
     if !file.exists() {
         return Err(RunError::NotARun { path: path.to_owned() });

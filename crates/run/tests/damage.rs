@@ -33,7 +33,8 @@ xy_plane = "O"
 [model]
 kind = "cvae"
 latent = 2
-hidden = [4]
+encoder_hidden = [4]
+decoder_hidden = [4]
 [training]
 max_epochs = 2
 batch_size = 20
@@ -212,13 +213,13 @@ fn no_changed_byte_of_a_run_is_believed() -> TestResult {
         ("evaluate", Trained::evaluate),
         ("resume", Trained::resume),
     ];
-    no_change_is_believed(1, &commands, 8)
+    no_change_is_believed(1, &commands, 3)
 }
 
 #[test]
 fn no_changed_byte_of_an_ensemble_is_believed() -> TestResult {
     let commands: [Command; 2] = [("predict", Trained::predict), ("resume", Trained::resume)];
-    no_change_is_believed(2, &commands, 4)
+    no_change_is_believed(2, &commands, 1)
 }
 
 /// What a user may edit goes on working and is told with both values; anything else is refused by its key.
@@ -238,7 +239,7 @@ fn edits_of_the_configuration_are_told_or_refused() -> TestResult {
     for (from, to, key) in [
         ("batch_size = 20", "batch_size = 21", "training.batch_size"),
         ("charge = 2.0", "charge = 1.0", "molecule.atoms"),
-        ("hidden = [4]", "hidden = [5]", "model.hidden"),
+        ("encoder_hidden = [4]", "encoder_hidden = [5]", "model.encoder_hidden"),
         ("x_unit = \"bohr\"", "x_unit = \"pm\"", "columns.x_unit"),
     ] {
         assert!(text.contains(from), "{from}");
