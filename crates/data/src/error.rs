@@ -58,11 +58,11 @@ pub enum Fault {
     Text(String),
     /// A quoted cell that does not end on its line.
     OpenQuote,
-    /// A row with another number of cells than the first line.
+    /// A row with another number of cells than the header or most rows.
     Ragged {
         /// Cells in this row.
         found: usize,
-        /// Cells in the first line.
+        /// Cells of the header, or of most rows.
         expected: usize,
     },
 }
@@ -101,7 +101,7 @@ impl fmt::Display for Fault {
             }
             Self::Text(text) => write!(f, "`{text}` is not a number"),
             Self::Ragged { found, expected } => {
-                write!(f, "{found} cells where the first line has {expected}")
+                write!(f, "{found} cells where {expected} are expected")
             }
             Self::Empty | Self::NotANumber | Self::Infinite | Self::OpenQuote => {
                 write!(f, "{}", self.reason())
@@ -184,7 +184,7 @@ pub enum LoadError {
     #[error("`{}` is a pipe or a device\nhint: write its content into a file first", file.display())]
     NotRegular { file: PathBuf },
     /// A file of another format than its name says.
-    #[error("`{}` holds {format}, not text\nhint: unpack or convert it to .csv, .csv.gz or .parquet", file.display())]
+    #[error("`{}` holds {format}, not a table of text\nhint: unpack or convert it to .csv, .csv.gz or .parquet", file.display())]
     NotText { file: PathBuf, format: &'static str },
     /// A line that does not end.
     #[error("`{}`, line {line}: it is longer than {} MiB\nhint: lines end in a line feed; is the file a table?", file.display(), crate::lines::LONGEST >> 20)]
@@ -209,7 +209,7 @@ pub enum LoadError {
     HeaderUnclear { file: PathBuf, line: u64, text: String },
     /// A header of another length than all rows.
     #[error(
-        "`{}`: the header has {names} names but the rows from line {line} on have {cells} cells\nhint: name every column; numbers with a decimal comma need another separator than the comma",
+        "`{}`: the header has {names} names but the rows from line {line} on have {cells} cells\nhint: name every column, or say what comments begin with (`comment`); numbers with a decimal comma need another separator than the comma",
         file.display()
     )]
     HeaderDiffers { file: PathBuf, line: u64, names: usize, cells: usize },

@@ -111,11 +111,8 @@ fn compared(first: &[String], rest: &[Vec<String>], decimal: Decimal) -> Verdict
     let all: Vec<usize> = (0..first.len()).collect();
     let looked_at = if numeric.is_empty() { &all } else { &numeric };
     let with = |wanted: Kind| -> Vec<usize> {
-        looked_at
-            .iter()
-            .copied()
-            .filter(|&column| kind(&first[column], decimal) == wanted)
-            .collect()
+        let is = |&column: &usize| kind_of_first(&first[column], decimal) == wanted;
+        looked_at.iter().copied().filter(is).collect()
     };
     let (numbers, texts) = (with(Kind::Number), with(Kind::Text));
     if numbers.is_empty() {
@@ -136,7 +133,13 @@ fn compared(first: &[String], rest: &[Vec<String>], decimal: Decimal) -> Verdict
             Some(&first[column]).filter(|cell| is_plain_integer(cell))?.trim().parse().ok()
         })
         .collect();
-    let Some(integers) = integers else { return Verdict::Row };
+    let Some(integers) = integers else {
+        let labels = texts.is_empty()
+            && numbers.len() > 1
+            && (is_count(first, &numbers)
+                || is_written_otherwise(first, &below, &numbers, decimal));
+        return if labels { Verdict::Unclear } else { Verdict::Row };
+    };
     let decimals =
         numbers.iter().filter(|&&column| is_written_with_decimals(&below, column, decimal));
     let decimals = decimals.count();
@@ -176,6 +179,55 @@ fn compared(first: &[String], rest: &[Vec<String>], decimal: Decimal) -> Verdict
             }
         }
     }
+}
+
+/// `0.0,1.0,2.0`: labels of pandas, or a row by chance.
+fn is_count(first: &[String], columns: &[usize]) -> bool {
+    let value = |&column: &usize| first[column].trim().parse::<f64>();
+    columns.len() > 2
+        && columns.iter().enumerate().all(|(place, column)| value(column) == Ok(place as f64))
+}
+
+/// As [`kind`], but what is made of digits without a word is a number that cannot be read, and no name:
+/// `-12.5-14.4` where columns touch, `2.5%`, `(1+2j)`, a date.
+fn kind_of_first(cell: &str, decimal: Decimal) -> Kind {
+    let is_name = |c: char| c.is_alphabetic() && !"eEdDjJ".contains(c);
+    match kind(cell, decimal) {
+        Kind::Text if cell.contains(|c: char| c.is_ascii_digit()) && !cell.contains(is_name) => {
+            if cell.trim().starts_with(char::is_alphabetic) {
+                Kind::Text
+            } else {
+                Kind::Missing
+            }
+        }
+        kind => kind,
+    }
+}
+
+/// Whether the first line is written otherwise than all rows: with other numbers of decimals in every
+/// column, which are constant below. So are labels above numbers of one format.
+fn is_written_otherwise(
+    first: &[String],
+    rows: &[&Vec<String>],
+    columns: &[usize],
+    decimal: Decimal,
+) -> bool {
+    rows.len() > 2
+        && columns.iter().all(|&column| {
+            let below = rows.iter().map(|row| &row[column]);
+            let mut below =
+                below.filter(|cell| kind(cell, decimal) == Kind::Number).map(|cell| decimals(cell));
+            let Some(constant) = below.next() else { return false };
+            constant > 1
+                && constant != decimals(&first[column])
+                && below.all(|found| found == constant)
+        })
+}
+
+/// Digits behind the decimal sign.
+fn decimals(cell: &str) -> usize {
+    let behind = cell.trim().split_once(['.', ',']).map_or("", |(_, behind)| behind);
+    behind.bytes().take_while(u8::is_ascii_digit).count()
 }
 
 /// Whether most numbers of a column are no plain integers.

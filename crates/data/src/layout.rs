@@ -181,7 +181,7 @@ impl Layout {
             (false, None) => (Header::No, None),
         };
         let names: Option<Vec<String>> =
-            names.map(|names| names.iter().map(|name| name.trim().to_owned()).collect());
+            names.map(|names| names.iter().map(|name| name.trim().replace("\"\"", "\"")).collect());
         let columns = names.as_ref().map_or_else(|| common_count(&first, &rest), Vec::len);
         let numeric_header =
             is_header && first.iter().any(|cell| kind(cell, decimal) == Kind::Number);

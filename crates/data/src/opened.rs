@@ -55,6 +55,9 @@ const FORMATS: &[(&[u8], &str)] = &[
     (b"<!doctype", "HTML"),
     (b"<html", "HTML"),
     (b"<?xml", "XML"),
+    (b"{\"", "JSON"),
+    (b"[{", "JSON"),
+    (b"version https://git-lfs", "a pointer of Git LFS"),
 ];
 
 /// Opens a text file.

@@ -290,9 +290,10 @@ impl AtomLine {
 }
 
 /// An atom of the file is the molecule's if it bears its label, its element, or the element of its
-/// isotope (`Br` for `79Br`); `D` is `2H` and `T` is `3H`, and a number after the element (`H1`) is left out.
+/// isotope (`Br` for `79Br`); `D` is `2H`, `T` is `3H`, `1H` is `H`, and a number after the element (`H1`) is left out.
 fn is_same_atom(found: &str, element: &str, label: &str) -> bool {
     let isotope = |name: &str| match name.to_uppercase().as_str() {
+        "1H" => "H".to_owned(),
         "D" => "2H".to_owned(),
         "T" => "3H".to_owned(),
         name => name.to_owned(),

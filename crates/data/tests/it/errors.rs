@@ -51,7 +51,7 @@ fn ragged_rows_name_file_row_and_line() {
         assert_eq!(
             message(&folder, &source, &select(&["cx"], &["pcx"])),
             format!(
-                "`{name}`, row 2 (line 3): {found} cells where the first line has 3\n\
+                "`{name}`, row 2 (line 3): {found} cells where 3 are expected\n\
                  hint: correct it, or leave such rows out with `drop_invalid = true` (`--drop-invalid`)"
             )
         );

@@ -167,6 +167,13 @@ fn names_are_found_where_they_stand() {
         ("sodium.csv", "NA,k\n1,2\n3,4\n", ["NA", "k"]),
         ("error.csv", "#DIV/0!,2.5\n1,2\n3,4\n", ["column 0", "column 1"]),
         ("latin1.csv", "a µs,b Å\n1,2\n", ["a µs", "b Å"]),
+        (
+            "touching.dat",
+            "-12.81-14.94 -6.63\n -2.05 -3.05 -6.63\n -2.05 -3.05 -6.63\n -2.05 -3.05 -6.63\n",
+            ["column 0", "column 1"],
+        ),
+        ("percent.csv", "1.5%,2.5%\n1,2\n3,4\n", ["column 0", "column 1"]),
+        ("escaped.csv", "\"p \"\"x\"\"\",\"p,y\"\n1.5,2.5\n3.5,4.5\n", ["p \"x\"", "p,y"]),
         ("years.csv", "2019,2020\n1,2\n3,4\n", ["column 0", "column 1"]),
     ];
     for (name, content, expected) in names {
@@ -210,6 +217,7 @@ fn what_can_be_read_in_two_ways_is_refused_until_it_is_said() {
         "10,20\n1.5,2.5\n2.5,3.5\n",
         "oops,oops\n1.5,2.5\n2.5,3.5\n",
         "a,7\n1.5,2.5\n2.5,3.5\n",
+        "0.0,1.0\n1.50,2.50\n2.50,3.50\n3.50,4.50\n",
     ] {
         let source = folder.write("t.csv", text);
         let error = load(&source, &by_index(&[0])).unwrap_err().to_string();
@@ -223,7 +231,8 @@ fn what_can_be_read_in_two_ways_is_refused_until_it_is_said() {
             let source = Source { header, drop_invalid: true, ..source.clone() };
             load(&source, &by_index(&[1])).unwrap().dropped.of
         };
-        assert_eq!((read(Header::Yes), read(Header::No)), (2, 3));
+        let lines = text.lines().count() as u64;
+        assert_eq!((read(Header::Yes), read(Header::No)), (lines - 1, lines));
     }
     for text in ["1,234;2,345\n3,456;4,567\n", "1,288185,1,449446\n0,031335,-1,022103\n"] {
         let error = load(&folder.write("t.csv", text), &by_index(&[0])).unwrap_err().to_string();
@@ -268,7 +277,7 @@ fn a_cell_too_many_is_refused_whichever_columns_are_wanted() {
                 let place = format!("row {} (line {}): ", before + 1, before + 2);
                 let cause = match found {
                     0 => "a quoted cell does not end on its line".to_owned(),
-                    _ => format!("{found} cells where the first line has 3"),
+                    _ => format!("{found} cells where 3 are expected"),
                 };
                 assert!(error.contains(&format!("{place}{cause}")), "{error}");
             }
@@ -305,6 +314,8 @@ fn what_is_no_table_is_refused_by_name() {
         (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X", "AppleDouble"),
         (b"1,2\n3,\x004\n", "binary data"),
         (b"<!DOCTYPE html><html>", "HTML"),
+        (b"[{\"px\":1.5,\"py\":2.5}]", "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
     ];
     for (content, format) in cases {
         let error = load(&folder.write("t.csv", content), &by_index(&[0])).unwrap_err().to_string();
@@ -537,4 +548,75 @@ fn parquet_of_others_is_read_or_refused_by_type() {
         said.contains("index of pandas: `run`, `__index_level_0__`; not read: `decimal (decimal)`"),
         "{said}"
     );
+}
+
+#[test]
+fn hydrogen_has_one_name_in_every_spelling() {
+    use cei_physics::{AtomSpec, Molecule};
+    let folder = Folder::new();
+    let molecule = |element: &str| {
+        Molecule::new(vec![AtomSpec::new("O", 1.0), AtomSpec::new(element, 1.0)]).unwrap()
+    };
+    let fits = |element: &str, found: &str| {
+        folder.write("t.xyz", format!("2\n\nO 0 0 0\n{found} 1 0 0\n"));
+        load_positions(&folder.text("t.xyz"), &molecule(element), PositionUnit::Bohr).is_ok()
+    };
+    for (element, spellings) in
+        [("H", ["H", "1H", "H1"]), ("D", ["D", "2H", "H"]), ("2H", ["d", "2H", "D_1"])]
+    {
+        for found in spellings {
+            assert!(fits(element, found), "{element} {found}");
+        }
+    }
+    assert!(!fits("H", "D") && !fits("H", "2H") && !fits("D", "T") && !fits("H", "He"));
+}
+
+/// Whatever the parser of a block takes for a number, the rule is that of one cell.
+#[test]
+fn what_is_no_number_is_never_read_as_one() {
+    let folder = Folder::new();
+    let cells = [
+        "1e",
+        "e5",
+        "1e+",
+        "--5",
+        "+-5",
+        "1..5",
+        "1.5.",
+        "5 6",
+        "0x1A",
+        "1_000",
+        "\u{663}",
+        "\u{bd}",
+        "1e5e5",
+        "1f",
+        "1.5f32",
+        "0b1",
+        "1'0",
+        ".",
+        "+",
+        "-",
+        "5-",
+        "1e5.0",
+        "1 .5",
+        "true",
+        "$5",
+        "5\u{b0}",
+        "\u{ff15}",
+        "1e1000000000000",
+        "1\u{0}",
+    ];
+    for cell in cells {
+        let source = folder.write("t.csv", format!("p,q\n1.5,2.5\n{cell},2.5\n3.5,4.5\n"));
+        let error = load(&source, &by_index(&[0])).map(|table| table.y).unwrap_err().to_string();
+        assert!(
+            error.contains("row 2 (line 3)") || error.contains("zero bytes"),
+            "{cell}: {error}"
+        );
+        assert_eq!(
+            load(&source, &by_index(&[1])).map(|table| table.rows()).unwrap_or(3),
+            3,
+            "{cell}"
+        );
+    }
 }
