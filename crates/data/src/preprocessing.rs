@@ -179,7 +179,7 @@ struct Noise {
     centres: Vec<f64>,
 }
 
-/// Everything between raw tables and the network, fitted on the training part alone (SPEC 2.4).
+/// Everything between raw tables and the network, fitted on the training part alone (`docs/spec.md#preprocessing`).
 ///
 /// Raw tables are `rows x columns`, f64, internal units; network tables are f32 and scaled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
