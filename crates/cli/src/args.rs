@@ -150,7 +150,7 @@ pub(crate) struct TrainArgs {
     /// Print one JSON object at the end instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print nothing but errors
+    /// Print nothing but warnings and errors
     #[arg(long)]
     pub(crate) quiet: bool,
 }
@@ -235,7 +235,7 @@ pub(crate) struct PredictArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print no progress
+    /// Print no progress, only warnings and counts of flagged events
     #[arg(long)]
     pub(crate) quiet: bool,
 }

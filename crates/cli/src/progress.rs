@@ -1,39 +1,119 @@
-//! Progress on stderr: a bar on a terminal, plain lines now and then elsewhere, nothing if quiet.
+//! Progress on stderr: a bar on a terminal, plain lines (one a minute at least) elsewhere, nothing if quiet.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cei_train::{EpochRecord, Observer, Progress};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::output::{number, to_stderr};
 
 /// How often a plain line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows how far a command is in a known number of rows.
-pub(crate) struct RowProgress(ProgressBar);
+/// How often a long command prints a line where stderr is no terminal.
+const BEAT: Duration = Duration::from_mins(1);
+
+/// Shows how far a command is in a known number of events: a bar on a terminal; elsewhere a line a minute, also while
+/// nothing is finished.
+pub(crate) struct RowProgress {
+    bar: ProgressBar,
+    lines: Option<Lines>,
+}
+
+/// Prints lines on a thread of its own.
+struct Lines {
+    counts: Arc<[AtomicUsize; 2]>,
+    /// Dropped to end the thread.
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Lines {
+    fn start(
+        what: &str,
+        of: &'static str,
+        every: Duration,
+        print: impl Fn(&str) + Send + 'static,
+    ) -> Self {
+        let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let (stop, stopped) = channel::<()>();
+        let (what, seen, begun) = (what.to_owned(), Arc::clone(&counts), Instant::now());
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let [done, total] = [&seen[0], &seen[1]].map(|count| count.load(Ordering::Relaxed));
+                print(&line(&what, of, done, total, begun.elapsed()));
+            }
+        });
+        Self { counts, stop, thread }
+    }
+}
+
+/// One line about `done` of `total` things.
+fn line(what: &str, of: &str, done: usize, total: usize, elapsed: Duration) -> String {
+    if done == 0 {
+        return format!("{what}: nothing is finished after {}", HumanDuration(elapsed));
+    }
+    let rate = done as f64 / elapsed.as_secs_f64();
+    format!(
+        "{what}: {done} of {total} {of}, {} {of}/s, {} left",
+        number(rate, 3),
+        about((total.saturating_sub(done)) as f64 / rate)
+    )
+}
+
+/// A time in words, for example `about 3 minutes`.
+pub(crate) fn about(seconds: f64) -> String {
+    let duration = Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
+    if seconds < 1.0 {
+        "less than a second".to_owned()
+    } else {
+        format!("about {}", HumanDuration(duration))
+    }
+}
 
 impl RowProgress {
-    /// A bar if stderr is a terminal and not `quiet`.
-    pub(crate) fn new(what: &str, quiet: bool) -> Self {
-        if quiet || !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+    /// Of what is counted, `of` is the name; nothing is shown if `quiet`.
+    pub(crate) fn new(what: &str, of: &'static str, quiet: bool) -> Self {
+        if quiet {
+            return Self { bar: ProgressBar::hidden(), lines: None };
+        }
+        if !std::io::stderr().is_terminal() {
+            let lines = Lines::start(what, of, BEAT, to_stderr);
+            return Self { bar: ProgressBar::hidden(), lines: Some(lines) };
         }
         let bar = ProgressBar::new(0).with_message(what.to_owned());
         let template = "{msg} {bar:30} {human_pos}/{human_len}, {per_sec}, {eta} left";
-        Self(bar.with_style(style(template)))
+        Self { bar: bar.with_style(style(template)), lines: None }
     }
 
-    /// `done` of `total` rows.
+    /// `done` of `total` events.
     pub(crate) fn show(&self, done: usize, total: usize) {
-        self.0.set_length(total as u64);
-        self.0.set_position(done as u64);
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if let Some(Lines { counts, .. }) = &self.lines {
+            counts[0].store(done, Ordering::Relaxed);
+            counts[1].store(total, Ordering::Relaxed);
+        }
+    }
+
+    /// A line for the person at the terminal, beside the bar, quiet or not.
+    pub(crate) fn aside(&self, text: &str) {
+        self.bar.suspend(|| to_stderr(text));
     }
 
     /// Takes the bar away.
-    pub(crate) fn clear(&self) {
-        self.0.finish_and_clear();
+    pub(crate) fn clear(self) {
+        self.bar.finish_and_clear();
+        if let Some(Lines { stop, thread, .. }) = self.lines {
+            drop(stop);
+            // A thread that only prints has nothing to tell.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -42,6 +122,7 @@ pub(crate) struct TrainingProgress {
     shown: Shown,
     /// Which member of an ensemble is trained, in words; empty for a single model.
     member: String,
+    begun: Instant,
 }
 
 enum Shown {
@@ -62,7 +143,7 @@ impl TrainingProgress {
         } else {
             Shown::Bar(ProgressBar::new(0).with_style(style("{bar:16} {wide_msg}")))
         };
-        Self { shown, member: String::new() }
+        Self { shown, member: String::new(), begun: Instant::now() }
     }
 
     /// Takes the bar away, or prints the last line.
@@ -88,6 +169,13 @@ impl Observer for TrainingProgress {
             bar.set_length((progress.max_epochs * progress.batches) as u64);
             bar.set_position(done as u64);
             bar.set_message(format!("{}{}", self.member, describe(progress, None)));
+        }
+        if let Shown::Lines(last) = &mut self.shown
+            && self.begun.elapsed() >= BEAT
+            && last.is_none_or(|last| last.elapsed() >= BEAT)
+        {
+            *last = Some(Instant::now());
+            to_stderr(&format!("{}{}", self.member, describe(progress, None)));
         }
     }
 
@@ -125,10 +213,40 @@ fn describe(progress: &Progress, record: Option<&EpochRecord>) -> String {
     format!(
         "epoch {epoch}/{max_epochs} {losses}{best}, patience {patience_left}, {:.0} rows/s, at most {} left",
         progress.rows_per_second,
-        indicatif::HumanDuration(left)
+        HumanDuration(left)
     )
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_rate_and_the_time_left() {
+        let text = line("predicting", "events", 100, 400, Duration::from_secs(60));
+        assert_eq!(text, "predicting: 100 of 400 events, 1.67 events/s, about 3 minutes left");
+        let text = line("predicting", "events", 0, 0, Duration::from_secs(60));
+        assert_eq!(text, "predicting: nothing is finished after 60 seconds");
+    }
+
+    /// Lines come also while nothing is finished, and end with the command.
+    #[test]
+    fn lines_come_without_any_progress() {
+        let (sender, lines) = channel();
+        let shown =
+            Lines::start("testing", "events", Duration::from_millis(5), move |text: &str| {
+                let _ = sender.send(text.to_owned());
+            });
+        assert!(lines.recv().unwrap().starts_with("testing: nothing is finished after"));
+        shown.counts[0].store(3, Ordering::Relaxed);
+        shown.counts[1].store(4, Ordering::Relaxed);
+        assert!(lines.iter().any(|text| text.starts_with("testing: 3 of 4 events")));
+        drop(shown.stop);
+        shown.thread.join().unwrap();
+        assert!(lines.recv().is_err() || lines.iter().count() < 1000);
+    }
 }

@@ -33,7 +33,7 @@ use crate::special::binomial_upper_tail;
 use crate::{Error, Result};
 
 /// Folds of the cross-validation.
-const FOLDS: usize = 5;
+pub const FOLDS: usize = 5;
 /// Fewest rows of either sample: below, the folds hold too few rows to train on.
 const LEAST_ROWS: usize = 20;
 /// Units of a hidden layer for each column.
@@ -101,6 +101,19 @@ pub fn c2st(
     reference: ArrayView2<'_, f64>,
     seed: u64,
 ) -> Result<C2st> {
+    c2st_watched(sample, reference, seed, &|| {})
+}
+
+/// [`c2st`], which tells `fold_done` after each of [`FOLDS`] classifiers.
+///
+/// # Errors
+/// As [`c2st`].
+pub fn c2st_watched(
+    sample: ArrayView2<'_, f64>,
+    reference: ArrayView2<'_, f64>,
+    seed: u64,
+    fold_done: &(dyn Fn() + Sync),
+) -> Result<C2st> {
     check_matrix("the sample", sample)?;
     check_matrix("the reference", reference)?;
     check_dims("the sample", (sample.nrows(), reference.ncols()), sample.dim())?;
@@ -125,7 +138,9 @@ pub fn c2st(
             let mut rng = stream(seed, 1 + fold as u64);
             let mut classifier = Classifier::new(rows.ncols(), &mut rng);
             classifier.train(&rows, each, training, &mut rng);
-            classifier.correct(&rows, each, &folds[fold])
+            let correct = classifier.correct(&rows, each, &folds[fold]);
+            fold_done();
+            correct
         })
         .collect();
     let folds: Vec<f64> = (correct.iter().zip(&folds))

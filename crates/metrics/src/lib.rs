@@ -37,7 +37,7 @@ pub use baseline::{
     KChoice, NEIGHBOUR_CANDIDATES, NearestNeighbours, TRAINING_ROWS_CAP, TrainingMean,
     VALIDATION_ROWS_CAP,
 };
-pub use c2st::{C2st, c2st};
+pub use c2st::{C2st, FOLDS as C2ST_FOLDS, c2st, c2st_watched};
 pub use distribution::coverage::{COVERAGE_LEVELS, Ranks, ranks};
 pub use distribution::crps::{crps_ensemble, crps_fair};
 pub use distribution::density::{density_ranks, tarp_ranks};

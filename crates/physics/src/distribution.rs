@@ -266,6 +266,21 @@ impl Distribution {
         }
     }
 
+    /// The interval outside which nothing is drawn; infinite where there is no limit.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        match self {
+            Self::Normal { sd, .. } if *sd > 0.0 => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::Exponential { offset, .. } | Self::Weibull { offset, .. } => {
+                (*offset, f64::INFINITY)
+            }
+            Self::Truncated { of, min, max } | Self::Clamped { of, min, max } => {
+                let ((a, b), (low, high)) = (of.range(), limits(min, max));
+                (a.max(low), b.min(high))
+            }
+            Self::Fixed { .. } | Self::Uniform { .. } | Self::Normal { .. } => self.extent(),
+        }
+    }
+
     /// An interval outside which [`Self::density`] is zero or below 1e-17 of its scale.
     pub(crate) fn extent(&self) -> (f64, f64) {
         match self {

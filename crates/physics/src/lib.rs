@@ -33,6 +33,7 @@ pub mod error;
 pub mod explosion;
 pub mod frame;
 pub mod geometry;
+pub mod limits;
 pub mod molecule;
 pub mod simulation;
 pub mod units;
@@ -46,6 +47,7 @@ pub use error::ConfigError;
 pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all, explode_linearised};
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
+pub use limits::LimitedQuantity;
 pub use molecule::{AtomSpec, Molecule, MoleculeError};
 pub use simulation::{
     Centre, Events, Orientation, Simulation, SimulationError, measure, simulate,

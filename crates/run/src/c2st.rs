@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cei_data::{ColumnRef, Selection, Source, column_names, load};
-use cei_metrics::{C2st, c2st};
+use cei_metrics::{C2ST_FOLDS, C2st, c2st_watched};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -70,12 +71,15 @@ pub struct EventC2st {
     pub result: C2st,
 }
 
-/// Tells the sample from the reference.
+/// Tells the sample from the reference; `progress` is told how many of all classifiers are trained.
 ///
 /// # Errors
 /// Files that cannot be loaded, no shared columns, a column that a file lacks, no shared events, too
 /// few rows, a level outside (0, 1), a folder that cannot be written.
-pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
+pub fn compare_samples(
+    options: &C2stOptions,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<C2stReport, RunError> {
     check_level(options.level)?;
     let [sample_names, reference_names] =
         [names_of(&options.sample)?, names_of(&options.reference)?];
@@ -99,12 +103,14 @@ pub fn compare_samples(options: &C2stOptions) -> Result<C2stReport, RunError> {
     let reference = Samples::load(&options.reference, &columns, &reference_names)?;
     let pairs = pair_events(options, &sample, &reference)?;
     let left_out = sample.events.len() + reference.events.len() - 2 * pairs.len();
+    let (done, total) = (AtomicUsize::new(0), C2ST_FOLDS * pairs.len());
+    let fold_done = || progress(1 + done.fetch_add(1, Ordering::Relaxed), total);
     let events = pairs
         .into_par_iter()
         .map(|(event, sample_rows, reference_rows)| {
             let a = sample.values.select(Axis(0), sample_rows);
             let b = reference.values.select(Axis(0), reference_rows);
-            let result = c2st(a.view(), b.view(), options.seed)
+            let result = c2st_watched(a.view(), b.view(), options.seed, &fold_done)
                 .map_err(|source| RunError::C2st { event, source })?;
             Ok(EventC2st { event, result })
         })

@@ -217,7 +217,7 @@ pub fn calibrate_run(
     if refiner.as_ref().is_some_and(|refiner| !refiner.has_noise()) {
         return Err(RunError::CannotRefine {
             path: run.path.clone(),
-            why: "its momenta have no noise, so that its posterior is a set of points",
+            why: "its momenta have no noise, so that its posterior is a set of points".to_owned(),
             hint: "calibrate the network alone, or see `cei predict --refine --modes FILE`",
         });
     }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::{Member, RunError, TrainedRun};
 
-/// Draws of one event at most; they are in memory together.
+/// Draws of one event at most; a part of them is in memory at once.
 const MOST_DRAWS: usize = 10_000_000;
 
 /// Checks the number of draws that is asked for.
@@ -44,14 +44,49 @@ pub fn draw_positions(
     seed: u64,
     first_event: usize,
 ) -> Array3<f64> {
+    let streams = (0..y.nrows()).map(|event| DrawStreams::of(run, seed, first_event + event));
+    draw_more(run, y, count, &mut streams.collect::<Vec<_>>())
+}
+
+/// The random streams of one event, as far as they have been drawn from.
+pub(crate) struct DrawStreams {
+    /// Which member each draw comes from.
+    members: ChaCha8Rng,
+    /// Latents and decoder noise of each member.
+    of_member: Vec<[ChaCha8Rng; 2]>,
+}
+
+impl DrawStreams {
+    /// The streams of an event from their beginning.
+    pub(crate) fn of(run: &TrainedRun, seed: u64, event: usize) -> Self {
+        let of_member = |place: u64| {
+            [Purpose::Draws, Purpose::DecoderNoise].map(|purpose| {
+                let mut rng = stream(seed, purpose, event as u64);
+                // Every member has a stream of its own; that of the first is that of a single model.
+                rng.set_stream(place);
+                rng
+            })
+        };
+        Self {
+            members: stream(seed, Purpose::Members, event as u64),
+            of_member: (0..run.members.len() as u64).map(of_member).collect(),
+        }
+    }
+}
+
+/// The next `count` draws of each row of `y`, whose streams these are: as many as wanted, a part at a time, are the
+/// same draws as all at once.
+pub(crate) fn draw_more(
+    run: &TrainedRun,
+    y: ArrayView2<'_, f64>,
+    count: usize,
+    streams: &mut [DrawStreams],
+) -> Array3<f64> {
     let events = y.nrows();
     let scaled_y = run.record.preprocessing.encode_y(y);
     let x = match run.members.as_slice() {
-        [member] => {
-            let counts = vec![count; events];
-            draw_member(run, member, 0, scaled_y.view(), &counts, seed, first_event)
-        }
-        _ => draw_mixture(run, scaled_y.view(), count, seed, first_event),
+        [member] => draw_member(run, member, 0, scaled_y.view(), &vec![count; events], streams),
+        _ => draw_mixture(run, scaled_y.view(), count, streams),
     };
     let x = run.record.preprocessing.decode_x(x.view());
     let columns = x.ncols();
@@ -82,16 +117,15 @@ fn add_noise(mut values: ArrayViewMut2<'_, f32>, sd: &[f32], rng: &mut ChaCha8Rn
     }
 }
 
-/// `counts[i]` draws of one member (with its place in the ensemble, from 0) for event `i`, scaled, those of
+/// The next `counts[i]` draws of one member (with its place in the ensemble, from 0) for event `i`, scaled, those of
 /// one event after those of another.
 fn draw_member(
     run: &TrainedRun,
     Member { model, latent }: &Member,
-    place: u64,
+    place: usize,
     scaled_y: ArrayView2<'_, f32>,
     counts: &[usize],
-    seed: u64,
-    first_event: usize,
+    streams: &mut [DrawStreams],
 ) -> Array2<f32> {
     let dimensions = model.dimensions();
     let draws = counts.iter().sum();
@@ -100,45 +134,42 @@ fn draw_member(
     let source = run.experiment.evaluation.latent;
     let prior = model.latent_prior(scaled_y);
     let parts = by_event(z.view_mut(), counts).into_par_iter().zip(by_event(y.view_mut(), counts));
-    parts.enumerate().for_each(|(event, (mut z, mut y))| {
-        let mut rng = stream(seed, Purpose::Draws, (first_event + event) as u64);
-        // Every member has a stream of its own; that of the first is that of a single model.
-        rng.set_stream(place);
+    parts.zip(&mut *streams).enumerate().for_each(|(event, ((mut z, mut y), streams))| {
+        let [rng, _] = &mut streams.of_member[place];
         let count = z.nrows();
         match &prior {
-            None => z.assign(&source.draw(latent, count, &mut rng)),
+            None => z.assign(&source.draw(latent, count, rng)),
             Some(prior) => {
                 let sd = prior.variance.row(event).mapv(f32::sqrt);
                 z.assign(&prior.mean.row(event));
-                add_noise(z, &sd.to_vec(), &mut rng);
+                add_noise(z, &sd.to_vec(), rng);
             }
         }
         y.assign(&scaled_y.row(event));
     });
     let mut x = model.decode(z.view(), y.view());
     if let Some(sd) = model.decoder_sd() {
-        by_event(x.view_mut(), counts).into_par_iter().enumerate().for_each(|(event, x)| {
-            let index = (first_event + event) as u64;
-            let mut rng = stream(seed, Purpose::DecoderNoise, index);
-            rng.set_stream(place);
-            add_noise(x, &sd, &mut rng);
+        let parts = by_event(x.view_mut(), counts).into_par_iter();
+        parts.zip(streams).for_each(|(x, streams)| {
+            let [_, rng] = &mut streams.of_member[place];
+            add_noise(x, &sd, rng);
         });
     }
     x
 }
 
-/// `count` draws of each event from the equal-weight mixture of the members, scaled.
+/// The next `count` draws of each event from the equal-weight mixture of the members, scaled.
 fn draw_mixture(
     run: &TrainedRun,
     scaled_y: ArrayView2<'_, f32>,
     count: usize,
-    seed: u64,
-    first_event: usize,
+    streams: &mut [DrawStreams],
 ) -> Array2<f32> {
     let (events, members) = (scaled_y.nrows(), run.members.len());
-    let chosen: Vec<usize> = (0..events)
-        .flat_map(|event| {
-            let mut rng = stream(seed, Purpose::Members, (first_event + event) as u64);
+    let chosen: Vec<usize> = streams
+        .iter_mut()
+        .flat_map(|streams| {
+            let rng = &mut streams.members;
             (0..count).map(move |_| rng.random_range(0..members))
         })
         .collect();
@@ -149,7 +180,7 @@ fn draw_mixture(
             .chunks(count)
             .map(|chosen| chosen.iter().filter(|&&of| of == place).count())
             .collect();
-        let drawn = draw_member(run, member, place as u64, scaled_y, &counts, seed, first_event);
+        let drawn = draw_member(run, member, place, scaled_y, &counts, streams);
         let places = chosen.iter().enumerate().filter(|&(_, &of)| of == place);
         for ((row, _), drawn) in places.zip(drawn.rows()) {
             all.row_mut(row).assign(&drawn);

@@ -332,7 +332,7 @@ pub enum RunError {
         /// The run folder.
         path: PathBuf,
         /// Why not.
-        why: &'static str,
+        why: String,
         /// What to do.
         hint: &'static str,
     },

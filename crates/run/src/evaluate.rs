@@ -25,7 +25,9 @@ use crate::draws::{check_draws, draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
+use crate::plausibility::{Plausibility, Training};
 use crate::simulate::simulation_beside;
+use crate::support::Support;
 use crate::{Experiment, Member, RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
@@ -72,6 +74,9 @@ pub struct RunEvaluation {
     /// Latent dimensions that carry information (CVAE only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_latent: Option<ActiveLatent>,
+    /// How another table than the run's own compares with training as a set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plausibility: Option<Plausibility>,
     /// What was scored.
     pub scored: Scored,
     /// Why the scores are not in the folder of the run, where they should be.
@@ -115,8 +120,8 @@ struct ScoredTable {
     y: Array2<f64>,
 }
 
-/// Scores a run; on its own test rows the result and its figures are also written into its folder, if it can be
-/// written.
+/// Scores a run, and first tells `judged` how another table than its own compares with training as a set; on its own test
+/// rows the result and its figures are also written into its folder, if it can be written.
 ///
 /// # Errors
 /// No trained model, a table that cannot be loaded or is not the one of the training, too few draws.
@@ -124,6 +129,7 @@ pub fn evaluate_run(
     path: &Path,
     options: &EvaluateOptions,
     device: Device,
+    judged: impl FnOnce(&Plausibility),
     mut progress: impl FnMut(usize, usize),
 ) -> Result<RunEvaluation, RunError> {
     let run = TrainedRun::load(path, device)?;
@@ -131,6 +137,17 @@ pub fn evaluate_run(
     check_draws(count, 2)?;
     let own = own_dataset(&run, options)?;
     let (files, scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
+    let plausibility = match Support::load(&run)?.filter(|_| options.data.is_some()) {
+        None => None,
+        Some(support) => {
+            let raw_y = scored.raw_y.view();
+            let outside = support.judge(&run.record.preprocessing, raw_y)?;
+            Some(Training::of_run(&run, &support).judge(raw_y, Some(&outside)))
+        }
+    };
+    if let Some(plausibility) = &plausibility {
+        judged(plausibility);
+    }
     let mut scores = Scores::new(&run, own.as_ref())?;
     let total = scored.x.nrows();
     for start in (0..total).step_by(CHUNK) {
@@ -167,6 +184,7 @@ pub fn evaluate_run(
             None => None,
         },
         active_latent: run.record.training.active_latent,
+        plausibility,
         scored: Scored {
             model: run.record.name(),
             files,

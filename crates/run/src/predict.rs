@@ -3,17 +3,21 @@
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use cei_data::{ColumnData, DroppedRows, Selection, Source, TableWriter, WriteError, load};
 use cei_files::check_outputs;
 use cei_metrics::quantile;
 use cei_model::Device;
-use ndarray::s;
+use ndarray::{Array3, ArrayView2, Axis, s};
+use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::draws::{check_draws, draw_positions};
+use crate::draws::{DrawStreams, check_draws, draw_more, draw_positions};
 use crate::folder::HISTORY;
+use crate::law_edge::{LawEdgeCounts, LawEdgeReport, LawEdges};
+use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
@@ -21,6 +25,12 @@ use tables::{Events, Tables};
 
 /// Rows of draws that are in memory at once.
 const CHUNK_DRAWS: usize = 100_000;
+/// Draws of an event that its summary is made of at most: they are in memory together.
+const SUMMARISED_DRAWS: usize = 1_000_000;
+/// Refined draws of an event at most: they are weighted together.
+const MOST_REFINED: usize = 100_000;
+/// Events that are refined first, to tell how long the rest will take.
+const TIMED_EVENTS: usize = 8;
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -43,6 +53,27 @@ pub struct PredictOptions {
     pub modes_file: Option<PathBuf>,
 }
 
+/// What a prediction tells while it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PredictStep<'a> {
+    /// How the file compares with training as a set, before anything is answered.
+    Judged(&'a Plausibility),
+    /// So many events are about to be refined, which will take about so many seconds.
+    Refining {
+        /// Events that are left.
+        events: usize,
+        /// Seconds.
+        seconds: f64,
+    },
+    /// So many of all events are done.
+    Done {
+        /// Events done.
+        events: usize,
+        /// All events.
+        of: usize,
+    },
+}
+
 /// What was predicted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PredictionReport {
@@ -60,6 +91,15 @@ pub struct PredictionReport {
     pub dropped: DroppedRows,
     /// Events in which a momentum that never varied in training has another value.
     pub off_constant_events: usize,
+    /// How the file compares with training as a set; absent for a run that has not kept any training momenta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plausibility: Option<Plausibility>,
+    /// Events pinned to a limit of the geometry law; absent where that is not known, or has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub law_edge: Option<LawEdgeReport>,
+    /// Draws of each event that the summary is made of, where these are not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarised_draws: Option<usize>,
     /// Events outside the training support, by reason; absent for a run without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside: Option<OutsideCounts>,
@@ -83,6 +123,8 @@ pub struct RefinementReport {
     pub no_mode: usize,
     /// Without noise: those of which independent searches for geometries do not agree, or did not end.
     pub search: usize,
+    /// Events whose posterior is pinned to a limit of the geometry law.
+    pub law_edge: usize,
     /// Events with more than one mode.
     pub several_modes: usize,
     /// Largest split R-hat of the Markov chains; absent without them.
@@ -127,9 +169,13 @@ pub fn predict_to_files(
     path: &Path,
     options: &PredictOptions,
     device: Device,
-    mut progress: impl FnMut(usize, usize),
+    mut watch: impl FnMut(PredictStep<'_>),
 ) -> Result<PredictionReport, RunError> {
     check_draws(options.draws, 1)?;
+    if options.refine && options.draws > MOST_REFINED {
+        let (key, value) = ("--draws` with `--refine", options.draws);
+        return Err(RunError::TooLarge { key, value, most: MOST_REFINED });
+    }
     let mut run = TrainedRun::load(path, device)?;
     let more = [&options.summary_file, &options.modes_file, &options.chain_file];
     let outputs: Vec<&Path> = std::iter::once(&options.draws_file)
@@ -145,9 +191,15 @@ pub fn predict_to_files(
     let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
     let table = load(&options.momenta, &selection)?;
     let preprocessing = &run.record.preprocessing;
-    let outside = Support::load(&run)?
-        .map(|support| support.judge(preprocessing, table.y.view()))
-        .transpose()?;
+    let support = Support::load(&run)?;
+    let outside =
+        support.as_ref().map(|support| support.judge(preprocessing, table.y.view())).transpose()?;
+    let plausibility = support
+        .as_ref()
+        .map(|support| Training::of_run(&run, support).judge(table.y.view(), outside.as_deref()));
+    if let Some(plausibility) = &plausibility {
+        watch(PredictStep::Judged(plausibility));
+    }
     let refiner = options
         .refine
         .then(|| Refiner::new(&run, options.draws, options.draws, options.seed))
@@ -156,8 +208,16 @@ pub fn predict_to_files(
         Some(refiner) if options.chain_file.is_some() => Some(refiner.with_chain()?),
         refiner => refiner,
     };
+    let edges = LawEdges::of_run(&run);
     let numbers = table.dropped.kept(table.rows());
-    let tables = Tables::new(&run, numbers, outside.as_deref(), refiner.as_ref())?;
+    let tables = Tables::new(
+        &run,
+        numbers,
+        outside.as_deref(),
+        plausibility.as_ref(),
+        edges.is_some(),
+        refiner.as_ref(),
+    )?;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {
         files.push(TableWriter::create(path, &tables.summary_columns())?);
@@ -171,37 +231,51 @@ pub fn predict_to_files(
     let events = table.rows();
     let network_draws = refiner.as_ref().map_or(options.draws, Refiner::network_draws);
     let chunk = (CHUNK_DRAWS / network_draws).max(1);
+    let timed = chunk.min(TIMED_EVENTS.max(2 * rayon::current_num_threads()));
     let mut refinement = RefinementSums::default();
+    let mut law_edges = LawEdgeCounts::default();
     std::thread::scope(|scope| -> Result<(), RunError> {
         // One chunk is written while the next one is drawn.
         let (sender, receiver) = sync_channel(1);
         let writing = scope.spawn(move || write_all(files, receiver));
-        for start in (0..events).step_by(chunk) {
-            let y = table.y.slice(s![start..(start + chunk).min(events), ..]);
-            let draws = draw_positions(&run, y, network_draws, options.seed, start);
-            let refined = refiner
-                .as_ref()
-                .map(|refiner| refiner.refine(y, &draws, options.seed, start))
-                .transpose()?;
-            if let Some(refined) = &refined {
-                refinement.add(refined);
-            }
-            let events = Events { first: start, y, draws: &draws, refined: refined.as_deref() };
-            let mut batches = vec![tables.draws(&events)];
-            if options.summary_file.is_some() {
-                batches.push(tables.summary(&events)?);
-            }
-            if options.modes_file.is_some() {
-                batches.push(tables.modes(&events)?);
-            }
-            if options.chain_file.is_some() {
-                batches.push(tables.chain(&events));
-            }
-            if sender.send(batches).is_err() {
+        let begun = Instant::now();
+        let mut start = 0;
+        while start < events {
+            let end =
+                events.min(start + if start == 0 && refiner.is_some() { timed } else { chunk });
+            let y = table.y.slice(s![start..end, ..]);
+            let part = Part { run: &run, tables: &tables, options, first: start, y };
+            let is_written = if network_draws > CHUNK_DRAWS && refiner.is_none() {
+                part.write_long(edges.as_ref(), &mut law_edges, &sender)?
+            } else {
+                let draws = draw_positions(&run, y, network_draws, options.seed, start);
+                let mut refined = refiner
+                    .as_ref()
+                    .map(|refiner| refiner.refine(y, &draws, options.seed, start))
+                    .transpose()?;
+                let rows = rows_of(&draws, refined.as_deref());
+                let law_edge = law_edges_of(edges.as_ref(), &rows, &mut law_edges);
+                drop(rows);
+                if let Some(refined) = &mut refined {
+                    for (event, edge) in refined.iter_mut().zip(&law_edge) {
+                        event.outside.law_edge |= edge.is_some();
+                    }
+                    refinement.add(refined);
+                }
+                let refined = refined.as_deref();
+                part.write(&draws, refined, &law_edge, &sender)?
+            };
+            if !is_written {
                 // The writer has failed; its error is told below.
                 break;
             }
-            progress((start + chunk).min(table.rows()), table.rows());
+            if start == 0 && refiner.is_some() && end < events {
+                let left = events - end;
+                let seconds = begun.elapsed().as_secs_f64() / end as f64 * left as f64;
+                watch(PredictStep::Refining { events: left, seconds });
+            }
+            start = end;
+            watch(PredictStep::Done { events: end, of: events });
         }
         drop(sender);
         match writing.join() {
@@ -216,20 +290,122 @@ pub fn predict_to_files(
         unit: run.experiment.columns.x_unit.internal(),
         rotated_back: tables.rotates_back,
         off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
+        law_edge: edges.as_ref().map(|edges| law_edges.report(edges)),
+        plausibility,
+        summarised_draws: (options.summary_file.is_some() && options.draws > SUMMARISED_DRAWS)
+            .then_some(SUMMARISED_DRAWS),
         outside: outside.as_deref().map(OutsideCounts::of),
         refinement: refiner.as_ref().map(|refiner| refinement.report(refiner.has_noise())),
         dropped: table.dropped,
     })
 }
 
-/// Appends to every file its batch of each chunk; the files appear when the last chunk is written.
-fn write_all(
-    mut files: Vec<TableWriter>,
-    chunks: Receiver<Vec<Vec<ColumnData>>>,
-) -> Result<(), WriteError> {
+/// The batches that some of the files get next, with the number of the file.
+type Batches = Vec<(usize, Vec<ColumnData>)>;
+
+/// A few events that are predicted together.
+struct Part<'a> {
+    run: &'a TrainedRun,
+    tables: &'a Tables<'a>,
+    options: &'a PredictOptions,
+    first: usize,
+    y: ArrayView2<'a, f64>,
+}
+
+impl Part<'_> {
+    /// Sends the rows of all files; false if nobody writes them any more.
+    fn write(
+        &self,
+        draws: &Array3<f64>,
+        refined: Option<&[RefinedEvent]>,
+        law_edge: &[Option<String>],
+        sender: &SyncSender<Batches>,
+    ) -> Result<bool, RunError> {
+        let Self { tables, options, first, y, .. } = *self;
+        let events = Events { first, first_draw: 0, y, draws, refined, law_edge };
+        let mut batches = vec![tables.draws(&events)];
+        if options.summary_file.is_some() {
+            batches.push(tables.summary(&events)?);
+        }
+        if options.modes_file.is_some() {
+            batches.push(tables.modes(&events)?);
+        }
+        if options.chain_file.is_some() {
+            batches.push(tables.chain(&events));
+        }
+        Ok(sender.send(batches.into_iter().enumerate().collect()).is_ok())
+    }
+
+    /// The same for one event with more draws than are held at once, without a refinement: the draws that are
+    /// summarised are kept, up to [`SUMMARISED_DRAWS`].
+    fn write_long(
+        &self,
+        edges: Option<&LawEdges>,
+        counts: &mut LawEdgeCounts,
+        sender: &SyncSender<Batches>,
+    ) -> Result<bool, RunError> {
+        let Self { run, tables, options, first, y } = *self;
+        let count = options.draws;
+        let kept = if options.summary_file.is_some() { count.min(SUMMARISED_DRAWS) } else { 0 };
+        let mut summarised = Array3::zeros((1, kept, run.record.preprocessing.x_names().len()));
+        let mut streams = [DrawStreams::of(run, options.seed, first)];
+        let mut law_edge = Vec::new();
+        for first_draw in (0..count).step_by(CHUNK_DRAWS) {
+            let end = count.min(first_draw + CHUNK_DRAWS);
+            let draws = draw_more(run, y, end - first_draw, &mut streams);
+            if first_draw == 0 {
+                law_edge = law_edges_of(edges, &rows_of(&draws, None), counts);
+            }
+            let events =
+                Events { first, first_draw, y, draws: &draws, refined: None, law_edge: &law_edge };
+            if sender.send(vec![(0, tables.draws(&events))]).is_err() {
+                return Ok(false);
+            }
+            let taken = kept.min(end).saturating_sub(first_draw);
+            let mut place = summarised.slice_mut(s![
+                ..,
+                first_draw.min(kept)..(first_draw + taken).min(kept),
+                ..
+            ]);
+            place.assign(&draws.slice(s![.., ..taken, ..]));
+        }
+        if kept == 0 {
+            return Ok(true);
+        }
+        let (draws, law_edge) = (&summarised, &law_edge[..]);
+        let events = Events { first, first_draw: 0, y, draws, refined: None, law_edge };
+        Ok(sender.send(vec![(1, tables.summary(&events)?)]).is_ok())
+    }
+}
+
+/// The draws of each event that are written.
+fn rows_of<'a>(
+    draws: &'a Array3<f64>,
+    refined: Option<&'a [RefinedEvent]>,
+) -> Vec<ArrayView2<'a, f64>> {
+    match refined {
+        Some(events) => events.iter().map(|event| event.draws.view()).collect(),
+        None => draws.axis_iter(Axis(0)).collect(),
+    }
+}
+
+/// The limits of the geometry law that each event is flagged for, in words; empty where there are no limits.
+fn law_edges_of(
+    edges: Option<&LawEdges>,
+    rows: &[ArrayView2<'_, f64>],
+    counts: &mut LawEdgeCounts,
+) -> Vec<Option<String>> {
+    let Some(edges) = edges else { return vec![None; rows.len()] };
+    let contacts: Vec<_> = rows.par_iter().map(|rows| edges.contacts(*rows)).collect();
+    contacts.iter().for_each(|contacts| counts.add(edges, contacts));
+    contacts.iter().map(|contacts| edges.in_words(contacts)).collect()
+}
+
+/// Appends to every file its batches; the files appear when the last chunk is written.
+fn write_all(mut files: Vec<TableWriter>, chunks: Receiver<Batches>) -> Result<(), WriteError> {
     for batches in chunks {
-        for (file, batch) in files.iter_mut().zip(batches) {
-            file.write(batch)?;
+        for (file, batch) in batches {
+            files[file].write(batch)?;
         }
     }
     files.into_iter().try_for_each(TableWriter::finish)
@@ -249,6 +425,7 @@ impl RefinementSums {
             self.counts.evidence += usize::from(event.outside.evidence);
             self.counts.no_mode += usize::from(event.outside.no_mode);
             self.counts.search += usize::from(event.outside.search);
+            self.counts.law_edge += usize::from(event.outside.law_edge);
             self.counts.several_modes += usize::from(event.modes.len() > 1);
             self.sizes.extend(event.effective_sample_size);
             if let Some(chain) = &event.chain {

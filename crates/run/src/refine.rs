@@ -7,13 +7,14 @@
 
 use std::fmt;
 
+use cei_data::Preprocessing;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::Batch;
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
-    Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, RefineOptions,
-    Refined, WORST_K_HAT, find_solutions, refine, sample_chain,
+    Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
+    RefineOptions, Refined, WORST_K_HAT, find_solutions, refine, sample_chain,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
@@ -61,12 +62,15 @@ pub struct OutsideModel {
     pub no_mode: bool,
     /// Without noise: independent searches for geometries that give the momenta do not agree, or did not end.
     pub search: bool,
+    /// The posterior is pinned to a limit of the geometry law ([`crate::law_edge`]); without noise, only geometries
+    /// outside of the law give the momenta.
+    pub law_edge: bool,
 }
 
 impl OutsideModel {
     /// Whether there is any reason.
     pub fn any(self) -> bool {
-        self.k_hat || self.evidence || self.no_mode || self.search
+        self.k_hat || self.evidence || self.no_mode || self.search || self.law_edge
     }
 }
 
@@ -77,6 +81,7 @@ impl fmt::Display for OutsideModel {
             (self.evidence, "evidence"),
             (self.no_mode, "no-mode"),
             (self.search, "search"),
+            (self.law_edge, "law-edge"),
         ];
         let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         f.write_str(&names.join(" "))
@@ -95,6 +100,8 @@ pub struct PositionMode {
     pub misfit: f64,
     /// Searches that ended there.
     pub searches: usize,
+    /// Whether the geometry law excludes it; it is listed only where no geometry of the law gives the momenta.
+    pub outside_law: bool,
 }
 
 /// The refined posterior of one event.
@@ -144,6 +151,14 @@ pub struct Refiner<'a> {
     law: Option<Law>,
 }
 
+/// What was found for one event, in the coordinates of its chart.
+struct Found {
+    refined: Refined,
+    chain: Option<Chain>,
+    /// Of each mode, whether the geometry law excludes it.
+    outside_law: Vec<bool>,
+}
+
 /// What the geometry law draws.
 struct Law {
     /// Positions (rows x 3N, bohr) in the frame of the run.
@@ -152,33 +167,52 @@ struct Law {
     by_momenta: NearestNeighbours,
 }
 
-impl<'a> Refiner<'a> {
-    /// Prepares the refinement of a run: with noise, `draws` of each event, resampled from as many importance
-    /// draws, or from `samples` where that is more.
-    ///
-    /// # Errors
-    /// A table that is no molecule, frames that the momenta do not share with the positions, positions with bounds
-    /// or with noise in empty directions, ions that do not start at rest, noise or a geometry law that is not
-    /// declared.
-    pub fn new(
-        run: &'a TrainedRun,
-        samples: usize,
-        draws: usize,
-        seed: u64,
-    ) -> Result<Self, RunError> {
-        let cannot = |why: &'static str, hint: &'static str| RunError::CannotRefine {
-            path: run.path.clone(),
-            why,
-            hint,
-        };
-        let preprocessing = &run.record.preprocessing;
-        let molecule = run
-            .molecule()
+/// Why draws cannot be refined, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Why not.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+/// What a refinement is made of, known before the training.
+pub struct Ingredients<'a> {
+    /// The molecule of the table, if it is one.
+    pub molecule: Option<&'a Molecule>,
+    /// The simulation behind the table.
+    pub simulation: Option<&'a Simulation>,
+    /// The preprocessing, fitted.
+    pub preprocessing: &'a Preprocessing,
+    /// The declared noise of every momentum component (a.u.).
+    pub noise: Option<Vec<f64>>,
+}
+
+/// What has passed the check.
+pub(crate) struct Refinable<'a> {
+    molecule: &'a Molecule,
+    simulation: Option<&'a Simulation>,
+    origin: Vec<f64>,
+    basis: Array2<f64>,
+    noise: Vec<f64>,
+    density: Option<PositionDensity>,
+}
+
+impl<'a> Ingredients<'a> {
+    /// Why draws made of these cannot be refined; none if they can.
+    pub fn obstacle(self) -> Option<Obstacle> {
+        self.check().err()
+    }
+
+    fn check(self) -> Result<Refinable<'a>, Obstacle> {
+        let cannot = |why: &str, hint| Obstacle { why: why.to_owned(), hint };
+        let Self { preprocessing, simulation, .. } = self;
+        let molecule = self
+            .molecule
             .filter(|molecule| preprocessing.y_names().len() == 3 * molecule.atom_count())
             .ok_or_else(|| {
                 cannot("its table is no molecule", "the simulator needs `[molecule]`")
             })?;
-        let simulation = run.record.simulation.as_ref();
         let separate = simulation.is_some_and(|s| matches!(s.frame, Frame::Separate { .. }));
         if separate || !preprocessing.gauge().keeps_one_frame() {
             return Err(cannot(
@@ -192,7 +226,7 @@ impl<'a> Refiner<'a> {
                 "train without `preprocessing.bounds` and with `preprocessing.degenerate = \"project\"`",
             )
         })?;
-        let noise = run.record.noise().ok_or_else(|| {
+        let noise = self.noise.ok_or_else(|| {
             cannot(
                 "the noise of its momenta is not declared",
                 "declare `detector.momentum_noise_au` in the experiment",
@@ -213,7 +247,13 @@ impl<'a> Refiner<'a> {
         }
         let density = match (noise.is_empty(), simulation) {
             (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
-            (false, Some(simulation)) => Some(simulation.position_density()?),
+            (false, Some(simulation)) => {
+                let density = simulation.position_density().map_err(|error| Obstacle {
+                    why: error.to_string(),
+                    hint: "train on a simulation whose geometry law has a density (docs/refinement.md)",
+                })?;
+                Some(density)
+            }
             (false, None) => {
                 return Err(cannot(
                     "the geometry law behind its table is not known",
@@ -221,6 +261,37 @@ impl<'a> Refiner<'a> {
                 ));
             }
         };
+        Ok(Refinable { molecule, simulation, origin, basis, noise, density })
+    }
+}
+
+impl<'a> Refiner<'a> {
+    /// Prepares the refinement of a run: with noise, `draws` of each event, resampled from as many importance
+    /// draws, or from `samples` where that is more.
+    ///
+    /// # Errors
+    /// A table that is no molecule, frames that the momenta do not share with the positions, positions with bounds
+    /// or with noise in empty directions, ions that do not start at rest, noise or a geometry law that is not
+    /// declared.
+    pub fn new(
+        run: &'a TrainedRun,
+        samples: usize,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        let record = &run.record;
+        let ingredients = Ingredients {
+            molecule: run.molecule(),
+            simulation: record.simulation.as_ref(),
+            preprocessing: &record.preprocessing,
+            noise: record.noise(),
+        };
+        let Refinable { molecule, simulation, origin, basis, noise, density } =
+            ingredients.check().map_err(|Obstacle { why, hint }| RunError::CannotRefine {
+                path: run.path.clone(),
+                why,
+                hint,
+            })?;
         let accuracy = simulation.map(|s| s.accuracy.clone()).unwrap_or_default();
         let mut options = RefineOptions {
             samples: samples.max(draws).max(LEAST_SAMPLES),
@@ -256,7 +327,8 @@ impl<'a> Refiner<'a> {
         if !self.has_noise() {
             return Err(RunError::CannotRefine {
                 path: self.run.path.clone(),
-                why: "its momenta have no noise, so that there is no law for a Markov chain",
+                why: "its momenta have no noise, so that there is no law for a Markov chain"
+                    .to_owned(),
                 hint: "leave out `--chain`, or declare `detector.momentum_noise_au`",
             });
         }
@@ -298,9 +370,9 @@ impl<'a> Refiner<'a> {
                 let number = first_event + event;
                 let of_event = stream(seed, Purpose::Refinement, number as u64).next_u64();
                 let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
-                let (refined, chain) = self.refine_event(&y, draws, of_event)?;
-                let mut event = self.in_frame_of_run(&refined, chain.as_ref(), &y);
-                if event.outside.any() {
+                let found = self.refine_event(&y, draws, of_event)?;
+                let mut event = self.in_frame_of_run(&found, &y);
+                if (OutsideModel { law_edge: false, ..event.outside }).any() {
                     let count = self.options.resampled;
                     let draws = draw_positions(self.run, row(&y), count, seed, number);
                     event.draws = draws.index_axis_move(Axis(0), 0);
@@ -315,7 +387,7 @@ impl<'a> Refiner<'a> {
         y: &[f64],
         draws: ArrayView2<'_, f64>,
         seed: u64,
-    ) -> Result<(Refined, Option<Chain>), RunError> {
+    ) -> Result<Found, RunError> {
         let gauge = self.run.record.preprocessing.gauge();
         let mut origin = self.origin.clone();
         gauge.rotate_back(&mut origin, y);
@@ -369,7 +441,9 @@ impl<'a> Refiner<'a> {
             .map(|options| sample_chain(&event, draws.view(), &refined.modes, options, seed))
             .transpose()?
             .flatten();
-        Ok((refined, chain))
+        let excluded = |mode: &Mode| log_density(&mode.coordinates) == f64::NEG_INFINITY;
+        let outside_law = refined.modes.iter().map(excluded).collect();
+        Ok(Found { refined, chain, outside_law })
     }
 
     /// `log p(u | y)` of the network at coordinates of the chart (rows x d).
@@ -396,13 +470,16 @@ impl<'a> Refiner<'a> {
         coordinates.dot(&self.basis) + Array1::from(self.origin.clone())
     }
 
-    fn in_frame_of_run(&self, refined: &Refined, chain: Option<&Chain>, y: &[f64]) -> RefinedEvent {
+    fn in_frame_of_run(&self, found: &Found, y: &[f64]) -> RefinedEvent {
+        let Found { refined, chain, outside_law } = found;
         let components = y.len() as f64;
         let solved = SOLVED * y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let modes: Vec<PositionMode> = refined
             .modes
             .iter()
-            .map(|mode| PositionMode {
+            .zip(outside_law)
+            .map(|(mode, outside_law)| PositionMode {
+                outside_law: *outside_law,
                 positions: self.positions(row(&mode.coordinates)).into_raw_vec_and_offset().0,
                 weight: self.has_noise().then_some(mode.weight),
                 misfit: (mode.misfit / components).sqrt(),
@@ -418,12 +495,13 @@ impl<'a> Refiner<'a> {
                 k_hat: k_hat.is_nan() || k_hat > WORST_K_HAT,
                 evidence: evidence.is_nan() || evidence < self.least_evidence,
                 no_mode: modes.is_empty(),
-                search: false,
+                ..OutsideModel::default()
             }
         } else {
             OutsideModel {
                 no_mode: modes.is_empty(),
                 search: !modes.is_empty() && !refined.complete,
+                law_edge: !modes.is_empty() && modes.iter().all(|mode| mode.outside_law),
                 ..OutsideModel::default()
             }
         };
@@ -436,7 +514,7 @@ impl<'a> Refiner<'a> {
                 Err(_) => unreachable!("a mode has all positions"),
             }
         };
-        let chain = chain.map(|chain| {
+        let chain = chain.as_ref().map(|chain| {
             let kept = chain.draws.nrows();
             let used = kept.min(self.options.resampled);
             let spaced: Vec<_> = (0..used).map(|draw| draw * kept / used).collect();
@@ -514,8 +592,8 @@ mod tests {
 
     #[test]
     fn the_reasons_are_named() {
-        let outside = OutsideModel { k_hat: true, evidence: true, no_mode: false, search: false };
-        assert_eq!(outside.to_string(), "k-hat evidence");
+        let outside = OutsideModel { k_hat: true, law_edge: true, ..OutsideModel::default() };
+        assert_eq!(outside.to_string(), "k-hat law-edge");
         assert!(outside.any() && !OutsideModel::default().any());
     }
 }

@@ -168,6 +168,11 @@ impl Support {
         Ok(Some(Self { bounds, molecule, tree: tree(&reference)?, reference }))
     }
 
+    /// The molecule, if the momenta are three columns an atom.
+    pub fn molecule(&self) -> Option<&Molecule> {
+        self.molecule.as_ref()
+    }
+
     /// At most `count` training momenta, raw and in the gauge of the run.
     pub fn momenta(&self, preprocessing: &Preprocessing, count: usize) -> Array2<f64> {
         let rows = self.reference.nrows();

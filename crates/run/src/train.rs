@@ -20,6 +20,7 @@ use crate::evaluate::internal_coordinates;
 use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
 use crate::simulate::sidecar_remarks;
+use crate::refine::{Ingredients, Obstacle};
 use crate::support::Support;
 use crate::{Experiment, RunError, figures};
 
@@ -48,6 +49,8 @@ pub struct TrainingPlan {
     /// What else has to be said before the training: edits of a run that is resumed, tables whose origin is
     /// believed unproved.
     pub remarks: Vec<String>,
+    /// Why `cei predict --refine` will not be possible; none if it will.
+    pub no_refinement: Option<Obstacle>,
 }
 
 /// What a training gave.
@@ -92,7 +95,7 @@ pub fn train_run(
     let dataset = Dataset::load(experiment, &origin)?;
     let preprocessing = dataset.fit(experiment)?;
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
-    announce(&plan(experiment, &dataset, &preprocessing, model.as_ref(), remarks));
+    announce(&plan(experiment, &origin, &dataset, &preprocessing, model.as_ref(), remarks));
     drop(model);
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     let _lock = Lock::acquire(path)?;
@@ -346,6 +349,7 @@ fn origin_and_remarks(
 
 fn plan(
     experiment: &Experiment,
+    origin: &Origin,
     dataset: &Dataset,
     preprocessing: &Preprocessing,
     model: &dyn ConditionalModel,
@@ -358,7 +362,17 @@ fn plan(
         .chain(preprocessing.dead_y())
         .map(|column| column.name.as_str())
         .collect();
+    let width = preprocessing.x_names().len();
+    let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
+    let noise = origin.detector.as_ref().zip(molecule);
+    let ingredients = Ingredients {
+        molecule,
+        simulation: origin.simulation.as_ref(),
+        preprocessing,
+        noise: noise.and_then(|(detector, molecule)| detector.standard_deviations(molecule).ok()),
+    };
     TrainingPlan {
+        no_refinement: ingredients.obstacle(),
         rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
         dropped: dataset.table.dropped.clone(),
         model: experiment.model.name(),

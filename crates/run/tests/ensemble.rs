@@ -195,14 +195,14 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
     let run = folder.path().join("run");
     train(&experiment(folder.path(), &["training.ensemble=2"])?, &run)?;
     let options = EvaluateOptions { draws: Some(20), ..EvaluateOptions::default() };
-    let evaluation = evaluate_run(&run, &options, open_device("cpu")?, |_, _| {})?;
+    let evaluation = evaluate_run(&run, &options, open_device("cpu")?, |_| {}, |_, _| {})?;
     assert_eq!(evaluation.scored.model, "ensemble of 2 cINNs");
     assert!(evaluation.scores.invertibility_max_abs.is_some_and(|error| error < 1e-3));
     let mixture = evaluation.scores.likelihood.ok_or("no likelihood")?.nll;
     let mut members = 0.0;
     for number in [1, 2] {
         let member = member_path(&run, number);
-        let evaluation = evaluate_run(&member, &options, open_device("cpu")?, |_, _| {})?;
+        let evaluation = evaluate_run(&member, &options, open_device("cpu")?, |_| {}, |_, _| {})?;
         members += evaluation.scores.likelihood.ok_or("no likelihood")?.nll / 2.0;
     }
     // Jensen: the logarithm of the mean density is at least the mean of its logarithm.
@@ -217,7 +217,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         modes_file: None,
         chain_file: None,
     };
-    let report = predict_to_files(&run, &options, open_device("cpu")?, |_, _| {})?;
+    let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!((report.events, report.draws), (500, 3));
     Ok(())
 }

@@ -141,7 +141,7 @@ fn resumes_in_the_same_bits(experiment: &Experiment, folder: &Path) -> TestResul
 
 fn evaluates(run: &Path, rows: usize) -> TestResult {
     let options = EvaluateOptions { draws: Some(20), ..EvaluateOptions::default() };
-    let evaluation = evaluate_run(run, &options, open_device("cpu")?, |_, _| {})?;
+    let evaluation = evaluate_run(run, &options, open_device("cpu")?, |_| {}, |_, _| {})?;
     assert_eq!(evaluation.scores.rows, rows);
     assert!(evaluation.scores.likelihood.is_some_and(|nll| nll.nll.is_finite()));
     assert!(evaluation.scores.baselines.knn.is_some());
@@ -173,7 +173,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         modes_file: None,
         chain_file: None,
     };
-    let report = predict_to_files(&run, &options, open_device("cpu")?, |_, _| {})?;
+    let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!(report.events, 5);
     Ok(())
 }

@@ -51,7 +51,7 @@ fn trained(
     let experiment = Experiment::parse(EXPERIMENT, "test", &overrides)?;
     let (path, stop) = (folder.join(name), AtomicBool::new(false));
     train_run(&experiment, &path, "cpu", false, &stop, |_| {}, &mut Silent)?;
-    Ok(evaluate_run(&path, &EvaluateOptions::default(), open_device("cpu")?, |_, _| {})?)
+    Ok(evaluate_run(&path, &EvaluateOptions::default(), open_device("cpu")?, |_| {}, |_, _| {})?)
 }
 
 #[test]

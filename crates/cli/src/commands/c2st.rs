@@ -6,16 +6,21 @@ use cei_run::c2st::{C2stOptions, C2stReport, compare_samples};
 
 use crate::args::C2stArgs;
 use crate::output::{self, number, to_stderr, to_stdout};
+use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
-    let report = compare_samples(&C2stOptions {
+    let progress = RowProgress::new("training classifiers", "classifiers", false);
+    let options = C2stOptions {
         sample: args.sample.clone(),
         reference: args.reference.clone(),
         columns: args.columns.clone(),
         seed: args.seed,
         level: args.level,
         folder: args.output.clone(),
-    })?;
+    };
+    let result = compare_samples(&options, |done, total| progress.show(done, total));
+    progress.clear();
+    let report = result?;
     if args.json {
         output::json(&report)?;
     } else {

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
         folder: args.output.clone(),
     };
     let device = open_device(&args.device)?;
-    let progress = RowProgress::new("calibrating", args.quiet || args.json);
+    let progress = RowProgress::new("calibrating", "events", args.quiet);
     let result = calibrate_run(&args.run, &options, device, |done, total| {
         progress.show(done, total);
     });

@@ -6,6 +6,7 @@ use cei_data::Source;
 use cei_metrics::results::PointScores;
 use cei_model::open_device;
 use cei_run::evaluate::{EvaluateOptions, RunEvaluation, ScoredRows, evaluate_run};
+use cei_run::plausibility::Plausibility;
 
 use crate::args::{EvaluateArgs, SplitArg};
 use crate::commands::tell_remarks;
@@ -29,8 +30,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
     };
     let device = open_device(&args.device)?;
-    let progress = RowProgress::new("evaluating", args.quiet || args.json);
-    let result = evaluate_run(&args.run, &options, device, |done, total| {
+    let progress = RowProgress::new("evaluating", "events", args.quiet);
+    let judged = |plausibility: &Plausibility| {
+        if let Some(warning) = plausibility.warning() {
+            progress.aside(&warning);
+        }
+    };
+    let result = evaluate_run(&args.run, &options, device, judged, |done, total| {
         progress.show(done, total);
     });
     progress.clear();
@@ -40,14 +46,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "warning: the scores are not kept in the run folder, and `cei compare` does not know them: {reason}"
         ));
     }
+    if matches!(args.split, SplitArg::All) {
+        to_stderr("warning: these rows include those that the model was trained on");
+    }
     if args.json {
         output::json(&evaluation)?;
         return Ok(ExitCode::SUCCESS);
     }
     to_stdout(&describe(&evaluation));
-    if matches!(args.split, SplitArg::All) {
-        to_stderr("warning: these rows include those that the model was trained on");
-    }
     if evaluation.scored.rows == "test" && evaluation.not_kept.is_none() {
         let path = args.run.display();
         to_stderr(&format!("scores are in `{path}/evaluation.json`, figures in `{path}/figures`"));

@@ -4,16 +4,22 @@ use std::process::ExitCode;
 
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
 use cei_data::{Source, inspect};
+use cei_run::plausibility::judge_files;
 use cei_run::{Experiment, RunError};
 
 use crate::args::InspectArgs;
-use crate::output::{self, number, to_stdout};
+use crate::output::{self, number, to_stderr, to_stdout};
 
 pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
     let (mut source, options) = match &args.config {
         None => (Source::default(), InspectOptions::default()),
         Some(path) => {
             let experiment = Experiment::read(path, &[])?;
+            let files = Source { files: args.files.clone(), ..experiment.source.clone() };
+            let judged = judge_files(&experiment, &files)?;
+            if let Some(warning) = judged.and_then(|judged| judged.warning()) {
+                to_stderr(&warning);
+            }
             let options = InspectOptions {
                 x: experiment.columns.x,
                 y: experiment.columns.y,

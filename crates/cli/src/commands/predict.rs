@@ -4,14 +4,16 @@ use std::process::ExitCode;
 
 use cei_data::Source;
 use cei_model::open_device;
+use cei_run::law_edge::LawEdgeReport;
 use cei_run::predict::{
-    OutsideCounts, PredictOptions, PredictionReport, RefinementReport, predict_to_files,
+    OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport,
+    predict_to_files,
 };
 
 use crate::args::PredictArgs;
 use crate::commands::tell_remarks;
 use crate::output::{self, to_stderr, to_stdout};
-use crate::progress::RowProgress;
+use crate::progress::{RowProgress, about};
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.run)?;
@@ -26,19 +28,32 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         chain_file: args.chain.clone(),
     };
     let device = open_device(&args.device)?;
-    let progress = RowProgress::new("predicting", args.quiet || args.json);
-    let result = predict_to_files(&args.run, &options, device, |done, total| {
-        progress.show(done, total);
+    let progress = RowProgress::new("predicting", "events", args.quiet);
+    let result = predict_to_files(&args.run, &options, device, |step| match step {
+        PredictStep::Judged(plausibility) => {
+            if let Some(warning) = plausibility.warning() {
+                progress.aside(&warning);
+            }
+        }
+        PredictStep::Refining { events, seconds } if !args.quiet => {
+            progress.aside(&format!("refining {events} more events will take {}", about(seconds)));
+        }
+        PredictStep::Refining { .. } => {}
+        PredictStep::Done { events, of } => progress.show(events, of),
     });
     progress.clear();
     let report = result?;
-    if !args.quiet {
-        warn(&report);
-    }
+    warn(&report);
     if args.json {
         output::json(&report)?;
-    } else if !args.quiet {
-        to_stdout(&summarise(&report, args));
+    } else {
+        let lines = flagged(&report, args.summary.is_some());
+        if args.quiet {
+            doubt(&report).iter().for_each(|doubt| to_stderr(doubt));
+            lines.iter().filter(|line| line.is_bad).for_each(|line| to_stderr(&line.text));
+        } else {
+            to_stdout(&summarise(&report, &lines, args));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,9 +68,15 @@ fn warn(report: &PredictionReport) {
             report.off_constant_events, report.events
         ));
     }
+    if let Some(draws) = report.summarised_draws {
+        to_stderr(&format!(
+            "warning: the summary is made of the first {draws} of {} draws of each event, which are in memory together",
+            report.draws
+        ));
+    }
 }
 
-fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
+fn summarise(report: &PredictionReport, lines: &[Line], args: &PredictArgs) -> String {
     let PredictionReport { events, draws, frame, .. } = report;
     let unit = report.unit.map_or_else(String::new, |unit| format!(" in {unit}"));
     let what = match &report.refinement {
@@ -63,8 +84,11 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
         Some(_) => format!("{events} events x {draws} refined draws"),
         None => format!("{events} events x {draws} draws"),
     };
-    let mut text =
-        format!("{what} written to `{}`; positions{unit}: {frame}", args.output.display());
+    let mut text = doubt(report).map_or_else(String::new, |doubt| format!("{doubt}\n"));
+    text.push_str(&format!(
+        "{what} written to `{}`; positions{unit}: {frame}",
+        args.output.display()
+    ));
     if report.rotated_back {
         text.push_str("\ncolumns ending in `_file` are in the orientation of the momenta file");
     }
@@ -84,42 +108,132 @@ fn summarise(report: &PredictionReport, args: &PredictArgs) -> String {
         }
     }
     if let Some(refinement) = &report.refinement {
-        text.push_str(&refinement_in_words(refinement, *events));
+        text.push_str(&format!(
+            "\n{} of {events} events have several modes",
+            refinement.several_modes
+        ));
+        if let Some(size) = refinement.median_effective_sample_size {
+            text.push_str(&format!("; median effective number of draws {size:.0}"));
+        }
     }
-    if let Some(outside) = &report.outside {
-        text.push_str(&outside_in_words(outside, *events, args.summary.is_some()));
+    for line in lines {
+        text.push_str(&format!("\n{}", line.text));
     }
     text
 }
 
-fn refinement_in_words(refinement: &RefinementReport, events: usize) -> String {
-    let RefinementReport { outside_model, k_hat, evidence, no_mode, search, several_modes, .. } =
-        refinement;
-    let mut text = format!("\n{several_modes} of {events} events have several modes");
-    if let Some(size) = refinement.median_effective_sample_size {
-        text.push_str(&format!("; median effective number of draws {size:.0}"));
-    }
-    if *outside_model == 0 {
-        text.push_str("\nnone is outside the model");
-    } else {
-        text.push_str(&format!(
-            "\n{outside_model} of {events} events are outside the model (heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, searches for geometries that do not agree {search}): their draws are the network's, marked in `outside_model`"
+/// A closing line about flagged events.
+struct Line {
+    text: String,
+    /// Whether it counts any.
+    is_bad: bool,
+}
+
+/// What says, before anything else, that the results are no geometries of these molecules; none if nothing does.
+fn doubt(report: &PredictionReport) -> Option<String> {
+    let events = report.events;
+    let most = |count: usize| 2 * count > events;
+    let mut reasons = Vec::new();
+    if let Some(plausibility) = report.plausibility.as_ref().filter(|file| file.far) {
+        let cause = plausibility.cause.as_ref().map_or("unknown", |cause| cause.name());
+        reasons.push(format!(
+            "as a set, these momenta are not what it was trained on ({:.0} % of {events} events lie outside; likely cause: {cause})",
+            100.0 * plausibility.outside_share
+        ));
+    } else if let Some(outside) = report.outside.filter(|outside| most(outside.events)) {
+        reasons.push(format!(
+            "{} of {events} events are outside the training support",
+            outside.events
         ));
     }
-    text
+    if let Some(refinement) = report.refinement.filter(|r| most(r.outside_model)) {
+        reasons
+            .push(format!("{} of {events} events are outside the model", refinement.outside_model));
+    }
+    let pinned = report.law_edge.iter().flat_map(|edges| &edges.limits).filter(|limit| limit.file);
+    reasons.extend(pinned.map(|limit| {
+        format!("{} of {events} posteriors are pinned with {}", limit.at_limit, limit.limit)
+    }));
+    (!reasons.is_empty()).then(|| {
+        format!(
+            "warning: the model does not describe this file, so its bond lengths and angles are not those of the molecules: {}",
+            reasons.join("; ")
+        )
+    })
 }
 
-fn outside_in_words(outside: &OutsideCounts, events: usize, has_summary: bool) -> String {
+/// What is flagged, and where it is marked.
+fn flagged(report: &PredictionReport, has_summary: bool) -> Vec<Line> {
+    let events = report.events;
+    let mut lines: Vec<Line> = Vec::new();
+    if let Some(refinement) = &report.refinement {
+        lines.push(refinement_in_words(refinement, events));
+    }
+    if let Some(edges) = &report.law_edge {
+        lines.extend(law_edge_in_words(edges, events));
+    }
+    if let Some(outside) = &report.outside {
+        lines.push(outside_in_words(outside, events, has_summary));
+    }
+    lines
+}
+
+fn refinement_in_words(refinement: &RefinementReport, events: usize) -> Line {
+    let RefinementReport { outside_model, k_hat, evidence, no_mode, search, law_edge, .. } =
+        refinement;
+    let text = if *outside_model == 0 {
+        "none is outside the model".to_owned()
+    } else {
+        format!(
+            "{outside_model} of {events} events are outside the model, marked in `outside_model`: heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, searches for geometries that do not agree {search} (the draws of these are the network's), pinned to a limit of the geometry law {law_edge}"
+        )
+    };
+    Line { text, is_bad: *outside_model > 0 }
+}
+
+/// The limits at which events are pinned, by name.
+fn law_edge_in_words(edges: &LawEdgeReport, events: usize) -> Option<Line> {
+    if edges.limits.is_empty() {
+        return None;
+    }
+    let limits = edges.limits.iter().map(|limit| {
+        let file = if limit.file {
+            format!(
+                "; with less sharp posteriors {} where the law has at most {:.0}",
+                limit.at_limit, limit.expected_at_most
+            )
+        } else {
+            String::new()
+        };
+        format!("{} ({} events{file})", limit.limit, limit.events)
+    });
+    let limits: Vec<String> = limits.collect();
+    let hint = if edges.limits.iter().any(|limit| limit.file) {
+        "\nhint: the momenta ask for geometries beyond the law, or for other charges; look at the kinetic energy release, or train on a wider law"
+    } else {
+        ""
+    };
+    let text = format!(
+        "{} of {events} posteriors are pinned to a limit of the geometry law (law-edge; at most one in ten events of the law is): {}{hint}",
+        edges.events,
+        limits.join(", ")
+    );
+    Some(Line { text, is_bad: true })
+}
+
+fn outside_in_words(outside: &OutsideCounts, events: usize, has_summary: bool) -> Line {
     let OutsideCounts { events: any, momentum_sum, kinetic_energy, distance } = outside;
     if *any == 0 {
-        return format!("\nnone of {events} events is outside the training support");
+        let text = format!("none of {events} events is outside the training support");
+        return Line { text, is_bad: false };
     }
     let reasons = if has_summary {
         "the summary names the reason of each in `outside`"
     } else {
         "--summary FILE names the reason of each"
     };
-    format!(
-        "\n{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); {reasons}"
-    )
+    let text = format!(
+        "{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); {reasons}"
+    );
+    Line { text, is_bad: true }
 }

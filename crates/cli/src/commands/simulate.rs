@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         // A table may be made anew from what stands beside it.
         check_outputs(&[config], &[&args.output])?;
     }
-    let progress = RowProgress::new("simulating", args.quiet);
+    let progress = RowProgress::new("simulating", "events", args.quiet);
     let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {
         progress.show(done, total);
     });

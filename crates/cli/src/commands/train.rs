@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use cei_files::{check_outputs, quoted};
 use cei_run::config::ExperimentError;
 use cei_run::presets::{EXPERIMENTS, find};
+use cei_run::refine::Obstacle;
 use cei_run::train::{TrainingPlan, train_run};
 use cei_run::{Experiment, ModelRecord, RunError};
 use cei_train::StopReason;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
             if !quiet {
                 to_stderr(&describe(plan));
             }
+            warnings(plan).iter().for_each(|warning| to_stderr(warning));
         },
         &mut progress,
     );
@@ -85,16 +87,27 @@ fn describe(plan: &TrainingPlan) -> String {
         plan.model, plan.parameters
     );
     text.push_str(&format!("\npositions: {}", plan.frame));
-    if let Some(names) = &plan.dead_columns {
-        text.push_str(&format!("\nwarning: these columns do not vary and carry nothing: {names}"));
-    }
-    if plan.dropped.rows > 0 {
-        text.push_str(&format!("\nwarning: {}", plan.dropped));
+    if let Some(Obstacle { why, hint }) = &plan.no_refinement {
+        text.push_str(&format!(
+            "\n`cei predict --refine` will not be possible: {why}\nhint: {hint}"
+        ));
     }
     for remark in &plan.remarks {
         text.push_str(&format!("\n{remark}"));
     }
     text
+}
+
+/// What is told, quiet or not.
+fn warnings(plan: &TrainingPlan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(names) = &plan.dead_columns {
+        warnings.push(format!("warning: these columns do not vary and carry nothing: {names}"));
+    }
+    if plan.dropped.rows > 0 {
+        warnings.push(format!("warning: {}", plan.dropped));
+    }
+    warnings
 }
 
 fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {

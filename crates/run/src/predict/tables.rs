@@ -5,7 +5,9 @@ use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+use super::rows_of;
 use crate::evaluate::internal_coordinates;
+use crate::plausibility::{Cause, Plausibility};
 use crate::refine::{PositionMode, RefinedEvent, Refiner};
 use crate::support::Outside;
 use crate::{RunError, TrainedRun};
@@ -17,18 +19,19 @@ const QUANTILES: [(f64, &str); 5] =
 /// A chunk of events: raw momenta, the network's draws, and what the simulator made of them.
 pub(crate) struct Events<'a> {
     pub(crate) first: usize,
+    /// Number of the first draw of each.
+    pub(crate) first_draw: usize,
     pub(crate) y: ArrayView2<'a, f64>,
     pub(crate) draws: &'a Array3<f64>,
     pub(crate) refined: Option<&'a [RefinedEvent]>,
+    /// The limits of the geometry law that each event is flagged for, in words; empty where the law has none.
+    pub(crate) law_edge: &'a [Option<String>],
 }
 
 impl Events<'_> {
     /// The draws of each event (any number x columns).
     fn rows(&self) -> Vec<ArrayView2<'_, f64>> {
-        match self.refined {
-            Some(events) => events.iter().map(|event| event.draws.view()).collect(),
-            None => self.draws.axis_iter(Axis(0)).collect(),
-        }
+        rows_of(self.draws, self.refined)
     }
 }
 
@@ -39,6 +42,10 @@ pub(crate) struct Tables<'a> {
     numbers: Vec<u64>,
     coordinates: Option<InternalCoordinates>,
     outside: Option<&'a [Outside]>,
+    /// Why the file as a set is far from training, in one word, if it is; none where that is not known.
+    file: Option<Option<&'static str>>,
+    /// Whether the geometry law has limits.
+    has_limits: bool,
     /// Whether there is a refinement, and then whether draws have weights.
     refined: Option<bool>,
     /// Whether positions are given in the orientation of the file too.
@@ -50,6 +57,8 @@ impl<'a> Tables<'a> {
         run: &'a TrainedRun,
         numbers: Vec<u64>,
         outside: Option<&'a [Outside]>,
+        file: Option<&Plausibility>,
+        has_limits: bool,
         refiner: Option<&Refiner<'_>>,
     ) -> Result<Self, RunError> {
         let coordinates = run
@@ -62,6 +71,8 @@ impl<'a> Tables<'a> {
             numbers,
             coordinates,
             outside,
+            file: file.map(|file| file.cause.as_ref().map(Cause::name)),
+            has_limits,
             refined: refiner.map(Refiner::has_noise),
             rotates_back: frame == SharedFrame::Momentum,
         })
@@ -159,7 +170,13 @@ impl<'a> Tables<'a> {
                     .flat_map(|(event, rows)| std::iter::repeat_n(*event, rows.nrows()))
                     .collect(),
             ),
-            ColumnData::U32(rows.iter().flat_map(|rows| 0..rows.nrows() as u32).collect()),
+            ColumnData::U32(
+                rows.iter()
+                    .flat_map(|rows| {
+                        (0..rows.nrows()).map(|draw| (events.first_draw + draw) as u32)
+                    })
+                    .collect(),
+            ),
         ];
         if let Some(refined) = refined {
             let outside = rows.iter().zip(refined).flat_map(|(rows, event)| {
@@ -198,13 +215,20 @@ impl<'a> Tables<'a> {
         Ok(vec![coordinates.lengths(positions)? * PM_PER_BOHR, coordinates.angles_deg(positions)?])
     }
 
-    /// `event`; `outside` names why it is outside the training support and `outside_model` why it is not
+    /// `event`; `outside` names why it is outside the training support, `outside_file` why the file as a set is far from
+    /// training, `law_edge` at which limits of the geometry law it is pinned, and `outside_model` why it is not
     /// what the model describes; for every position, bond length (pm) and angle (degrees), mean, standard
     /// deviation and quantiles over the draws.
     pub(crate) fn summary_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns = vec![("event".to_owned(), ColumnType::U64)];
         if self.outside.is_some() {
             columns.push(("outside".to_owned(), ColumnType::Text));
+        }
+        if self.file.is_some() {
+            columns.push(("outside_file".to_owned(), ColumnType::Text));
+        }
+        if self.has_limits {
+            columns.push(("law_edge".to_owned(), ColumnType::Text));
         }
         if let Some(noise) = self.refined {
             columns.push(("outside_model".to_owned(), ColumnType::Text));
@@ -230,9 +254,13 @@ impl<'a> Tables<'a> {
             let reason = |event: &Outside| event.any().then(|| event.to_string());
             columns.push(ColumnData::Text(outside.iter().map(reason).collect()));
         }
+        if let Some(why) = self.file {
+            columns.push(ColumnData::Text(vec![why.map(str::to_owned); events.y.nrows()]));
+        }
+        if self.has_limits {
+            columns.push(ColumnData::Text(events.law_edge.to_vec()));
+        }
         if let Some((noise, refined)) = self.refined.zip(events.refined) {
-            let reason =
-                |event: &RefinedEvent| event.outside.any().then(|| event.outside.to_string());
             columns.push(ColumnData::Text(refined.iter().map(reason).collect()));
             columns.push(ColumnData::U32(refined.iter().map(|e| e.modes.len() as u32).collect()));
             if noise {
@@ -265,11 +293,14 @@ impl<'a> Tables<'a> {
         Ok(columns)
     }
 
-    /// `event`, `mode`, its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
+    /// `event`, `mode`, why the event is `outside_model`, whether the geometry law excludes the mode (`outside_law`, 0 or
+    /// 1), its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
     /// the number of `searches` that ended there, its positions (bohr), bond lengths (pm) and angles (degrees).
     pub(crate) fn mode_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("mode".to_owned(), ColumnType::U32)];
+        columns.push(("outside_model".to_owned(), ColumnType::Text));
+        columns.push(("outside_law".to_owned(), ColumnType::U32));
         if self.refined == Some(true) {
             columns.push(("weight".to_owned(), ColumnType::F64));
         }
@@ -289,6 +320,13 @@ impl<'a> Tables<'a> {
                 number.flat_map(|(event, r)| std::iter::repeat_n(*event, r.modes.len())).collect(),
             ),
             ColumnData::U32(refined.iter().flat_map(|event| 0..event.modes.len() as u32).collect()),
+            ColumnData::Text(
+                refined
+                    .iter()
+                    .flat_map(|event| std::iter::repeat_n(reason(event), event.modes.len()))
+                    .collect(),
+            ),
+            ColumnData::U32(modes().map(|mode| u32::from(mode.outside_law)).collect()),
         ];
         if self.refined == Some(true) {
             let weight = |mode: &PositionMode| mode.weight.unwrap_or(f64::NAN);
@@ -314,6 +352,11 @@ impl<'a> Tables<'a> {
         }
         Ok(columns)
     }
+}
+
+/// Why an event is not what the model describes.
+fn reason(event: &RefinedEvent) -> Option<String> {
+    event.outside.any().then(|| event.outside.to_string())
 }
 
 /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.

@@ -1,0 +1,184 @@
+//! The hard limits of a geometry law: bond lengths and angles beyond which it draws nothing.
+
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::distribution::Distribution;
+use crate::error::ConfigError;
+use crate::geometry::{Angle, ImpossibleGeometry, ResolvedLaw};
+use crate::molecule::Molecule;
+use crate::simulation::Simulation;
+use crate::units::{BOHR_ANGSTROM, BOHR_PM};
+use crate::vector::{cross, difference, dot, norm, of_atom};
+
+/// A bond length or an angle that a geometry law limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitedQuantity {
+    /// Its atoms, for example `C-O` or `O-C-S`.
+    pub name: String,
+    /// `pm` or `degrees`.
+    pub unit: &'static str,
+    /// The least value that the law draws; none where nature sets it (0).
+    pub lower: Option<f64>,
+    /// The greatest value that the law draws; none where there is none, or nature sets it (180 degrees).
+    pub upper: Option<f64>,
+    atoms: Atoms,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Atoms {
+    Pair([usize; 2]),
+    /// The vertex in the middle.
+    Triple([usize; 3]),
+}
+
+impl LimitedQuantity {
+    /// Its value, in its unit, for `positions` (3N, bohr).
+    pub fn value(&self, positions: &[f64]) -> f64 {
+        let between = |a, b| difference(of_atom(positions, a), of_atom(positions, b));
+        match self.atoms {
+            Atoms::Pair([a, b]) => norm(between(a, b)) * BOHR_PM,
+            Atoms::Triple([a, vertex, b]) => {
+                let (first, second) = (between(a, vertex), between(b, vertex));
+                norm(cross(first, second)).atan2(dot(first, second)).to_degrees()
+            }
+        }
+    }
+
+    fn length(molecule: &Molecule, a: usize, b: usize, (low, high): (f64, f64)) -> Self {
+        let labels = molecule.labels();
+        let [a, b] = [a.min(b), a.max(b)];
+        let per_angstrom = BOHR_PM / BOHR_ANGSTROM;
+        Self {
+            name: format!("{}-{}", labels[a], labels[b]),
+            unit: "pm",
+            lower: (low > 0.0).then_some(low * per_angstrom),
+            upper: high.is_finite().then_some(high * per_angstrom),
+            atoms: Atoms::Pair([a, b]),
+        }
+    }
+}
+
+impl Simulation {
+    /// The quantities that the geometry law limits; empty for a law without limits.
+    ///
+    /// A sphere limits the distances of atoms from below by its least separation and from above by its diameter.
+    ///
+    /// # Errors
+    /// No geometry law, or one that is wrong.
+    pub fn limited_quantities(&self) -> Result<Vec<LimitedQuantity>, ConfigError> {
+        let molecule = &self.molecule;
+        let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(molecule)?;
+        let quantities = match law {
+            ResolvedLaw::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } => {
+                let (least, most) = common_stretch.as_ref().map_or((1.0, 1.0), Distribution::range);
+                let lengths = outer.iter().zip(&lengths_angstrom).map(|(atom, length)| {
+                    let (low, high) = length.range();
+                    let range = (low.max(0.0) * least.max(0.0), high * most);
+                    LimitedQuantity::length(molecule, centre, *atom, range)
+                });
+                let (low, high) = match &angle {
+                    Angle::Between(angle) => angle.range(),
+                    Angle::Bend(bend) => {
+                        let (low, high) = bend.range();
+                        (180.0 - high, 180.0 - low)
+                    }
+                };
+                let [a, b] = [outer[0].min(outer[1]), outer[0].max(outer[1])];
+                let labels = molecule.labels();
+                let angle = LimitedQuantity {
+                    name: format!("{}-{}-{}", labels[a], labels[centre], labels[b]),
+                    unit: "degrees",
+                    lower: (low > 0.0).then_some(low),
+                    upper: (high < 180.0).then_some(high),
+                    atoms: Atoms::Triple([a, centre, b]),
+                };
+                lengths.chain([angle]).collect()
+            }
+            ResolvedLaw::Sphere { radius_bohr, minimum_separation_bohr, .. } => {
+                let range = [minimum_separation_bohr, 2.0 * radius_bohr].map(|r| r * BOHR_ANGSTROM);
+                let atoms = molecule.atom_count();
+                let pairs = (0..atoms).flat_map(|b| (0..b).map(move |a| [a, b]));
+                pairs
+                    .map(|[a, b]| LimitedQuantity::length(molecule, a, b, (range[0], range[1])))
+                    .collect()
+            }
+            ResolvedLaw::Gaussian { .. } => Vec::new(),
+        };
+        let is_limited = |q: &LimitedQuantity| q.lower.is_some() || q.upper.is_some();
+        Ok(quantities.into_iter().filter(is_limited).collect())
+    }
+
+    /// Geometries of the law (`count` x 3N, bohr) in the pose in which it draws them.
+    ///
+    /// # Errors
+    /// No geometry law, or one that is wrong or (almost) never met.
+    pub fn draw_geometries(&self, count: usize, seed: u64) -> Result<Array2<f64>, GeometriesError> {
+        let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(&self.molecule)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut positions = Array2::zeros((count, 3 * self.molecule.atom_count()));
+        for mut row in positions.rows_mut() {
+            if let Some(row) = row.as_slice_mut() {
+                law.draw(&mut rng, row)?;
+            }
+        }
+        Ok(positions)
+    }
+}
+
+/// Geometries that cannot be drawn.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GeometriesError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The law is (almost) never met.
+    #[error(transparent)]
+    Impossible(#[from] ImpossibleGeometry),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(text: &str) -> Vec<(String, Option<f64>, Option<f64>)> {
+        let simulation: Simulation = toml::from_str(text).unwrap();
+        let round = |x: Option<f64>| x.map(|x| (x * 1e6).round() / 1e6);
+        let all = simulation.limited_quantities().unwrap();
+        all.into_iter().map(|q| (q.name, round(q.lower), round(q.upper))).collect()
+    }
+
+    #[test]
+    fn limits_of_the_presets() {
+        let wide = limits(include_str!("../../../configs/data/ocs-wide.toml"));
+        let named = |name: &str, low, high| (name.to_owned(), low, high);
+        assert_eq!(
+            wide,
+            [
+                named("C-O", Some(100.0), Some(500.0)),
+                named("C-S", Some(100.0), Some(500.0)),
+                named("O-C-S", Some(100.0), None)
+            ]
+        );
+        // Normal lengths have no limits; a Weibull bend has a natural one only.
+        assert_eq!(limits(include_str!("../../../configs/data/ocs-reference.toml")), []);
+    }
+
+    /// No geometry that is drawn lies beyond a limit, and the limits are nearly reached.
+    #[test]
+    fn what_is_drawn_lies_within_the_limits() {
+        let text = include_str!("../../../configs/data/ocs-wide.toml");
+        let simulation: Simulation = toml::from_str(text).unwrap();
+        let drawn = simulation.draw_geometries(2000, 3).unwrap();
+        for quantity in simulation.limited_quantities().unwrap() {
+            let values = drawn.rows().into_iter().map(|row| quantity.value(&row.to_vec()));
+            let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+            let lower = quantity.lower.unwrap_or(100.0);
+            assert!(low >= lower - 1e-6 && low < 1.02 * lower, "{quantity:?}: {low}");
+            assert!(quantity.upper.is_none_or(|upper| high <= upper + 1e-6 && high > 0.98 * upper));
+        }
+    }
+}
