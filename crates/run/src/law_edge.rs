@@ -136,6 +136,17 @@ impl LawEdges {
         self.limits.iter().enumerate().filter_map(contact).collect()
     }
 
+    /// The limits that a geometry (3N, bohr) lies beyond: where only such geometries explain an event that has no sound
+    /// posterior, it is pinned to them.
+    pub fn beyond(&self, positions: &[f64]) -> Vec<Contact> {
+        let is_beyond = |(_, limit): &(usize, &Limit)| {
+            let value = self.quantities[limit.quantity].limited.value(positions);
+            if limit.is_upper { value > limit.value } else { value < limit.value }
+        };
+        let limits = self.limits.iter().enumerate().filter(is_beyond);
+        limits.map(|(limit, _)| Contact { limit, law_share: 0.0 }).collect()
+    }
+
     /// What the law gives to the half of the posterior next to a limit; none without contact.
     fn law_share(&self, limit: &Limit, sorted: &[f64]) -> Option<f64> {
         let inwards =

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::draws::{DrawStreams, check_draws, draw_more, draw_positions};
 use crate::folder::HISTORY;
-use crate::law_edge::{LawEdgeCounts, LawEdgeReport, LawEdges};
+use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
 use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
 use crate::support::{Outside, Support};
@@ -253,9 +253,8 @@ pub fn predict_to_files(
                     .as_ref()
                     .map(|refiner| refiner.refine(y, &draws, options.seed, start))
                     .transpose()?;
-                let rows = rows_of(&draws, refined.as_deref());
-                let law_edge = law_edges_of(edges.as_ref(), &rows, &mut law_edges);
-                drop(rows);
+                let contacts = contacts_of(edges.as_ref(), &draws, refined.as_deref());
+                let law_edge = law_edges_of(edges.as_ref(), &contacts, &mut law_edges);
                 if let Some(refined) = &mut refined {
                     for (event, edge) in refined.iter_mut().zip(&law_edge) {
                         event.outside.law_edge |= edge.is_some();
@@ -354,7 +353,7 @@ impl Part<'_> {
             let end = count.min(first_draw + CHUNK_DRAWS);
             let draws = draw_more(run, y, end - first_draw, &mut streams);
             if first_draw == 0 {
-                law_edge = law_edges_of(edges, &rows_of(&draws, None), counts);
+                law_edge = law_edges_of(edges, &contacts_of(edges, &draws, None), counts);
             }
             let events =
                 Events { first, first_draw, y, draws: &draws, refined: None, law_edge: &law_edge };
@@ -389,14 +388,28 @@ fn rows_of<'a>(
     }
 }
 
-/// The limits of the geometry law that each event is flagged for, in words; empty where there are no limits.
+/// The limits of the geometry law that the posterior of each event is in contact with.
+fn contacts_of(
+    edges: Option<&LawEdges>,
+    draws: &Array3<f64>,
+    refined: Option<&[RefinedEvent]>,
+) -> Vec<Vec<Contact>> {
+    match (refined, edges) {
+        (Some(events), _) => events.iter().map(|event| event.contacts.clone()).collect(),
+        (None, Some(edges)) => {
+            draws.axis_iter(Axis(0)).into_par_iter().map(|rows| edges.contacts(rows)).collect()
+        }
+        (None, None) => vec![Vec::new(); draws.len_of(Axis(0))],
+    }
+}
+
+/// The limits of the geometry law that each event is flagged for, in words, and counted.
 fn law_edges_of(
     edges: Option<&LawEdges>,
-    rows: &[ArrayView2<'_, f64>],
+    contacts: &[Vec<Contact>],
     counts: &mut LawEdgeCounts,
 ) -> Vec<Option<String>> {
-    let Some(edges) = edges else { return vec![None; rows.len()] };
-    let contacts: Vec<_> = rows.par_iter().map(|rows| edges.contacts(*rows)).collect();
+    let Some(edges) = edges else { return vec![None; contacts.len()] };
     contacts.iter().for_each(|contacts| counts.add(edges, contacts));
     contacts.iter().map(|contacts| edges.in_words(contacts)).collect()
 }

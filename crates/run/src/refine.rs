@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use crate::config::ModelConfig;
 use crate::draws::draw_positions;
 use crate::fresh::for_training;
+use crate::law_edge::{Contact, LawEdges};
 use crate::support::Support;
 use crate::{RunError, TrainedRun};
 
@@ -120,6 +121,8 @@ pub struct RefinedEvent {
     pub log_evidence: Option<f64>,
     /// Why it is not what the model describes.
     pub outside: OutsideModel,
+    /// Limits of the geometry law that the posterior is in contact with.
+    pub contacts: Vec<Contact>,
     /// Draws of a Markov chain for the same posterior, where they were asked for; none of an event all of whose
     /// network draws the geometry law excludes.
     pub chain: Option<ChainDraws>,
@@ -149,6 +152,7 @@ pub struct Refiner<'a> {
     least_evidence: f64,
     /// Without noise.
     law: Option<Law>,
+    edges: Option<LawEdges>,
 }
 
 /// What was found for one event, in the coordinates of its chart.
@@ -313,6 +317,7 @@ impl<'a> Refiner<'a> {
             chain: None,
             least_evidence: f64::NEG_INFINITY,
             law: None,
+            edges: LawEdges::of_run(run),
         };
         refiner.law = refiner.draws_of_the_law(simulation, seed)?;
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
@@ -372,6 +377,15 @@ impl<'a> Refiner<'a> {
                 let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
                 let found = self.refine_event(&y, draws, of_event)?;
                 let mut event = self.in_frame_of_run(&found, &y);
+                if let Some(edges) = self.edges.as_ref().filter(|_| self.has_noise()) {
+                    event.contacts = edges.contacts(event.draws.view());
+                }
+                if event.outside.any()
+                    && let (Some(edges), [mode, ..]) = (&self.edges, &event.modes[..])
+                    && mode.outside_law
+                {
+                    event.contacts = edges.beyond(&mode.positions);
+                }
                 if (OutsideModel { law_edge: false, ..event.outside }).any() {
                     let count = self.options.resampled;
                     let draws = draw_positions(self.run, row(&y), count, seed, number);
@@ -524,6 +538,7 @@ impl<'a> Refiner<'a> {
             }
         });
         RefinedEvent {
+            contacts: Vec::new(),
             chain,
             draws,
             modes,

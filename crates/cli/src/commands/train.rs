@@ -92,15 +92,12 @@ fn describe(plan: &TrainingPlan) -> String {
             "\n`cei predict --refine` will not be possible: {why}\nhint: {hint}"
         ));
     }
-    for remark in &plan.remarks {
-        text.push_str(&format!("\n{remark}"));
-    }
     text
 }
 
 /// What is told, quiet or not.
 fn warnings(plan: &TrainingPlan) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = plan.remarks.clone();
     if let Some(names) = &plan.dead_columns {
         warnings.push(format!("warning: these columns do not vary and carry nothing: {names}"));
     }

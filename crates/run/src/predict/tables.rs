@@ -215,20 +215,14 @@ impl<'a> Tables<'a> {
         Ok(vec![coordinates.lengths(positions)? * PM_PER_BOHR, coordinates.angles_deg(positions)?])
     }
 
-    /// `event`; `outside` names why it is outside the training support, `outside_file` why the file as a set is far from
-    /// training, `law_edge` at which limits of the geometry law it is pinned, and `outside_model` why it is not
+    /// `event`; `outside` names why it is outside the training support and `outside_model` why it is not
     /// what the model describes; for every position, bond length (pm) and angle (degrees), mean, standard
-    /// deviation and quantiles over the draws.
+    /// deviation and quantiles over the draws; `outside_file` names why the file as a set is far from training, and
+    /// `law_edge` at which limits of the geometry law the event is pinned.
     pub(crate) fn summary_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns = vec![("event".to_owned(), ColumnType::U64)];
         if self.outside.is_some() {
             columns.push(("outside".to_owned(), ColumnType::Text));
-        }
-        if self.file.is_some() {
-            columns.push(("outside_file".to_owned(), ColumnType::Text));
-        }
-        if self.has_limits {
-            columns.push(("law_edge".to_owned(), ColumnType::Text));
         }
         if let Some(noise) = self.refined {
             columns.push(("outside_model".to_owned(), ColumnType::Text));
@@ -244,6 +238,12 @@ impl<'a> Tables<'a> {
             let quantiles = QUANTILES.iter().map(|(_, name)| format!("{quantity}_{name}"));
             columns.extend(quantiles.map(|name| (name, ColumnType::F64)));
         }
+        if self.file.is_some() {
+            columns.push(("outside_file".to_owned(), ColumnType::Text));
+        }
+        if self.has_limits {
+            columns.push(("law_edge".to_owned(), ColumnType::Text));
+        }
         columns
     }
 
@@ -254,13 +254,9 @@ impl<'a> Tables<'a> {
             let reason = |event: &Outside| event.any().then(|| event.to_string());
             columns.push(ColumnData::Text(outside.iter().map(reason).collect()));
         }
-        if let Some(why) = self.file {
-            columns.push(ColumnData::Text(vec![why.map(str::to_owned); events.y.nrows()]));
-        }
-        if self.has_limits {
-            columns.push(ColumnData::Text(events.law_edge.to_vec()));
-        }
         if let Some((noise, refined)) = self.refined.zip(events.refined) {
+            let reason =
+                |event: &RefinedEvent| event.outside.any().then(|| event.outside.to_string());
             columns.push(ColumnData::Text(refined.iter().map(reason).collect()));
             columns.push(ColumnData::U32(refined.iter().map(|e| e.modes.len() as u32).collect()));
             if noise {
@@ -290,17 +286,21 @@ impl<'a> Tables<'a> {
                 ColumnData::F64(statistics.iter().map(|event| event[column]).collect())
             }),
         );
+        if let Some(why) = self.file {
+            columns.push(ColumnData::Text(vec![why.map(str::to_owned); events.y.nrows()]));
+        }
+        if self.has_limits {
+            columns.push(ColumnData::Text(events.law_edge.to_vec()));
+        }
         Ok(columns)
     }
 
-    /// `event`, `mode`, why the event is `outside_model`, whether the geometry law excludes the mode (`outside_law`, 0 or
-    /// 1), its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
-    /// the number of `searches` that ended there, its positions (bohr), bond lengths (pm) and angles (degrees).
+    /// `event`, `mode`, its posterior `weight` (with noise), the root mean square `misfit` of its momenta,
+    /// the number of `searches` that ended there, whether the event is `outside_model` and whether the geometry law
+    /// excludes the mode (`outside_law`; 0 or 1), both at the end, its positions (bohr), bond lengths (pm) and angles (degrees).
     pub(crate) fn mode_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("mode".to_owned(), ColumnType::U32)];
-        columns.push(("outside_model".to_owned(), ColumnType::Text));
-        columns.push(("outside_law".to_owned(), ColumnType::U32));
         if self.refined == Some(true) {
             columns.push(("weight".to_owned(), ColumnType::F64));
         }
@@ -308,6 +308,9 @@ impl<'a> Tables<'a> {
         columns.push(("searches".to_owned(), ColumnType::U32));
         columns.extend(self.position_columns(ColumnType::F64));
         columns.extend(self.internal_names().into_iter().map(|name| (name, ColumnType::F64)));
+        columns.extend(
+            ["outside_model", "outside_law"].map(|name| (name.to_owned(), ColumnType::U32)),
+        );
         columns
     }
 
@@ -320,13 +323,6 @@ impl<'a> Tables<'a> {
                 number.flat_map(|(event, r)| std::iter::repeat_n(*event, r.modes.len())).collect(),
             ),
             ColumnData::U32(refined.iter().flat_map(|event| 0..event.modes.len() as u32).collect()),
-            ColumnData::Text(
-                refined
-                    .iter()
-                    .flat_map(|event| std::iter::repeat_n(reason(event), event.modes.len()))
-                    .collect(),
-            ),
-            ColumnData::U32(modes().map(|mode| u32::from(mode.outside_law)).collect()),
         ];
         if self.refined == Some(true) {
             let weight = |mode: &PositionMode| mode.weight.unwrap_or(f64::NAN);
@@ -350,13 +346,13 @@ impl<'a> Tables<'a> {
             let values = matrix.columns().into_iter().map(|column| column.to_vec());
             columns.extend(values.map(ColumnData::F64));
         }
+        let outside = refined.iter().flat_map(|event| {
+            std::iter::repeat_n(u32::from(event.outside.any()), event.modes.len())
+        });
+        columns.push(ColumnData::U32(outside.collect()));
+        columns.push(ColumnData::U32(modes().map(|mode| u32::from(mode.outside_law)).collect()));
         Ok(columns)
     }
-}
-
-/// Why an event is not what the model describes.
-fn reason(event: &RefinedEvent) -> Option<String> {
-    event.outside.any().then(|| event.outside.to_string())
 }
 
 /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
