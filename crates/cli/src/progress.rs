@@ -44,25 +44,32 @@ impl Lines {
         let (stop, stopped) = channel::<()>();
         let (what, seen, begun) = (what.to_owned(), Arc::clone(&counts), Instant::now());
         let thread = std::thread::spawn(move || {
+            // The pace is that since the last line: preparations do not count.
+            let (mut before, mut since) = (0, begun);
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let [done, total] = [&seen[0], &seen[1]].map(|count| count.load(Ordering::Relaxed));
-                print(&line(&what, of, done, total, begun.elapsed()));
+                if done == before {
+                    print(&format!(
+                        "{what}: {done} of {total} {of} after {}",
+                        HumanDuration(begun.elapsed())
+                    ));
+                } else {
+                    print(&line(&what, of, [before, done, total], since.elapsed()));
+                }
+                (before, since) = (done, Instant::now());
             }
         });
         Self { counts, stop, thread }
     }
 }
 
-/// One line about `done` of `total` things.
-fn line(what: &str, of: &str, done: usize, total: usize, elapsed: Duration) -> String {
-    if done == 0 {
-        return format!("{what}: nothing is finished after {}", HumanDuration(elapsed));
-    }
-    let rate = done as f64 / elapsed.as_secs_f64();
+/// One line about `done` of `total` things, `before` of which were done before the time `elapsed` began.
+fn line(what: &str, of: &str, [before, done, total]: [usize; 3], elapsed: Duration) -> String {
+    let rate = done.saturating_sub(before) as f64 / elapsed.as_secs_f64();
     format!(
         "{what}: {done} of {total} {of}, {} {of}/s, {} left",
         number(rate, 3),
-        about((total.saturating_sub(done)) as f64 / rate)
+        about(total.saturating_sub(done) as f64 / rate)
     )
 }
 
@@ -227,10 +234,8 @@ mod tests {
 
     #[test]
     fn a_line_has_the_rate_and_the_time_left() {
-        let text = line("predicting", "events", 100, 400, Duration::from_secs(60));
-        assert_eq!(text, "predicting: 100 of 400 events, 1.67 events/s, about 3 minutes left");
-        let text = line("predicting", "events", 0, 0, Duration::from_secs(60));
-        assert_eq!(text, "predicting: nothing is finished after 60 seconds");
+        let text = line("predicting", "events", [50, 150, 400], Duration::from_secs(60));
+        assert_eq!(text, "predicting: 150 of 400 events, 1.67 events/s, about 3 minutes left");
     }
 
     /// Lines come also while nothing is finished, and end with the command.
@@ -241,7 +246,7 @@ mod tests {
             Lines::start("testing", "events", Duration::from_millis(5), move |text: &str| {
                 let _ = sender.send(text.to_owned());
             });
-        assert!(lines.recv().unwrap().starts_with("testing: nothing is finished after"));
+        assert!(lines.recv().unwrap().starts_with("testing: 0 of 0 events after"));
         shown.counts[0].store(3, Ordering::Relaxed);
         shown.counts[1].store(4, Ordering::Relaxed);
         assert!(lines.iter().any(|text| text.starts_with("testing: 3 of 4 events")));

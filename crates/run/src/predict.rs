@@ -29,6 +29,8 @@ const CHUNK_DRAWS: usize = 100_000;
 const SUMMARISED_DRAWS: usize = 1_000_000;
 /// Refined draws of an event at most: they are weighted together.
 const MOST_REFINED: usize = 100_000;
+/// Events that are refined at once: they take long, and their progress is shown.
+const REFINED_EVENTS: usize = 64;
 /// Events that are refined first, to tell how long the rest will take.
 const TIMED_EVENTS: usize = 8;
 
@@ -230,7 +232,8 @@ pub fn predict_to_files(
     }
     let events = table.rows();
     let network_draws = refiner.as_ref().map_or(options.draws, Refiner::network_draws);
-    let chunk = (CHUNK_DRAWS / network_draws).max(1);
+    let most = if refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
+    let chunk = (CHUNK_DRAWS / network_draws).clamp(1, most);
     let timed = chunk.min(TIMED_EVENTS.max(2 * rayon::current_num_threads()));
     let mut refinement = RefinementSums::default();
     let mut law_edges = LawEdgeCounts::default();
