@@ -19,8 +19,8 @@ use crate::dataset::{Dataset, Origin};
 use crate::evaluate::internal_coordinates;
 use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
-use crate::simulate::sidecar_remarks;
 use crate::refine::{Ingredients, Obstacle};
+use crate::simulate::sidecar_remarks;
 use crate::support::Support;
 use crate::{Experiment, RunError, figures};
 

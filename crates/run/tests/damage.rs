@@ -79,7 +79,7 @@ impl Trained {
 
     fn evaluate(&self) -> Result<String, RunError> {
         let options = EvaluateOptions::default();
-        let scores = evaluate_run(&self.run(), &options, open_device("cpu")?, |_, _| {})?;
+        let scores = evaluate_run(&self.run(), &options, open_device("cpu")?, |_| {}, |_, _| {})?;
         Ok(format!("{:?}", scores.scores))
     }
 
@@ -95,7 +95,7 @@ impl Trained {
             modes_file: None,
             chain_file: None,
         };
-        predict_to_files(&self.run(), &options, open_device("cpu")?, |_, _| {})?;
+        predict_to_files(&self.run(), &options, open_device("cpu")?, |_| {})?;
         let read =
             |path: PathBuf| std::fs::read_to_string(&path).map_err(RunError::io("read", &path));
         Ok(read(at("draws.csv"))? + &read(at("summary.csv"))?)
@@ -326,7 +326,7 @@ fn scores_of_a_run_that_cannot_be_written_are_given() -> TestResult {
     std::fs::remove_file(&file)?;
     std::fs::create_dir(&file)?;
     let options = EvaluateOptions::default();
-    let scores = evaluate_run(&trained.run(), &options, open_device("cpu")?, |_, _| {})?;
+    let scores = evaluate_run(&trained.run(), &options, open_device("cpu")?, |_| {}, |_, _| {})?;
     assert!(scores.not_kept.is_some_and(|why| why.contains("evaluation.json")));
     Ok(())
 }
