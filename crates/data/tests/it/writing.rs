@@ -87,7 +87,7 @@ fn unfinished_and_wrong_tables_leave_nothing_behind() {
 
     let unknown = write_table(&folder.path("t.xls"), Vec::new()).unwrap_err().to_string();
     assert!(
-        unknown.ends_with("t.xls`: unknown file type\nhint: use .csv or .parquet"),
+        unknown.ends_with("t.xls`: unknown file type\nhint: use .csv, .tsv or .parquet"),
         "{unknown}"
     );
     let nowhere = write_table(&folder.path("no/t.csv"), Vec::new()).unwrap_err().to_string();
