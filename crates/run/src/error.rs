@@ -148,6 +148,14 @@ pub enum RunError {
         /// The run folder.
         path: PathBuf,
     },
+    /// The table of a run is not where it was.
+    #[error("the table `{}` of run `{}` is not there\nhint: where it moved, name its new place with `cei train --resume --data`, or, for a trained run, in `source.files` of its `config.toml`; that it is the same is checked by its digest", file.display(), path.display())]
+    TableGone {
+        /// The run folder.
+        path: PathBuf,
+        /// The table.
+        file: PathBuf,
+    },
     /// There is nothing to resume.
     #[error("there is no checkpoint in `{}` to resume from\nhint: leave out `--resume` to train from the beginning", path.display())]
     NoCheckpoint {
@@ -376,6 +384,16 @@ fn more_draws(source: &cei_metrics::Error) -> &'static str {
 }
 
 impl RunError {
+    /// A table that does not exist, told as that of the run in `path`.
+    pub(crate) fn of_table(self, path: &Path) -> Self {
+        match self {
+            Self::Load(cei_data::LoadError::FileMissing { file }) => {
+                Self::TableGone { path: path.to_owned(), file }
+            }
+            other => other,
+        }
+    }
+
     /// For `map_err` on file operations.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }

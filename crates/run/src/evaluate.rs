@@ -241,7 +241,7 @@ fn own_dataset(run: &TrainedRun, options: &EvaluateOptions) -> Result<Option<Dat
     match (loaded, &options.data) {
         (Ok(dataset), _) => Ok(Some(dataset)),
         (Err(_), Some(_)) => Ok(None),
-        (Err(error), None) => Err(error),
+        (Err(error), None) => Err(error.of_table(&run.path)),
     }
 }
 

@@ -92,7 +92,8 @@ pub fn train_run(
     let device = open_device(device_name)?;
     let begun = check_folder(experiment, path, resume)?;
     let (origin, remarks) = origin_and_remarks(experiment, begun, path)?;
-    let dataset = Dataset::load(experiment, &origin)?;
+    let dataset = Dataset::load(experiment, &origin)
+        .map_err(|error| if resume { error.of_table(path) } else { error })?;
     let preprocessing = dataset.fit(experiment)?;
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
     announce(&plan(experiment, &origin, &dataset, &preprocessing, model.as_ref(), remarks));

@@ -294,6 +294,10 @@ fn a_table_that_moved_resumes() -> TestResult {
     std::fs::rename(&old, &new)?;
     let record = std::fs::read_to_string(trained.run().join("model.json"))?;
     assert!(record.contains("\"detector\""));
+    for error in [trained.evaluate().unwrap_err(), trained.train(true).unwrap_err()] {
+        let error = error.to_string();
+        assert!(error.contains("name its new place with `cei train --resume --data`"), "{error}");
+    }
     trained.experiment.source.files = vec![new.display().to_string()];
     trained.experiment.training.max_epochs = 3;
     trained.train(true)?;
