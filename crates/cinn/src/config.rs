@@ -2,7 +2,7 @@
 //! `proposal` are the proposal's; all other numbers are ours.
 
 use cei_model::Activation;
-use cei_model::config::{ConfigError, check_positive, check_widths};
+use cei_model::config::{ConfigError, check_positive, check_weights, check_widths, weights};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the cINN.
@@ -158,13 +158,23 @@ impl CinnConfig {
         check_bins("model.bins", self.bins)?;
         check_positive("model.bound", self.bound)?;
         check_dropout("model.dropout", self.dropout)?;
+        if self.layers.len() > 1000 {
+            let found = format!("a list of {} layers", self.layers.len());
+            return Err(ConfigError::new("model.layers", found, "a list of at most 1000 layers"));
+        }
         if !self.layers.is_empty() {
             if self.preset != FlowPreset::Proposal {
                 let allowed = "left out where `model.layers` lists the layers";
                 return Err(ConfigError::new("model.preset", "spline", allowed));
             }
-            return self.layers.iter().try_for_each(LayerConfig::check);
+            self.layers.iter().try_for_each(LayerConfig::check)?;
+            return check_weights(
+                "model.layers",
+                format!("{} layers", self.layers.len()),
+                self.weights(),
+            );
         }
+        check_weights("model.hidden", format!("{:?}", self.hidden), self.weights())?;
         let alike = self.hidden.windows(2).all(|pair| pair[0] == pair[1]);
         if self.preset == FlowPreset::Spline && (!alike || self.hidden.is_empty()) {
             let allowed = "one width for every residual block, all alike, with preset `spline`";
@@ -175,6 +185,11 @@ impl CinnConfig {
             return Err(ConfigError::new("model.dropout", self.dropout, allowed));
         }
         Ok(())
+    }
+
+    /// The weights of all subnets, about.
+    fn weights(&self) -> u64 {
+        self.flow_layers().iter().map(LayerConfig::weights).sum()
     }
 
     /// Checks that no hyper-parameter is set that the preset does not use. Models of earlier versions may have such.
@@ -241,6 +256,25 @@ impl LayerConfig {
             return false;
         };
         matches!(subnet, SubnetConfig::Residual { dropout, .. } if *dropout > 0.0)
+    }
+
+    /// The weights between its hidden layers, and those of its outputs for the few columns that a molecule has.
+    fn weights(&self) -> u64 {
+        const COLUMNS: usize = 10;
+        let (subnet, outputs) = match self {
+            Self::Affine { subnet, .. } => (subnet, 2 * COLUMNS),
+            Self::Spline { subnet, bins, .. } => (subnet, 3 * bins * COLUMNS),
+            _ => return 0,
+        };
+        match subnet {
+            SubnetConfig::Mlp { hidden, .. } => {
+                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
+            }
+            SubnetConfig::Residual { width, blocks, .. } => {
+                let hidden = vec![*width; 1 + 2 * blocks];
+                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
+            }
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use cei_data::{MomentumUnit, PositionUnit};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -72,9 +73,10 @@ pub(crate) struct SimulateArgs {
     /// instead of drawing them
     #[arg(long, value_name = "FILE")]
     pub(crate) positions: Option<PathBuf>,
-    /// Unit of the columns of --positions (XYZ files are in angstrom)
-    #[arg(long, value_name = "UNIT", default_value = "bohr", requires = "positions")]
-    pub(crate) position_unit: PositionUnitArg,
+    /// Unit of the columns of --positions, bohr by default: bohr, angstrom, pm, nm, or a multiple of one, for example
+    /// "1e-3 bohr" (XYZ files are in angstrom)
+    #[arg(long, value_name = "UNIT", requires = "positions")]
+    pub(crate) position_unit: Option<PositionUnit>,
     /// Set a key of the simulation, for example --set detector.momentum_noise_au=0.5
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
@@ -89,22 +91,29 @@ pub(crate) struct SimulateArgs {
     pub(crate) quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum PositionUnitArg {
-    Bohr,
-    Angstrom,
-    Pm,
-    Nm,
-}
-
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InspectArgs {
     /// CSV or Parquet files, or globs of them
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<String>,
-    /// Take columns, separator and molecule from this experiment
+    /// Take columns, units, separator and molecule from this experiment; a table of momenta alone needs no positions
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Momentum columns, by name or 0-based index, three an ion; by default told from names
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Unit of the momenta: au, kg m/s, or a multiple of one, for example "1e-22 kg m/s"; by default guessed
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit: Option<MomentumUnit>,
+    /// Position columns, by name or 0-based index, three an atom; by default told from names
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) position_columns: Vec<String>,
+    /// Unit of the positions: bohr, angstrom, pm, nm, or a multiple of one; by default guessed
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) position_unit: Option<PositionUnit>,
+    /// Ions in the order of the momenta, for the kinetic energy release, for example O,C,S or 16O,C,S
+    #[arg(long, value_name = "ATOMS", value_delimiter = ',')]
+    pub(crate) molecule: Vec<String>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,

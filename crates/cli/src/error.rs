@@ -56,7 +56,10 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref::<FileError>(), Some(FileError::SameFile { .. }))
             || match cause.downcast_ref::<RunError>() {
                 Some(
-                    RunError::TooSmall { .. } | RunError::TooLarge { .. } | RunError::Level { .. },
+                    RunError::TooSmall { .. }
+                    | RunError::TooLarge { .. }
+                    | RunError::UnitOfXyz { .. }
+                    | RunError::Level { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),
                 Some(RunError::File(error)) => matches!(error, FileError::SameFile { .. }),

@@ -2,7 +2,7 @@
 //! beyond the proposal is off by default.
 
 use cei_model::Activation;
-use cei_model::config::{ConfigError, check_widths};
+use cei_model::config::{ConfigError, check_weights, check_widths, weights};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the CVAE.
@@ -133,6 +133,14 @@ impl CvaeConfig {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(ConfigError::new(key, value, "a finite number, at least 0"));
             }
+        }
+        for (key, hidden, output) in [
+            ("model.encoder_hidden", &self.encoder_hidden, 2 * self.latent),
+            ("model.decoder_hidden", &self.decoder_hidden, self.latent),
+            ("model.prior_hidden", &self.prior_hidden, 2 * self.latent),
+        ] {
+            let network = [hidden.as_slice(), &[output]].concat();
+            check_weights(key, format!("{hidden:?}"), weights(&network))?;
         }
         let learned = self.decoder_variance != DecoderVariance::Fixed;
         if learned && self.reconstruction == Reconstruction::Mean {

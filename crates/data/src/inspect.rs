@@ -1,22 +1,20 @@
 //! What a table holds: columns, units, dead columns, rank, momentum sums, kinetic energy release,
-//! duplicates. Invalid cells are counted, never an error.
+//! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod columns;
+mod moments;
+
 use std::path::PathBuf;
 
 use cei_physics::Molecule;
-use cei_physics::elements::mass_u;
-use cei_physics::units::{ELECTRON_MASSES_PER_U, HARTREE_EV};
-use ndarray::{Array2, ArrayView2, Axis};
 use serde::Serialize;
 
+use self::columns::Sides;
+use self::moments::{Duplicates, Running, Side};
 use crate::error::LoadError;
 use crate::load::{DropCause, DropCounter, Scanned, scan};
 use crate::reading::Reading;
-use crate::scaler::{mean_and_sd, quantile};
 use crate::source::{ColumnRef, Source};
-use crate::subspace;
 use crate::units::{MomentumUnit, PositionUnit};
 
 /// The levels of the quantiles of the kinetic energy release.
@@ -29,8 +27,15 @@ pub struct InspectOptions {
     pub x: Vec<ColumnRef>,
     /// Momentum columns; recognised by names such as `pcx` if empty.
     pub y: Vec<ColumnRef>,
+    /// Whether a side of which the table has no column is left out: the names are those of a configuration, which may
+    /// be of a larger table.
+    pub either_side: bool,
     /// The molecule, for masses; otherwise elements are guessed from column names.
     pub molecule: Option<Molecule>,
+    /// Unit of the positions; guessed from magnitudes if absent.
+    pub x_unit: Option<PositionUnit>,
+    /// Unit of the momenta; guessed from magnitudes if absent.
+    pub y_unit: Option<MomentumUnit>,
 }
 
 /// What a table holds.
@@ -59,9 +64,17 @@ pub struct Inspection {
     /// Sum of the momenta over the atoms for x, y and z, in the file's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum_sum: Option<[Moments; 3]>,
-    /// Kinetic energy release, where masses can be told.
+    /// Standard deviation for x, y and z, in atomic units, of independent noise of the momenta that explains the spread
+    /// of their sum, if it is the same for every ion and the ions leave from rest. Absent where the unit is not known
+    /// or the sum does not vary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum_noise_au: Option<[f64; 3]>,
+    /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kinetic_energy_release: Option<EnergySummary>,
+    /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// What a column is taken for.
@@ -112,9 +125,14 @@ pub struct SideSummary {
     pub columns: Vec<String>,
     /// Names of those that do not vary.
     pub dead: Vec<String>,
-    /// Independent directions in which the others vary (relative tolerance 1e-6).
-    pub rank: usize,
-    /// The unit, guessed from magnitudes; absent where nothing can be guessed from.
+    /// Independent directions in which the others vary (relative tolerance 1e-6); absent where there are more than 300
+    /// columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// The unit as it was declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The unit, guessed from magnitudes; absent where it is declared, and where nothing can be guessed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_guess: Option<UnitGuess>,
 }
@@ -155,336 +173,204 @@ pub struct EnergySummary {
 /// # Errors
 /// Files that are missing, empty, unreadable or of different layouts; given columns that do not exist.
 pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, LoadError> {
-    let mut values: Vec<f64> = Vec::new();
     let mut counter = DropCounter::default();
+    let mut found: Option<Found> = None;
     let Scanned { files, names, readings } = scan(source, None, &[], &mut |part| {
+        let found = match &mut found {
+            Some(found) => found,
+            None => found
+                .insert(Found::new(Sides::find(part.file, part.names, options)?, part.names.len())),
+        };
         counter.add(&part.block, &part.block.valid_rows(), part.names);
-        values.extend_from_slice(&part.block.values);
+        found.add(&part.block.values, part.names.len());
         Ok(())
     })?;
     let invalid = counter.finish();
-    let table = Array2::from_shape_vec((values.len() / names.len(), names.len()), values)
-        .unwrap_or_else(|_| Array2::zeros((0, names.len())));
+    let Some(found) = found else { return Err(LoadError::NoFiles) };
+    let Found { each, duplicates, positions: mut x, momenta: mut y, sides } = found;
+    let Sides { mut remarks, masses, own_names, .. } = sides;
+    let columns = summaries(&names, &each, &x.columns, &y.columns);
 
-    let guessed = atoms_by_name(&names);
-    let given = |columns: &[ColumnRef]| given_columns(&files, &names, columns);
-    let (x, y) = match &options.molecule {
-        _ if !options.x.is_empty() || !options.y.is_empty() => {
-            (given(&options.x)?, given(&options.y)?)
-        }
-        Some(molecule) => (
-            present(&names, &molecule.position_columns()),
-            present(&names, &molecule.momentum_columns()),
-        ),
-        None => guessed_columns(&guessed),
+    let position_guess = guess_position_unit(x.shortest_distance(), own_names);
+    let momentum_guess = guess_momentum_unit(y.size(), &mut remarks, options.y_unit.as_ref());
+    let factor = match (&options.y_unit, &momentum_guess) {
+        (Some(MomentumUnit::None), _) => None,
+        (Some(unit), _) => Some(unit.factor()),
+        (None, Some(guess)) if guess.unit == "si" => Some(MomentumUnit::Si.factor()),
+        (None, guess) => guess.as_ref().map(|_| 1.0),
     };
-    let role = |index: usize| {
-        if x.contains(&index) {
-            Role::Position
-        } else if y.contains(&index) {
-            Role::Momentum
-        } else {
-            Role::Other
-        }
-    };
-    let ranges: Vec<Option<Range>> = (0..names.len()).map(|index| range(&table, index)).collect();
-    let largest_sd = |role_wanted: Role| {
-        let sds = ranges.iter().enumerate().filter(|(index, _)| role(*index) == role_wanted);
-        sds.filter_map(|(_, range)| range.map(|range| range.sd)).fold(0.0, f64::max)
-    };
-    let largest = [largest_sd(Role::Position), largest_sd(Role::Momentum), 0.0];
-    let columns: Vec<ColumnSummary> = (0..names.len())
-        .map(|index| ColumnSummary {
-            name: names[index].clone(),
-            role: role(index),
-            invalid: table.column(index).iter().filter(|value| value.is_nan()).count() as u64,
-            dead: ranges[index]
-                .is_some_and(|range| range.sd <= 1e-9 * largest[role(index) as usize]),
-            range: ranges[index],
-        })
-        .collect();
-
-    let momenta = complete_rows(&table, &y);
-    let positions = complete_rows(&table, &x);
-    let position_guess = guess_position_unit(positions.view());
-    let momentum_guess = guess_momentum_unit(momenta.view());
-    let masses = masses(options.molecule.as_ref(), &guessed, &names, &y);
-    let energy = masses.map(|(masses, origin)| {
-        let factor = match &momentum_guess {
-            Some(guess) if guess.unit == "si" => MomentumUnit::Si.factor(),
-            _ => 1.0,
-        };
-        energy_summary(momenta.view(), factor, &masses, origin)
-    });
+    let momentum_sum = y.sum();
+    let mut momentum_noise_au = None;
+    if let Some(sums) = &momentum_sum {
+        let noise = noise_of_sums(sums, &y, &mut remarks);
+        momentum_noise_au = noise.zip(factor).map(|(noise, factor)| noise.map(|sd| sd * factor));
+    }
+    let said = masses.map(|(_, said)| said);
+    let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
+    let x_unit = options.x_unit.as_ref().map(ToString::to_string);
+    let y_unit = options.y_unit.as_ref().map(ToString::to_string);
     Ok(Inspection {
         files,
         readings,
         rows: invalid.of,
         invalid_rows: invalid.rows,
         invalid: invalid.causes,
-        duplicate_rows: duplicates(&table),
-        positions: side(&columns, &x, positions.view(), position_guess),
-        momentum_sum: momentum_sum(momenta.view()),
-        kinetic_energy_release: energy.flatten(),
-        momenta: side(&columns, &y, momenta.view(), momentum_guess),
+        duplicate_rows: duplicates.count(),
+        positions: side(&columns, &mut x, x_unit, position_guess),
+        momenta: side(&columns, &mut y, y_unit, momentum_guess),
+        momentum_sum,
+        momentum_noise_au,
+        kinetic_energy_release: energy,
+        remarks,
         columns,
     })
 }
 
-/// What may stand between the parts of a column's name.
-const SEPARATORS: [char; 4] = ['_', '.', '-', ' '];
-
-/// An atom of which three columns of one kind were recognised.
-struct NamedAtom {
-    label: String,
-    columns: [usize; 3],
-    momentum: bool,
+/// What accumulates over the rows.
+struct Found {
+    each: Running,
+    duplicates: Duplicates,
+    positions: Side,
+    momenta: Side,
+    sides: Sides,
 }
 
-/// Atoms by names such as `cx cy cz` and `pcx pcy pcz`, or `C_x` and `p_C_x`. `pcx` is a momentum if there is a
-/// position `cx` or an element C; so `px py pz` are positions of phosphorus.
-fn atoms_by_name(names: &[String]) -> Vec<NamedAtom> {
-    let find =
-        |name: String| names.iter().position(|candidate| candidate.eq_ignore_ascii_case(&name));
-    let triple = |label: &str| {
-        Some([find(format!("{label}x"))?, find(format!("{label}y"))?, find(format!("{label}z"))?])
+impl Found {
+    fn new(sides: Sides, columns: usize) -> Self {
+        let masses = sides.masses.as_ref().map(|(masses, _)| masses.clone());
+        Self {
+            each: Running::new(columns),
+            duplicates: Duplicates::default(),
+            positions: Side::new(sides.x.clone(), Vec::new()),
+            momenta: Side::new(sides.y.clone(), masses.unwrap_or_default()),
+            sides,
+        }
+    }
+
+    fn add(&mut self, rows: &[f64], columns: usize) {
+        self.each.add(rows);
+        self.duplicates.add(rows, columns);
+        self.positions.add(rows, columns);
+        self.momenta.add(rows, columns);
+    }
+}
+
+fn summaries(names: &[String], each: &Running, x: &[usize], y: &[usize]) -> Vec<ColumnSummary> {
+    let mut roles = vec![Role::Other; names.len()];
+    x.iter().for_each(|&index| roles[index] = Role::Position);
+    y.iter().for_each(|&index| roles[index] = Role::Momentum);
+    let ranges: Vec<Option<Range>> = (0..names.len()).map(|index| each.range(index)).collect();
+    let largest_sd = |wanted: Role| {
+        let sds = roles.iter().zip(&ranges).filter(|(role, _)| **role == wanted);
+        sds.filter_map(|(_, range)| range.map(|range| range.sd)).fold(0.0, f64::max)
     };
-    let mut atoms = Vec::new();
-    for name in names {
-        let Some(label) = name.strip_suffix(['x', 'X']).filter(|label| !label.is_empty()) else {
-            continue;
-        };
-        let Some(columns) = triple(label) else {
-            continue;
-        };
-        let of_momentum = label.strip_prefix(['p', 'P']).filter(|rest| {
-            let rest = rest.trim_start_matches(SEPARATORS);
-            let atom = rest.trim_end_matches(SEPARATORS);
-            // `Pb_x` beside `p_Pb_x` is a position of lead and no momentum of boron.
-            let is_position = ["p", "p_"].iter().any(|p| triple(&format!("{p}{label}")).is_some());
-            !atom.is_empty()
-                && !is_position
-                && (triple(rest).is_some() || element_mass(atom).is_some())
-        });
-        atoms.push(NamedAtom {
-            label: of_momentum.unwrap_or(label).trim_matches(SEPARATORS).to_owned(),
-            columns,
-            momentum: of_momentum.is_some(),
-        });
-    }
-    atoms
-}
-
-fn guessed_columns(atoms: &[NamedAtom]) -> (Vec<usize>, Vec<usize>) {
-    let of = |momentum| {
-        let atoms = atoms.iter().filter(|atom| atom.momentum == momentum);
-        atoms.flat_map(|atom| atom.columns).collect()
+    let largest = [largest_sd(Role::Position), largest_sd(Role::Momentum), 0.0];
+    let summary = |index: usize| {
+        let (role, range) = (roles[index], ranges[index]);
+        ColumnSummary {
+            name: names[index].clone(),
+            role,
+            invalid: each.invalid(index),
+            dead: range.is_some_and(|range| range.sd <= 1e-9 * largest[role as usize]),
+            range,
+        }
     };
-    (of(false), of(true))
-}
-
-fn given_columns(
-    files: &[PathBuf],
-    names: &[String],
-    columns: &[ColumnRef],
-) -> Result<Vec<usize>, LoadError> {
-    let known = crate::table_file::Columns::of_text(Some(names.to_vec()), names.len());
-    columns.iter().map(|column| known.find(&files[0], column)).collect()
-}
-
-fn present(names: &[String], wanted: &[String]) -> Vec<usize> {
-    let found: Vec<usize> = wanted
-        .iter()
-        .filter_map(|name| names.iter().position(|candidate| candidate == name))
-        .collect();
-    if found.len() == wanted.len() { found } else { Vec::new() }
-}
-
-/// Mass in u of an element named in any case, perhaps followed by a number: `br1`.
-fn element_mass(label: &str) -> Option<f64> {
-    let letters = label.trim_end_matches(|c: char| c.is_ascii_digit());
-    let (first, rest) = letters.split_at_checked(1)?;
-    mass_u(&format!("{}{}", first.to_uppercase(), rest.to_lowercase()))
-}
-
-/// Electron masses of the atoms of the momentum columns, and where they come from.
-fn masses(
-    molecule: Option<&Molecule>,
-    guessed: &[NamedAtom],
-    names: &[String],
-    y: &[usize],
-) -> Option<(Vec<f64>, String)> {
-    if let Some(molecule) = molecule {
-        let fits = y.len() == 3 * molecule.atom_count();
-        return fits.then(|| (molecule.masses().to_vec(), "of the given molecule".to_owned()));
-    }
-    let atoms: Vec<&NamedAtom> = y
-        .chunks(3)
-        .map(|columns| guessed.iter().find(|atom| atom.momentum && atom.columns == columns))
-        .collect::<Option<_>>()?;
-    let masses: Vec<f64> = atoms
-        .iter()
-        .map(|atom| element_mass(&atom.label).map(|mass| mass * ELECTRON_MASSES_PER_U))
-        .collect::<Option<_>>()?;
-    let said: Vec<String> = atoms
-        .iter()
-        .zip(&masses)
-        .map(|(atom, mass)| {
-            format!("`{}` {:.3} u", names[atom.columns[0]], mass / ELECTRON_MASSES_PER_U)
-        })
-        .collect();
-    (!masses.is_empty())
-        .then(|| (masses, format!("guessed from column names: {}", said.join(", "))))
-}
-
-fn range(table: &Array2<f64>, index: usize) -> Option<Range> {
-    let valid: ndarray::Array1<f64> =
-        table.column(index).iter().copied().filter(|value| !value.is_nan()).collect();
-    if valid.is_empty() {
-        return None;
-    }
-    let (mean, sd) = mean_and_sd(&valid.view());
-    Some(Range {
-        min: valid.iter().copied().fold(f64::INFINITY, f64::min),
-        max: valid.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        mean,
-        sd,
-    })
-}
-
-/// The columns `indices` of the rows in which all of them are valid.
-fn complete_rows(table: &Array2<f64>, indices: &[usize]) -> Array2<f64> {
-    let columns = table.select(Axis(1), indices);
-    let complete: Vec<usize> = (0..columns.nrows())
-        .filter(|&row| columns.row(row).iter().all(|value| !value.is_nan()))
-        .collect();
-    if complete.len() == columns.nrows() { columns } else { columns.select(Axis(0), &complete) }
+    (0..names.len()).map(summary).collect()
 }
 
 fn side(
     columns: &[ColumnSummary],
-    indices: &[usize],
-    rows: ArrayView2<'_, f64>,
-    unit_guess: Option<UnitGuess>,
+    side: &mut Side,
+    unit: Option<String>,
+    guess: Option<UnitGuess>,
 ) -> Option<SideSummary> {
-    if indices.is_empty() {
+    if side.columns.is_empty() {
         return None;
     }
+    let indices = side.columns.clone();
     let alive: Vec<usize> = (0..indices.len())
         .filter(|&place| columns[indices[place]].range.is_some() && !columns[indices[place]].dead)
         .collect();
-    let rows = rows.select(Axis(1), &alive);
-    let (means, sds): (Vec<f64>, Vec<f64>) =
-        rows.columns().into_iter().map(|column| mean_and_sd(&column)).unzip();
-    // Among the complete rows a column may be constant that is not constant elsewhere.
-    let varies = sds.iter().all(|&sd| sd > 0.0) && !sds.is_empty();
-    let rank = if varies { subspace::rank(rows.view(), &means, &sds, 1e-6) } else { 0 };
     let name = |&index: &usize| columns[index].name.clone();
     Some(SideSummary {
         columns: indices.iter().map(name).collect(),
         dead: indices.iter().filter(|&&index| columns[index].dead).map(name).collect(),
-        rank,
-        unit_guess,
+        rank: side.rank(&alive),
+        unit_guess: if unit.is_some() { None } else { guess },
+        unit,
     })
 }
 
-/// By the shortest mean distance between two atoms: chemical bonds have 1 to 3 angstrom, a little
-/// more in stretched molecules.
-fn guess_position_unit(rows: ArrayView2<'_, f64>) -> Option<UnitGuess> {
-    let atoms = rows.ncols() / 3;
-    if atoms < 2 || !rows.ncols().is_multiple_of(3) || rows.nrows() == 0 {
-        return None;
-    }
-    let mean_distance = |first: usize, second: usize| {
-        let distance = |row: ndarray::ArrayView1<'_, f64>| {
-            (0..3)
-                .map(|axis| (row[3 * first + axis] - row[3 * second + axis]).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        };
-        rows.rows().into_iter().map(distance).sum::<f64>() / rows.nrows() as f64
-    };
-    let shortest = (0..atoms)
-        .flat_map(|first| (first + 1..atoms).map(move |second| (first, second)))
-        .map(|(first, second)| mean_distance(first, second))
-        .fold(f64::INFINITY, f64::min);
+/// By the shortest mean distance between two atoms: chemical bonds have 1 to 3 angstrom, a little more in stretched
+/// molecules. Columns named as `cei` names its own are in bohr, if that is possible.
+fn guess_position_unit(shortest: Option<f64>, own_names: bool) -> Option<UnitGuess> {
+    let shortest = shortest?;
     let unit = match shortest {
-        d if d < 0.6 => PositionUnit::Nm,
-        d if d < 1.95 => PositionUnit::Angstrom,
-        d if d < 40.0 => PositionUnit::Bohr,
-        _ => PositionUnit::Pm,
+        d if d < 0.6 => "nm",
+        d if d < 1.95 && !own_names => "angstrom",
+        d if d < 40.0 => "bohr",
+        _ => "pm",
     };
-    let unit = match unit {
-        PositionUnit::Nm => "nm",
-        PositionUnit::Angstrom => "angstrom",
-        PositionUnit::Bohr => "bohr",
-        PositionUnit::Pm => "pm",
-        PositionUnit::None => "none",
-    };
-    Some(UnitGuess {
-        unit,
-        reason: format!(
-            "guess: the shortest mean distance between two atoms is {shortest:.4} {unit}"
-        ),
-    })
+    let mut reason =
+        format!("guess: the shortest mean distance between two atoms is {shortest:.4} {unit}");
+    if own_names && (0.6..1.95).contains(&shortest) {
+        reason.push_str(
+            ", and the columns are named as `cei` writes its own, in bohr; it could be angstrom",
+        );
+    }
+    Some(UnitGuess { unit, reason })
 }
 
 /// By magnitude: fragments carry tens to hundreds of atomic units, that is about 1e-22 kg m/s.
-fn guess_momentum_unit(rows: ArrayView2<'_, f64>) -> Option<UnitGuess> {
-    if rows.is_empty() {
-        return None;
-    }
-    let mean_square = rows.iter().map(|value| value * value).sum::<f64>() / rows.len() as f64;
-    let size = mean_square.sqrt();
-    let unit = if size < 1e-12 { "si" } else { "au" };
+fn guess_momentum_unit(
+    size: Option<f64>,
+    remarks: &mut Vec<String>,
+    declared: Option<&MomentumUnit>,
+) -> Option<UnitGuess> {
+    let size = size.filter(|size| *size > 0.0)?;
+    let unit = match size {
+        s if s < 1e-12 => "si",
+        s if (2.0..1e5).contains(&s) => "au",
+        _ if declared.is_some() => return None,
+        _ => {
+            remarks.push(format!(
+                "the unit of the momenta cannot be guessed: the root mean square component is {size:.4}, but fragments carry tens to hundreds of atomic units; give it with `--unit` (in 1e-22 kg m/s it would be {:.4} a.u.)",
+                size * 1e-22 * MomentumUnit::Si.factor()
+            ));
+            return None;
+        }
+    };
     Some(UnitGuess {
         unit,
         reason: format!("guess: the root mean square component is {size:.4e} in the file's unit"),
     })
 }
 
-fn momentum_sum(rows: ArrayView2<'_, f64>) -> Option<[Moments; 3]> {
-    if rows.is_empty() || !rows.ncols().is_multiple_of(3) {
-        return None;
-    }
-    Some([0, 1, 2].map(|axis| {
-        let sums: ndarray::Array1<f64> =
-            rows.rows().into_iter().map(|row| row.iter().skip(axis).step_by(3).sum()).collect();
-        let (mean, sd) = mean_and_sd(&sums.view());
-        Moments { mean, sd }
-    }))
-}
+/// Part of the momenta's size below which their sum counts as zero: no detector is as good.
+const ZERO_SUM: f64 = 1e-3;
 
-fn energy_summary(
-    rows: ArrayView2<'_, f64>,
-    factor: f64,
-    masses: &[f64],
-    origin: String,
-) -> Option<EnergySummary> {
-    if rows.is_empty() {
+/// The sd, in the file's unit, of equal and independent noise on every ion that explains the spread of the momentum
+/// sum. None, with a remark, where the sum is zero.
+fn noise_of_sums(sums: &[Moments; 3], y: &Side, remarks: &mut Vec<String>) -> Option<[f64; 3]> {
+    let ions = y.columns.len() / 3;
+    if ions < 2 || y.rows < 3 {
         return None;
     }
-    let mut energies: Vec<f64> = rows
-        .rows()
+    let size =
+        |axis: usize| (0..ions).map(|ion| y.each.moments(3 * ion + axis).sd).fold(0.0, f64::max);
+    let sizes = [size(0), size(1), size(2)];
+    let zero: Vec<&str> = ["x", "y", "z"]
         .into_iter()
-        .map(|row| {
-            let squares = row.iter().map(|p| (p * factor).powi(2)).collect::<Vec<_>>();
-            let atoms = squares.chunks(3).zip(masses);
-            atoms.map(|(p2, mass)| p2.iter().sum::<f64>() / (2.0 * mass)).sum::<f64>() * HARTREE_EV
-        })
+        .zip(sums.iter().zip(sizes))
+        .filter(|(_, (sum, size))| *size > 0.0 && sum.sd < ZERO_SUM * size)
+        .map(|(axis, _)| axis)
         .collect();
-    energies.sort_unstable_by(f64::total_cmp);
-    let (mean_ev, sd_ev) = mean_and_sd(&ndarray::ArrayView1::from(&energies));
-    let quantiles_ev = LEVELS.map(|level| (level, quantile(&energies, level))).to_vec();
-    Some(EnergySummary { mean_ev, sd_ev, quantiles_ev, masses: origin })
-}
-
-fn duplicates(table: &Array2<f64>) -> u64 {
-    let mut seen = HashSet::with_capacity(table.nrows());
-    let hash = |row: ndarray::ArrayView1<'_, f64>| {
-        let mut hasher = DefaultHasher::new();
-        row.iter().for_each(|value| value.to_bits().hash(&mut hasher));
-        hasher.finish()
-    };
-    table.rows().into_iter().filter(|row| !seen.insert(hash(*row))).count() as u64
+    if !zero.is_empty() {
+        remarks.push(format!(
+            "the momenta of every event add up to zero along {}: they were simulated without noise, or an analysis has imposed it. If it was imposed, the errors of the ions depend on one another: the noise cannot be told from the sum, one ion's momentum says nothing that the others do not say, and a `[detector]` with independent noise of the ions does not describe the table",
+            zero.join(", ")
+        ));
+        return None;
+    }
+    Some([0, 1, 2].map(|axis| sums[axis].sd / (ions as f64).sqrt()))
 }

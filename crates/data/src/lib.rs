@@ -49,6 +49,6 @@ pub use reading::{Encoding, Reading, TextReading, remarks};
 pub use scaler::{Scaler, ScalerKind};
 pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
-pub use units::{MomentumUnit, PositionUnit};
+pub use units::{MomentumUnit, PositionUnit, UnitError};
 pub use write::{ColumnData, ColumnType, TableWriter, WriteError, write_table};
-pub use xyz::{LoadedPositions, PositionsError, XyzFrames, load_positions, read_xyz};
+pub use xyz::{LoadedPositions, PositionsError, XyzFrames, is_xyz, load_positions, read_xyz};

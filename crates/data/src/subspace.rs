@@ -54,6 +54,73 @@ pub(crate) fn rank(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64], tolera
     directions(rows, means, sds, tolerance).alive.ncols()
 }
 
+/// The number of directions in which rows vary that come one after another, too many to be kept.
+///
+/// `R` of the decomposition of the rows with a column of ones before them is that of the centred rows once its first
+/// row and column are left out.
+pub(crate) struct RunningRank {
+    columns: usize,
+    /// The first row, subtracted from all: a column that never changes is then exactly zero.
+    shift: Vec<f64>,
+    r: DMatrix<f64>,
+    /// Rows not decomposed yet, one after another.
+    waiting: Vec<f64>,
+}
+
+impl RunningRank {
+    pub(crate) fn new(columns: usize) -> Self {
+        let r = DMatrix::zeros(columns + 1, columns + 1);
+        Self { columns, shift: Vec::new(), r, waiting: Vec::new() }
+    }
+
+    /// Takes rows, one after another in one slice.
+    pub(crate) fn add(&mut self, rows: &[f64]) {
+        for row in rows.chunks_exact(self.columns) {
+            if self.shift.is_empty() {
+                self.shift = row.to_vec();
+            }
+            self.waiting.extend(row.iter().zip(&self.shift).map(|(value, shift)| value - shift));
+            if self.waiting.len() >= CHUNK_ROWS * self.columns {
+                self.decompose();
+            }
+        }
+    }
+
+    fn decompose(&mut self) {
+        let (columns, waiting) = (self.columns, self.waiting.len() / self.columns);
+        let stacked = DMatrix::from_fn(columns + 1 + waiting, columns + 1, |row, column| {
+            match (row.checked_sub(columns + 1), column.checked_sub(1)) {
+                (None, _) => self.r[(row, column)],
+                (Some(_), None) => 1.0,
+                (Some(row), Some(column)) => self.waiting[row * columns + column],
+            }
+        });
+        self.r = stacked.qr().r();
+        self.waiting.clear();
+    }
+
+    /// The rank of those of the columns `wanted` that vary, each in units of its own sd; singular values below
+    /// `tolerance` times the largest count as zero.
+    pub(crate) fn finish(mut self, wanted: &[usize], tolerance: f64) -> usize {
+        if !self.waiting.is_empty() {
+            self.decompose();
+        }
+        let centred = self.r.view((1, 1), (self.columns, self.columns));
+        let varying: Vec<_> = wanted
+            .iter()
+            .map(|&column| centred.column(column))
+            .filter(|column| column.norm() > 0.0)
+            .map(|column| column / column.norm())
+            .collect();
+        if varying.is_empty() {
+            return 0;
+        }
+        let values = DMatrix::from_columns(&varying).svd(false, false).singular_values;
+        let largest = values.max();
+        values.iter().filter(|&&value| value > tolerance * largest).count()
+    }
+}
+
 /// `R` of the QR decomposition of `(rows - means) / sds`, `columns x columns`.
 fn triangular_factor(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) -> DMatrix<f64> {
     let columns = rows.ncols();

@@ -87,6 +87,13 @@ pub enum PositionsError {
     OtherMolecule { file: PathBuf, found: Vec<String>, expected: Vec<String> },
 }
 
+/// Whether a path names an XYZ file, which is in angstrom.
+#[must_use]
+pub fn is_xyz(path: &str) -> bool {
+    let name = path.to_lowercase();
+    name.ends_with(".xyz") || name.ends_with(".xyz.gz")
+}
+
 /// Positions of `molecule`: from an `.xyz` (or `.xyz.gz`) file (angstrom, `unit` is not used), or from the columns
 /// [`Molecule::position_columns`] of a CSV or Parquet file or glob.
 ///
@@ -97,8 +104,7 @@ pub fn load_positions(
     molecule: &Molecule,
     unit: PositionUnit,
 ) -> Result<LoadedPositions, PositionsError> {
-    let name = path.to_lowercase();
-    if name.ends_with(".xyz") || name.ends_with(".xyz.gz") {
+    if is_xyz(path) {
         let frames = read_xyz(Path::new(path))?;
         check_atoms(Path::new(path), &frames.labels, molecule)?;
         return Ok(LoadedPositions { positions: frames.positions, remarks: frames.remarks });

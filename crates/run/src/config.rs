@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use crate::config_file::read_text;
 use crate::presets;
 
 /// Everything that defines a run.
@@ -84,14 +85,17 @@ impl ModelConfig {
 pub struct EvaluationConfig {
     /// Where latents are drawn from.
     pub latent: LatentSource,
-    /// Draws of each event.
+    /// Draws of each event, 2 to 10,000.
     pub draws: usize,
-    /// Draws of each event that are exploded again.
+    /// Draws of each event that are exploded again, at most `draws` of them; 0 to 10,000.
     pub resimulated_draws: usize,
     /// Label of the atom at the vertex of the bond angles; the molecule's first by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vertex: Option<String>,
 }
+
+/// Draws of each event at most: those of 500 events are in memory together.
+const MOST_DRAWS: usize = 10_000;
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
@@ -163,14 +167,36 @@ impl Kind {
 pub trait Configuration: DeserializeOwned {
     /// What it is of; none for a table of any kind.
     const KIND: Option<Kind>;
+
+    /// Checks every value that can be checked without data.
+    ///
+    /// # Errors
+    /// Says which key is wrong.
+    fn checked(self) -> Result<Self, String> {
+        Ok(self)
+    }
 }
 
 impl Configuration for Experiment {
     const KIND: Option<Kind> = Some(Kind::Experiment);
+
+    fn checked(self) -> Result<Self, String> {
+        self.check().map_err(|error| error.to_string())?;
+        self.split.check().map_err(|error| error.to_string())?;
+        if let (Some(detector), Some(molecule)) = (&self.detector, &self.molecule) {
+            detector.standard_deviations(molecule).map_err(|error| error.to_string())?;
+        }
+        Ok(self)
+    }
 }
 
 impl Configuration for Simulation {
     const KIND: Option<Kind> = Some(Kind::Simulation);
+
+    fn checked(self) -> Result<Self, String> {
+        self.check().map_err(|error| error.to_string())?;
+        Ok(self)
+    }
 }
 
 impl Configuration for toml::Table {
@@ -187,6 +213,16 @@ pub enum ExperimentError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// What is named as a configuration is none.
+    #[error("`{}` {reason}\nhint: {hint}", path.display())]
+    NoConfiguration {
+        /// As named.
+        path: PathBuf,
+        /// What it is, as the end of a sentence.
+        reason: String,
+        /// What to do.
+        hint: String,
     },
     /// The file is no TOML, or an override no `key=value`.
     #[error("{origin} is not valid TOML: {message}")]
@@ -249,17 +285,16 @@ impl Experiment {
     /// words).
     ///
     /// # Errors
-    /// An unreadable file, unknown keys, values of a wrong kind.
+    /// An unreadable file, unknown keys, values of a wrong kind or out of their range.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ExperimentError::Io { path: path.to_owned(), source })?;
+        let text = read_text(path)?;
         Self::parse(&text, &format!("`{}`", path.display()), overrides)
     }
 
     /// The same from text; `origin` names it in errors.
     ///
     /// # Errors
-    /// Unknown keys, values of a wrong kind.
+    /// Unknown keys, values of a wrong kind or out of their range.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
         let experiment: Self = parse_with_overrides(text, origin, overrides)?;
         Ok(experiment.with_molecule_of_simulator()?.with_default_columns())
@@ -276,6 +311,15 @@ impl Experiment {
         }
         if self.evaluation.draws < 2 {
             return Err(ConfigError::new("evaluation.draws", self.evaluation.draws, "at least 2"));
+        }
+        let draws = [
+            ("evaluation.draws", self.evaluation.draws),
+            ("evaluation.resimulated_draws", self.evaluation.resimulated_draws),
+        ];
+        for (key, value) in draws {
+            if value > MOST_DRAWS {
+                return Err(ConfigError::new(key, value, "at most 10000"));
+            }
         }
         self.training.check()
     }
@@ -318,7 +362,7 @@ pub fn to_toml(value: &impl Serialize) -> String {
 /// Reads TOML, applies overrides, and makes a typed configuration of it.
 ///
 /// # Errors
-/// No TOML, unknown keys, values of a wrong kind.
+/// No TOML, unknown keys, values of a wrong kind or out of their range.
 pub fn parse_with_overrides<T: Configuration>(
     text: &str,
     origin: &str,
@@ -335,13 +379,17 @@ pub fn parse_with_overrides<T: Configuration>(
         }
         Ok::<_, ExperimentError>(table)
     };
-    with(&mut overrides.iter())?.try_into().map_err(|error: toml::de::Error| {
-        let message = error.to_string().trim_end().to_owned();
+    let typed = |table: toml::Table| -> Result<T, String> {
+        let value: T = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        value.checked()
+    };
+    typed(with(&mut overrides.iter())?).map_err(|message| {
+        let message = message.trim_end().to_owned();
         let hint = nearest_hint(&message).unwrap_or_default();
         // The override is at fault without which the rest is valid.
         let at_fault = overrides.iter().find(|fault| {
             with(&mut overrides.iter().filter(|given| given != fault))
-                .is_ok_and(|table| table.try_into::<T>().is_ok())
+                .is_ok_and(|table| typed(table).is_ok())
         });
         match at_fault {
             Some(fault) => ExperimentError::Overridden { given: fault.clone(), message, hint },
@@ -444,6 +492,51 @@ mod tests {
             );
             assert!(error.starts_with(&format!("`--set {given}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn every_size_is_checked_before_anything_is_allocated() {
+        let huge = ["9223372036854775807", "1000000000000"];
+        let keys = [
+            "training.batch_size",
+            "training.max_epochs",
+            "training.patience",
+            "training.plateau_patience",
+            "training.ensemble",
+            "evaluation.draws",
+            "evaluation.resimulated_draws",
+            "model.couplings",
+            "model.bins",
+        ];
+        let lists = ["model.hidden=[65536, 65536]", "model.hidden=[9223372036854775807]"];
+        let given = keys.iter().flat_map(|key| huge.map(|value| format!("{key}={value}")));
+        for given in given.chain(lists.map(str::to_owned)) {
+            let error = parse(&[&given]).unwrap_err().to_string();
+            let key = given.split('=').next().unwrap();
+            assert!(error.starts_with(&format!("`--set {given}`: `{key}` is")), "{error}");
+        }
+        let cvae = TEXT.replace("cinn", "cvae");
+        for given in ["model.latent=4294967296", "model.encoder_hidden=[65536, 65536]"] {
+            let error = Experiment::parse(&cvae, "x", &[given.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(given), "{error}");
+        }
+        let layers = "[[layers]]\nkind = \"spline\"\nsubnet = { kind = \"residual\", width = 65536, blocks = 100 }";
+        let text = format!("{TEXT}{}", layers.replace("layers", "model.layers"));
+        let error = Experiment::parse(&text, "`f.toml`", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("`f.toml`: `model.layers` is"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_the_file_or_the_override() {
+        let text = TEXT.replace("max_epochs = 7", "max_epochs = 0");
+        let error = Experiment::parse(&text, "`f.toml`", &[]).unwrap_err().to_string();
+        assert_eq!(error, "`f.toml`: `training.max_epochs` is `0`, but must be at least 1");
+        // Another override is not to blame.
+        let error =
+            Experiment::parse(&text, "`f.toml`", &["training.seed=1".to_owned()]).unwrap_err();
+        assert!(matches!(error, ExperimentError::Content { .. }), "{error}");
+        let error = parse(&["split.train=2"]).unwrap_err().to_string();
+        assert!(error.starts_with("`--set split.train=2`: `split.train`"), "{error}");
     }
 
     #[test]

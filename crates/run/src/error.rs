@@ -363,6 +363,20 @@ pub enum RunError {
         "the simulation has no `[geometry]`\nhint: add one, or give positions with `--positions FILE`"
     )]
     NoGeometry,
+    /// A configuration that turns out to be wrong where its table or its simulation is at hand.
+    #[error("{origin}: {source}")]
+    OfConfiguration {
+        /// The file or preset.
+        origin: String,
+        /// What is wrong.
+        source: Box<RunError>,
+    },
+    /// A unit for a file whose format has one.
+    #[error("`{}` is an XYZ file, whose positions are in angstrom, but `--position-unit` gives another unit\nhint: leave it out; positions in another unit belong into columns of a CSV or Parquet file", path.display())]
+    UnitOfXyz {
+        /// The file.
+        path: PathBuf,
+    },
     /// An atom that the molecule does not have.
     #[error("`{key}` is `{label}`, but the molecule has the atoms {atoms}")]
     UnknownAtom {
@@ -390,6 +404,41 @@ impl RunError {
             Self::Load(cei_data::LoadError::FileMissing { file }) => {
                 Self::TableGone { path: path.to_owned(), file }
             }
+            other => other,
+        }
+    }
+
+    /// The same with the name of the configuration, where that is what is wrong; `origin` is its file or preset.
+    #[must_use]
+    pub fn of_configuration(self, origin: &str) -> Self {
+        use cei_data::{LoadError, PreprocessingError, SplitError};
+        use cei_physics::SimulationError;
+        match self {
+            Self::HyperParameter(_)
+            | Self::Physics(_)
+            | Self::Density(_)
+            | Self::DetectorWithoutMolecule
+            | Self::SimulatorMolecule { .. }
+            | Self::TwoSources
+            | Self::EventsWithoutSimulator
+            | Self::OtherColumns { .. }
+            | Self::FreshNoiseUnknown
+            | Self::FreshNoiseOnNoise
+            | Self::FreshNoiseUndeclared
+            | Self::FreshNoiseOfSimulator
+            | Self::NoGeometry
+            | Self::UnknownAtom { .. }
+            | Self::Split(SplitError::OutOfRange { .. } | SplitError::Sum { .. })
+            | Self::Load(LoadError::NoFiles | LoadError::NoColumns)
+            | Self::Simulation(SimulationError::Config(_) | SimulationError::Geometry { .. })
+            | Self::Preprocessing(
+                PreprocessingError::Gauge(_)
+                | PreprocessingError::NoiseSd { .. }
+                | PreprocessingError::NoPositions
+                | PreprocessingError::UnknownBound { .. }
+                | PreprocessingError::Bound { .. }
+                | PreprocessingError::BoundedSubspace { .. },
+            ) => Self::OfConfiguration { origin: origin.to_owned(), source: Box::new(self) },
             other => other,
         }
     }

@@ -20,6 +20,7 @@ pub mod c2st;
 pub mod calibrate;
 pub mod compare;
 pub mod config;
+mod config_file;
 pub mod dataset;
 pub mod draws;
 pub mod error;

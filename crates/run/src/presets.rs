@@ -5,7 +5,7 @@ use std::path::Path;
 use cei_physics::Simulation;
 
 use crate::Experiment;
-use crate::config::{ExperimentError, Kind, parse_with_overrides};
+use crate::config::{ExperimentError, Kind, parse_with_overrides, read_text};
 
 /// A configuration that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +95,7 @@ pub fn simulation_or_file(name: &str) -> Result<Simulation, ExperimentError> {
     if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
         return simulation(name);
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ExperimentError::Io { path: path.to_owned(), source })?;
-    parse_with_overrides(&text, &format!("`{name}`"), &[])
+    parse_with_overrides(&read_text(path)?, &format!("`{name}`"), &[])
 }
 
 /// The experiment of this name.

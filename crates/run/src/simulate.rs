@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use cei_data::{ColumnData, ColumnType, PositionUnit, TableWriter, load_positions};
+use cei_data::{ColumnData, ColumnType, PositionUnit, TableWriter, is_xyz, load_positions};
 use cei_files::{AtomicFile, Lock, Seal, check_outputs, seal_of, sealed, sha256_of_file};
 use cei_physics::{Simulation, simulate_positions, simulate_range};
 use ndarray::{Array2, Axis};
 
 use crate::RunError;
-use crate::config::{parse_with_overrides, to_toml};
+use crate::config::{parse_with_overrides, read_text, to_toml};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
@@ -44,8 +44,8 @@ pub enum Geometries {
     File {
         /// The file.
         path: PathBuf,
-        /// Unit of its columns (XYZ is in angstrom).
-        unit: PositionUnit,
+        /// Unit of its columns, bohr by default; none for XYZ, which is in angstrom.
+        unit: Option<PositionUnit>,
     },
 }
 
@@ -79,7 +79,7 @@ fn bound_to(sidecar: &str) -> Option<&str> {
 /// A file beside the table that cannot be read as a simulation, was changed, or belongs to another table.
 pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
     let Some(path) = sidecar_of(table) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path).map_err(RunError::io("read", &path))?;
+    let text = read_text(&path)?;
     if seal_of(&text) == Seal::Broken {
         return Err(RunError::SidecarEdited { sidecar: path });
     }
@@ -143,8 +143,12 @@ pub fn simulate_to_file(
     let given = match geometries {
         Geometries::Law if simulation.geometry.is_none() => return Err(RunError::NoGeometry),
         Geometries::Law => None,
+        Geometries::File { path, unit: Some(_) } if is_xyz(&path.to_string_lossy()) => {
+            return Err(RunError::UnitOfXyz { path: path.clone() });
+        }
         Geometries::File { path, unit } => {
-            Some(load_positions(&path.to_string_lossy(), molecule, *unit)?)
+            let unit = unit.clone().unwrap_or_default();
+            Some(load_positions(&path.to_string_lossy(), molecule, unit)?)
         }
     };
     let configuration = configuration_path(path);

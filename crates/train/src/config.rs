@@ -19,9 +19,9 @@ pub struct TrainingConfig {
     /// Epochs without a fall of the validation loss (by `min_delta`) after which `plateau_factor`
     /// applies.
     pub plateau_patience: usize,
-    /// Rows of a mini-batch.
+    /// Rows of a mini-batch, 1 to 1,000,000.
     pub batch_size: usize,
-    /// Epochs at most.
+    /// Epochs at most, 1 to 10^9.
     pub max_epochs: usize,
     /// Epochs without improvement of the validation loss after which training stops.
     pub patience: usize,
@@ -60,6 +60,9 @@ pub enum Schedule {
 
 /// Members of an ensemble at most: each is a training of its own.
 const MOST_MEMBERS: usize = 1000;
+/// Rows of a batch at most: they are held several times over.
+const MOST_ROWS: usize = 1_000_000;
+
 /// Fraction of the learning rate at which [`Schedule::Cosine`] ends.
 const COSINE_END: f64 = 0.01;
 /// Fraction of the learning rate at which [`Schedule::OneCycle`] begins.
@@ -97,20 +100,21 @@ impl TrainingConfig {
     /// Names the key, the value and the allowed range.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_positive("training.learning_rate", self.learning_rate)?;
-        let at_least_one = [
-            ("training.batch_size", self.batch_size),
-            ("training.max_epochs", self.max_epochs),
-            ("training.patience", self.patience),
-            ("training.plateau_patience", self.plateau_patience),
-            ("training.ensemble", self.ensemble),
+        let long = (1_000_000_000, "at most 1000000000");
+        let counts = [
+            ("training.batch_size", self.batch_size, (MOST_ROWS, "at most 1000000")),
+            ("training.max_epochs", self.max_epochs, long),
+            ("training.patience", self.patience, long),
+            ("training.plateau_patience", self.plateau_patience, long),
+            ("training.ensemble", self.ensemble, (MOST_MEMBERS, "at most 1000")),
         ];
-        for (key, value) in at_least_one {
+        for (key, value, (most, allowed)) in counts {
             if value == 0 {
                 return Err(ConfigError::new(key, value, "at least 1"));
             }
-        }
-        if self.ensemble > MOST_MEMBERS {
-            return Err(ConfigError::new("training.ensemble", self.ensemble, "at most 1000"));
+            if value > most {
+                return Err(ConfigError::new(key, value, allowed));
+            }
         }
         let not_negative = [
             ("training.min_delta", self.min_delta),
@@ -250,6 +254,9 @@ mod tests {
             ),
             (TrainingConfig { ensemble: 1001, ..TrainingConfig::default() }, "ensemble"),
             (TrainingConfig { ensemble: usize::MAX, ..TrainingConfig::default() }, "ensemble"),
+            (TrainingConfig { batch_size: usize::MAX, ..TrainingConfig::default() }, "batch_size"),
+            (TrainingConfig { max_epochs: usize::MAX, ..TrainingConfig::default() }, "max_epochs"),
+            (TrainingConfig { patience: usize::MAX, ..TrainingConfig::default() }, "patience"),
             (TrainingConfig { ema_decay: 1.0, ..TrainingConfig::default() }, "ema_decay"),
             (TrainingConfig { ema_decay: f64::NAN, ..TrainingConfig::default() }, "ema_decay"),
         ];

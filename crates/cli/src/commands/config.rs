@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cei_physics::Simulation;
 use cei_run::Experiment;
-use cei_run::config::{ExperimentError, parse_with_overrides, to_toml};
+use cei_run::config::{parse_with_overrides, read_text, to_toml};
 use cei_run::presets;
 
 use crate::args::ConfigArgs;
@@ -12,11 +12,7 @@ use crate::output::to_stdout;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let (text, origin) = match (&args.config, &args.preset) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ExperimentError::Io { path: path.clone(), source })?;
-            (text, format!("`{}`", path.display()))
-        }
+        (Some(path), _) => (read_text(path)?, format!("`{}`", path.display())),
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
             let preset = presets::find_any(name)?;
@@ -26,12 +22,9 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     // An experiment has a model; what has none is a simulation.
     let table: toml::Table = parse_with_overrides(&text, &origin, &args.overrides)?;
     let resolved = if table.contains_key("model") {
-        let experiment = Experiment::parse(&text, &origin, &args.overrides)?;
-        experiment.check()?;
-        experiment.to_toml()
+        Experiment::parse(&text, &origin, &args.overrides)?.to_toml()
     } else {
         let simulation: Simulation = parse_with_overrides(&text, &origin, &args.overrides)?;
-        simulation.check()?;
         to_toml(&simulation)
     };
     to_stdout(resolved.trim_end());

@@ -2,43 +2,121 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
-use cei_data::{Source, inspect};
+use cei_data::{ColumnRef, MomentumUnit, PositionUnit, Source, inspect};
+use cei_physics::{AtomSpec, Molecule};
 use cei_run::plausibility::judge_files;
+use cei_run::simulate::simulation_of;
 use cei_run::{Experiment, RunError};
 
 use crate::args::InspectArgs;
 use crate::output::{self, number, to_stderr, to_stdout};
 
+/// Columns, names in a list and lines about invalid cells that are printed at most.
+const MOST_COLUMNS: usize = 60;
+const MOST_NAMES: usize = 20;
+/// Characters of a name that are printed at most.
+const MOST_CHARACTERS: usize = 40;
+
 pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
-    let (mut source, options) = match &args.config {
-        None => (Source::default(), InspectOptions::default()),
+    let (mut source, mut options, mut unit_origin) = match &args.config {
+        None => (Source::default(), InspectOptions::default(), "as given"),
         Some(path) => {
             let experiment = Experiment::read(path, &[])?;
             let files = Source { files: args.files.clone(), ..experiment.source.clone() };
-            let judged = judge_files(&experiment, &files)?;
+            // A table that cannot be judged, without names for example, may still be described.
+            let judged = judge_files(&experiment, &files).ok().flatten();
             if let Some(warning) = judged.and_then(|judged| judged.warning()) {
                 to_stderr(&warning);
             }
             let options = InspectOptions {
                 x: experiment.columns.x,
                 y: experiment.columns.y,
+                either_side: true,
                 molecule: experiment.molecule,
+                x_unit: Some(experiment.columns.x_unit),
+                y_unit: Some(experiment.columns.y_unit),
             };
-            (experiment.source, options)
+            (experiment.source, options, "of the configuration")
         }
     };
-    source.files = args.files;
+    source.files = args.files.clone();
+    if args.config.is_none() {
+        unit_origin = from_simulation(&source, &mut options).unwrap_or(unit_origin);
+    }
+    apply(args.clone(), &mut options)?;
+    if args.unit.is_some() || args.position_unit.is_some() {
+        unit_origin = "as given";
+    }
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
     if args.json {
         output::json(&inspection)?;
     } else {
-        to_stdout(&describe(&inspection));
+        to_stdout(&describe(&inspection, unit_origin));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(inspection: &Inspection) -> String {
+/// What is known of a table that `cei` has simulated: it stands beside it.
+fn from_simulation(source: &Source, options: &mut InspectOptions) -> Option<&'static str> {
+    let simulation = match simulation_of(&source.resolve().ok()?) {
+        Ok(simulation) => simulation?,
+        Err(error) => {
+            to_stderr(&format!("remark: what stands beside the table is not used: {error}"));
+            return None;
+        }
+    };
+    *options = InspectOptions {
+        either_side: true,
+        molecule: Some(simulation.molecule),
+        x_unit: Some(PositionUnit::Bohr),
+        y_unit: Some(MomentumUnit::Au),
+        ..InspectOptions::default()
+    };
+    Some("of the simulation that stands beside the table")
+}
+
+/// What the command line says instead.
+fn apply(args: InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()> {
+    let columns = |names: Vec<String>| -> Vec<ColumnRef> {
+        let column = |name: String| match name.trim().parse::<usize>() {
+            Ok(index) => index.into(),
+            Err(_) => name.trim().to_owned().into(),
+        };
+        names.into_iter().map(column).collect()
+    };
+    if !args.columns.is_empty() || !args.position_columns.is_empty() {
+        options.x = columns(args.position_columns);
+        options.y = columns(args.columns);
+        options.either_side = false;
+    }
+    options.x_unit = args.position_unit.or(options.x_unit.take());
+    if args.unit.is_some() {
+        options.either_side &= args.config.is_some();
+        options.y_unit = args.unit;
+    }
+    if !args.molecule.is_empty() {
+        options.molecule = Some(molecule(&args.molecule)?);
+    }
+    Ok(())
+}
+
+/// Atoms such as `O`, `16O` or `O:1`; the charges play no part here.
+fn molecule(atoms: &[String]) -> anyhow::Result<Molecule> {
+    let atoms = atoms.iter().enumerate().map(|(index, text)| {
+        let (element, charge) = text.trim().split_once(':').unwrap_or((text.trim(), "1"));
+        let charge = charge.trim_end_matches('+').parse().with_context(|| {
+            format!("`--molecule`: `{text}` is no atom; write elements with or without charges, such as `O,C,S` or `O:1,C:1,S:1`")
+        })?;
+        let label = Some(format!("{}{}", element.trim_start_matches(|c: char| c.is_ascii_digit()), index + 1));
+        Ok(AtomSpec { label, ..AtomSpec::new(element, charge) })
+    });
+    let atoms = atoms.collect::<anyhow::Result<Vec<AtomSpec>>>()?;
+    Molecule::new(atoms).context("`--molecule` is no molecule")
+}
+
+fn describe(inspection: &Inspection, unit_origin: &str) -> String {
     let files: Vec<String> = inspection.files.iter().map(|f| f.display().to_string()).collect();
     let mut lines = vec![format!(
         "{}: {} rows, {} of them repeat an earlier one, {} have invalid cells",
@@ -47,20 +125,23 @@ fn describe(inspection: &Inspection) -> String {
         inspection.duplicate_rows,
         inspection.invalid_rows
     )];
-    for cause in &inspection.invalid {
-        let column = cause.column.as_ref().map_or_else(String::new, |name| format!(" in `{name}`"));
+    for cause in inspection.invalid.iter().take(MOST_NAMES) {
+        let column =
+            cause.column.as_ref().map_or_else(String::new, |name| format!(" in `{}`", short(name)));
         lines.push(format!("  {}{column}: {}", cause.reason, cause.count));
     }
+    lines.extend(left_out(inspection.invalid.len(), MOST_NAMES, "reasons and columns"));
     let rows: Vec<Vec<String>> = inspection
         .columns
         .iter()
+        .take(MOST_COLUMNS)
         .map(|column| {
             let role = match column.role {
                 Role::Position => "position",
                 Role::Momentum => "momentum",
                 Role::Other => "",
             };
-            let mut row = vec![column.name.clone(), role.to_owned()];
+            let mut row = vec![short(&column.name), role.to_owned()];
             match &column.range {
                 Some(range) => {
                     row.extend([range.min, range.max, range.mean, range.sd].map(|v| number(v, 4)));
@@ -73,15 +154,23 @@ fn describe(inspection: &Inspection) -> String {
         .collect();
     let header = ["column", "taken for", "min", "max", "mean", "sd", ""];
     lines.push(output::table(&header, &rows));
-    lines.extend(inspection.positions.iter().map(|side| describe_side("positions", side)));
-    lines.extend(inspection.momenta.iter().map(|side| describe_side("momenta", side)));
+    lines.extend(left_out(inspection.columns.len(), MOST_COLUMNS, "columns"));
+    let sides = [("positions", &inspection.positions), ("momenta", &inspection.momenta)];
+    for (name, side) in sides {
+        lines.extend(side.iter().map(|side| describe_side(name, side, unit_origin)));
+    }
     if let Some(sums) = &inspection.momentum_sum {
-        let axes: Vec<String> = ["x", "y", "z"]
+        let moments: Vec<String> = sums
             .iter()
-            .zip(sums)
-            .map(|(axis, sum)| format!("{axis} {} ± {}", number(sum.mean, 3), number(sum.sd, 3)))
+            .map(|sum| format!("{} ± {}", number(sum.mean, 3), number(sum.sd, 3)))
             .collect();
-        lines.push(format!("sum of the momenta over atoms: {}", axes.join(", ")));
+        lines.push(format!("sum of the momenta over atoms: {}", by_axis(&moments)));
+    }
+    if let Some(noise) = &inspection.momentum_noise_au {
+        lines.push(format!(
+            "noise of a momentum in a.u., from the spread of the sum, if it is the same for every ion: {}",
+            by_axis(&noise.map(|sd| number(sd, 3)))
+        ));
     }
     if let Some(energy) = &inspection.kinetic_energy_release {
         let quantiles: Vec<String> = energy
@@ -97,18 +186,45 @@ fn describe(inspection: &Inspection) -> String {
             quantiles.join(", ")
         ));
     }
+    lines.extend(inspection.remarks.iter().map(|remark| format!("remark: {remark}")));
     lines.join("\n")
 }
 
-fn describe_side(name: &str, side: &SideSummary) -> String {
+fn by_axis(values: &[String]) -> String {
+    let axes: Vec<String> =
+        ["x", "y", "z"].iter().zip(values).map(|(axis, value)| format!("{axis} {value}")).collect();
+    axes.join(", ")
+}
+
+/// How many of a list are not printed.
+fn left_out(count: usize, most: usize, what: &str) -> Option<String> {
+    (count > most).then(|| format!("... and {} more {what}; `--json` has all", count - most))
+}
+
+/// A name of reasonable length.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+fn describe_side(name: &str, side: &SideSummary, unit_origin: &str) -> String {
     let alive = side.columns.len() - side.dead.len();
-    let mut text = format!(
-        "{name}: {} columns, {alive} vary, in {} independent directions",
-        side.columns.len(),
-        side.rank
-    );
+    let rank = match side.rank {
+        Some(rank) => format!("in {rank} independent directions"),
+        None => "in how many independent directions is not computed for so many".to_owned(),
+    };
+    let mut text = format!("{name}: {} columns, {alive} vary, {rank}", side.columns.len());
     if !side.dead.is_empty() {
-        text.push_str(&format!("; dead: {}", side.dead.join(", ")));
+        let dead: Vec<String> = side.dead.iter().take(MOST_NAMES).map(|name| short(name)).collect();
+        text.push_str(&format!("; dead: {}", dead.join(", ")));
+        if side.dead.len() > MOST_NAMES {
+            text.push_str(&format!(" and {} more", side.dead.len() - MOST_NAMES));
+        }
+    }
+    if let Some(unit) = &side.unit {
+        text.push_str(&format!("; unit: {unit} ({unit_origin})"));
     }
     if let Some(guess) = &side.unit_guess {
         text.push_str(&format!("; unit guessed: {} ({})", guess.unit, guess.reason));

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use cei_data::PositionUnit;
 use cei_files::check_outputs;
 use cei_physics::Simulation;
-use cei_run::config::{ExperimentError, parse_with_overrides};
+use cei_run::config::{ExperimentError, parse_with_overrides, read_text};
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 
-use crate::args::{PositionUnitArg, SimulateArgs};
+use crate::args::SimulateArgs;
 use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
 
@@ -19,7 +18,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     simulation.seed = args.seed.unwrap_or(simulation.seed);
     let geometries = match &args.positions {
         None => Geometries::Law,
-        Some(path) => Geometries::File { path: path.clone(), unit: unit(args.position_unit) },
+        Some(path) => Geometries::File { path: path.clone(), unit: args.position_unit.clone() },
     };
     if let Some(config) = &args.config {
         // A table may be made anew from what stands beside it.
@@ -30,7 +29,13 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         progress.show(done, total);
     });
     progress.clear();
-    let table = result?;
+    let table = result.map_err(|error| {
+        let name = args.preset.as_deref().unwrap_or_default();
+        let preset = || format!("preset `{name}`");
+        error.of_configuration(
+            &args.config.as_ref().map_or_else(preset, |path| format!("`{}`", path.display())),
+        )
+    })?;
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
     if args.json {
         output::json(&table)?;
@@ -47,24 +52,15 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
 
 fn simulation(args: &SimulateArgs) -> Result<Simulation, ExperimentError> {
     match (&args.config, &args.preset) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ExperimentError::Io { path: path.clone(), source })?;
-            parse_with_overrides(&text, &format!("`{}`", path.display()), &args.overrides)
-        }
+        (Some(path), _) => parse_with_overrides(
+            &read_text(path)?,
+            &format!("`{}`", path.display()),
+            &args.overrides,
+        ),
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
             let preset = find(SIMULATIONS, name)?;
             parse_with_overrides(preset.text, &format!("preset `{name}`"), &args.overrides)
         }
-    }
-}
-
-fn unit(unit: PositionUnitArg) -> PositionUnit {
-    match unit {
-        PositionUnitArg::Bohr => PositionUnit::Bohr,
-        PositionUnitArg::Angstrom => PositionUnit::Angstrom,
-        PositionUnitArg::Pm => PositionUnit::Pm,
-        PositionUnitArg::Nm => PositionUnit::Nm,
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         &mut progress,
     );
     progress.finish();
-    let outcome = result?;
+    let outcome = result.map_err(|error| error.of_configuration(&origin(&args)))?;
     let Some(record) = outcome.record else {
         to_stderr(&format!(
             "interrupted; the state is saved\nhint: continue with `{}`",
@@ -53,6 +53,15 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         to_stdout(&summarise(&record, outcome.reason, &args.output));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the experiment comes from, for messages.
+fn origin(args: &TrainArgs) -> String {
+    match (&args.config, &args.preset) {
+        (Some(path), _) => format!("`{}`", path.display()),
+        (None, Some(name)) => format!("preset `{name}`"),
+        (None, None) => format!("`{}`", args.output.join("config.toml").display()),
+    }
 }
 
 /// The experiment with all that the command line changes about it.

@@ -1,9 +1,10 @@
 //! What `inspect` finds in tables made by hand.
 
-use cei_data::inspect::Role;
-use cei_data::{ColumnRef, InspectOptions, inspect};
+use cei_data::inspect::{Inspection, Role};
+use cei_data::{ColumnRef, InspectOptions, MomentumUnit, Selection, Source, inspect};
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
+use proptest::prelude::*;
 
 use crate::{Folder, ocs};
 
@@ -36,14 +37,14 @@ fn a_clean_table_is_described() {
 
     let positions = found.positions.unwrap();
     assert_eq!(positions.dead, ["cy", "cz", "ox", "oz", "sx", "sy", "sz"]);
-    assert_eq!(positions.rank, 2);
+    assert_eq!(positions.rank, Some(2));
     let guess = positions.unit_guess.unwrap();
     assert_eq!(guess.unit, "bohr");
     assert!(guess.reason.starts_with("guess: "), "{}", guess.reason);
     let momenta = found.momenta.unwrap();
     assert_eq!(momenta.dead, ["pcz", "poz", "psx", "psz"]);
     // pcx and pox are bound to each other, and pcy = poy = -psy/2.
-    assert_eq!(momenta.rank, 2);
+    assert_eq!(momenta.rank, Some(2));
     assert_eq!(momenta.unit_guess.unwrap().unit, "au");
     for axis in found.momentum_sum.unwrap() {
         assert!(axis.mean.abs() < 1e-10 && axis.sd < 1e-10, "{axis:?}");
@@ -125,13 +126,213 @@ fn columns_can_be_given_and_need_no_molecule() {
     let options = InspectOptions {
         x: vec![ColumnRef::from("u"), ColumnRef::from(1)],
         y: vec![ColumnRef::from("w")],
-        molecule: None,
+        ..Default::default()
     };
     let found = inspect(&folder.write("t.csv", text), &options).unwrap();
     let positions = found.positions.unwrap();
-    assert_eq!((positions.rank, positions.unit_guess), (1, None));
-    assert_eq!(found.momenta.unwrap().rank, 1);
+    assert_eq!((positions.rank, positions.unit_guess), (Some(1), None));
+    assert_eq!(found.momenta.unwrap().rank, Some(1));
     assert_eq!((found.momentum_sum, found.kinetic_energy_release), (None, None));
     let typo = InspectOptions { y: vec![ColumnRef::from("z")], ..Default::default() };
     assert!(inspect(&folder.write("t.csv", text), &typo).is_err());
+}
+
+/// Ions whose momenta add up to `noise`, in 1e-22 kg m/s, without a header.
+fn momenta_alone(noise: f64) -> String {
+    (0..400)
+        .map(|row| {
+            let t = f64::from(row);
+            let (a, b, c) = (t.sin(), (1.7 * t).cos(), (0.3 * t).sin());
+            let d = noise * (2.9 * t).sin();
+            format!(
+                "{a}\t{b}\t{c}\t{}\t{}\t{}\t{}\t{}\t{}\n",
+                -0.4 * a,
+                b,
+                -c,
+                d - 0.6 * a,
+                d - 2.0 * b,
+                d
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn momenta_alone_are_described_in_the_unit_that_is_declared() {
+    let folder = Folder::new();
+    let source = folder.write("t.txt", momenta_alone(0.05));
+    // Without a word nothing is known, and nothing is invented.
+    let found = inspect(&source, &InspectOptions::default()).unwrap();
+    assert_eq!((found.positions, found.momenta, found.kinetic_energy_release), (None, None, None));
+    let y_unit: MomentumUnit = "1e-22 kg m/s".parse().unwrap();
+    let factor = y_unit.factor();
+    let options = InspectOptions {
+        y: (0..9).map(ColumnRef::from).collect(),
+        molecule: Some(ocs()),
+        y_unit: Some(y_unit.clone()),
+        ..Default::default()
+    };
+    let given = inspect(&source, &options).unwrap();
+    assert_eq!(given.positions, None);
+    let momenta = given.momenta.as_ref().unwrap();
+    assert_eq!((momenta.unit.as_deref(), &momenta.unit_guess), (Some("1e-22 kg m/s"), &None));
+    // A sum of sines has the sd amplitude / sqrt(2); equal noise on three ions is 1/sqrt(3) of it.
+    let noise = given.momentum_noise_au.unwrap();
+    for sd in noise {
+        let expected = 0.05 * factor / 6.0_f64.sqrt();
+        assert!((sd / expected - 1.0).abs() < 0.01, "{sd} {expected}");
+    }
+    // The same momenta in atomic units release the same energy.
+    let au: String = momenta_alone(0.05)
+        .lines()
+        .map(|line| {
+            let cells =
+                line.split('\t').map(|cell| (cell.parse::<f64>().unwrap() * factor).to_string());
+            cells.collect::<Vec<_>>().join("\t") + "\n"
+        })
+        .collect();
+    let options_au = InspectOptions { y_unit: Some(MomentumUnit::Au), ..options };
+    let same = inspect(&folder.write("au.txt", au), &options_au).unwrap();
+    let energy = |found: &Inspection| found.kinetic_energy_release.as_ref().unwrap().mean_ev;
+    assert!((energy(&given) / energy(&same) - 1.0).abs() < 1e-12);
+    // With the unit alone, all columns are the momenta; without it, their size is no sign of one.
+    let options = InspectOptions { y_unit: Some(y_unit), ..Default::default() };
+    let all = inspect(&source, &options).unwrap();
+    assert_eq!(all.momenta.unwrap().columns.len(), 9);
+    assert!(all.remarks.iter().any(|remark| remark.contains("all are taken for momenta")));
+    let options = InspectOptions { molecule: Some(ocs()), ..Default::default() };
+    let unknown = inspect(&source, &options).unwrap();
+    assert_eq!((unknown.momenta.unwrap().unit_guess, unknown.kinetic_energy_release), (None, None));
+    assert!(unknown.remarks.iter().any(|remark| remark.contains("cannot be guessed")));
+}
+
+#[test]
+fn a_selection_keeps_its_unit_as_it_was_written() {
+    let selection: Selection =
+        toml::from_str("x_unit = \"1e-3 bohr\"\ny_unit = \"1e-22 kg m/s\"").unwrap();
+    let text = toml::to_string(&selection).unwrap();
+    assert!(text.contains("\"1e-3 bohr\"") && text.contains("\"1e-22 kg m/s\""), "{text}");
+    assert_eq!(toml::from_str::<Selection>(&text).unwrap(), selection);
+    let error = toml::from_str::<Selection>("y_unit = \"1e-22 kg\"").unwrap_err().to_string();
+    assert!(error.contains("y_unit") && error.contains("`kg m/s`"), "{error}");
+}
+
+#[test]
+fn a_sum_that_is_zero_is_remarked_and_no_noise_is_told_from_it() {
+    let folder = Folder::new();
+    let options = InspectOptions {
+        molecule: Some(ocs()),
+        y_unit: Some(MomentumUnit::Si),
+        ..Default::default()
+    };
+    let remark = |noise| {
+        let found = inspect(&folder.write("t.txt", momenta_alone(noise)), &options).unwrap();
+        let zero =
+            found.remarks.iter().any(|remark| remark.contains("add up to zero along x, y, z"));
+        (zero, found.momentum_noise_au.is_some())
+    };
+    assert_eq!(remark(0.0), (true, false));
+    // Rounding of the last digits is no noise.
+    assert_eq!(remark(1e-5), (true, false));
+    assert_eq!(remark(0.05), (false, true));
+}
+
+#[test]
+fn a_configuration_may_know_of_columns_that_a_table_of_momenta_has_not() {
+    let folder = Folder::new();
+    let header = "pcx,pcy,pcz,pox,poy,poz,psx,psy,psz\n";
+    let source =
+        folder.write("t.csv", format!("{header}{}", momenta_alone(0.05).replace('\t', ",")));
+    let columns = |names: Vec<String>| names.into_iter().map(ColumnRef::from).collect::<Vec<_>>();
+    let options = InspectOptions {
+        x: columns(ocs().position_columns()),
+        y: columns(ocs().momentum_columns()),
+        either_side: true,
+        molecule: Some(ocs()),
+        y_unit: Some("1e-22 kg m/s".parse().unwrap()),
+        ..Default::default()
+    };
+    let found = inspect(&source, &options).unwrap();
+    assert!(found.positions.is_none() && found.kinetic_energy_release.is_some());
+    assert!(found.remarks.iter().any(|remark| remark.contains("momenta alone")));
+    // A column asked for by hand must be there, and so must one of several.
+    let by_hand = InspectOptions { either_side: false, ..options.clone() };
+    assert!(inspect(&source, &by_hand).is_err());
+    let x = vec![ColumnRef::from("pcx"), ColumnRef::from("cy"), ColumnRef::from("cz")];
+    assert!(inspect(&source, &InspectOptions { x, ..options }).is_err());
+}
+
+#[test]
+fn positions_named_as_our_own_are_not_called_angstrom() {
+    let folder = Folder::new();
+    let rows: String =
+        (0..50).map(|row| format!("0,0,0,0,0,{}\n", 1.4 + 0.001 * f64::from(row))).collect();
+    let guess = |header: &str| {
+        let source = folder.write("t.csv", format!("{header}\n{rows}"));
+        let found = inspect(&source, &InspectOptions::default()).unwrap();
+        found.positions.unwrap().unit_guess.unwrap().unit
+    };
+    assert_eq!(guess("h1x,h1y,h1z,h2x,h2y,h2z"), "bohr");
+    assert_eq!(guess("H1_x,H1_y,H1_z,H2_x,H2_y,H2_z"), "angstrom");
+}
+
+#[test]
+fn momenta_by_other_names_are_no_positions() {
+    let folder = Folder::new();
+    for header in
+        ["Px1,Py1,Pz1,Px2,Py2,Pz2", "p1x,p1y,p1z,p2x,p2y,p2z", "px_C,py_C,pz_C,px_H,py_H,pz_H"]
+    {
+        let source = folder
+            .write("t.csv", format!("{header}\n50,60,70,-50,-61,-72\n40,60,20,-41,-61,-22\n"));
+        let found = inspect(&source, &InspectOptions::default()).unwrap();
+        assert!(found.positions.is_none(), "{header}");
+        assert_eq!(found.momenta.unwrap().columns.len(), 6, "{header}");
+    }
+}
+
+#[test]
+fn a_very_wide_table_is_described_without_its_rank() {
+    let folder = Folder::new();
+    let names: Vec<String> =
+        (0..3_000).flat_map(|atom| ["x", "y", "z"].map(|axis| format!("c{atom}{axis}"))).collect();
+    let row = |t: usize| {
+        (0..names.len()).map(|c| ((t * 31 + c) % 97).to_string()).collect::<Vec<_>>().join(",")
+    };
+    let rows: Vec<String> = (0..20).map(row).collect();
+    let text = format!("{}\n{}\n", names.join(","), rows.join("\n"));
+    let found = inspect(&folder.write("t.csv", text), &InspectOptions::default()).unwrap();
+    assert_eq!((found.columns.len(), found.rows), (9_000, 20));
+    assert_eq!(found.positions.unwrap().rank, None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Moments that are accumulated over blocks, and the rank, are those of the whole table, whatever its offset.
+    #[test]
+    fn moments_do_not_depend_on_blocks(seed in 0_u64..1_000, offset in -1e6..1e6_f64) {
+        let folder = Folder::new();
+        let value = |row: u64, column: u64| {
+            offset + (((row * 7_919 + column * 104_729 + seed) % 1_000_003) as f64).sin()
+        };
+        let table = |rows: std::ops::Range<u64>| -> String {
+            rows.map(|row| format!("{},{},{}\n", value(row, 1), value(row, 2), value(row, 1) - 2.0 * value(row, 2))).collect()
+        };
+        // Each file is a block of its own at least.
+        folder.write("a.csv", format!("u,v,w\n{}", table(0..7)));
+        folder.write("b.csv", format!("u,v,w\n{}", table(7..5_000)));
+        folder.write("c.csv", format!("u,v,w\n{}", table(5_000..6_000)));
+        let files = ["a.csv", "b.csv", "c.csv"].map(|name| folder.text(name)).to_vec();
+        let options = InspectOptions { y: (0..3).map(ColumnRef::from).collect(), ..Default::default() };
+        let found = inspect(&Source { files, ..Source::default() }, &options).unwrap();
+        prop_assert_eq!(found.momenta.as_ref().unwrap().rank, Some(2));
+        for (place, column) in [1, 2].into_iter().enumerate() {
+            let values: Vec<f64> = (0..6_000).map(|row| value(row, column) - offset).collect();
+            let mean = values.iter().sum::<f64>() / 6_000.0;
+            let sd = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 6_000.0).sqrt();
+            let range = found.columns[place].range.unwrap();
+            prop_assert!((range.mean - offset - mean).abs() < 1e-9 * (1.0 + offset.abs()));
+            prop_assert!((range.sd / sd - 1.0).abs() < 1e-9, "{} {}", range.sd, sd);
+        }
+    }
 }

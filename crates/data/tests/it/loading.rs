@@ -135,7 +135,11 @@ fn units_become_internal() {
         (PositionUnit::Nm, 18.897_261_246),
     ];
     for (x_unit, expected) in bohr {
-        let selection = Selection { x_unit, y_unit: MomentumUnit::Si, ..select(&["x"], &["p"]) };
+        let selection = Selection {
+            x_unit: x_unit.clone(),
+            y_unit: MomentumUnit::Si,
+            ..select(&["x"], &["p"])
+        };
         let table = load(&source, &selection).unwrap();
         assert!(
             (table.x[[0, 0]] / expected - 1.0).abs() < 1e-10,

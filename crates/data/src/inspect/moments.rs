@@ -1,0 +1,258 @@
+//! What is accumulated over the rows of a table that is read once and never kept: memory follows the columns, and
+//! eight bytes a row.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use cei_physics::units::HARTREE_EV;
+
+use super::{EnergySummary, LEVELS, Moments, Range};
+use crate::scaler::{mean_and_sd, quantile};
+use crate::subspace::RunningRank;
+
+/// Columns of a side of which the rank is computed at most: it costs the square of their number in every row.
+const MOST_RANKED: usize = 300;
+/// Atoms between which distances are taken, to guess a unit, at most.
+const MOST_ATOMS: usize = 30;
+
+/// Count, mean, sum of squared deviations and limits of each column, NaN left out. Blocks are summed in two passes
+/// and combined as Chan, Golub & LeVeque (1983) do, so that no digits are lost to large means.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Running(Vec<Column>);
+
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    count: u64,
+    invalid: u64,
+    mean: f64,
+    deviations: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Running {
+    pub(super) fn new(columns: usize) -> Self {
+        let none = Column {
+            count: 0,
+            invalid: 0,
+            mean: 0.0,
+            deviations: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        };
+        Self(vec![none; columns])
+    }
+
+    /// Takes rows, one after another in one slice.
+    pub(super) fn add(&mut self, rows: &[f64]) {
+        let columns = self.0.len();
+        let mut block = Self::new(columns).0;
+        // Sums of differences from the first valid value: exact for a column that never changes.
+        let mut first = vec![f64::NAN; columns];
+        let mut shift = vec![0.0; columns];
+        for row in rows.chunks_exact(columns) {
+            for (at, &value) in row.iter().enumerate() {
+                let column = &mut block[at];
+                if value.is_nan() {
+                    column.invalid += 1;
+                    continue;
+                }
+                if first[at].is_nan() {
+                    first[at] = value;
+                }
+                column.count += 1;
+                column.min = column.min.min(value);
+                column.max = column.max.max(value);
+                shift[at] += value - first[at];
+            }
+        }
+        for (shift, column) in shift.iter_mut().zip(&block) {
+            *shift /= column.count.max(1) as f64;
+        }
+        for row in rows.chunks_exact(columns) {
+            for (at, &value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                block[at].deviations += (value - first[at] - shift[at]).powi(2);
+            }
+        }
+        for (at, (whole, mut part)) in self.0.iter_mut().zip(block).enumerate() {
+            part.mean = if part.count > 0 { first[at] + shift[at] } else { 0.0 };
+            whole.merge(&part);
+        }
+    }
+
+    pub(super) fn invalid(&self, column: usize) -> u64 {
+        self.0[column].invalid
+    }
+
+    pub(super) fn moments(&self, column: usize) -> Moments {
+        let column = &self.0[column];
+        let variance = column.deviations / column.count.max(1) as f64;
+        Moments { mean: column.mean, sd: variance.sqrt() }
+    }
+
+    /// None where no value was valid.
+    pub(super) fn range(&self, column: usize) -> Option<Range> {
+        let Moments { mean, sd } = self.moments(column);
+        let Column { count, min, max, .. } = self.0[column];
+        (count > 0).then_some(Range { min, max, mean, sd })
+    }
+}
+
+impl Column {
+    fn merge(&mut self, other: &Self) {
+        self.invalid += other.invalid;
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = Self { invalid: self.invalid, ..*other };
+            return;
+        }
+        let (a, b) = (self.count as f64, other.count as f64);
+        let difference = other.mean - self.mean;
+        self.mean += difference * b / (a + b);
+        self.deviations += other.deviations + difference * difference * a * b / (a + b);
+        self.count += other.count;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+}
+
+/// The position columns, or the momentum columns, of the rows in which all of them are valid.
+pub(super) struct Side {
+    pub(super) columns: Vec<usize>,
+    pub(super) rows: u64,
+    pub(super) each: Running,
+    rank: Option<RunningRank>,
+    squares: f64,
+    distances: Vec<f64>,
+    sums: Running,
+    /// Of each ion, to have `p^2 / 2m`; empty where they are not known.
+    masses: Vec<f64>,
+    /// `sum of p^2 / 2m` of each row, in the file's unit squared over electron masses.
+    energies: Vec<f64>,
+}
+
+impl Side {
+    pub(super) fn new(columns: Vec<usize>, masses: Vec<f64>) -> Self {
+        let width = columns.len();
+        let vectors = width > 0 && width.is_multiple_of(3);
+        let atoms = if vectors { (width / 3).min(MOST_ATOMS) } else { 0 };
+        Self {
+            rows: 0,
+            each: Running::new(width),
+            rank: (1..=MOST_RANKED).contains(&width).then(|| RunningRank::new(width)),
+            squares: 0.0,
+            distances: vec![0.0; atoms * atoms.saturating_sub(1) / 2],
+            sums: Running::new(if vectors { 3 } else { 0 }),
+            masses: if vectors { masses } else { Vec::new() },
+            energies: Vec::new(),
+            columns,
+        }
+    }
+
+    /// Takes rows of the whole table, `width` cells each.
+    pub(super) fn add(&mut self, table: &[f64], width: usize) {
+        if self.columns.is_empty() {
+            return;
+        }
+        let mut rows = Vec::with_capacity(table.len() / width * self.columns.len());
+        for row in table.chunks_exact(width) {
+            let start = rows.len();
+            rows.extend(self.columns.iter().map(|&column| row[column]));
+            if rows[start..].iter().any(|value| value.is_nan()) {
+                rows.truncate(start);
+            }
+        }
+        let width = self.columns.len();
+        self.rows += (rows.len() / width) as u64;
+        self.each.add(&rows);
+        if let Some(rank) = &mut self.rank {
+            rank.add(&rows);
+        }
+        self.squares += rows.iter().map(|value| value * value).sum::<f64>();
+        for row in rows.chunks_exact(width) {
+            self.add_distances(row);
+        }
+        if !self.sums.0.is_empty() {
+            let axis = |row: &[f64], axis: usize| row[axis..].iter().step_by(3).sum::<f64>();
+            let sums: Vec<f64> = rows
+                .chunks_exact(width)
+                .flat_map(|row| [axis(row, 0), axis(row, 1), axis(row, 2)])
+                .collect();
+            self.sums.add(&sums);
+        }
+        if !self.masses.is_empty() {
+            let energy = |row: &[f64]| {
+                let ions = row.chunks_exact(3).zip(&self.masses);
+                ions.map(|(p, mass)| p.iter().map(|p| p * p).sum::<f64>() / (2.0 * mass))
+                    .sum::<f64>()
+            };
+            self.energies.extend(rows.chunks_exact(width).map(energy));
+        }
+    }
+
+    fn add_distances(&mut self, row: &[f64]) {
+        let atoms = (row.len() / 3).min(MOST_ATOMS);
+        let pairs =
+            (0..atoms).flat_map(|first| (first + 1..atoms).map(move |other| (first, other)));
+        for (sum, (first, other)) in self.distances.iter_mut().zip(pairs) {
+            let square = |axis: usize| (row[3 * first + axis] - row[3 * other + axis]).powi(2);
+            *sum += (0..3).map(square).sum::<f64>().sqrt();
+        }
+    }
+
+    /// The shortest of the mean distances between two atoms.
+    pub(super) fn shortest_distance(&self) -> Option<f64> {
+        let shortest = self.distances.iter().copied().reduce(f64::min)?;
+        (self.rows > 0).then(|| shortest / self.rows as f64)
+    }
+
+    /// Root mean square of all components.
+    pub(super) fn size(&self) -> Option<f64> {
+        let count = self.rows as f64 * self.columns.len() as f64;
+        (count > 0.0).then(|| (self.squares / count).sqrt())
+    }
+
+    /// Of the sum over atoms, for x, y and z.
+    pub(super) fn sum(&self) -> Option<[Moments; 3]> {
+        let known = self.rows > 0 && !self.sums.0.is_empty();
+        known.then(|| [0, 1, 2].map(|axis| self.sums.moments(axis)))
+    }
+
+    /// Independent directions in which the columns at the places `alive` vary; none if there are too many columns.
+    pub(super) fn rank(&mut self, alive: &[usize]) -> Option<usize> {
+        Some(self.rank.take()?.finish(alive, 1e-6))
+    }
+
+    /// In eV, where masses are known; `factor` makes atomic units of the file's.
+    pub(super) fn energy(&mut self, factor: f64, masses: String) -> Option<EnergySummary> {
+        if self.energies.is_empty() {
+            return None;
+        }
+        let mut energies = std::mem::take(&mut self.energies);
+        energies.iter_mut().for_each(|energy| *energy *= factor * factor * HARTREE_EV);
+        energies.sort_unstable_by(f64::total_cmp);
+        let (mean_ev, sd_ev) = mean_and_sd(&ndarray::ArrayView1::from(&energies));
+        let quantiles_ev = LEVELS.map(|level| (level, quantile(&energies, level))).to_vec();
+        Some(EnergySummary { mean_ev, sd_ev, quantiles_ev, masses })
+    }
+}
+
+/// Rows that repeat an earlier one bit for bit, by 64-bit digests of them.
+#[derive(Default)]
+pub(super) struct Duplicates(Vec<u64>);
+
+impl Duplicates {
+    pub(super) fn add(&mut self, table: &[f64], width: usize) {
+        self.0.extend(table.chunks_exact(width).map(|row| {
+            let mut hasher = DefaultHasher::new();
+            row.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+            hasher.finish()
+        }));
+    }
+
+    pub(super) fn count(mut self) -> u64 {
+        self.0.sort_unstable();
+        self.0.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
+    }
+}
