@@ -520,7 +520,7 @@ mod tests {
             let error = Experiment::parse(&cvae, "x", &[given.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(given), "{error}");
         }
-        let layers = "[[layers]]\nkind = \"spline\"\nsubnet = { kind = \"residual\", width = 65536, blocks = 100 }";
+        let layers = "[[layers]]\nlayer = \"spline\"\nsubnet = { kind = \"residual\", width = 65536, blocks = 100 }";
         let text = format!("{TEXT}{}", layers.replace("layers", "model.layers"));
         let error = Experiment::parse(&text, "`f.toml`", &[]).unwrap_err().to_string();
         assert!(error.starts_with("`f.toml`: `model.layers` is"), "{error}");
