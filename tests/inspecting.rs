@@ -251,6 +251,11 @@ fn every_message_about_a_configuration_names_its_file() -> TestResult {
             folder.fails(&["train", "--config", "wrong.toml", "-o", "out", "--quiet"])?;
         assert!(told.contains("`wrong.toml`") && told.contains(key), "{text}: {told}");
     }
+    // Found out only in a simulation: ions that never fly apart.
+    let simulation = folder.succeeds(&["config", "--preset", "ocs-reference"])?;
+    folder.write("bound.toml", simulation.replacen("charge = 2.0", "charge = -2.0", 1))?;
+    let (_, told) = folder.fails(&["simulate", "--config", "bound.toml", "-o", "out.csv"])?;
+    assert!(told.contains("`bound.toml`: event 0"), "{told}");
     // An override at fault is named in its place, and is a wrong call.
     let given = format!("training.batch_size={huge}");
     let arguments = ["train", "--config", "experiment.toml", "--set", &given, "-o", "out"];

@@ -430,7 +430,11 @@ impl RunError {
             | Self::UnknownAtom { .. }
             | Self::Split(SplitError::OutOfRange { .. } | SplitError::Sum { .. })
             | Self::Load(LoadError::NoFiles | LoadError::NoColumns)
-            | Self::Simulation(SimulationError::Config(_) | SimulationError::Geometry { .. })
+            | Self::Simulation(
+                SimulationError::Config(_)
+                | SimulationError::Geometry { .. }
+                | SimulationError::Explosion { .. },
+            )
             | Self::Preprocessing(
                 PreprocessingError::Gauge(_)
                 | PreprocessingError::NoiseSd { .. }

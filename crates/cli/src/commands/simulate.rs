@@ -30,6 +30,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     });
     progress.clear();
     let table = result.map_err(|error| {
+        if args.positions.is_some() {
+            return error;
+        }
         let name = args.preset.as_deref().unwrap_or_default();
         let preset = || format!("preset `{name}`");
         error.of_configuration(
