@@ -113,6 +113,7 @@ fn from_simulation_to_prediction() -> TestResult {
                 "history.csv",
                 "model.json",
                 "model.safetensors",
+                "rows.safetensors",
                 "support.safetensors",
                 "training.json"
             ]
@@ -449,6 +450,7 @@ fn an_ensemble_on_a_simulator() -> TestResult {
         "member-1",
         "member-2",
         "model.json",
+        "rows.safetensors",
         "simulation.toml",
         "support.safetensors",
         "training.json",

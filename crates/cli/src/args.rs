@@ -153,7 +153,7 @@ pub(crate) struct TrainArgs {
     /// Train K models with consecutive seeds and use them as one mixture
     #[arg(long, value_name = "K")]
     pub(crate) ensemble: Option<NonZeroUsize>,
-    /// Leave out rows with invalid cells, and count them, instead of failing
+    /// Leave out rows with invalid cells, or cells far from all others, and count them, instead of failing
     #[arg(long)]
     pub(crate) drop_invalid: bool,
     /// Print one JSON object at the end instead of text
@@ -164,7 +164,15 @@ pub(crate) struct TrainArgs {
     pub(crate) quiet: bool,
 }
 
+/// How the scores are defined, where programs differ.
+const SCORES: &str = "\
+CRPS and energy score are the fair estimators (unbiased in the number of draws m). The plain ones, which other
+programs give by default, divide by m^2: a calibrated posterior scores 1 + 1/m times as high there. RMSE of bond
+lengths and angles is that of the posterior mean. The displacement per atom is a mean distance, not a root mean
+square. In JSON, infinities and NaN are the strings \"inf\", \"-inf\" and \"nan\"; what does not apply is absent.";
+
 #[derive(Debug, Args)]
+#[command(after_help = SCORES)]
 pub(crate) struct EvaluateArgs {
     /// Run folder
     #[arg(value_name = "RUN")]
@@ -272,6 +280,7 @@ pub(crate) struct LogProbArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = SCORES)]
 pub(crate) struct CompareArgs {
     /// Evaluated run folders
     #[arg(value_name = "RUN", required = true)]
@@ -316,6 +325,9 @@ pub(crate) struct CalibrateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Both samples are scaled by mean and standard deviation of the second, B, so that `c2st A B` and `c2st B A` differ a little. C2ST has no other side: 0.5 is best, 1 is worst."
+)]
 pub(crate) struct C2stArgs {
     /// The sample, CSV or Parquet; rows of several events are matched by the column `event`
     #[arg(value_name = "A")]

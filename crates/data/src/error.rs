@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::extremes::FarCell;
+
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -124,6 +126,8 @@ pub enum Reason {
     TooLarge,
     /// An integer that would be rounded.
     Inexact,
+    /// A number far from all others of its column.
+    FarOut,
     /// Text in a number column.
     Text,
     /// A quote that is not closed.
@@ -140,6 +144,7 @@ impl fmt::Display for Reason {
             Self::Infinite => "the cell is infinite",
             Self::TooLarge => "the cell is too large",
             Self::Inexact => "the integer is beyond 2^53",
+            Self::FarOut => "the cell is far from all others",
             Self::Text => "the cell is not a number",
             Self::OpenQuote => "a quoted cell does not end on its line",
             Self::Ragged => "the row has a wrong number of cells",
@@ -284,6 +289,12 @@ pub enum LoadError {
         "{at}: {fault}\nhint: correct it, or leave such rows out with `drop_invalid = true` (`--drop-invalid`)"
     )]
     Invalid { at: Location, fault: Fault },
+    /// A cell that is a number, but so far from all others of its column that it was not measured.
+    #[error(
+        "{cell}, and far from all others, so it is no measured number{}\nhint: correct it, or leave such rows out with `drop_invalid = true` (`--drop-invalid`)",
+        match more { 0 => String::new(), more => format!("; so are {more} other cells") }
+    )]
+    FarOut { cell: Box<FarCell>, more: usize },
     /// Every row was dropped.
     #[error(
         "{}: all {rows} rows are invalid and were dropped; {dropped}\nhint: check `separator`, `header` and the chosen columns",

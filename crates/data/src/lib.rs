@@ -9,7 +9,9 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "ndarray's views are passed by value")]
 
+pub mod digests;
 pub mod error;
+pub mod extremes;
 pub mod fingerprint;
 pub mod gauge;
 pub mod inspect;
@@ -27,6 +29,7 @@ mod block;
 mod bounds;
 mod cells;
 mod header;
+mod kinds;
 mod layout;
 mod lines;
 mod number;
@@ -37,7 +40,9 @@ mod subspace;
 mod table_file;
 mod text_file;
 
+pub use digests::{Copies, Digests, RowDigests};
 pub use error::LoadError;
+pub use extremes::{FarCell, Spread, Spreads};
 pub use fingerprint::fingerprint;
 pub use gauge::{Gauge, GaugeConfig, GaugeError, MomentumGauge, PositionGauge, SharedFrame};
 pub use inspect::{InspectOptions, Inspection, inspect};

@@ -56,6 +56,20 @@ impl Table {
         self.y.nrows()
     }
 
+    /// Where a row (from 0) came from, and its column; without a file for a table that has none.
+    #[must_use]
+    pub fn location(&self, row: usize, column: Option<&str>) -> Location {
+        let column = column.map(str::to_owned);
+        let mut number = self.dropped.number(row);
+        for Reading { file, rows, .. } in &self.readings {
+            if number < *rows {
+                return Location { file: file.clone(), row: number + 1, line: None, column };
+            }
+            number -= rows;
+        }
+        Location { file: "the table".into(), row: row as u64 + 1, line: None, column }
+    }
+
     /// The rows of one part of a split, as `(x, y)` copies.
     #[must_use]
     pub fn part(&self, part: &impl Rows) -> (Array2<f64>, Array2<f64>) {
@@ -109,6 +123,22 @@ pub struct DroppedRows {
 }
 
 impl DroppedRows {
+    /// Number of the row that was kept as this one, from 0 over all files.
+    #[must_use]
+    pub fn number(&self, row: usize) -> u64 {
+        // `numbers[i] - i` rows were kept before the one that is left out as the `i`-th.
+        let mut before = 0..self.numbers.len();
+        while !before.is_empty() {
+            let middle = before.start + before.len() / 2;
+            if self.numbers[middle] - middle as u64 <= row as u64 {
+                before.start = middle + 1;
+            } else {
+                before.end = middle;
+            }
+        }
+        row as u64 + before.start as u64
+    }
+
     /// Numbers of the rows that were kept, from 0 over all files: row `i` of the table is row `[i]` there.
     #[must_use]
     pub fn kept(&self, rows: usize) -> Vec<u64> {

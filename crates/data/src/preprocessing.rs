@@ -16,18 +16,15 @@ use thiserror::Error;
 
 use crate::bounds::Bounds;
 use crate::gauge::{Gauge, GaugeConfig, GaugeError};
+use crate::kinds::Varying;
 use crate::load::Table;
 use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
 use crate::subspace::{self, Directions};
 
-/// A column is dead if its sd is below this part of the largest sd of its side (SPEC 2.4).
-const DEAD_SD: f64 = 1e-9;
-/// A side is constant if its largest sd is below this part of its largest value: round-off.
-const ROUND_OFF: f64 = 1e-12;
 /// Singular values below this part of the largest are constraints (SPEC 2.4).
 const RANK_TOLERANCE: f64 = 1e-6;
-/// A row is off a constant by more than this part of the side's largest sd.
+/// A row is off a constant by more than this part of the largest sd of the columns of its kind.
 const OFF_CONSTANT: f64 = 1e-6;
 /// Rows worked on by one thread at a time.
 const CHUNK_ROWS: usize = 4096;
@@ -133,6 +130,9 @@ pub struct DeadColumn {
     pub constant: f64,
     /// What variation there is: round-off.
     pub sd: f64,
+    /// What deviations from the constant are compared with; absent where that is the largest sd of the side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
 }
 
 /// Rows of another table that do not obey what was constant in training.
@@ -219,9 +219,12 @@ impl Preprocessing {
             return Err(PreprocessingError::NoiseSd { value: config.noise_sd });
         }
         let gauge = Gauge::new(&config.gauge, molecule, table.x.ncols(), table.y.ncols())?;
+        let is_molecule =
+            |columns| molecule.is_some_and(|molecule| 3 * molecule.atom_count() == columns);
         let (y_side, y_rank, y_scaler) = {
             let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
-            let (side, means, sds) = Side::fit("y", &table.y_names, y.view())?;
+            let (side, means, sds) =
+                Side::fit("y", &table.y_names, y.view(), is_molecule(y.ncols()))?;
             let alive = side.alive_columns(&y);
             let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
             let scaler = Scaler::fit(config.y_scaler, alive.view());
@@ -232,7 +235,8 @@ impl Preprocessing {
         let bounds = Bounds::new(&config.bounds, &table.x_names)?;
         bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
         bounds.open(x.view_mut());
-        let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view())?;
+        let (x_side, x_means, x_sds) =
+            Side::fit("x", &table.x_names, x.view(), is_molecule(x.ncols()))?;
         let x_alive = x_side.alive_columns(&x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();
@@ -389,6 +393,41 @@ impl Preprocessing {
         let gauged = self.gauge.positions(row_major(x), y);
         let row = |row: ArrayView1<'_, f64>| scale + self.bounds.log_abs_det(|column| row[column]);
         gauged.rows().into_iter().map(row).collect()
+    }
+
+    /// The numbers of directions in which these rows of positions and of momenta vary by more than these parts of the
+    /// largest variation of a standardised direction; as fitted where a part is zero.
+    #[must_use]
+    pub fn ranks_within(&self, table: &Table, rows: &[usize], tolerances: [f64; 2]) -> [usize; 2] {
+        let raw_y = table.y.select(Axis(0), rows);
+        let (mut x, y) = self.gauged(table.x.select(Axis(0), rows).view(), raw_y.view());
+        self.bounds.open(x.view_mut());
+        let rank = |side: &Side, values: &Array2<f64>, tolerance: f64, fitted: usize| {
+            if tolerance <= RANK_TOLERANCE {
+                return fitted;
+            }
+            let alive = side.alive_columns(values);
+            let columns = alive.columns();
+            let (means, sds): (Vec<f64>, Vec<f64>) =
+                columns.into_iter().map(|column| mean_and_sd(&column)).unzip();
+            subspace::rank(alive.view(), &means, &sds, tolerance)
+        };
+        [
+            rank(&self.x, &x, tolerances[0], self.x_rank),
+            rank(&self.y, &y, tolerances[1], self.y_rank),
+        ]
+    }
+
+    /// Whether all these rows of a raw table lie within `preprocessing.bounds`.
+    ///
+    /// # Errors
+    /// The first value outside.
+    pub fn check_bounds(&self, table: &Table, part: &impl Rows) -> Result<(), PreprocessingError> {
+        if self.bounds.is_empty() {
+            return Ok(());
+        }
+        let x = gauged_positions(&self.gauge, table, part);
+        self.bounds.check(|row, column| x[[row, column]], part.rows(), &self.x.names)
     }
 
     /// The frame of decoded positions in words.
@@ -580,27 +619,25 @@ impl Side {
         side: &'static str,
         names: &[String],
         values: ArrayView2<'_, f64>,
+        is_molecule: bool,
     ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
-        let moments: Vec<(f64, f64)> =
-            values.columns().into_iter().map(|column| mean_and_sd(&column)).collect();
+        let Varying { moments, alive, scales } = Varying::of(names, values, is_molecule);
         let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
-        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        if largest_sd <= ROUND_OFF * largest {
+        if alive.is_empty() {
             return Err(PreprocessingError::Constant {
                 side,
                 rows: values.nrows(),
                 names: names.to_vec(),
             });
         }
-        let (alive, dead): (Vec<usize>, Vec<usize>) =
-            (0..names.len()).partition(|&index| moments[index].1 >= DEAD_SD * largest_sd);
+        let dead = (0..names.len()).filter(|index| alive.binary_search(index).is_err());
         let means = alive.iter().map(|&index| moments[index].0).collect();
         let sds = alive.iter().map(|&index| moments[index].1).collect();
         let dead = dead
-            .into_iter()
             .map(|index| {
                 let (constant, sd) = moments[index];
-                DeadColumn { index, name: names[index].clone(), constant, sd }
+                let scale = Some(scales[index]).filter(|scale| *scale != largest_sd);
+                DeadColumn { index, name: names[index].clone(), constant, sd, scale }
             })
             .collect();
         Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
@@ -615,9 +652,11 @@ impl Side {
     }
 
     fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {
-        let tolerance = OFF_CONSTANT * self.largest_sd;
         let is_off = |row: &ArrayView1<'_, f64>| {
-            self.dead.iter().any(|dead| (row[dead.index] - dead.constant).abs() > tolerance)
+            self.dead.iter().any(|dead| {
+                let tolerance = OFF_CONSTANT * dead.scale.unwrap_or(self.largest_sd);
+                (row[dead.index] - dead.constant).abs() > tolerance
+            })
         };
         values.rows().into_iter().filter(is_off).count()
     }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cei_files::{AtomicFile, FileError};
-use polars::io::parquet::write::BatchedWriter;
+use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata};
 use polars::prelude::{
-    Column, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError, Schema, SerWriter,
+    Column, CompatLevel, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError, Schema,
+    SchemaExt as _, SerWriter,
 };
+use polars_parquet::write::schema_to_metadata_key;
 use thiserror::Error;
 
 use crate::table_file::FileKind;
@@ -21,7 +23,7 @@ const ROW_GROUP: usize = 1 << 18;
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnData {
-    /// f64.
+    /// f64; NaN stands for nothing and is written as nothing: an empty cell, or null.
     F64(Vec<f64>),
     /// f32.
     F32(Vec<f32>),
@@ -81,6 +83,11 @@ impl ColumnData {
 
     fn into_column(self, name: &str) -> Column {
         match self {
+            // A NaN is no number to any query: larger than all, and the mean of a column with one.
+            Self::F64(values) if values.iter().any(|value| value.is_nan()) => {
+                let values = values.into_iter().map(|value| (!value.is_nan()).then_some(value));
+                Column::new(name.into(), values.collect::<Vec<Option<f64>>>())
+            }
             Self::F64(values) => Column::new(name.into(), values),
             Self::F32(values) => Column::new(name.into(), values),
             Self::U64(values) => Column::new(name.into(), values),
@@ -181,9 +188,11 @@ impl TableWriter {
                     .map_err(encoded)?;
                 Encoder::Csv(file, separator)
             }
-            FileKind::Parquet => Encoder::Parquet(Box::new(
-                ParquetWriter::new(file).batched(&schema).map_err(encoded)?,
-            )),
+            FileKind::Parquet => {
+                let writer =
+                    ParquetWriter::new(file).with_key_value_metadata(Some(plain_types(&schema)));
+                Encoder::Parquet(Box::new(writer.batched(&schema).map_err(encoded)?))
+            }
         };
         Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), unfinished, encoder })
     }
@@ -255,6 +264,12 @@ impl TableWriter {
 fn separator_of(path: &Path) -> u8 {
     let tabs = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
     if tabs { b'\t' } else { b',' }
+}
+
+/// The Arrow types that readers give the columns. Polars would name its own type of text, a view, which Arrow of
+/// before 2024 cannot open and of today cannot filter.
+fn plain_types(schema: &Schema) -> KeyValueMetadata {
+    KeyValueMetadata::Static(vec![schema_to_metadata_key(&schema.to_arrow(CompatLevel::oldest()))])
 }
 
 fn encode_error(path: &Path, error: &PolarsError) -> WriteError {

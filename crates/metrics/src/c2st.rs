@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::matrix::{check_dims, check_matrix};
 use crate::special::binomial_upper_tail;
-use crate::{Error, Result};
+use crate::{Error, Result, number};
 
 /// Folds of the cross-validation.
 pub const FOLDS: usize = 5;
@@ -57,10 +57,13 @@ const BLOCK: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct C2st {
     /// Mean accuracy over the folds: 0.5 for one law, 1 for laws without overlap.
+    #[serde(with = "number")]
     pub accuracy: f64,
     /// Standard error of the accuracy, `sqrt(a (1 - a) / n)` with `n` of [`C2st::independent_rows`].
+    #[serde(with = "number")]
     pub standard_error: f64,
     /// Accuracy on each fold.
+    #[serde(with = "number")]
     pub folds: Vec<f64>,
     /// Rows classified, of both samples together.
     pub rows: usize,
@@ -72,6 +75,7 @@ pub struct C2st {
     pub columns: usize,
     /// Probability that guesses are right at least as often, `P(Bin(n, 1/2) >= correct n / rows)` with `n` of
     /// [`C2st::independent_rows`].
+    #[serde(with = "number")]
     pub p_value: f64,
 }
 

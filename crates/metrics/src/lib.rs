@@ -27,6 +27,7 @@ mod distribution;
 mod error;
 mod geometry;
 mod matrix;
+pub mod number;
 mod point;
 mod resimulation;
 pub mod results;

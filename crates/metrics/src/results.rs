@@ -1,16 +1,28 @@
 //! The JSON contract of `cei evaluate --json` (`docs/spec.md#results-json`), and what `cei compare` reads back.
 //!
-//! A number that does not apply to a table is absent, never zero or null. Numbers with a
+//! A number that does not apply to a table is absent, never zero or null; infinities and NaN are the strings `"inf"`,
+//! `"-inf"` and `"nan"` ([`crate::number`]). Numbers with a
 //! statistical error have a sibling key that ends in `_standard_error` (over events; absent for a
 //! single event). Positions are in bohr, so MSE is in bohr^2 and CRPS and energy score in bohr;
-//! keys of other units end in the unit. Unknown keys are ignored when a file is read, so that
+//! keys of other units end in the unit.
+//!
+//! Definitions that differ between programs:
+//!
+//! - `crps` and `energy_score` are the fair estimators, unbiased in the number of draws m: the mean difference between
+//!   draws is over pairs of two, `1 / (m (m - 1))`. The plain ones, the default elsewhere, divide by `m^2`; there a
+//!   calibrated posterior scores `1 + 1 / m` times as high.
+//! - `bond_length_rmse_pm` and `angle_rmse_deg` are errors of the posterior mean (the mean of the lengths and angles of
+//!   the draws), not of a draw and not of the mode; `draw` holds those of one draw.
+//! - `displacement_bohr` is a mean distance of the atoms after the best rotation, not the root mean square (RMSD).
+//!
+//! Unknown keys are ignored when a file is read, so that
 //! results of a later version still compare.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EnsembleScores, Result, Summary};
+use crate::{EnsembleScores, Result, Summary, number};
 
 /// Everything measured on one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +51,7 @@ pub struct Evaluation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resimulation: Option<ResimulationError>,
     /// max |x - f^-1(f(x))| in scaled units, if the model is invertible.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub invertibility_max_abs: Option<f64>,
 }
 
@@ -56,22 +68,25 @@ pub struct Estimators {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PointScores {
     /// Mean squared error.
+    #[serde(with = "number")]
     pub mse: f64,
     /// Its standard error over events.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub mse_standard_error: Option<f64>,
     /// Mean of |x - x^| / (|x| + 1e-8).
+    #[serde(with = "number")]
     pub mre: f64,
     /// Median of the same ratio over events and columns.
+    #[serde(with = "number")]
     pub median_relative_error: f64,
     /// MSE without dead columns; absent if all are dead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub mse_alive: Option<f64>,
     /// MRE without dead columns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub mre_alive: Option<f64>,
     /// Median relative error without dead columns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub median_relative_error_alive: Option<f64>,
     /// Scores of each column, in the order of the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,10 +101,13 @@ pub struct ColumnScores {
     /// Whether the column is not dead.
     pub alive: bool,
     /// Mean squared error.
+    #[serde(with = "number")]
     pub mse: f64,
     /// Mean relative error.
+    #[serde(with = "number")]
     pub mre: f64,
     /// Median relative error.
+    #[serde(with = "number")]
     pub median_relative_error: f64,
 }
 
@@ -129,32 +147,33 @@ pub struct GaugeFree {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<GaugeFreeErrors>,
     /// Fair CRPS by label: bond lengths in pm, angles in degrees.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub crps: BTreeMap<String, f64>,
     /// Central coverage by label and level.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub coverage: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 /// Errors that no choice of frame can change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GaugeFreeErrors {
-    /// Root mean square error of each bond length (`C-O`, ...), in pm.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Root mean square error of the posterior mean of each bond length (`C-O`, ...), in pm; under `draw` of one draw.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub bond_length_rmse_pm: BTreeMap<String, f64>,
     /// Standard errors of the bond lengths' RMSE.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub bond_length_rmse_pm_standard_error: BTreeMap<String, f64>,
-    /// Root mean square error of each angle (`O-C-S`, ...), in degrees.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Root mean square error of the posterior mean of each angle (`O-C-S`, ...), in degrees; under `draw` of one draw.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub angle_rmse_deg: BTreeMap<String, f64>,
     /// Standard errors of the angles' RMSE.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub angle_rmse_deg_standard_error: BTreeMap<String, f64>,
-    /// Mean displacement per atom after centring and optimal rotation, in bohr.
+    /// Mean displacement per atom after centring and optimal rotation, in bohr: a mean distance, not a root mean square.
+    #[serde(with = "number")]
     pub displacement_bohr: f64,
     /// Its standard error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub displacement_bohr_standard_error: Option<f64>,
 }
 
@@ -163,9 +182,10 @@ pub struct GaugeFreeErrors {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NegativeLogLikelihood {
     /// Mean over events.
+    #[serde(with = "number")]
     pub nll: f64,
     /// Its standard error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub nll_standard_error: Option<f64>,
     /// Dimension of the density.
     pub d_eff: usize,
@@ -177,9 +197,10 @@ pub struct NegativeLogLikelihood {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LikelihoodBound {
     /// Mean over events.
+    #[serde(with = "number")]
     pub nll_bound: f64,
     /// Its standard error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub nll_bound_standard_error: Option<f64>,
     /// Latents of each event; the bound tightens as they grow.
     pub nll_bound_samples: usize,
@@ -190,29 +211,29 @@ pub struct LikelihoodBound {
 /// Scores of the draws as a distribution; everything absent for a single draw per event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// Fair CRPS, averaged over columns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Fair CRPS, averaged over columns: unbiased in the number of draws m (division by `m (m - 1)`, not by `m^2`).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub crps: Option<f64>,
     /// Its standard error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub crps_standard_error: Option<f64>,
-    /// Fair energy score.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Fair energy score, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub energy_score: Option<f64>,
     /// Its standard error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub energy_score_standard_error: Option<f64>,
     /// Central coverage by level (`0.5`, ...), averaged over columns.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub coverage: BTreeMap<String, f64>,
     /// Standard errors of the coverage.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub coverage_standard_error: BTreeMap<String, f64>,
     /// Coverage of highest-density regions by level over the first 10,000 events, if the model has a density.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub coverage_hdr: BTreeMap<String, f64>,
     /// Its standard errors.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "number")]
     pub coverage_hdr_standard_error: BTreeMap<String, f64>,
 }
 
@@ -221,12 +242,16 @@ pub struct Distribution {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ResimulationError {
     /// Median over events.
+    #[serde(with = "number")]
     pub median: f64,
     /// Interquartile range, upper less lower quartile.
+    #[serde(with = "number")]
     pub iqr: f64,
     /// Quartile below the median.
+    #[serde(with = "number")]
     pub lower_quartile: f64,
     /// Quartile above the median.
+    #[serde(with = "number")]
     pub upper_quartile: f64,
     /// Events with at least one draw that could be re-simulated.
     pub events: usize,

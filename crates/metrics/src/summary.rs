@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Summary {
     /// Mean over events.
     pub mean: f64,
-    /// Standard error of the mean; absent for a single event.
+    /// Standard error of the mean; absent for a single event, and where it is no finite number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_error: Option<f64>,
     /// Events.
@@ -48,6 +48,12 @@ impl Accumulator {
     /// Takes one event's value.
     pub fn add(&mut self, value: f64) {
         self.count += 1;
+        if !(value.is_finite() && self.mean.is_finite()) {
+            // The recurrence would make NaN of an infinity.
+            self.mean += value;
+            self.squared_deviations = f64::NAN;
+            return;
+        }
         let before = value - self.mean;
         self.mean += before / self.count as f64;
         self.squared_deviations += before * (value - self.mean);
@@ -59,6 +65,12 @@ impl Accumulator {
             return;
         }
         let (a, b) = (self.count as f64, other.count as f64);
+        if !(self.mean.is_finite() && other.mean.is_finite()) {
+            self.count += other.count;
+            self.mean += other.mean;
+            self.squared_deviations = f64::NAN;
+            return;
+        }
         let difference = other.mean - self.mean;
         self.count += other.count;
         self.mean += difference * b / (a + b);
@@ -71,7 +83,8 @@ impl Accumulator {
         (n > 0).then(|| Summary {
             mean: self.mean,
             standard_error: (n > 1)
-                .then(|| (self.squared_deviations / ((n - 1) as f64 * n as f64)).sqrt()),
+                .then(|| (self.squared_deviations / ((n - 1) as f64 * n as f64)).sqrt())
+                .filter(|error| error.is_finite()),
             n,
         })
     }
@@ -99,6 +112,23 @@ mod tests {
     use super::*;
     use approx::assert_relative_eq;
     use proptest::prelude::*;
+
+    /// One event of zero density makes the mean infinite, not NaN, in whatever order it comes.
+    #[test]
+    fn an_infinite_value_makes_the_mean_infinite() {
+        for place in 0..3 {
+            let mut values = [1.0, 2.0, 3.0];
+            values[place] = f64::INFINITY;
+            let summary = Summary::of(values).unwrap();
+            assert_eq!((summary.mean, summary.standard_error), (f64::INFINITY, None));
+            let mut merged = Accumulator::default();
+            merged.add(1.0);
+            let mut other = Accumulator::default();
+            values.into_iter().for_each(|value| other.add(value));
+            merged.merge(&other);
+            assert_eq!(merged.summary().map(|summary| summary.mean), Some(f64::INFINITY));
+        }
+    }
 
     #[test]
     fn mean_and_standard_error_of_four_numbers() {

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use cei_physics::{Accuracy, Simulation, detector::Noise, simulate};
-use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, refine};
+use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, refine, worst_k_hat};
 use ndarray::{Array2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -120,7 +120,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("k-hat {:?}", quantiles(results.iter().map(|r| r.1).collect()));
     println!("modes {:?}", quantiles(results.iter().map(|r| r.2 as f64).collect()));
     println!("log evidence {:?}", quantiles(results.iter().map(|r| r.3).collect()));
-    let bad = results.iter().filter(|r| r.1.is_nan() || r.1 >= 0.7).count();
-    println!("k-hat of 0.7 or more: {bad} of {count}");
+    let worst = worst_k_hat(options.samples);
+    let bad = results.iter().filter(|r| r.1.is_nan() || r.1 > worst).count();
+    println!("k-hat above {worst:.3}: {bad} of {count}");
     Ok(())
 }

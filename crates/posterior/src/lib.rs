@@ -26,4 +26,5 @@ pub use error::PosteriorError;
 pub use explore::{Explorer, Solutions, find_solutions};
 pub use forward::{Explosion, Forward};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
-pub use refine::{Event, LogProb, RefineOptions, Refined, WORST_K_HAT, refine};
+pub use pareto::worst_k_hat;
+pub use refine::{Event, LogProb, RefineOptions, Refined, refine};

@@ -1,13 +1,23 @@
 //! Pareto-smoothed importance weights.
 //!
 //! The largest weights follow a generalised Pareto law, `p(w) = (1 + k (w - m) / s)^(-1/k - 1) / s`; they are
-//! replaced by its quantiles, and its shape `k` says how far the weights can be trusted: below 0.7 estimates
-//! converge at a useful rate (Vehtari, Simpson, Gelman, Yao, Gabry, J. Mach. Learn. Res. 25, 72 (2024)). The law
-//! is fitted as by Zhang and Stephens, Technometrics 51, 316 (2009), with the weak prior of the former
+//! replaced by its quantiles, and its shape `k` says how far `n` weights can be trusted: at most [`worst_k_hat`],
+//! `min(1 - 1 / log10 n, 0.7)`, estimates converge at a useful rate (Vehtari, Simpson, Gelman, Yao, Gabry, J. Mach.
+//! Learn. Res. 25, 72 (2024), section 3.2.4). The law is fitted as by Zhang and Stephens, Technometrics 51, 316 (2009), with the weak prior of the former
 //! (k drawn towards 0.5 with the weight of ten weights).
 
+/// A tail is a law from this many weights on; fewer effective draws are no sample.
+const LEAST_TAIL: usize = 5;
+
+/// The largest k-hat of this many weights that can be trusted, `min(1 - 1 / log10 n, 0.7)` (Vehtari et al. 2024):
+/// 0.630 of 500, 0.667 of 1,000, 0.7 from 2,155 on.
+pub fn worst_k_hat(weights: usize) -> f64 {
+    (1.0 - 1.0 / (weights as f64).log10()).min(0.7)
+}
+
 /// Smooths unnormalised log weights in place and normalises them so that the weights sum to 1. Returns k-hat:
-/// infinite if fewer than five weights differ from zero, minus infinity if the largest ones are all equal.
+/// infinite, the worst, if fewer than five weights hold everything, or fewer than five stand out and hold more than
+/// chance; minus infinity, the best, if the largest ones are all equal.
 pub fn smooth(log_weights: &mut [f64]) -> f64 {
     let most = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if !most.is_finite() {
@@ -16,18 +26,21 @@ pub fn smooth(log_weights: &mut [f64]) -> f64 {
     for weight in log_weights.iter_mut() {
         *weight -= most;
     }
+    let squares: f64 = log_weights.iter().map(|w| (2.0 * w).exp()).sum();
+    // A margin for round-off: five equal weights are five draws.
+    let is_few = (2.0 * log_sum_exp(log_weights)).exp() <= (LEAST_TAIL as f64 + 0.01) * squares;
     let k_hat = smooth_tail(log_weights);
     let total = log_sum_exp(log_weights);
     for weight in log_weights.iter_mut() {
         *weight -= total;
     }
-    k_hat
+    if is_few { f64::INFINITY } else { k_hat }
 }
 
 fn smooth_tail(log_weights: &mut [f64]) -> f64 {
     let count = log_weights.len() as f64;
     let tail = (0.2 * count).min(3.0 * count.sqrt()).ceil() as usize;
-    if tail < 5 || log_weights.len() <= tail {
+    if tail < LEAST_TAIL || log_weights.len() <= tail {
         return f64::INFINITY;
     }
     let mut order: Vec<usize> = (0..log_weights.len()).collect();
@@ -39,10 +52,11 @@ fn smooth_tail(log_weights: &mut [f64]) -> f64 {
         order[first..].iter().copied().filter(|index| log_weights[*index] > cutoff).collect();
     let excess: Vec<f64> =
         above.iter().map(|index| log_weights[*index].exp() - threshold).collect();
-    if excess.len() < 5 {
-        // Either nearly all weights are zero, or the largest ones are equal.
-        let positive = log_weights.iter().filter(|w| **w > f64::MIN_POSITIVE.ln()).count();
-        return if positive < 5 { f64::INFINITY } else { f64::NEG_INFINITY };
+    if excess.len() < LEAST_TAIL {
+        // The others are equal. What a few exceed them by does no harm where it is less than the error of as many
+        // equal weights.
+        let part = excess.iter().sum::<f64>() / log_sum_exp(log_weights).exp();
+        return if part * count.sqrt() > 1.0 { f64::INFINITY } else { f64::NEG_INFINITY };
     }
     let (k, scale) = fit(&excess);
     if k.is_finite() {
@@ -142,5 +156,36 @@ mod tests {
         assert_eq!(one[7], 0.0);
         assert!((effective_sample_size(&one) - 1.0).abs() < 1e-12);
         assert_eq!(smooth(&mut [f64::NEG_INFINITY; 9]), f64::INFINITY);
+    }
+
+    /// A few weights that hold everything are no sample, whatever the others are: all equal, or different.
+    #[test]
+    fn a_few_weights_that_hold_everything_are_the_worst() {
+        for heavy in 1..=5 {
+            for step in [0.0, 1e-6, 0.01] {
+                let mut weights: Vec<f64> =
+                    (0..1000).map(|i| -60.0 - step * f64::from(i)).collect();
+                weights[17..17 + heavy].fill(0.0);
+                assert_eq!(smooth(&mut weights), f64::INFINITY, "{heavy} {step}");
+            }
+        }
+        // One weight is a third of all, the others are equal: so is the third of every estimate.
+        let mut third = vec![0.0; 1000];
+        third[3] = 500.0_f64.ln();
+        assert_eq!(smooth(&mut third), f64::INFINITY);
+        // One that is twice the others changes nothing.
+        let mut twice = vec![0.0; 1000];
+        twice[3] = 2.0_f64.ln();
+        assert_eq!(smooth(&mut twice), f64::NEG_INFINITY);
+    }
+
+    /// The figures of Vehtari et al. (2024).
+    #[test]
+    fn the_threshold_follows_the_number_of_weights() {
+        for (count, expected) in
+            [(100, 0.5), (500, 0.6295), (1000, 0.6667), (2200, 0.7), (100_000, 0.7)]
+        {
+            assert!((worst_k_hat(count) - expected).abs() < 1e-4, "{count}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::modes::{
     End, LITTLE_UNSEEN, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of,
     unseen,
 };
-use crate::pareto::{effective_sample_size, log_sum_exp, smooth};
+use crate::pareto::{effective_sample_size, log_sum_exp, smooth, worst_k_hat};
 use crate::student::{Component, Mixture, systematic};
 
 /// Log density of a network's posterior for this event at coordinates (rows, d): one number a row.
@@ -48,8 +48,6 @@ pub struct Event<'a> {
     pub noise: &'a [f64],
 }
 
-/// Tail of the weights above which they cannot be trusted (Vehtari et al. 2024).
-pub const WORST_K_HAT: f64 = 0.7;
 /// Draws of largest weight that an extension of the mixture stands at.
 const HEAVIEST: usize = 20;
 /// Laws of an extension are this many times narrower along what the data leave open.
@@ -104,7 +102,8 @@ pub struct Refined {
     pub log_weights: Vec<f64>,
     /// `1 / sum w^2` of the normalised weights; NaN without noise.
     pub effective_sample_size: f64,
-    /// Shape of the tail of the weights; above 0.7 they cannot be trusted. NaN without noise.
+    /// Shape of the tail of the weights; above [`worst_k_hat`] of their number they cannot be trusted: infinite where
+    /// a few hold everything, minus infinity where the largest are equal. NaN without noise.
     pub k_hat: f64,
     /// `log p(y)` per unit volume of the measured components; NaN without noise.
     pub log_evidence: f64,
@@ -167,7 +166,7 @@ pub fn refine(
         .map(|laws| refit(&problem, laws, options, &mut rng));
     let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
     for _ in 0..options.extensions {
-        if weighted.k_hat <= WORST_K_HAT {
+        if weighted.k_hat <= worst_k_hat(weighted.log_weights.len()) {
             break;
         }
         let Some(laws) = &mixture else { break };

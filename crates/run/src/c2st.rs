@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cei_data::{ColumnRef, Selection, Source, column_names, load};
-use cei_metrics::{C2ST_FOLDS, C2st, c2st_watched};
+use cei_metrics::{C2ST_FOLDS, C2st, c2st_watched, number};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ use crate::{RunError, figures};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
 const COUNTERS: [&str; 3] = ["event", "draw", "outside_model"];
+
+/// Numbers of events below this are exact.
+const LARGEST_EVENT: f64 = 9_007_199_254_740_992.0;
 
 /// Which files to compare, and how.
 #[derive(Debug, Clone)]
@@ -44,13 +47,17 @@ pub struct C2stReport {
     /// Columns compared.
     pub columns: Vec<String>,
     /// Mean accuracy over events.
+    #[serde(with = "number")]
     pub accuracy: f64,
     /// Its standard error: over events, or for one event that of its rows.
+    #[serde(with = "number")]
     pub standard_error: f64,
     /// Probability that guesses do at least as well on the best-told event, times the events
     /// (Bonferroni).
+    #[serde(with = "number")]
     pub p_value: f64,
     /// Error rate of the statement.
+    #[serde(with = "number")]
     pub level: f64,
     /// Whether the samples cannot be told apart at this level.
     pub pass: bool,
@@ -178,7 +185,8 @@ impl Samples {
         let mut events: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for row in 0..values.nrows() {
             let event = counters.get((row, 0)).copied().unwrap_or(0.0);
-            if event < 0.0 || event.fract() != 0.0 {
+            // Beyond 2^53 the reader's numbers are not those of the file, and events would be mixed.
+            if !(0.0..LARGEST_EVENT).contains(&event) || event.fract() != 0.0 {
                 return Err(RunError::BadEvent { path: path.to_owned(), row: row + 1, event });
             }
             events.entry(event as u64).or_default().push(row);

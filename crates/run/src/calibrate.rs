@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use cei_data::Copies;
 use cei_metrics::results::level_key;
 use cei_metrics::{
     COVERAGE_LEVELS, EcdfPoint, InternalCoordinates, NearestNeighbours, PM_PER_BOHR, Ranks,
-    Summary, Uniformity, density_ranks, holm, ranks, tarp_ranks,
+    Summary, Uniformity, density_ranks, holm, number, ranks, tarp_ranks,
 };
 use cei_model::Device;
 use cei_model::random::{Purpose, standard_normal, stream};
@@ -26,6 +27,7 @@ use crate::evaluate::internal_coordinates;
 use crate::folder::write_json;
 use crate::log_prob::{log_prob_of_draws, log_prob_of_truth};
 use crate::refine::Refiner;
+use crate::rows::{trained_on, warning};
 use crate::{RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
@@ -93,6 +95,9 @@ pub struct Calibration {
     pub model: String,
     /// SHA-256 of the table.
     pub data_fingerprint: String,
+    /// How many of the test events repeat rows of training; absent for runs of older versions, which do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<Copies>,
     /// Test events.
     pub events: usize,
     /// Draws of each.
@@ -109,6 +114,7 @@ pub struct Calibration {
     /// Seed.
     pub seed: u64,
     /// Probability that an exact posterior fails a family of tests (all quantities; HDR; TARP).
+    #[serde(with = "number")]
     pub level: f64,
     /// The tests.
     #[serde(flatten)]
@@ -117,12 +123,21 @@ pub struct Calibration {
     pub pass: bool,
 }
 
+impl Calibration {
+    /// What is to be said about events that were trained on; none if there is nothing.
+    pub fn warning(&self) -> Option<String> {
+        warning(self.trained_on)
+    }
+}
+
 /// Accuracy of a classifier, cross-validated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct JointC2st {
     /// Part of the rows that it names rightly.
+    #[serde(with = "number")]
     pub accuracy: f64,
     /// Standard error of the accuracy.
+    #[serde(with = "number")]
     pub standard_error: f64,
 }
 
@@ -147,8 +162,10 @@ pub struct QuantityTest {
     #[serde(flatten)]
     pub ranks: Uniformity,
     /// p-value of the ECDF, adjusted for all tests of the family (Holm).
+    #[serde(with = "number")]
     pub ecdf_p_adjusted: f64,
     /// p-value of chi-square, adjusted likewise.
+    #[serde(with = "number")]
     pub chi_square_p_adjusted: f64,
     /// Whether both adjusted p-values are above the level.
     pub pass: bool,
@@ -165,10 +182,13 @@ pub struct RegionTest {
     #[serde(flatten)]
     pub test: QuantityTest,
     /// Observed coverage by nominal level.
+    #[serde(with = "number")]
     pub coverage: BTreeMap<String, f64>,
     /// Its standard errors.
+    #[serde(with = "number")]
     pub coverage_standard_error: BTreeMap<String, f64>,
     /// Nominal and observed coverage.
+    #[serde(with = "number")]
     pub curve: Vec<(f64, f64)>,
 }
 
@@ -256,6 +276,7 @@ pub fn calibrate_run(
         joint_c2st,
         model: run.record.name(),
         data_fingerprint: dataset.fingerprint,
+        trained_on: trained_on(&run, raw_x.view(), raw_y.view())?,
         events: count,
         draws: options.draws,
         refined: options.refine,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cei_metrics::number;
 use cei_metrics::results::{GaugeFreeErrors, PointScores};
 use serde::Serialize;
 
@@ -21,27 +22,28 @@ pub struct ComparisonRow {
     /// What stands in the line.
     pub kind: RowKind,
     /// Mean squared error of the posterior mean, squared raw units.
+    #[serde(with = "number")]
     pub mse_mean: f64,
     /// Mean squared error of one draw.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub mse_draw: Option<f64>,
     /// Mean relative error of one draw.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub mre_draw: Option<f64>,
     /// Gauge-free errors of the mean over draws.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gauge_free: Option<GaugeFreeErrors>,
     /// Central coverage at 90 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub coverage_90: Option<f64>,
     /// CRPS.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub crps: Option<f64>,
     /// Median re-simulation error per component, a.u.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub resimulation: Option<f64>,
     /// Negative log-likelihood, nats per event.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub nll: Option<f64>,
     /// Dimension of the density that `nll` belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,16 @@
 //! From the source of an experiment to what a trainer or an evaluation needs: a table from files, or
 //! events of a simulator in the place of one.
 
+use cei_data::extremes::screen;
 use cei_data::{
-    DroppedRows, MomentumUnit, PositionUnit, Preprocessing, Selection, Split, Table, fingerprint,
-    load,
+    Copies, DroppedRows, FarCell, MomentumUnit, PositionUnit, Preprocessing, PreprocessingError,
+    RowDigests, Rows as _, Selection, Split, Table, fingerprint, load,
 };
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
-use ndarray::{Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
 
 use crate::fresh::{Recipe, for_training};
 use crate::presets;
@@ -22,6 +24,8 @@ const TEST: u64 = u64::MAX;
 
 /// Events of an epoch at most: all of them are in memory, several times.
 const MOST_EVENTS: usize = 10_000_000;
+/// Extreme cells that are named one by one.
+const MOST_NAMED: usize = 5;
 
 /// A loaded table and its split.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct Dataset {
     pub split: Split,
     /// SHA-256 of names and values.
     pub fingerprint: String,
+    /// Cells that are far from all others of their column, in words; no measurement is that far.
+    pub extremes: Vec<String>,
     /// How the training rows of later epochs are made, if not those of the first are used again.
     pub recipe: Option<Recipe>,
 }
@@ -107,15 +113,18 @@ impl Dataset {
     pub fn load(experiment: &Experiment, origin: &Origin) -> Result<Self, RunError> {
         experiment.split.check()?;
         let source = &experiment.source;
+        let mut extremes = Vec::new();
         let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
             (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
             (Some(name), None) => {
                 return Err(RunError::SimulatorMolecule { name: name.clone() });
             }
             (None, simulation) => {
-                let table = load(source, &experiment.columns)?;
+                let mut table = load(source, &experiment.columns)?;
+                let far = screen(&mut table, source.drop_invalid, &experiment.columns)?;
                 table.check_trainable(&experiment.split)?;
                 let split = Split::new(table.rows(), &experiment.split)?;
+                extremes = in_words(&far, &split);
                 if source.fresh_noise {
                     let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
                     measured_anew(experiment, simulation, origin, table, split)?
@@ -124,17 +133,43 @@ impl Dataset {
                 }
             }
         };
-        Ok(Self { fingerprint: fingerprint(&table), table, split, recipe })
+        Ok(Self { fingerprint: fingerprint(&table), table, split, extremes, recipe })
     }
 
     /// Fits the preprocessing on the training rows alone.
     ///
     /// # Errors
-    /// A gauge that does not fit, a side without variation.
+    /// A gauge that does not fit, a side without variation, a row of any part outside of `preprocessing.bounds`.
     pub fn fit(&self, experiment: &Experiment) -> Result<Preprocessing, RunError> {
         let molecule = experiment.molecule.as_ref();
         let config = &experiment.preprocessing;
-        Ok(Preprocessing::fit(config, molecule, &self.table, &self.split.train)?)
+        let Self { table, split, .. } = self;
+        let fitted = Preprocessing::fit(config, molecule, table, &split.train);
+        let fitted = fitted.map_err(|error| self.located(error))?;
+        // The density of a row outside is zero: no mean over the part that holds it would be a number.
+        fitted.check_bounds(table, &split.validation).map_err(|error| self.located(error))?;
+        fitted.check_bounds(table, &split.test).map_err(|error| self.located(error))?;
+        Ok(fitted)
+    }
+
+    /// The error with the place of the row that it is about.
+    fn located(&self, error: PreprocessingError) -> RunError {
+        match error {
+            PreprocessingError::OutOfBounds { name, row, value, low, high } => {
+                let at = self.table.location(row, Some(&name));
+                RunError::OutOfBounds { at, name, value, low, high }
+            }
+            other => other.into(),
+        }
+    }
+
+    /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are.
+    pub fn copies(&self, training: &RowDigests) -> PartCopies {
+        let of = |(x, y): (Array2<f64>, Array2<f64>)| training.copies(x.view(), y.view());
+        PartCopies {
+            validation: of(self.table.part(&self.split.validation)),
+            test: of(self.table.part(&self.split.test)),
+        }
     }
 
     /// Scaled rows for training and validation.
@@ -148,6 +183,37 @@ impl Dataset {
             degenerate,
         }
     }
+}
+
+/// Rows of the other parts that repeat rows of the training part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartCopies {
+    /// Of the validation part.
+    pub validation: Copies,
+    /// Of the test part.
+    pub test: Copies,
+}
+
+/// Cells that are only extreme, and what may come of each.
+fn in_words(cells: &[FarCell], split: &Split) -> Vec<String> {
+    let of_cell = |cell: &FarCell| {
+        let consequence = if split.validation.rows().contains(&cell.row) {
+            "a validation row, whose loss decides when training stops"
+        } else if split.test.rows().contains(&cell.row) {
+            "a test row, which may decide mean scores"
+        } else {
+            "a training row"
+        };
+        format!(
+            "{cell}, several times as far as any other before it ({consequence}): is it a measurement?"
+        )
+    };
+    let mut lines: Vec<String> = cells.iter().take(MOST_NAMED).map(of_cell).collect();
+    if cells.len() > MOST_NAMED {
+        lines.push(format!("{} more cells are as extreme", cells.len() - MOST_NAMED));
+    }
+    lines
 }
 
 type Parts = (Table, Split, Option<Recipe>);

@@ -114,6 +114,43 @@ pub enum RunError {
         /// Why.
         source: Box<RunError>,
     },
+    /// The loss became no number, and the table has cells that may be why.
+    #[error(
+        "{}\nhint: the table has extreme values, which may be the cause: {extremes}",
+        first_line(divergence)
+    )]
+    DivergedOnExtremes {
+        /// The loss.
+        divergence: cei_train::Divergence,
+        /// The cells, in words.
+        extremes: String,
+    },
+    /// A row outside of the bounds of its prior.
+    #[error(
+        "{at}: `{name}` = {value}, in the gauge and in internal units, is outside of `preprocessing.bounds.{name}` = [{low}, {high}]\nhint: give the bounds of the prior that the table was drawn from"
+    )]
+    OutOfBounds {
+        /// Where it is.
+        at: cei_data::error::Location,
+        /// The column.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// The least allowed.
+        low: f64,
+        /// The greatest allowed.
+        high: f64,
+    },
+    /// Momenta of a whole file that are nothing like those of training.
+    #[error(
+        "{count} rows have momenta that are far from those of all training rows, the first {cell}\nhint: are they in the unit of the training table, and its columns in the same order?"
+    )]
+    AllFarOut {
+        /// The first of the cells.
+        cell: Box<cei_data::FarCell>,
+        /// How many rows.
+        count: usize,
+    },
     /// A metric cannot be computed.
     #[error(transparent)]
     Metrics(#[from] cei_metrics::Error),
@@ -281,7 +318,7 @@ pub enum RunError {
         reference: PathBuf,
     },
     /// An event that is no counting number.
-    #[error("`{}`, row {row}: `event` is `{event}`, but must be 0, 1, 2, ...", path.display())]
+    #[error("`{}`, row {row}: `event` is `{event}`, but must be 0, 1, 2, ... and below 2^53, or it is not told from the next\nhint: number the events anew in both files", path.display())]
     BadEvent {
         /// The file.
         path: PathBuf,
@@ -387,6 +424,11 @@ pub enum RunError {
         /// Those that there are.
         atoms: String,
     },
+}
+
+/// The text of a divergence without its hint.
+fn first_line(divergence: &cei_train::Divergence) -> String {
+    divergence.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// What to do about samples that are too small.

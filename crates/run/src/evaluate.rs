@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cei_data::{Preprocessing, Source, Table, fingerprint, load};
+use cei_data::{Copies, Preprocessing, Source, Table, fingerprint, load};
 use cei_metrics::results::{
     Baselines, Distribution, Estimators, Evaluation, LikelihoodBound, NegativeLogLikelihood,
     NeighbourScores, level_key,
@@ -12,7 +12,7 @@ use cei_metrics::results::{
 use cei_metrics::{
     Accumulator, COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, InternalCoordinates,
     NEIGHBOUR_CANDIDATES, NearestNeighbours, PointErrors, ResimulationErrors, TrainingMean,
-    density_ranks,
+    density_ranks, number,
 };
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
@@ -26,6 +26,7 @@ use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 use crate::plausibility::{Plausibility, Training};
+use crate::rows::{refuse_far_out, trained_on, warning};
 use crate::simulate::simulation_beside;
 use crate::support::Support;
 use crate::{Experiment, Member, RunError, TrainedRun, figures};
@@ -82,6 +83,9 @@ pub struct RunEvaluation {
     /// Why the scores are not in the folder of the run, where they should be.
     #[serde(skip)]
     pub not_kept: Option<String>,
+    /// What must be known before these scores are believed, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What was scored.
@@ -98,6 +102,12 @@ pub struct Scored {
     /// SHA-256 of the weights, as in `model.json`; absent in evaluations of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_sha256: Option<String>,
+    /// How many of these rows repeat rows of training; absent for runs of older versions, which do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<Copies>,
+    /// Rows outside of `preprocessing.bounds`: their density is zero, so that the mean NLL is infinite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub out_of_bounds: usize,
     /// The frame of the positions, in words.
     pub frame: String,
     /// Unit of the positions and of their errors; none where the table has none.
@@ -106,7 +116,7 @@ pub struct Scored {
     /// Where latents came from.
     pub latent: cei_model::latent::LatentSource,
     /// Noise on directions without variation, in scaled units: part of what the NLL is a density of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub degenerate_noise_sd: Option<f64>,
     /// Seed of the draws.
     pub seed: u64,
@@ -148,6 +158,8 @@ pub fn evaluate_run(
     if let Some(plausibility) = &plausibility {
         judged(plausibility);
     }
+    let trained_on = trained_on(&run, scored.raw_x.view(), scored.raw_y.view())?;
+    let out_of_bounds = out_of_bounds(&run, &scored);
     let mut scores = Scores::new(&run, own.as_ref())?;
     let total = scored.x.nrows();
     for start in (0..total).step_by(CHUNK) {
@@ -191,6 +203,8 @@ pub fn evaluate_run(
             rows: rows.to_owned(),
             data_fingerprint: fingerprint,
             weights_sha256: Some(run.record.weights_sha256.clone()),
+            trained_on,
+            out_of_bounds,
             frame: preprocessing.frame_description(),
             unit: run.experiment.columns.x_unit.internal().map(str::to_owned),
             latent: run.experiment.evaluation.latent,
@@ -198,6 +212,7 @@ pub fn evaluate_run(
             seed: options.seed,
         },
         not_kept: None,
+        warnings: warnings(trained_on, out_of_bounds, total),
     };
     if rows == "test" {
         evaluation.not_kept = keep(&run, &scores.pairs, &evaluation)?;
@@ -259,6 +274,23 @@ fn made_by(
     }
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// How many of the scored rows lie outside of `preprocessing.bounds`.
+fn out_of_bounds(run: &TrainedRun, scored: &ScoredTable) -> usize {
+    let scales = run.record.preprocessing.log_abs_det(scored.raw_x.view(), scored.raw_y.view());
+    scales.iter().filter(|scale| **scale == f64::INFINITY).count()
+}
+
+fn warnings(trained_on: Option<Copies>, out_of_bounds: usize, rows: usize) -> Vec<String> {
+    let bounds = (out_of_bounds > 0).then(|| {
+        format!("{out_of_bounds} of {rows} rows lie outside of `preprocessing.bounds`: no draw is there, and their density is zero")
+    });
+    warning(trained_on).into_iter().chain(bounds).collect()
+}
+
 type FilesAndTable = (Vec<String>, ScoredTable, String, &'static str);
 
 fn scored_table(
@@ -271,7 +303,8 @@ fn scored_table(
         _ => table.files.iter().map(|f| f.display().to_string()).collect(),
     };
     if let Some(source) = &options.data {
-        let table = load(source, &run.experiment.columns)?;
+        let mut table = load(source, &run.experiment.columns)?;
+        refuse_far_out(run, &mut table, &run.experiment.columns, source.drop_invalid)?;
         let (files, fingerprint) = (names(&table), fingerprint(&table));
         let scored = ScoredTable::new(&run.record.preprocessing, table.x, table.y);
         return Ok((files, scored, fingerprint, "other table"));

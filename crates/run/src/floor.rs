@@ -10,7 +10,7 @@
 //! It is measured by placing the same shapes anew, many times, by the rules of the simulation that
 //! made the table. An exact draw of the posterior has at least twice this error.
 
-use cei_metrics::Summary;
+use cei_metrics::{Summary, number};
 use cei_physics::{Detector, Frame, Simulation, simulate_positions};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -28,10 +28,13 @@ const SEED: u64 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Floor {
     /// Least mean squared error of an estimate, in squared raw units.
+    #[serde(with = "number")]
     pub mse: f64,
     /// Its standard error over shapes.
+    #[serde(with = "number")]
     pub mse_standard_error: Option<f64>,
     /// Least expected mean squared error of an exact draw of the posterior: twice the floor.
+    #[serde(with = "number")]
     pub exact_draw_mse: f64,
 }
 

@@ -5,6 +5,7 @@
 //! | `model.safetensors` | weights, `[inputs, outputs]`, named by their place in the network |
 //! | `model.json` | architecture, columns, preprocessing, latent statistics, summary, checksum |
 //! | `support.safetensors` | training momenta that those to be predicted are compared with |
+//! | `rows.safetensors` | digests of the training rows, to tell them when they are scored |
 //! | `config.toml` | the complete resolved configuration |
 //! | `training.json` | what the training began with: configuration, digest of the table, origin of its events |
 //! | `history.csv` | losses of every epoch |
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cei_data::Preprocessing;
+use cei_metrics::number;
 use cei_model::Device;
 use cei_model::latent::LatentSource;
 use cei_model::{Batch, ConditionalModel, LatentStatistics, Parameters};
@@ -36,6 +38,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::begun::Begun;
 use crate::config::ModelConfig;
+use crate::dataset::PartCopies;
+use crate::rows;
 use crate::sealed::read_json;
 pub use crate::sealed::write_json;
 use crate::support::{self, Bounds};
@@ -51,7 +55,7 @@ pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Further files that belong to a model, whose digests its record holds.
-const COMPANIONS: [&str; 1] = [support::FILE];
+const COMPANIONS: [&str; 2] = [support::FILE, rows::ROWS];
 
 const RECORD: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -95,6 +99,9 @@ pub struct ModelRecord {
     pub data_fingerprint: String,
     /// Rows of that table.
     pub data_rows: usize,
+    /// Rows of the other parts that repeat training rows; none in a run of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<PartCopies>,
     /// Members, if this is an ensemble. They share all that stands here but the latent statistics, which
     /// here are those of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,10 +142,12 @@ pub struct TrainingSummary {
     /// Epoch of the lowest validation loss, whose parameters these are.
     pub best_epoch: usize,
     /// That loss.
+    #[serde(with = "number")]
     pub best_validation_loss: f64,
     /// Why it ended, in words.
     pub stopped: String,
     /// Wall time of all epochs in seconds.
+    #[serde(with = "number")]
     pub seconds: f64,
     /// Device it ran on.
     pub device: String,
@@ -158,7 +167,7 @@ pub struct ActiveLatent {
     /// All dimensions.
     pub of: usize,
     /// With a prior `p(z | y)`: the mean KL divergence from it in nats, over all dimensions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub kl_nats: Option<f64>,
     /// Whether the decoder declares its variance, which draws then have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -41,6 +41,9 @@ pub mod simulate;
 pub mod support;
 pub mod train;
 
+mod rounding;
+mod rows;
+
 pub use config::Experiment;
 pub use error::RunError;
 pub use folder::{Member, ModelRecord, TrainedRun};

@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use cei_data::{DroppedRows, OffRows, Source, load};
+use cei_data::{Copies, DroppedRows, OffRows, Source, load};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
 use cei_train::DegenerateNoise;
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 
 use crate::draws::rows;
+use crate::rows::{refuse_far_out, trained_on, warning};
 use crate::{RunError, TrainedRun};
 
 /// The log-densities of the rows of a table.
@@ -28,6 +29,15 @@ pub struct LogProbs {
     /// Rows that do not obey what was constant in training; their density is that of the nearest row
     /// that does.
     pub off: OffRows,
+    /// How many rows repeat rows of training; none for runs of older versions, which do not know.
+    pub trained_on: Option<Copies>,
+}
+
+impl LogProbs {
+    /// What is to be said about rows that were trained on; none if there is nothing.
+    pub fn warning(&self) -> Option<String> {
+        warning(self.trained_on)
+    }
 }
 
 /// The log-density of every row of a table of positions and momenta.
@@ -40,7 +50,8 @@ pub fn log_prob_of_file(
     device: Device,
 ) -> Result<LogProbs, RunError> {
     let run = TrainedRun::load(path, device)?;
-    let table = load(source, &run.experiment.columns)?;
+    let mut table = load(source, &run.experiment.columns)?;
+    refuse_far_out(&run, &mut table, &run.experiment.columns, source.drop_invalid)?;
     let preprocessing = &run.record.preprocessing;
     let (x, y) = (table.x.view(), table.y.view());
     let values = log_prob(&run, x, y, 0).ok_or_else(|| RunError::NoDensity {
@@ -51,6 +62,7 @@ pub fn log_prob_of_file(
         values,
         d_eff: preprocessing.d_eff(),
         off: preprocessing.off_constant_rows(x, y),
+        trained_on: trained_on(&run, x, y)?,
         dropped: table.dropped,
     })
 }

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use cei_data::{ColumnData, DroppedRows, Selection, Source, TableWriter, WriteError, load};
+use cei_data::extremes::leave_out;
+use cei_data::{
+    ColumnData, DroppedRows, FarCell, Selection, Source, Table, TableWriter, WriteError, load,
+};
 use cei_files::check_outputs;
-use cei_metrics::quantile;
+use cei_metrics::{number, quantile};
 use cei_model::Device;
 use ndarray::{Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -19,6 +22,7 @@ use crate::folder::HISTORY;
 use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
 use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
+use crate::rows::far_out;
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
 use tables::{Events, Tables};
@@ -102,6 +106,9 @@ pub struct PredictionReport {
     /// Draws of each event that the summary is made of, where these are not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summarised_draws: Option<usize>,
+    /// Momenta that are no measurements, in words; their events have no draws.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub far_out: Vec<String>,
     /// Events outside the training support, by reason; absent for a run without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside: Option<OutsideCounts>,
@@ -130,10 +137,10 @@ pub struct RefinementReport {
     /// Events with more than one mode.
     pub several_modes: usize,
     /// Largest split R-hat of the Markov chains; absent without them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub worst_r_hat: Option<f64>,
     /// Median over the events of the effective number of draws; absent without noise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub median_effective_sample_size: Option<f64>,
 }
 
@@ -148,6 +155,8 @@ pub struct OutsideCounts {
     pub kinetic_energy: usize,
     /// No training momenta are near.
     pub distance: usize,
+    /// A momentum is no measurement: these events have no draws.
+    pub far_out: usize,
 }
 
 impl OutsideCounts {
@@ -158,6 +167,7 @@ impl OutsideCounts {
             momentum_sum: count(|event| event.momentum_sum),
             kinetic_energy: count(|event| event.kinetic_energy),
             distance: count(|event| event.distance),
+            far_out: count(|event| event.far_out),
         }
     }
 }
@@ -191,11 +201,17 @@ pub fn predict_to_files(
         run.draw_from_prior();
     }
     let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
-    let table = load(&options.momenta, &selection)?;
+    let mut table = load(&options.momenta, &selection)?;
+    let far_out = set_aside(&run, &mut table, &selection, options.momenta.drop_invalid)?;
     let preprocessing = &run.record.preprocessing;
     let support = Support::load(&run)?;
-    let outside =
+    let mut outside =
         support.as_ref().map(|support| support.judge(preprocessing, table.y.view())).transpose()?;
+    if let Some(outside) = &mut outside {
+        for cell in &far_out {
+            outside[cell.row] = Outside { far_out: true, ..Outside::default() };
+        }
+    }
     let plausibility = support
         .as_ref()
         .map(|support| Training::of_run(&run, support).judge(table.y.view(), outside.as_deref()));
@@ -256,6 +272,11 @@ pub fn predict_to_files(
                     .as_ref()
                     .map(|refiner| refiner.refine(y, &draws, options.seed, start))
                     .transpose()?;
+                for (event, refined) in refined.iter_mut().flatten().enumerate() {
+                    if is_far_out(outside.as_deref(), start + event) {
+                        *refined = RefinedEvent::of_nothing(preprocessing.x_names().len());
+                    }
+                }
                 let contacts = contacts_of(edges.as_ref(), &draws, refined.as_deref());
                 let law_edge = law_edges_of(edges.as_ref(), &contacts, &mut law_edges);
                 if let Some(refined) = &mut refined {
@@ -296,10 +317,45 @@ pub fn predict_to_files(
         plausibility,
         summarised_draws: (options.summary_file.is_some() && options.draws > SUMMARISED_DRAWS)
             .then_some(SUMMARISED_DRAWS),
+        far_out: far_out.iter().map(ToString::to_string).collect(),
         outside: outside.as_deref().map(OutsideCounts::of),
         refinement: refiner.as_ref().map(|refiner| refinement.report(refiner.has_noise())),
         dropped: table.dropped,
     })
+}
+
+/// Sets events with momenta that are no measurements aside, so that they do not stop the others: with `drop_invalid`
+/// they are left out, otherwise they get the momenta of another event, for the arithmetic alone.
+fn set_aside(
+    run: &TrainedRun,
+    table: &mut Table,
+    selection: &Selection,
+    drop_invalid: bool,
+) -> Result<Vec<FarCell>, RunError> {
+    let cells = far_out(run, table, selection);
+    let Some(first) = cells.first() else { return Ok(cells) };
+    if 2 * cells.len() > table.rows() {
+        // All are far together: the file is judged as a set, if single precision can hold it at all.
+        if cells.iter().all(|cell| cell.deviations < 1e15) {
+            return Ok(Vec::new());
+        }
+        return Err(RunError::AllFarOut { cell: Box::new(first.clone()), count: cells.len() });
+    }
+    if drop_invalid {
+        leave_out(table, &cells);
+        return Ok(Vec::new());
+    }
+    let is_sound = |row: &usize| cells.iter().all(|cell| cell.row != *row);
+    if let Some(sound) = (0..table.rows()).find(is_sound) {
+        let momenta = table.y.row(sound).to_owned();
+        cells.iter().for_each(|cell| table.y.row_mut(cell.row).assign(&momenta));
+    }
+    Ok(cells)
+}
+
+/// Whether nothing was inferred for an event because its momenta are no measurements.
+pub(crate) fn is_far_out(outside: Option<&[Outside]>, event: usize) -> bool {
+    outside.and_then(|outside| outside.get(event)).is_some_and(|event| event.far_out)
 }
 
 /// The batches that some of the files get next, with the number of the file.

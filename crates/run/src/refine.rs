@@ -14,7 +14,7 @@ use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
-    RefineOptions, Refined, WORST_K_HAT, find_solutions, refine, sample_chain,
+    RefineOptions, Refined, find_solutions, refine, sample_chain, worst_k_hat,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
@@ -51,6 +51,22 @@ const CHAIN_STEPS: usize = 32_000;
 const EXPLAINED: f64 = 5.0;
 /// Momenta of a solution without noise agree with the measured ones to this part of the largest.
 const SOLVED: f64 = 1e-5;
+
+impl RefinedEvent {
+    /// An event about which nothing was inferred, of so many position columns.
+    pub(crate) fn of_nothing(columns: usize) -> Self {
+        Self {
+            draws: Array2::zeros((0, columns)),
+            modes: Vec::new(),
+            k_hat: None,
+            effective_sample_size: None,
+            log_evidence: None,
+            outside: OutsideModel { no_mode: true, ..OutsideModel::default() },
+            chain: None,
+            contacts: Vec::new(),
+        }
+    }
+}
 
 /// Why an event is not what the model describes; empty if it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,7 +129,8 @@ pub struct RefinedEvent {
     pub draws: Array2<f64>,
     /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
     pub modes: Vec<PositionMode>,
-    /// Shape of the tail of the weights; none without noise.
+    /// Shape of the tail of the weights: infinite, the worst, where a few draws hold everything; minus infinity, the
+    /// best, where the largest weights are equal; none without noise.
     pub k_hat: Option<f64>,
     /// Effective number of independent draws; none without noise.
     pub effective_sample_size: Option<f64>,
@@ -501,12 +518,13 @@ impl<'a> Refiner<'a> {
             })
             .filter(|mode| mode.misfit <= if self.has_noise() { EXPLAINED } else { solved })
             .collect();
-        let finite = |value: f64| (self.has_noise() && value.is_finite()).then_some(value);
+        // Infinities are told: k-hat has them at its best and its worst, the evidence where nothing has a weight.
+        let known = |value: f64| (self.has_noise() && !value.is_nan()).then_some(value);
         let outside = if self.has_noise() {
             // A NaN is no sound number either.
             let (k_hat, evidence) = (refined.k_hat, refined.log_evidence);
             OutsideModel {
-                k_hat: k_hat.is_nan() || k_hat > WORST_K_HAT,
+                k_hat: k_hat.is_nan() || k_hat > worst_k_hat(refined.log_weights.len()),
                 evidence: evidence.is_nan() || evidence < self.least_evidence,
                 no_mode: modes.is_empty(),
                 ..OutsideModel::default()
@@ -542,9 +560,9 @@ impl<'a> Refiner<'a> {
             chain,
             draws,
             modes,
-            k_hat: finite(refined.k_hat),
-            effective_sample_size: finite(refined.effective_sample_size),
-            log_evidence: finite(refined.log_evidence),
+            k_hat: known(refined.k_hat),
+            effective_sample_size: known(refined.effective_sample_size),
+            log_evidence: known(refined.log_evidence),
             outside,
         }
     }
@@ -583,7 +601,8 @@ impl<'a> Refiner<'a> {
         let y = support.momenta(&self.run.record.preprocessing, EVIDENCE_EVENTS);
         let draws = draw_positions(self.run, y.view(), self.network_draws(), seed, 0);
         let evidence = self.refine(y.view(), &draws, seed, 0)?;
-        let mut values: Vec<f64> = evidence.iter().filter_map(|event| event.log_evidence).collect();
+        let known = evidence.iter().filter_map(|event| event.log_evidence);
+        let mut values: Vec<f64> = known.filter(|evidence| evidence.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
     }

@@ -7,8 +7,8 @@
 use std::fmt;
 use std::path::Path;
 
-use cei_data::{Preprocessing, Rows as _, Split, Table};
-use cei_metrics::{NearestNeighbours, quantile};
+use cei_data::{Preprocessing, Rows as _, Split, Spreads, Table};
+use cei_metrics::{NearestNeighbours, number, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
@@ -40,7 +40,11 @@ pub struct Bounds {
     /// Least and largest kinetic energy release in eV; none where the table is no molecule.
     pub kinetic_energy_ev: Option<[f64; 2]>,
     /// Largest distance to the nearest reference momenta, in scaled units.
+    #[serde(with = "number")]
     pub distance: f64,
+    /// Where the raw values of each column lie; none in a run of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spreads: Option<Spreads>,
 }
 
 /// The support of a training table.
@@ -60,12 +64,14 @@ pub struct Outside {
     pub kinetic_energy: bool,
     /// No training momenta are near.
     pub distance: bool,
+    /// A momentum is so far from those of training that it is no measurement: nothing was inferred.
+    pub far_out: bool,
 }
 
 impl Outside {
     /// Whether there is any reason.
     pub fn any(self) -> bool {
-        self.momentum_sum || self.kinetic_energy || self.distance
+        self.momentum_sum || self.kinetic_energy || self.distance || self.far_out
     }
 }
 
@@ -75,6 +81,7 @@ impl fmt::Display for Outside {
             (self.momentum_sum, "momentum-sum"),
             (self.kinetic_energy, "kinetic-energy"),
             (self.distance, "distance"),
+            (self.far_out, "far-out"),
         ];
         let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         f.write_str(&names.join(" "))
@@ -108,6 +115,7 @@ impl Support {
             momentum_sum_au: None,
             kinetic_energy_ev: None,
             distance: quantile(&distances, 1.0 - RARE).unwrap_or(f64::INFINITY),
+            spreads: Some(Spreads::of(table, split.train.rows())),
         };
         if let Some(molecule) = &molecule {
             let rows = split.train.rows();
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_reasons_are_named() {
-        let outside = Outside { momentum_sum: true, kinetic_energy: false, distance: true };
+        let outside = Outside { momentum_sum: true, distance: true, ..Outside::default() };
         assert_eq!(outside.to_string(), "momentum-sum distance");
         assert!(outside.any() && !Outside::default().any());
         assert_eq!(Outside::default().to_string(), "");

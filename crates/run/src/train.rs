@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cei_data::{DroppedRows, Preprocessing, Rows as _};
+use cei_data::{DroppedRows, Preprocessing, RowDigests, Rows as _};
 use cei_files::{Lock, holder};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, ConfigError, Device, LatentStatistics, open_device};
@@ -15,14 +15,15 @@ use cei_train::{
 
 use crate::begun::{Begun, Difference, differences, may_change_on_resume};
 use crate::config::{ModelConfig, to_toml};
-use crate::dataset::{Dataset, Origin};
+use crate::dataset::{Dataset, Origin, PartCopies};
 use crate::evaluate::internal_coordinates;
 use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
 use crate::refine::{Ingredients, Obstacle};
+use crate::rows::{in_words, save as save_rows};
 use crate::simulate::sidecar_remarks;
 use crate::support::Support;
-use crate::{Experiment, RunError, figures};
+use crate::{Experiment, RunError, figures, rounding};
 
 /// Rows whose latents are computed at once.
 const LATENT_CHUNK: usize = 8192;
@@ -42,6 +43,8 @@ pub struct TrainingPlan {
     pub dimensions: [usize; 2],
     /// Dead columns, in words; none if every column varies.
     pub dead_columns: Option<String>,
+    /// What in the table is likely to mislead: extreme cells, rows of one part that repeat those of another.
+    pub warnings: Vec<String>,
     /// Dimension of the density of `x`.
     pub d_eff: usize,
     /// The frame of the positions, in words.
@@ -96,7 +99,17 @@ pub fn train_run(
         .map_err(|error| if resume { error.of_table(path) } else { error })?;
     let preprocessing = dataset.fit(experiment)?;
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
-    announce(&plan(experiment, &origin, &dataset, &preprocessing, model.as_ref(), remarks));
+    let digests = RowDigests::fit(&dataset.table, dataset.split.train.rows());
+    let copies = dataset.copies(&digests);
+    announce(&plan(
+        experiment,
+        &origin,
+        &dataset,
+        &copies,
+        &preprocessing,
+        model.as_ref(),
+        remarks,
+    ));
     drop(model);
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     let _lock = Lock::acquire(path)?;
@@ -115,7 +128,7 @@ pub fn train_run(
     let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
     let support = Support::fit(&dataset.table, &dataset.split, &preprocessing, molecule)?;
-    let Dataset { table, fingerprint, recipe, .. } = dataset;
+    let Dataset { table, fingerprint, extremes, recipe, .. } = dataset;
     let data_rows = table.rows();
     drop(table);
     let recipe = recipe.map(Arc::new);
@@ -129,6 +142,9 @@ pub fn train_run(
         support,
         fingerprint,
         data_rows,
+        digests,
+        copies,
+        extremes,
     };
     if experiment.training.ensemble == 1 {
         train_member(&prepared, experiment, path, resume, stop, observer)
@@ -148,6 +164,9 @@ struct Prepared<'a> {
     support: Support,
     fingerprint: String,
     data_rows: usize,
+    digests: RowDigests,
+    copies: PartCopies,
+    extremes: Vec<String>,
 }
 
 impl Prepared<'_> {
@@ -203,6 +222,7 @@ fn train_ensemble(
     };
     let record = ModelRecord { training, ..first.clone() };
     prepared.support.save(path)?;
+    save_rows(&prepared.digests, path)?;
     let record = folder::save_ensemble(path, record, &records)?;
     Ok(TrainingOutcome { reason, record: Some(record) })
 }
@@ -257,16 +277,22 @@ fn train_member(
             training: TrainingSummary { active_latent: active, ..summary },
             data_fingerprint: prepared.fingerprint.clone(),
             data_rows: prepared.data_rows,
+            copies: Some(prepared.copies),
             ensemble: None,
             weights_sha256: String::new(),
             files: Default::default(),
             sealed: false,
         };
         prepared.support.save(path)?;
+        save_rows(&prepared.digests, path)?;
         outcome.record = Some(folder::save(path, record, model.parameters())?);
     }
     match report.reason {
-        StopReason::Diverged(divergence) => Err(divergence.into()),
+        StopReason::Diverged(divergence) if prepared.extremes.is_empty() => Err(divergence.into()),
+        StopReason::Diverged(divergence) => {
+            let extremes = prepared.extremes.join("; ");
+            Err(RunError::DivergedOnExtremes { divergence, extremes })
+        }
         _ => Ok(outcome),
     }
 }
@@ -352,6 +378,7 @@ fn plan(
     experiment: &Experiment,
     origin: &Origin,
     dataset: &Dataset,
+    copies: &PartCopies,
     preprocessing: &Preprocessing,
     model: &dyn ConditionalModel,
     remarks: Vec<String>,
@@ -363,6 +390,13 @@ fn plan(
         .chain(preprocessing.dead_y())
         .map(|column| column.name.as_str())
         .collect();
+    let mut warnings = dataset.extremes.clone();
+    for (part, copies) in [("validation", copies.validation), ("test", copies.test)] {
+        let which = format!("rows of the {part} part");
+        let said = in_words(&copies, &which, "rows of the training part");
+        warnings.extend(copies.any().then_some(said));
+    }
+    warnings.extend(rounding::warning(experiment, dataset, preprocessing));
     let width = preprocessing.x_names().len();
     let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
     let noise = origin.detector.as_ref().zip(molecule);
@@ -374,6 +408,7 @@ fn plan(
     };
     TrainingPlan {
         no_refinement: ingredients.obstacle(),
+        warnings,
         rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
         dropped: dataset.table.dropped.clone(),
         model: experiment.model.name(),

@@ -69,6 +69,8 @@ fn kept(best: Option<usize>) -> String {
 fn cause(divergence: &Divergence) -> &'static str {
     if divergence.epoch == 1 && divergence.batch == Some(1) {
         "the very first loss is no number already: look for extreme values with `cei inspect`"
+    } else if divergence.batch.is_none() {
+        "look for extreme values in the validation rows with `cei inspect`; otherwise the steps are likely too large: lower `training.learning_rate`"
     } else {
         "the steps are likely too large: lower `training.learning_rate` or set `training.gradient_clip`"
     }

@@ -27,6 +27,9 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     });
     progress.clear();
     let calibration = result?;
+    if let Some(warning) = calibration.warning() {
+        to_stderr(&format!("warning: {warning}"));
+    }
     if args.json {
         output::json(&calibration)?;
         return Ok(ExitCode::SUCCESS);

@@ -72,7 +72,7 @@ fn describe(group: &ComparisonGroup) -> String {
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let mut text = format!("{head}\n{}", output::table(&header, &rows));
     text.push_str(
-        "\nMSE in squared raw units, of the posterior mean and of one draw; bonds and angles are RMSE of the mean over draws; NLL in nats per event, a density in d dimensions",
+        "\nMSE in squared raw units, of the posterior mean and of one draw; bonds and angles are RMSE of the mean over draws; CRPS is the fair estimator (others divide by m^2: 1 + 1/m times as high); NLL in nats per event, a density in d dimensions",
     );
     if let Some(conflict) = &group.nll_not_comparable {
         text.push_str(&format!("\nwarning: {conflict}"));

@@ -46,8 +46,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "warning: the scores are not kept in the run folder, and `cei compare` does not know them: {reason}"
         ));
     }
-    if matches!(args.split, SplitArg::All) {
-        to_stderr("warning: these rows include those that the model was trained on");
+    for warning in &evaluation.warnings {
+        to_stderr(&format!("warning: {warning}"));
     }
     if args.json {
         output::json(&evaluation)?;
@@ -148,13 +148,14 @@ fn gauge_free(evaluation: &RunEvaluation) -> Option<String> {
         })
         .collect();
     rows.push(vec![
-        "displacement per atom (bohr)".to_owned(),
+        "mean displacement per atom (bohr)".to_owned(),
         number(model.mean.displacement_bohr, 3),
         optional(knn.map(|knn| knn.displacement_bohr), 3),
         String::new(),
         String::new(),
     ]);
-    let header = ["gauge-free", "RMSE", "nearest neighbours", "CRPS", "coverage at 90 %"];
+    let header =
+        ["gauge-free", "RMSE of the mean", "nearest neighbours", "CRPS", "coverage at 90 %"];
     Some(output::table(&header, &rows))
 }
 
@@ -185,7 +186,7 @@ fn distribution(evaluation: &RunEvaluation) -> String {
     {
         let unit = evaluation.scored.unit.as_ref().map_or_else(String::new, |u| format!(" {u}"));
         lines.push(format!(
-            "CRPS {}{unit}, energy score {}{unit}",
+            "CRPS {}{unit}, energy score {}{unit} (fair estimators; `cei evaluate --help` says what differs elsewhere)",
             number(crps, 3),
             number(energy, 3)
         ));

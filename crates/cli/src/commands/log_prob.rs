@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cei_data::{ColumnData, Source, write_table};
+use cei_data::{ColumnData, Copies, Source, write_table};
 use cei_files::check_outputs;
+use cei_metrics::number;
 use cei_model::open_device;
 use cei_run::folder::HISTORY;
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
@@ -19,8 +20,12 @@ use crate::output::{self, to_stderr, to_stdout};
 struct Summary {
     rows: usize,
     d_eff: usize,
+    #[serde(with = "number")]
     mean_log_prob: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trained_on: Option<Copies>,
     event: Vec<u64>,
+    #[serde(with = "number")]
     log_prob: Vec<f64>,
 }
 
@@ -36,7 +41,7 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     }
     let result = log_prob_of_file(&args.run, &source, open_device(&args.device)?)?;
     warn(&result);
-    let LogProbs { values, d_eff, dropped, .. } = result;
+    let LogProbs { values, d_eff, dropped, trained_on, .. } = result;
     let rows = values.len();
     let events = dropped.kept(rows);
     let mean = values.iter().sum::<f64>() / rows as f64;
@@ -52,6 +57,7 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
             rows,
             d_eff,
             mean_log_prob: mean,
+            trained_on,
             event: events,
             log_prob: values,
         })?;
@@ -72,6 +78,9 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
 fn warn(result: &LogProbs) {
     if result.dropped.rows > 0 {
         to_stderr(&format!("warning: {}", result.dropped));
+    }
+    if let Some(warning) = result.warning() {
+        to_stderr(&format!("warning: {warning}"));
     }
     let off = &result.off;
     if off.dead_x + off.constraints + off.dead_y > 0 {

@@ -15,6 +15,9 @@ use crate::commands::tell_remarks;
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::{RowProgress, about};
 
+/// Events without draws that are named one by one.
+const MOST_NAMED: usize = 5;
+
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.run)?;
     let options = PredictOptions {
@@ -61,6 +64,13 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
 fn warn(report: &PredictionReport) {
     if report.dropped.rows > 0 {
         to_stderr(&format!("warning: {}", report.dropped));
+    }
+    for cell in report.far_out.iter().take(MOST_NAMED) {
+        to_stderr(&format!("warning: {cell}: no measurement, so the event has no draws"));
+    }
+    if report.far_out.len() > MOST_NAMED {
+        let more = report.far_out.len() - MOST_NAMED;
+        to_stderr(&format!("warning: {more} more events have no draws for the same reason"));
     }
     if report.off_constant_events > 0 {
         to_stderr(&format!(
@@ -222,7 +232,7 @@ fn law_edge_in_words(edges: &LawEdgeReport, events: usize) -> Option<Line> {
 }
 
 fn outside_in_words(outside: &OutsideCounts, events: usize, has_summary: bool) -> Line {
-    let OutsideCounts { events: any, momentum_sum, kinetic_energy, distance } = outside;
+    let OutsideCounts { events: any, momentum_sum, kinetic_energy, distance, far_out } = outside;
     if *any == 0 {
         let text = format!("none of {events} events is outside the training support");
         return Line { text, is_bad: false };
@@ -233,7 +243,7 @@ fn outside_in_words(outside: &OutsideCounts, events: usize, has_summary: bool) -
         "--summary FILE names the reason of each"
     };
     let text = format!(
-        "{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}); {reasons}"
+        "{any} of {events} events are outside the training support (momentum sum {momentum_sum}, kinetic energy {kinetic_energy}, distance to training momenta {distance}, no measurement {far_out}); {reasons}"
     );
     Line { text, is_bad: true }
 }

@@ -110,6 +110,7 @@ fn warnings(plan: &TrainingPlan) -> Vec<String> {
     if let Some(names) = &plan.dead_columns {
         warnings.push(format!("warning: these columns do not vary and carry nothing: {names}"));
     }
+    warnings.extend(plan.warnings.iter().map(|warning| format!("warning: {warning}")));
     if plan.dropped.rows > 0 {
         warnings.push(format!("warning: {}", plan.dropped));
     }

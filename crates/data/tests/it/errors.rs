@@ -61,9 +61,9 @@ fn ragged_rows_name_file_row_and_line() {
 #[test]
 fn bad_cells_of_parquet_name_file_row_and_column() {
     let folder = Folder::new();
-    for (value, expected) in [(f64::NAN, "NaN"), (f64::NEG_INFINITY, "infinite")] {
+    for (value, expected) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "infinite")] {
         let columns = [("cx", vec![1.0, 2.0]), ("pcx", vec![3.0, value])];
-        let columns = columns.map(|(name, data)| (name.to_owned(), ColumnData::F64(data)));
+        let columns = columns.map(|(name, data)| (name.to_owned(), ColumnData::F32(data)));
         write_table(&folder.path("bad.parquet"), columns.to_vec()).unwrap();
         let source = Source::file(folder.text("bad.parquet"));
         let message = message(&folder, &source, &select(&["cx"], &["pcx"]));

@@ -1,6 +1,7 @@
 //! Tests of the public interface, on files made by hand.
 
 mod errors;
+mod extremes;
 mod gauging;
 mod inspecting;
 mod loading;

@@ -4,6 +4,11 @@ use cei_data::{
     ColumnData, ColumnType, PositionUnit, Source, TableWriter, load, load_positions, write_table,
 };
 
+use polars::prelude::{
+    CompatLevel, DataType, Field, ParquetReader, Schema, SchemaExt as _, SerReader as _,
+};
+use polars_parquet::write::schema_to_metadata_key;
+
 use crate::{Folder, ocs, select};
 
 #[test]
@@ -30,7 +35,7 @@ fn draws_are_appended_in_batches() {
     let columns = [
         ("event", ColumnType::U64),
         ("draw", ColumnType::U32),
-        ("cx", ColumnType::F32),
+        ("cx", ColumnType::F64),
         ("cy", ColumnType::F64),
     ]
     .map(|(name, kind)| (name.to_owned(), kind));
@@ -41,7 +46,7 @@ fn draws_are_appended_in_batches() {
             let batch = vec![
                 ColumnData::U64(vec![event; 2]),
                 ColumnData::U32(vec![0, 1]),
-                ColumnData::F32(vec![0.5 * event as f32, 1.5]),
+                ColumnData::F64(vec![0.5 * event as f64, 1.5]),
                 ColumnData::F64(vec![0.1, event as f64]),
             ];
             writer.write(batch).unwrap();
@@ -67,6 +72,49 @@ fn the_csv_has_a_plain_header() {
     ];
     write_table(&folder.path("t.csv"), columns).unwrap();
     assert_eq!(std::fs::read_to_string(folder.path("t.csv")).unwrap(), "a,b\n0.5,3\n");
+}
+
+/// What is not known is nothing, and no number: it does not count in a mean, and it is not larger than all.
+/// Infinities are numbers.
+#[test]
+fn nan_is_written_as_nothing_and_infinities_as_themselves() {
+    let folder = Folder::new();
+    let values = vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5];
+    let columns = || {
+        vec![
+            ("k".to_owned(), ColumnData::F64(values.clone())),
+            ("b".to_owned(), ColumnData::U32(vec![1, 2, 3, 4])),
+        ]
+    };
+    write_table(&folder.path("t.csv"), columns()).unwrap();
+    let text = std::fs::read_to_string(folder.path("t.csv")).unwrap();
+    assert_eq!(text, "k,b\n,1\ninf,2\n-inf,3\n0.5,4\n");
+    write_table(&folder.path("t.parquet"), columns()).unwrap();
+    let file = std::fs::File::open(folder.path("t.parquet")).unwrap();
+    let frame = ParquetReader::new(file).finish().unwrap();
+    let k: Vec<Option<f64>> = frame.column("k").unwrap().f64().unwrap().iter().collect();
+    assert_eq!(k, [None, Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(0.5)]);
+}
+
+/// The Arrow schema that a file declares has no view types: other readers cannot filter them, or not open them.
+#[test]
+fn text_is_declared_as_plain_text() {
+    let folder = Folder::new();
+    let text = vec![Some("distance".to_owned()), None];
+    let columns = vec![
+        ("event".to_owned(), ColumnData::U64(vec![0, 1])),
+        ("outside".to_owned(), ColumnData::Text(text)),
+    ];
+    write_table(&folder.path("t.parquet"), columns).unwrap();
+    let file = std::fs::File::open(folder.path("t.parquet")).unwrap();
+    let mut reader = ParquetReader::new(file);
+    let declared = reader.get_metadata().unwrap().key_value_metadata.clone().unwrap();
+    let fields = [("event", DataType::UInt64), ("outside", DataType::String)];
+    let schema: Schema =
+        fields.into_iter().map(|(name, kind)| Field::new(name.into(), kind)).collect();
+    let [plain, view] = [CompatLevel::oldest(), CompatLevel::newest()]
+        .map(|level| schema_to_metadata_key(&schema.to_arrow(level)));
+    assert!(declared.contains(&plain) && !declared.contains(&view), "{declared:?}");
 }
 
 #[test]

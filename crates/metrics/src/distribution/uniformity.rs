@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::coverage::{Ranks, check_level};
 use crate::special::{chi_square_survival, kolmogorov_survival};
-use crate::{Error, Result};
+use crate::{Error, Result, number};
 
 /// Bins of a rank histogram at most.
 pub const RANK_BINS: usize = 20;
@@ -39,19 +39,25 @@ pub struct Uniformity {
     /// Draws of each event, K.
     pub draws: usize,
     /// Upper edges of the bins in (0, 1]: shares of the K + 1 places.
+    #[serde(with = "number")]
     pub edges: Vec<f64>,
     /// Ranks in each bin.
     pub histogram: Vec<usize>,
     /// p-value of chi-square of the histogram.
+    #[serde(with = "number")]
     pub chi_square_p: f64,
     /// p-value of the empirical distribution, exact and simultaneous over all edges.
+    #[serde(with = "number")]
     pub ecdf_p: f64,
     /// p-value of the Kolmogorov distance at the edges; conservative, because ranks are discrete.
+    #[serde(with = "number")]
     pub kolmogorov_p: f64,
     /// Mean of the ranks in units of the places, less one half: negative where the draws lie above
     /// the truth.
+    #[serde(with = "number")]
     pub bias: f64,
     /// Deviation of the ranks over that of uniform ones: above 1 where draws are too narrow.
+    #[serde(with = "number")]
     pub spread: f64,
 }
 
@@ -149,12 +155,16 @@ impl Uniformity {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EcdfPoint {
     /// The place in (0, 1).
+    #[serde(with = "number")]
     pub edge: f64,
     /// Share of ranks below it, less the place.
+    #[serde(with = "number")]
     pub difference: f64,
     /// Lower end of the simultaneous band.
+    #[serde(with = "number")]
     pub lower: f64,
     /// Upper end of the simultaneous band.
+    #[serde(with = "number")]
     pub upper: f64,
 }
 

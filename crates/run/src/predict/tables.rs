@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::rows_of;
 use crate::evaluate::internal_coordinates;
 use crate::plausibility::{Cause, Plausibility};
+use crate::predict::is_far_out;
 use crate::refine::{PositionMode, RefinedEvent, Refiner};
 use crate::support::Outside;
 use crate::{RunError, TrainedRun};
@@ -78,17 +79,29 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// The draws of each event; none of one whose momenta are no measurements.
+    fn rows<'b>(&self, events: &'b Events<'_>) -> Vec<ArrayView2<'b, f64>> {
+        let mut rows = events.rows();
+        for (event, rows) in rows.iter_mut().enumerate() {
+            if is_far_out(self.outside, events.first + event) {
+                rows.slice_collapse(s![..0, ..]);
+            }
+        }
+        rows
+    }
+
     fn numbers(&self, events: &Events<'_>) -> &[u64] {
         &self.numbers[events.first..events.first + events.y.nrows()]
     }
 
     /// One column for each position; for a shared momentum frame also the positions in the orientation
     /// of the file, `..._file`.
-    fn position_columns(&self, kind: ColumnType) -> Vec<(String, ColumnType)> {
+    fn position_columns(&self) -> Vec<(String, ColumnType)> {
         let names = self.run.record.preprocessing.x_names();
-        let mut columns: Vec<_> = names.iter().map(|name| (name.clone(), kind)).collect();
+        let mut columns: Vec<_> =
+            names.iter().map(|name| (name.clone(), ColumnType::F64)).collect();
         if self.rotates_back {
-            columns.extend(names.iter().map(|name| (format!("{name}_file"), kind)));
+            columns.extend(names.iter().map(|name| (format!("{name}_file"), ColumnType::F64)));
         }
         columns
     }
@@ -129,7 +142,7 @@ impl<'a> Tables<'a> {
         if self.refined.is_some() {
             columns.push(("outside_model".to_owned(), ColumnType::U32));
         }
-        columns.extend(self.position_columns(ColumnType::F32));
+        columns.extend(self.position_columns());
         columns
     }
 
@@ -137,7 +150,7 @@ impl<'a> Tables<'a> {
     pub(crate) fn chain_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
-        columns.extend(self.position_columns(ColumnType::F32));
+        columns.extend(self.position_columns());
         columns
     }
 
@@ -152,7 +165,7 @@ impl<'a> Tables<'a> {
     }
 
     pub(crate) fn draws(&self, events: &Events<'_>) -> Vec<ColumnData> {
-        self.numbered(&events.rows(), events, events.refined)
+        self.numbered(&self.rows(events), events, events.refined)
     }
 
     /// The rows of each event one under another, with their numbers and, where it is refined, whether
@@ -185,11 +198,8 @@ impl<'a> Tables<'a> {
             columns.push(ColumnData::U32(outside.collect()));
         }
         for positions in self.positions(rows, events.y) {
-            columns.extend(
-                positions.columns().into_iter().map(|column| {
-                    ColumnData::F32(column.iter().map(|&value| value as f32).collect())
-                }),
-            );
+            let values = positions.columns().into_iter().map(|column| column.to_vec());
+            columns.extend(values.map(ColumnData::F64));
         }
         columns
     }
@@ -268,7 +278,7 @@ impl<'a> Tables<'a> {
                 }
             }
         }
-        let rows = events.rows();
+        let rows = self.rows(events);
         let statistics: Vec<Vec<f64>> = rows
             .par_iter()
             .map(|rows| {
@@ -306,7 +316,7 @@ impl<'a> Tables<'a> {
         }
         columns.push(("misfit".to_owned(), ColumnType::F64));
         columns.push(("searches".to_owned(), ColumnType::U32));
-        columns.extend(self.position_columns(ColumnType::F64));
+        columns.extend(self.position_columns());
         columns.extend(self.internal_names().into_iter().map(|name| (name, ColumnType::F64)));
         columns.extend(
             ["outside_model", "outside_law"].map(|name| (name.to_owned(), ColumnType::U32)),
@@ -355,12 +365,17 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event.
+/// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event; NaN, which is written as
+/// nothing, without any.
 fn summarise(draws: ArrayView1<'_, f64>) -> Vec<f64> {
     let mut sorted = draws.to_vec();
     sorted.sort_by(f64::total_cmp);
     let mean = draws.mean().unwrap_or(f64::NAN);
-    let sd = if draws.len() > 1 { draws.std(1.0) } else { 0.0 };
+    let sd = match draws.len() {
+        0 => f64::NAN,
+        1 => 0.0,
+        _ => draws.std(1.0),
+    };
     let quantiles =
         QUANTILES.iter().map(|(level, _)| quantile(&sorted, *level).unwrap_or(f64::NAN));
     [mean, sd].into_iter().chain(quantiles).collect()

@@ -1,0 +1,314 @@
+//! Digests of rows, to tell later which of other rows were trained on, copies that were rounded included.
+//!
+//! A column is cut into cells of a small part of its standard deviation, and a row's digest is the sum of a random
+//! number for each of its cells (64 bits). A row that lies near the edge of a cell is looked up in the neighbouring
+//! cell too, so that a copy that differs by less than 1/16 of a cell in every column is always found. The cells are as
+//! large as the data allow: of those sizes, the largest on which no two training rows meet by chance.
+
+use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::kinds::Varying;
+use crate::load::Table;
+
+/// Widths of cells that are tried, in standard deviations of the column.
+const CELLS: [f64; 6] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8];
+/// Rows that may meet by chance.
+const CHANCE: f64 = 1e-5;
+/// Part of a cell within which its neighbour is looked up too.
+const EDGE: f64 = 1.0 / 16.0;
+/// Columns of a row of which the neighbour is looked up at most.
+const MOST_EDGES: usize = 10;
+/// A side of fewer different rows is a setting, such as a number of photons, and says nothing about an event.
+const LEAST_DIFFERENT: usize = 30;
+
+/// What the digests of a table are of: whole rows, their positions, their momenta.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowDigests {
+    /// Positions and momenta together.
+    pub whole: Digests,
+    /// Positions alone.
+    pub positions: Digests,
+    /// Momenta alone.
+    pub momenta: Digests,
+}
+
+/// How many of some rows repeat rows of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Copies {
+    /// Rows looked at.
+    pub of: usize,
+    /// Those that repeat a row of training in all columns.
+    pub rows: usize,
+    /// Those that repeat the positions of one.
+    pub positions: usize,
+    /// Those that repeat the momenta of one.
+    pub momenta: usize,
+}
+
+impl Copies {
+    /// Whether there is any.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.rows + self.positions + self.momenta > 0
+    }
+}
+
+impl RowDigests {
+    /// Digests of these rows of a table.
+    #[must_use]
+    pub fn fit(table: &Table, rows: &[usize]) -> Self {
+        let x = table.x.select(Axis(0), rows);
+        let y = table.y.select(Axis(0), rows);
+        let of = |names: &[&Vec<String>], sides: &[ArrayView2<'_, f64>]| Digests::fit(names, sides);
+        Self {
+            whole: of(&[&table.x_names, &table.y_names], &[x.view(), y.view()]),
+            positions: of(&[&table.x_names], &[x.view()]),
+            momenta: of(&[&table.y_names], &[y.view()]),
+        }
+    }
+
+    /// How many of other rows (raw positions and momenta) repeat these.
+    #[must_use]
+    pub fn copies(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Copies {
+        Copies {
+            of: y.nrows(),
+            rows: self.whole.count(&[x, y]),
+            positions: self.positions.count(&[x]),
+            momenta: self.momenta.count(&[y]),
+        }
+    }
+}
+
+/// Digests of rows over some columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Digests {
+    /// Edge of a cell in each column.
+    pub offsets: Vec<f64>,
+    /// Width of a cell in each column; zero for a column that does not vary, which is left out.
+    pub widths: Vec<f64>,
+    /// The digests, rising.
+    pub sorted: Vec<u64>,
+}
+
+impl Digests {
+    fn fit(names: &[&Vec<String>], sides: &[ArrayView2<'_, f64>]) -> Self {
+        let mut digests = Self::default();
+        let mut sds = Vec::new();
+        for (names, values) in names.iter().zip(sides) {
+            let varying = Varying::of(names, *values, false);
+            for (column, (mean, sd)) in varying.moments.iter().enumerate() {
+                digests.offsets.push(*mean);
+                sds.push(if varying.alive.contains(&column) { *sd } else { 0.0 });
+            }
+        }
+        if sds.iter().all(|sd| *sd == 0.0) {
+            return digests;
+        }
+        let of = |cell: f64| {
+            let widths: Vec<f64> = sds.iter().map(|sd| cell * sd).collect();
+            let digests = Self { widths, ..digests.clone() };
+            let sorted = digests.digests(sides);
+            Self { sorted, ..digests }
+        };
+        let allowed = CHANCE * sides.first().map_or(0, |side| side.nrows()) as f64;
+        let mut best = of(CELLS[0]);
+        for &cell in &CELLS[1..] {
+            let finer = of(cell);
+            // Copies meet in cells of every size, others in larger ones only.
+            if finer.different().saturating_sub(best.different()) as f64 <= allowed {
+                break;
+            }
+            best = finer;
+        }
+        if best.different() < LEAST_DIFFERENT {
+            best.sorted.clear();
+        }
+        best
+    }
+
+    /// Number of different digests.
+    fn different(&self) -> usize {
+        self.sorted.chunk_by(|a, b| a == b).count()
+    }
+
+    fn digests(&self, sides: &[ArrayView2<'_, f64>]) -> Vec<u64> {
+        let rows = sides.first().map_or(0, |side| side.nrows());
+        let mut sorted: Vec<u64> = (0..rows)
+            .into_par_iter()
+            .map(|row| {
+                let cells =
+                    self.places(sides, row).map(|(column, place)| digest(column, place.floor()));
+                cells.fold(0, u64::wrapping_add)
+            })
+            .collect();
+        sorted.par_sort_unstable();
+        sorted
+    }
+
+    /// Column and place, in cells, of the values of a row.
+    fn places<'a>(
+        &'a self,
+        sides: &'a [ArrayView2<'a, f64>],
+        row: usize,
+    ) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let values = sides.iter().flat_map(move |side| side.row(row).into_iter().copied());
+        let columns = values.zip(&self.offsets).zip(&self.widths).enumerate();
+        columns
+            .filter(|(_, (_, width))| **width > 0.0)
+            .map(|(column, ((value, offset), width))| (column, (value - offset) / width))
+    }
+
+    /// How many rows, of the same columns, are among these.
+    fn count(&self, sides: &[ArrayView2<'_, f64>]) -> usize {
+        if self.sorted.is_empty() {
+            return 0;
+        }
+        let rows = sides.first().map_or(0, |side| side.nrows());
+        (0..rows).into_par_iter().filter(|&row| self.holds(sides, row)).count()
+    }
+
+    fn holds(&self, sides: &[ArrayView2<'_, f64>], row: usize) -> bool {
+        let mut own = 0_u64;
+        // Distance from the edge of the cell, and what the digest changes by beyond it.
+        let mut edges: Vec<(f64, u64)> = Vec::new();
+        for (column, place) in self.places(sides, row) {
+            let cell = place.floor();
+            let here = digest(column, cell);
+            own = own.wrapping_add(here);
+            let part = place - cell;
+            let (distance, neighbour) =
+                if part < 0.5 { (part, cell - 1.0) } else { (1.0 - part, cell + 1.0) };
+            if distance < EDGE {
+                edges.push((distance, digest(column, neighbour).wrapping_sub(here)));
+            }
+        }
+        edges.sort_by(|a, b| a.0.total_cmp(&b.0));
+        edges.truncate(MOST_EDGES);
+        let among = |digest: u64| self.sorted.binary_search(&digest).is_ok();
+        // Gray code: from one set of neighbours to the next only one column changes.
+        let mut digest = own;
+        for step in 0..1_usize << edges.len() {
+            if step > 0 {
+                let column = step.trailing_zeros() as usize;
+                let gray = step ^ (step >> 1);
+                let change = edges[column].1;
+                digest = if gray >> column & 1 == 1 {
+                    digest.wrapping_add(change)
+                } else {
+                    digest.wrapping_sub(change)
+                };
+            }
+            if among(digest) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A random number for each cell of each column (the finaliser of splitmix64).
+fn digest(column: usize, cell: f64) -> u64 {
+    let mut z =
+        (cell as i64 as u64).wrapping_add((column as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// `rows` of two positions and a noisy function of them in `units` of the momenta.
+    fn table(rows: usize, unit: f64, seed: u64) -> Table {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let x = Array2::from_shape_simple_fn((rows, 2), || random.random_range(-1.0..1.0));
+        let y = Array2::from_shape_fn((rows, 3), |(row, column)| {
+            if column == 2 {
+                7.0
+            } else {
+                unit * (x[[row, column]] + random.random_range(0.0..1.0))
+            }
+        });
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Table {
+            x,
+            y,
+            x_names: names(&["a", "b"]),
+            y_names: names(&["pax", "pay", "paz"]),
+            files: Vec::new(),
+            readings: Vec::new(),
+            dropped: Default::default(),
+        }
+    }
+
+    #[test]
+    fn trained_rows_are_found_and_others_are_not() {
+        for unit in [1.0, 1e-22] {
+            let trained = table(20_000, unit, 1);
+            let rows: Vec<usize> = (0..15_000).collect();
+            let digests = RowDigests::fit(&trained, &rows);
+            let all = digests.copies(trained.x.view(), trained.y.view());
+            assert_eq!(
+                all,
+                Copies { of: 20_000, rows: 15_000, positions: 15_000, momenta: 15_000 }
+            );
+            let others = table(20_000, unit, 2);
+            assert!(!digests.copies(others.x.view(), others.y.view()).any());
+        }
+    }
+
+    /// A copy is told however the edges of the cells lie.
+    #[test]
+    fn rounded_copies_are_found() {
+        let trained = table(5000, 1.0, 3);
+        let rows: Vec<usize> = (0..5000).collect();
+        let digests = RowDigests::fit(&trained, &rows);
+        for digits in [4, 6, 9] {
+            let unit = 10_f64.powi(digits);
+            let round = |values: &Array2<f64>| values.mapv(|value| (value * unit).round() / unit);
+            let (x, y) = (round(&trained.x), round(&trained.y));
+            assert_eq!(digests.copies(x.view(), y.view()).rows, 5000, "{digits}");
+        }
+        // Positions with other momenta, and momenta with other positions.
+        let others = table(5000, 1.0, 4);
+        let positions = digests.copies(trained.x.view(), others.y.view());
+        assert_eq!((positions.rows, positions.positions, positions.momenta), (0, 5000, 0));
+        let momenta = digests.copies(others.x.view(), trained.y.view());
+        assert_eq!((momenta.rows, momenta.positions, momenta.momenta), (0, 0, 5000));
+    }
+
+    /// On one dimension values meet in small cells too: these are made smaller until they do not.
+    #[test]
+    fn values_that_meet_by_chance_are_no_copies() {
+        let line = |seed| {
+            let mut table = table(3000, 1.0, seed);
+            let x = table.x.column(0).to_owned();
+            table.x.column_mut(1).assign(&(&x * 2.0));
+            table.y.column_mut(0).assign(&x);
+            table.y.column_mut(1).assign(&x);
+            table
+        };
+        let trained = line(5);
+        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>());
+        let others = line(6);
+        let copies = digests.copies(others.x.view(), others.y.view());
+        assert!(copies.rows <= 1, "{copies:?}");
+        assert_eq!(digests.copies(trained.x.view(), trained.y.view()).rows, 3000);
+    }
+
+    #[test]
+    fn a_setting_of_few_values_says_nothing() {
+        let mut trained = table(1000, 1.0, 7);
+        trained.y = Array2::from_shape_fn((1000, 3), |(row, _)| (row % 4) as f64);
+        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>());
+        let copies = digests.copies(trained.x.view(), trained.y.view());
+        assert_eq!((copies.rows, copies.momenta), (1000, 0));
+    }
+}

@@ -1,0 +1,285 @@
+//! Cells that are no measured numbers although they are numbers: an overflow flag of 1e20, a slipped decimal point.
+//!
+//! Deviations are from the median, in standard deviations told from the quartiles (`(median - q25) / 0.6745` or the
+//! other half, whichever is smaller): neither moves with such cells. Being far is not enough, because delays, counts and
+//! heavy tails are far too: an absurd cell also stands alone, many times as far as the next one before it.
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayView1, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{LoadError, Location, Reason};
+use crate::kinds::kinds;
+use crate::load::{DropCause, Selection, Table};
+
+/// Standard deviations beyond which a cell that stands alone is no measurement.
+const ABSURD: f64 = 1e3;
+/// How many times as far as the next one it then is at least.
+const ABSURD_GAP: f64 = 30.0;
+/// The same for a cell that is only remarked.
+const EXTREME: f64 = 50.0;
+const EXTREME_GAP: f64 = 5.0;
+/// Fewer rows have no quartiles.
+const LEAST_ROWS: usize = 10;
+/// What part of the spread of its kind a column of round-off has.
+const ROUND_OFF: std::ops::Range<f64> = 1e-20..1e-9;
+/// Levels below and above, and the normal quantile of the upper one.
+const LEVELS: [(f64, f64, f64); 3] =
+    [(0.25, 0.75, 0.674_490), (0.05, 0.95, 1.644_854), (0.01, 0.99, 2.326_348)];
+
+/// Where the values of a column lie, absurd ones left out; in internal units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// Median.
+    pub median: f64,
+    /// Robust standard deviation; zero where nothing can be compared.
+    pub sd: f64,
+    /// Largest deviation from the median.
+    pub reach: f64,
+}
+
+impl Spread {
+    /// Whether a later value is so far from all of these that it is no measurement.
+    #[must_use]
+    pub fn is_absurd(&self, value: f64) -> bool {
+        let deviation = (value - self.median).abs();
+        self.sd > 0.0 && deviation > ABSURD * self.sd && deviation > ABSURD_GAP * self.reach
+    }
+
+    /// Its deviation in standard deviations.
+    #[must_use]
+    pub fn deviations(&self, value: f64) -> f64 {
+        (value - self.median).abs() / self.sd
+    }
+}
+
+/// The spreads of all columns of a table, or of a part of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spreads {
+    /// Of the position columns.
+    pub x: Vec<Spread>,
+    /// Of the momentum columns.
+    pub y: Vec<Spread>,
+}
+
+/// A cell far from all others of its column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FarCell {
+    /// Row of the table, from 0, as long as none is left out.
+    pub row: usize,
+    /// Where it is.
+    pub at: Location,
+    /// Its value, in the unit of the file.
+    pub value: f64,
+    /// Its distance from the median of the column in robust standard deviations.
+    pub deviations: f64,
+}
+
+impl fmt::Display for FarCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, value, deviations, .. } = self;
+        let far = if *deviations < 1e6 {
+            format!("{deviations:.0}")
+        } else {
+            format!("{deviations:.0e}")
+        };
+        write!(f, "{at}: `{value:e}` is {far} standard deviations from the median of its column")
+    }
+}
+
+impl Spreads {
+    /// The spreads of these rows of a table.
+    #[must_use]
+    pub fn of(table: &Table, rows: &[usize]) -> Self {
+        let [x, y] =
+            [(&table.x, &table.x_names), (&table.y, &table.y_names)].map(|(values, names)| {
+                side(&values.select(Axis(0), rows), names)
+                    .into_iter()
+                    .map(|column| column.spread)
+                    .collect()
+            });
+        Self { x, y }
+    }
+
+    /// The absurd cells of a later table of the same columns, or of its momenta alone: by row, the first of each row.
+    #[must_use]
+    pub fn absurd(&self, table: &Table, selection: &Selection) -> Vec<FarCell> {
+        let momenta = self.y.iter().zip(table.y.columns()).zip(&table.y_names);
+        let positions = self.x.iter().zip(table.x.columns()).zip(&table.x_names);
+        let sides = momenta.map(|column| (column, selection.y_unit.factor()));
+        let sides = sides.chain(positions.map(|column| (column, selection.x_unit.factor())));
+        let mut cells: Vec<FarCell> = sides
+            .flat_map(|(((spread, values), name), factor)| {
+                let far =
+                    values.into_iter().enumerate().filter(|(_, value)| spread.is_absurd(**value));
+                far.map(move |(row, value)| {
+                    far_cell(table, row, name, value / factor, spread.deviations(*value))
+                })
+            })
+            .collect();
+        cells.sort_by_key(|cell| cell.row);
+        cells.dedup_by_key(|cell| cell.row);
+        cells
+    }
+}
+
+/// Finds the absurd cells of a table: an error, or with `drop_invalid` rows to be left out. What is only extreme is
+/// returned.
+///
+/// # Errors
+/// [`LoadError::FarOut`] names the first absurd cell.
+pub fn screen(
+    table: &mut Table,
+    drop_invalid: bool,
+    selection: &Selection,
+) -> Result<Vec<FarCell>, LoadError> {
+    let mut absurd: Vec<FarCell> = Vec::new();
+    let mut extreme: Vec<FarCell> = Vec::new();
+    let sides = [
+        (&table.y, &table.y_names, selection.y_unit.factor()),
+        (&table.x, &table.x_names, selection.x_unit.factor()),
+    ];
+    for (values, names, factor) in sides {
+        for ((column, name), values) in side(values, names).iter().zip(names).zip(values.columns())
+        {
+            let cell = |&row: &usize| {
+                let value = values[row];
+                far_cell(table, row, name, value / factor, column.spread.deviations(value))
+            };
+            absurd.extend(column.absurd.iter().map(cell));
+            extreme.extend(column.extreme.iter().map(cell));
+        }
+    }
+    absurd.sort_by_key(|cell| cell.row);
+    if !drop_invalid && let Some(first) = absurd.first() {
+        return Err(LoadError::FarOut { cell: Box::new(first.clone()), more: absurd.len() - 1 });
+    }
+    let left_out = leave_out(table, &absurd);
+    extreme.retain(|cell| left_out.binary_search(&cell.row).is_err());
+    extreme.sort_by_key(|cell| cell.row);
+    for cell in &mut extreme {
+        cell.row -= left_out.partition_point(|row| *row < cell.row);
+    }
+    Ok(extreme)
+}
+
+/// Leaves out the rows of these cells and counts them as dropped; returns the rows, rising.
+pub fn leave_out(table: &mut Table, cells: &[FarCell]) -> Vec<usize> {
+    let mut rows: Vec<usize> = cells.iter().map(|cell| cell.row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    if rows.is_empty() {
+        return rows;
+    }
+    let numbers = table.dropped.kept(table.rows());
+    let kept: Vec<usize> =
+        (0..table.rows()).filter(|row| rows.binary_search(row).is_err()).collect();
+    table.x = table.x.select(Axis(0), &kept);
+    table.y = table.y.select(Axis(0), &kept);
+    let dropped = &mut table.dropped;
+    dropped.of = dropped.of.max(numbers.len() as u64);
+    dropped.rows += rows.len() as u64;
+    dropped.numbers.extend(rows.iter().map(|&row| numbers[row]));
+    dropped.numbers.sort_unstable();
+    for cell in cells {
+        let known = dropped.causes.iter_mut();
+        let same = |cause: &&mut DropCause| {
+            cause.reason == Reason::FarOut && cause.column == cell.at.column
+        };
+        match known.into_iter().find(same) {
+            Some(cause) => cause.count += 1,
+            None => {
+                let column = cell.at.column.clone();
+                dropped.causes.push(DropCause { reason: Reason::FarOut, column, count: 1 });
+            }
+        }
+    }
+    rows
+}
+
+fn far_cell(table: &Table, row: usize, column: &str, value: f64, deviations: f64) -> FarCell {
+    FarCell { row, at: table.location(row, Some(column)), value, deviations }
+}
+
+/// What is known of a column.
+#[derive(Default)]
+struct Judged {
+    spread: Spread,
+    absurd: Vec<usize>,
+    extreme: Vec<usize>,
+}
+
+fn side(values: &Array2<f64>, names: &[String]) -> Vec<Judged> {
+    if values.nrows() < LEAST_ROWS {
+        return names.iter().map(|_| Judged::default()).collect();
+    }
+    let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
+    let centres: Vec<(f64, f64)> = columns.par_iter().map(|column| median_and_sd(column)).collect();
+    // Where nearly all values are one, or round-off, the other columns of the kind say what is far.
+    let kinds = kinds(names, false);
+    let of_kind = |kind: usize| {
+        let same = kinds.iter().zip(&centres).filter(|(of, _)| **of == kind);
+        same.map(|(_, (_, sd))| *sd).fold(0.0, f64::max)
+    };
+    let sd_of = |((_, own), kind): (&(f64, f64), &usize)| {
+        let of_kind = of_kind(*kind);
+        if *own == 0.0 || ROUND_OFF.contains(&(own / of_kind)) { of_kind } else { *own }
+    };
+    let sds: Vec<f64> = centres.iter().zip(&kinds).map(sd_of).collect();
+    let columns = columns.par_iter().zip(&centres).zip(&sds);
+    columns.map(|((column, (median, _)), sd)| judge(column, *median, *sd)).collect()
+}
+
+/// The median, and the smaller of the two halves of the first range of quantiles that has a width.
+fn median_and_sd(column: &ArrayView1<'_, f64>) -> (f64, f64) {
+    let mut values = column.to_vec();
+    let mut at = |level: f64| {
+        let place = (level * (values.len() - 1) as f64).round() as usize;
+        *values.select_nth_unstable_by(place, f64::total_cmp).1
+    };
+    let median = at(0.5);
+    for (low, high, deviations) in LEVELS {
+        let halves = [median - at(low), at(high) - median];
+        // Round-off about a constant is no width.
+        let widths = halves.into_iter().filter(|half| *half > 1e-12 * median.abs());
+        if let Some(width) = widths.reduce(f64::min) {
+            return (median, width / deviations);
+        }
+    }
+    (median, 0.0)
+}
+
+fn judge(column: &ArrayView1<'_, f64>, median: f64, sd: f64) -> Judged {
+    let mut judged = Judged { spread: Spread { median, sd, reach: 0.0 }, ..Judged::default() };
+    let mut far: Vec<(f64, usize)> = Vec::new();
+    for (row, value) in column.iter().enumerate() {
+        let deviation = (value - median).abs();
+        if sd > 0.0 && deviation > EXTREME * sd {
+            far.push((deviation, row));
+        } else {
+            judged.spread.reach = judged.spread.reach.max(deviation);
+        }
+    }
+    far.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut is_absurd, mut is_extreme) = (false, false);
+    for (deviation, row) in far {
+        let gap = deviation / judged.spread.reach.max(sd);
+        is_absurd |= deviation > ABSURD * sd && gap > ABSURD_GAP;
+        is_extreme |= gap > EXTREME_GAP;
+        if is_absurd {
+            judged.absurd.push(row);
+            continue;
+        }
+        judged.spread.reach = deviation;
+        if is_extreme {
+            judged.extreme.push(row);
+        }
+    }
+    judged.absurd.sort_unstable();
+    judged.extreme.sort_unstable();
+    judged
+}
