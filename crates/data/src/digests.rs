@@ -279,9 +279,11 @@ mod tests {
         // Positions with other momenta, and momenta with other positions.
         let others = table(5000, 1.0, 4);
         let positions = digests.copies(trained.x.view(), others.y.view());
-        assert_eq!((positions.rows, positions.positions, positions.momenta), (0, 5000, 0));
+        assert_eq!((positions.rows, positions.positions), (0, 5000));
         let momenta = digests.copies(others.x.view(), trained.y.view());
-        assert_eq!((momenta.rows, momenta.positions, momenta.momenta), (0, 0, 5000));
+        assert_eq!((momenta.rows, momenta.momenta), (0, 5000));
+        // Two columns alone may meet by chance: of 25 million pairs none or one.
+        assert!(positions.momenta <= 1 && momenta.positions <= 1, "{positions:?} {momenta:?}");
     }
 
     /// On one dimension values meet in small cells too: these are made smaller until they do not.

@@ -226,7 +226,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
 fn what_makes_no_sense_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let run = folder.path().join("run");
-    let none = train(&experiment(folder.path(), &["training.ensemble=0"])?, &run).unwrap_err();
+    let none = experiment(folder.path(), &["training.ensemble=0"]).unwrap_err();
     assert!(none.to_string().contains("`training.ensemble` is `0`"), "{none}");
     train(&experiment(folder.path(), &["training.ensemble=2"])?, &run)?;
     let stop = AtomicBool::new(false);
