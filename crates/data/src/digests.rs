@@ -282,8 +282,9 @@ mod tests {
         assert_eq!((positions.rows, positions.positions), (0, 5000));
         let momenta = digests.copies(others.x.view(), trained.y.view());
         assert_eq!((momenta.rows, momenta.momenta), (0, 5000));
-        // Two columns alone may meet by chance: of 25 million pairs none or one.
-        assert!(positions.momenta <= 1 && momenta.positions <= 1, "{positions:?} {momenta:?}");
+        // Two columns alone meet by chance: in cells of a thousandth of their spread, about two of 25 million pairs, and
+        // some more beyond the edges.
+        assert!(positions.momenta <= 10 && momenta.positions <= 10, "{positions:?} {momenta:?}");
     }
 
     /// On one dimension values meet in small cells too: these are made smaller until they do not.

@@ -1,7 +1,7 @@
 //! Whether the momenta of a file, as a set, are of the kind that a model was trained on; if not, the likely cause.
 //!
 //! Compared are the kinetic energy release, `|p|` of every ion, and `|sum p|`. A set is far from training
-//! - where at least [`FAR_SHARE`] of its events have one of these beyond what one in a thousand training events are
+//! - where at least `FAR_SHARE` of its events have one of these beyond what one in a thousand training events are
 //!   beyond, or are otherwise outside the training support, and so many are there by chance in fewer than 1 of 100
 //!   files of the training's own kind (binomial law);
 //! - or where its distributions are told from those of training (Kolmogorov and Smirnov's test of two samples, in
