@@ -14,8 +14,8 @@ use crate::load::Table;
 
 /// Widths of cells that are tried, in standard deviations of the column.
 const CELLS: [f64; 6] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8];
-/// Rows that may meet by chance.
-const CHANCE: f64 = 1e-5;
+/// So many rows may meet by chance for each that is a copy.
+const CHANCE: f64 = 0.1;
 /// Part of a cell within which its neighbour is looked up too.
 const EDGE: f64 = 1.0 / 16.0;
 /// Columns of a row of which the neighbour is looked up at most.
@@ -113,15 +113,20 @@ impl Digests {
             let sorted = digests.digests(sides);
             Self { sorted, ..digests }
         };
-        let allowed = CHANCE * sides.first().map_or(0, |side| side.nrows()) as f64;
+        let rows = sides.first().map_or(0, |side| side.nrows());
         let mut best = of(CELLS[0]);
-        for &cell in &CELLS[1..] {
+        for (place, &cell) in CELLS[1..].iter().enumerate() {
             let finer = of(cell);
             // Copies meet in cells of every size, others in larger ones only.
-            if finer.different().saturating_sub(best.different()) as f64 <= allowed {
+            let by_chance = finer.different().saturating_sub(best.different());
+            let passes = by_chance as f64 <= CHANCE * (rows - finer.different()) as f64;
+            // Where larger cells do not pass, these are at the edge of it: smaller ones are certain.
+            if !passes || place > 0 {
+                best = finer;
+            }
+            if passes {
                 break;
             }
-            best = finer;
         }
         if best.different() < LEAST_DIFFERENT {
             best.sorted.clear();

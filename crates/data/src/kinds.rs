@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use cei_physics::elements::mass_u;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
 
 use crate::scaler::mean_and_sd;
 
@@ -33,13 +34,14 @@ impl Varying {
     /// Judges the columns of `values` (`rows x columns`); `is_molecule` says that they are the components of all its
     /// atoms, which are one kind.
     pub(crate) fn of(names: &[String], values: ArrayView2<'_, f64>, is_molecule: bool) -> Self {
-        let moments: Vec<(f64, f64)> =
-            values.columns().into_iter().map(|column| mean_and_sd(&column)).collect();
-        let largest: Vec<f64> = values
-            .columns()
-            .into_iter()
-            .map(|column| column.iter().fold(0.0, |most: f64, value| most.max(value.abs())))
-            .collect();
+        let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
+        let (moments, largest): (Vec<(f64, f64)>, Vec<f64>) = columns
+            .par_iter()
+            .map(|column| {
+                let largest = column.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+                (mean_and_sd(column), largest)
+            })
+            .unzip();
         let kinds = kinds(names, is_molecule);
         let most = |of: &dyn Fn(usize) -> f64, kind: usize| {
             let columns = (0..names.len()).filter(|&column| kinds[column] == kind);
