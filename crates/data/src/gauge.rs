@@ -157,9 +157,9 @@ impl Gauge {
         gauge.labels = molecule.labels().to_vec();
         gauge.masses = molecule.masses().to_vec();
         if config.rotates() {
-            gauge.x_axis = atom(&gauge.labels, "x_axis", "is put on +x", config.x_axis.as_deref())?;
+            gauge.x_axis = atom(molecule, "x_axis", "is put on +x", config.x_axis.as_deref())?;
             let role = "is put into the xy half-plane y > 0";
-            gauge.xy_plane = atom(&gauge.labels, "xy_plane", role, config.xy_plane.as_deref())?;
+            gauge.xy_plane = atom(molecule, "xy_plane", role, config.xy_plane.as_deref())?;
             if gauge.x_axis == gauge.xy_plane {
                 return Err(GaugeError::SameAtom { label: gauge.labels[gauge.x_axis].clone() });
             }
@@ -310,15 +310,13 @@ impl Gauge {
 }
 
 fn atom(
-    labels: &[String],
+    molecule: &Molecule,
     key: &'static str,
     role: &'static str,
     wanted: Option<&str>,
 ) -> Result<usize, GaugeError> {
-    let Some(label) = wanted else {
-        return Err(GaugeError::MissingAtom { key, role, labels: labels.to_vec() });
-    };
-    labels.iter().position(|candidate| candidate.eq_ignore_ascii_case(label)).ok_or_else(|| {
-        GaugeError::UnknownAtom { key, label: label.to_owned(), labels: labels.to_vec() }
-    })
+    let labels = || molecule.labels().to_vec();
+    let label = wanted.ok_or_else(|| GaugeError::MissingAtom { key, role, labels: labels() })?;
+    let unknown = || GaugeError::UnknownAtom { key, label: label.to_owned(), labels: labels() };
+    molecule.index_of(label).ok_or_else(unknown)
 }

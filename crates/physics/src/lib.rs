@@ -48,7 +48,7 @@ pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all, explod
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
 pub use limits::LimitedQuantity;
-pub use molecule::{AtomSpec, Molecule, MoleculeError};
+pub use molecule::{AtomSpec, Isotopes, Molecule, MoleculeError};
 pub use simulation::{
     Centre, Events, Orientation, Simulation, SimulationError, measure, simulate,
     simulate_positions, simulate_range,

@@ -17,7 +17,8 @@ pub const MAX_ATOMS: usize = 10;
 pub struct AtomSpec {
     /// Element or isotope, for example `Br`, `79Br`, `D`. Any name is allowed where `mass_u` is given.
     pub element: String,
-    /// The atom's name in columns and messages; by default the element without its mass number.
+    /// The atom's name in columns and messages; by default the element without its mass number, and numbered from 1
+    /// where several atoms would have that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Mass in u; by default that of the element or isotope.
@@ -33,17 +34,66 @@ impl AtomSpec {
         Self { element: element.to_owned(), label: None, mass_u: None, charge }
     }
 
-    fn label(&self) -> String {
+    /// The label where it is the only atom of its name.
+    fn plain_label(&self) -> String {
         let default = || self.element.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
         self.label.clone().unwrap_or_else(default)
     }
 }
 
-/// A checked molecule of 2 to 10 atoms. In a configuration it is `{ atoms = [...] }`.
+/// Which mass an element has that is given without its mass number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isotopes {
+    /// The mean of the natural mixture (the standard atomic weight).
+    #[default]
+    Mean,
+    /// The mass of the commonest isotope.
+    Commonest,
+}
+
+impl Isotopes {
+    fn mass_u(self, element: &str) -> Option<f64> {
+        match self {
+            Self::Mean => elements::mass_u(element),
+            Self::Commonest => elements::commonest_mass_u(element),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The labels of all atoms: given ones stay; atoms without one that would share a name, in any letter case, are
+/// numbered from 1 (`O1`, `O2`), past numbers that given labels have.
+fn labels(atoms: &[AtomSpec]) -> Vec<String> {
+    let plain: Vec<String> = atoms.iter().map(AtomSpec::plain_label).collect();
+    let given: Vec<&String> = atoms.iter().filter_map(|atom| atom.label.as_ref()).collect();
+    let is_given = |name: &str| given.iter().any(|label| label.eq_ignore_ascii_case(name));
+    let mut labels: Vec<String> = Vec::with_capacity(atoms.len());
+    for (atom, name) in atoms.iter().zip(&plain) {
+        let namesakes = plain.iter().filter(|other| other.eq_ignore_ascii_case(name)).count();
+        let mut label = name.clone();
+        if atom.label.is_none() && namesakes > 1 {
+            let taken = |label: &str, labels: &[String]| {
+                is_given(label) || labels.iter().any(|earlier| earlier.eq_ignore_ascii_case(label))
+            };
+            let numbered = (1..).map(|number| format!("{name}{number}"));
+            label = numbered.into_iter().find(|label| !taken(label, &labels)).unwrap_or(label);
+        }
+        labels.push(label);
+    }
+    labels
+}
+
+/// A checked molecule of 2 to 10 atoms. In a configuration it is `{ atoms = [...] }`, with
+/// `isotopes = "commonest"` if elements are to have the mass of their commonest isotope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "MoleculeSpec", into = "MoleculeSpec")]
 pub struct Molecule {
     atoms: Vec<AtomSpec>,
+    isotopes: Isotopes,
     labels: Vec<String>,
     masses: Vec<f64>,
     charges: Vec<f64>,
@@ -53,6 +103,8 @@ pub struct Molecule {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MoleculeSpec {
+    #[serde(default, skip_serializing_if = "Isotopes::is_default")]
+    isotopes: Isotopes,
     atoms: Vec<AtomSpec>,
 }
 
@@ -60,7 +112,11 @@ struct MoleculeSpec {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MoleculeError {
     /// Too few or too many atoms.
-    #[error("`molecule.atoms`: {found} atoms, expected {MIN_ATOMS} to {MAX_ATOMS}")]
+    #[error(
+        "`molecule.atoms`: {found} atoms, expected {MIN_ATOMS} to {MAX_ATOMS}\n\
+         hint: list what flies apart as one ion, such as CH3, as one atom with its own `mass_u`; a table of more \
+         can be learned without `[molecule]`, by `columns.x` and `columns.y`"
+    )]
     AtomCount {
         /// The number of atoms given.
         found: usize,
@@ -132,15 +188,24 @@ impl Molecule {
     /// [`MoleculeError`] for fewer than 2 or more than 10 atoms, an unknown element without a mass,
     /// a mass that is not positive, a charge that is not finite, and labels that are not unique.
     pub fn new(atoms: Vec<AtomSpec>) -> Result<Self, MoleculeError> {
+        Self::with_isotopes(atoms, Isotopes::default())
+    }
+
+    /// The same, with a choice of the masses of elements.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_isotopes(atoms: Vec<AtomSpec>, isotopes: Isotopes) -> Result<Self, MoleculeError> {
         if !(MIN_ATOMS..=MAX_ATOMS).contains(&atoms.len()) {
             return Err(MoleculeError::AtomCount { found: atoms.len() });
         }
+        let labels = labels(&atoms);
         let mut masses = Vec::with_capacity(atoms.len());
-        for (index, atom) in atoms.iter().enumerate() {
-            let label = atom.label();
+        for (index, (atom, label)) in atoms.iter().zip(&labels).enumerate() {
+            let label = label.clone();
             let unknown = || MoleculeError::UnknownElement { index, element: atom.element.clone() };
             let mass =
-                atom.mass_u.or_else(|| elements::mass_u(&atom.element)).ok_or_else(unknown)?;
+                atom.mass_u.or_else(|| isotopes.mass_u(&atom.element)).ok_or_else(unknown)?;
             if !(mass.is_finite() && mass > 0.0) {
                 return Err(MoleculeError::Mass { index, label, value: mass });
             }
@@ -153,9 +218,8 @@ impl Molecule {
             }
             masses.push(mass * ELECTRON_MASSES_PER_U);
         }
-        let labels = atoms.iter().map(AtomSpec::label).collect();
         let charges = atoms.iter().map(|atom| atom.charge).collect();
-        let molecule = Self { atoms, labels, masses, charges };
+        let molecule = Self { atoms, isotopes, labels, masses, charges };
         molecule.check_columns()?;
         Ok(molecule)
     }
@@ -185,9 +249,20 @@ impl Molecule {
         &self.charges
     }
 
-    /// The place of the atom with this label; letter case does not count.
+    /// The place of the atom with this label, or else of the only atom of this element or isotope (`2H` for an
+    /// atom of `D`); letter case does not count.
     pub fn index_of(&self, label: &str) -> Option<usize> {
-        self.labels.iter().position(|known| known.eq_ignore_ascii_case(label))
+        let labelled = self.labels.iter().position(|known| known.eq_ignore_ascii_case(label));
+        labelled.or_else(|| {
+            let mut named = (0..self.atoms.len()).filter(|&index| self.may_be_called(index, label));
+            named.next().filter(|_| named.next().is_none())
+        })
+    }
+
+    /// Whether a file may call the atom of this place `name`: by its label, its element or its isotope.
+    pub fn may_be_called(&self, index: usize, name: &str) -> bool {
+        self.labels[index].eq_ignore_ascii_case(name)
+            || elements::names_atom_of(name, &self.atoms[index].element)
     }
 
     /// Names of the 3N position columns: `cx`, `cy`, `cz`, `ox`, ...
@@ -254,13 +329,13 @@ impl TryFrom<MoleculeSpec> for Molecule {
     type Error = MoleculeError;
 
     fn try_from(spec: MoleculeSpec) -> Result<Self, MoleculeError> {
-        Self::new(spec.atoms)
+        Self::with_isotopes(spec.atoms, spec.isotopes)
     }
 }
 
 impl From<Molecule> for MoleculeSpec {
     fn from(molecule: Molecule) -> Self {
-        Self { atoms: molecule.atoms }
+        Self { isotopes: molecule.isotopes, atoms: molecule.atoms }
     }
 }
 
@@ -299,7 +374,7 @@ mod tests {
             message(atoms(&["C", "Xx"]))
                 .contains("atoms[1].element`: unknown element or isotope `Xx`")
         );
-        assert!(message(atoms(&["C", "H", "H"])).contains("numbers 1 and 2"));
+        assert!(message(atoms(&["C"; 11])).contains("hint: list what flies apart as one ion"));
         assert!(message(atoms(&["C", "c"])).contains("unknown"));
         let bad = |change: fn(&mut AtomSpec)| {
             let mut list = atoms(&["C", "O"]);
@@ -312,6 +387,45 @@ mod tests {
         let collision = bad(|a| a.label = Some("pc".into()));
         assert!(collision.to_string().contains("share the column `pcx`"), "{collision}");
         assert!(toml::from_str::<Molecule>("atoms = []\ncolour = 1").is_err());
+    }
+
+    #[test]
+    fn like_atoms_are_numbered_and_given_labels_stay() {
+        let labels = |list: Vec<AtomSpec>| Molecule::new(list).unwrap().labels().to_vec();
+        assert_eq!(labels(atoms(&["C", "O", "O"])), ["C", "O1", "O2"]);
+        assert_eq!(labels(atoms(&["C", "16O", "18O", "H"])), ["C", "O1", "O2", "H"]);
+        let mut list = atoms(&["O", "O", "O"]);
+        list[1].label = Some("o1".into());
+        assert_eq!(labels(list), ["O2", "o1", "O3"]);
+        let mut list = atoms(&["C", "O", "O"]);
+        list[1].label = Some("Oa".into());
+        assert_eq!(labels(list), ["C", "Oa", "O"]);
+        let molecule = Molecule::new(atoms(&["C", "H", "H", "H", "H"])).unwrap();
+        assert_eq!(molecule.momentum_columns()[3..6], ["ph1x", "ph1y", "ph1z"]);
+    }
+
+    #[test]
+    fn atoms_are_found_by_isotope_where_it_is_the_only_one() {
+        let molecule = Molecule::new(atoms(&["C", "2H", "H"])).unwrap();
+        assert_eq!(molecule.labels(), ["C", "H1", "H2"]);
+        assert_eq!(molecule.index_of("D"), Some(1));
+        assert_eq!(molecule.index_of("1H"), Some(2));
+        assert_eq!(molecule.index_of("H"), None, "both are hydrogen");
+        assert_eq!(molecule.index_of("T"), None);
+    }
+
+    #[test]
+    fn isotopes_say_which_mass_an_element_has() {
+        let text = "isotopes = \"commonest\"\natoms = [{ element = \"Cl\", charge = 1 }, \
+                    { element = \"37Cl\", charge = 1 }, { element = \"H\", mass_u = 1.5, charge = 1 }]";
+        let molecule: Molecule = toml::from_str(text).unwrap();
+        let masses = [34.968852682, 36.965902602, 1.5].map(|mass| mass * ELECTRON_MASSES_PER_U);
+        assert_eq!(molecule.masses(), masses);
+        let written = toml::to_string(&molecule).unwrap();
+        assert_eq!(toml::from_str::<Molecule>(&written).unwrap(), molecule);
+        let mean = Molecule::new(atoms(&["Cl", "H"])).unwrap();
+        assert_eq!(mean.masses()[0], 35.45 * ELECTRON_MASSES_PER_U);
+        assert!(!toml::to_string(&mean).unwrap().contains("isotopes"));
     }
 
     #[test]
