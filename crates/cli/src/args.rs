@@ -3,10 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use cei_data::{MomentumUnit, PositionUnit};
+use cei_data::{ColumnRef, Comment, Decimal, Header, MomentumUnit, PositionUnit, Separator};
+use cei_run::later::{ColumnOptions, ReadingOptions};
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::de::DeserializeOwned;
 
 /// Coulomb explosion imaging run backwards: from measured ion momenta to the molecule's geometry
 /// before the explosion, with its uncertainty.
@@ -51,6 +53,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| of_tables(arg, "positions")))]
 pub(crate) struct SimulateArgs {
     /// A data set that comes with the program: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf
     #[arg(
@@ -77,6 +80,8 @@ pub(crate) struct SimulateArgs {
     /// "1e-3 bohr" (XYZ files are in angstrom)
     #[arg(long, value_name = "UNIT", requires = "positions")]
     pub(crate) position_unit: Option<PositionUnit>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Set a key of the simulation, for example --set detector.momentum_noise_au=0.5
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
@@ -89,6 +94,78 @@ pub(crate) struct SimulateArgs {
     /// Print no progress
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// How tables of text are read. For a trained run, what is not given is as its own table was read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReadingArgs {
+    /// Whether the first line names the columns
+    #[arg(long, help_heading = READING, value_name = "auto|yes|no|commented", value_parser = word::<Header>)]
+    header: Option<Header>,
+    /// What separates the cells
+    #[arg(long, help_heading = READING, value_name = "auto|comma|semicolon|tab|whitespace", value_parser = word::<Separator>)]
+    separator: Option<Separator>,
+    /// What lines begin with that are no rows: auto, none, or a sign such as %
+    #[arg(long, help_heading = READING, value_name = "SIGN")]
+    comment: Option<String>,
+    /// The decimal sign
+    #[arg(long, help_heading = READING, value_name = "auto|point|comma", value_parser = word::<Decimal>)]
+    decimal: Option<Decimal>,
+}
+
+/// Which columns of a file are those of a trained run.
+#[derive(Debug, Args)]
+pub(crate) struct ColumnArgs {
+    /// The momenta in the order of the run, by names or by indices from 0, where this file names them otherwise
+    #[arg(help_heading = COLUMNS, long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Set `columns.x`, `columns.y`, `columns.x_unit` or `columns.y_unit` for this file
+    #[arg(help_heading = COLUMNS, long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+const READING: &str = "How text is read";
+const COLUMNS: &str = "Columns of the file";
+
+/// Options of the two groups above are for tables that another option names.
+fn of_tables(arg: Arg, option: &'static str) -> Arg {
+    match arg.get_help_heading() {
+        Some(READING | COLUMNS) => arg.requires(option),
+        _ => arg,
+    }
+}
+
+impl ReadingArgs {
+    pub(crate) fn options(&self, drop_invalid: bool) -> ReadingOptions {
+        ReadingOptions {
+            header: self.header,
+            separator: self.separator,
+            comment: self.comment.clone().map(Comment::from),
+            decimal: self.decimal,
+            drop_invalid,
+        }
+    }
+}
+
+impl ColumnArgs {
+    pub(crate) fn options(&self) -> ColumnOptions {
+        ColumnOptions { momenta: column_refs(&self.columns), overrides: self.overrides.clone() }
+    }
+}
+
+/// Columns by name or index: digits alone are an index.
+pub(crate) fn column_refs(names: &[String]) -> Vec<ColumnRef> {
+    let column = |name: &String| match name.trim().parse::<usize>() {
+        Ok(index) => index.into(),
+        Err(_) => name.trim().to_owned().into(),
+    };
+    names.iter().map(column).collect()
+}
+
+/// A word that a configuration knows.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let value = toml::Value::String(text.to_owned());
+    value.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 #[derive(Debug, Clone, Args)]
@@ -114,6 +191,8 @@ pub(crate) struct InspectArgs {
     /// Ions in the order of the momenta, for the kinetic energy release, for example O,C,S or 16O,C,S
     #[arg(long, value_name = "ATOMS", value_delimiter = ',')]
     pub(crate) molecule: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -156,6 +235,8 @@ pub(crate) struct TrainArgs {
     /// Leave out rows with invalid cells, or cells far from all others, and count them, instead of failing
     #[arg(long)]
     pub(crate) drop_invalid: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Print one JSON object at the end instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -172,7 +253,7 @@ lengths and angles is that of the posterior mean. The displacement per atom is a
 square. In JSON, infinities and NaN are the strings \"inf\", \"-inf\" and \"nan\"; what does not apply is absent.";
 
 #[derive(Debug, Args)]
-#[command(after_help = SCORES)]
+#[command(after_help = SCORES, mut_args(|arg| of_tables(arg, "data")))]
 pub(crate) struct EvaluateArgs {
     /// Run folder
     #[arg(value_name = "RUN")]
@@ -192,6 +273,10 @@ pub(crate) struct EvaluateArgs {
     /// Leave out rows of --data with invalid cells, and count them, instead of failing
     #[arg(long, requires = "data")]
     pub(crate) drop_invalid: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
     /// Device: cpu, ndarray, cuda:0, ...
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub(crate) device: String,
@@ -246,6 +331,10 @@ pub(crate) struct PredictArgs {
     /// Leave out rows with invalid cells instead of failing; `event` counts them too
     #[arg(long)]
     pub(crate) drop_invalid: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
     /// Device: cpu, ndarray, cuda:0, ...
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub(crate) device: String,
@@ -271,6 +360,10 @@ pub(crate) struct LogProbArgs {
     /// Leave out rows with invalid cells instead of failing; `event` counts them too
     #[arg(long)]
     pub(crate) drop_invalid: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
     /// Device: cpu, ndarray, cuda:0, ...
     #[arg(long, value_name = "D", default_value = "cpu")]
     pub(crate) device: String,
@@ -338,6 +431,8 @@ pub(crate) struct C2stArgs {
     /// Columns to compare, for example --columns cx,cy; by default all that both files have
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Seed of folds, weights and batches
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,

@@ -6,6 +6,7 @@ use cei_files::FileError;
 use cei_model::DeviceError;
 use cei_run::RunError;
 use cei_run::config::ExperimentError;
+use cei_run::later::LaterError;
 
 use crate::output::to_stderr;
 
@@ -59,6 +60,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
                     RunError::TooSmall { .. }
                     | RunError::TooLarge { .. }
                     | RunError::UnitOfXyz { .. }
+                    | RunError::LayoutOfXyz { .. }
+                    | RunError::Later(LaterError::ColumnCount { .. })
                     | RunError::Level { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),

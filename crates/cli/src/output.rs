@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
+use cei_data::{Reading, remarks};
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
@@ -32,6 +33,11 @@ pub(crate) fn to_stdout(text: &str) {
 /// A line for the person at the terminal.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Says on stderr how files were read, where that is not what one expects without being told.
+pub(crate) fn say_how_read(readings: &[Reading]) {
+    remarks(readings).iter().for_each(|remark| to_stderr(remark));
 }
 
 /// One JSON object on stdout.

@@ -81,10 +81,10 @@ pub enum PositionsError {
     },
     /// A file of another molecule.
     #[error(
-        "`{}`: the atoms are {} but the molecule has {}\nhint: list the molecule's atoms in the order of the file",
+        "`{}`: the atoms are {} but the molecule has {}\nhint: {hint}",
         file.display(), found.join(" "), expected.join(" ")
     )]
-    OtherMolecule { file: PathBuf, found: Vec<String>, expected: Vec<String> },
+    OtherMolecule { file: PathBuf, found: Vec<String>, expected: Vec<String>, hint: &'static str },
 }
 
 /// Whether a path names an XYZ file, which is in angstrom.
@@ -95,16 +95,18 @@ pub fn is_xyz(path: &str) -> bool {
 }
 
 /// Positions of `molecule`: from an `.xyz` (or `.xyz.gz`) file (angstrom, `unit` is not used), or from the columns
-/// [`Molecule::position_columns`] of a CSV or Parquet file or glob.
+/// [`Molecule::position_columns`] of a table.
 ///
 /// # Errors
 /// What is wrong with the file; an XYZ file whose elements are not the molecule's, in its order.
 pub fn load_positions(
-    path: &str,
+    source: &Source,
     molecule: &Molecule,
-    unit: PositionUnit,
+    unit: &PositionUnit,
 ) -> Result<LoadedPositions, PositionsError> {
-    if is_xyz(path) {
+    if let [path] = &source.files[..]
+        && is_xyz(path)
+    {
         let frames = read_xyz(Path::new(path))?;
         check_atoms(Path::new(path), &frames.labels, molecule)?;
         return Ok(LoadedPositions { positions: frames.positions, remarks: frames.remarks });
@@ -112,7 +114,7 @@ pub fn load_positions(
     // Loaded as the side that must be there; the conversion of the other side's unit is the same.
     let columns = molecule.position_columns().into_iter().map(ColumnRef::Name).collect();
     let selection = Selection { y: columns, ..Selection::default() };
-    let table = load(&Source::file(path), &selection)?;
+    let table = load(source, &selection)?;
     let remarks = remarks(&table.readings);
     Ok(LoadedPositions { positions: table.y * unit.factor(), remarks })
 }
@@ -295,36 +297,49 @@ impl AtomLine {
     }
 }
 
-/// An atom of the file is the molecule's if it bears its label, its element, or the element of its
-/// isotope (`Br` for `79Br`); `D` is `2H`, `T` is `3H`, `1H` is `H`, and a number after the element (`H1`) is left out.
-fn is_same_atom(found: &str, element: &str, label: &str) -> bool {
-    let isotope = |name: &str| match name.to_uppercase().as_str() {
-        "1H" => "H".to_owned(),
-        "D" => "2H".to_owned(),
-        "T" => "3H".to_owned(),
-        name => name.to_owned(),
-    };
-    let digits = |c: char| c.is_ascii_digit();
-    let element = isotope(element);
-    let plain = isotope(found.trim_end_matches(digits).trim_end_matches('_'));
-    found.eq_ignore_ascii_case(label)
-        || plain == element
-        || plain == element.trim_start_matches(digits)
+/// The name of an atom without the number after it: `H` for `H1` or `H_1`.
+fn without_number(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_')
 }
 
+/// Atoms of the file are those of the molecule, in its order, if each bears its label, its element or its isotope
+/// ([`Molecule::may_be_called`]). A number after an element is left out, unless all that the file has are labels of the
+/// molecule: then it says which of like atoms is meant.
 fn check_atoms(path: &Path, found: &[String], molecule: &Molecule) -> Result<(), PositionsError> {
-    let atoms = molecule.atoms().iter().zip(molecule.labels());
-    let same = found.len() == molecule.atom_count()
-        && found
-            .iter()
-            .zip(atoms)
-            .all(|(found, (atom, label))| is_same_atom(found, &atom.element, label));
-    if same {
+    let is_label =
+        |name: &String| molecule.labels().iter().any(|label| label.eq_ignore_ascii_case(name));
+    let numbered = |name: &String| without_number(name) != name;
+    let are_labels = found.iter().filter(|name| numbered(name)).all(is_label);
+    let is_same = |name: &String, atom: usize| {
+        if are_labels && numbered(name) {
+            return molecule.labels()[atom].eq_ignore_ascii_case(name);
+        }
+        molecule.may_be_called(atom, name) || molecule.may_be_called(atom, without_number(name))
+    };
+    let mut left: Vec<usize> = (0..molecule.atom_count()).collect();
+    if found.len() == left.len() && found.iter().zip(&left).all(|(name, &atom)| is_same(name, atom))
+    {
         return Ok(());
     }
+    // Each atom of the file takes the first atom of the molecule that it may be and that is left.
+    let taken = found.iter().filter(|name| {
+        let place = left.iter().position(|&atom| is_same(name, atom));
+        place.map(|place| left.remove(place)).is_some()
+    });
+    let hint = if taken.count() == found.len() && left.is_empty() {
+        "they are the same atoms in another order: list the molecule's atoms in the order of the file"
+    } else {
+        "the file is of another molecule, or of other isotopes: its atoms must be those of `molecule.atoms`"
+    };
+    let elements = molecule.atoms().iter().map(|atom| atom.element.clone()).collect();
     Err(PositionsError::OtherMolecule {
         file: path.to_path_buf(),
         found: found.to_vec(),
-        expected: molecule.labels().to_vec(),
+        expected: if are_labels && found.iter().any(numbered) {
+            molecule.labels().to_vec()
+        } else {
+            elements
+        },
+        hint,
     })
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cei_data::{ColumnRef, Selection, Source, column_names, load};
+use cei_data::{ColumnRef, Reading, Selection, Source, column_names, load};
 use cei_metrics::{C2ST_FOLDS, C2st, c2st_watched, number};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::write_json;
+use crate::later::ReadingOptions;
 use crate::{RunError, figures};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
@@ -31,6 +32,8 @@ pub struct C2stOptions {
     pub columns: Vec<String>,
     /// Seed of folds, weights and batches.
     pub seed: u64,
+    /// How the files are read.
+    pub reading: ReadingOptions,
     /// Probability of failing a sample that has the law of the reference.
     pub level: f64,
     /// Where `c2st.json` and the figure go; neither is written without.
@@ -65,6 +68,9 @@ pub struct C2stReport {
     pub left_out: usize,
     /// The events in their order; one without an `event` column.
     pub events: Vec<EventC2st>,
+    /// How the files were read.
+    #[serde(skip)]
+    pub readings: Vec<Reading>,
 }
 
 /// The test of one event.
@@ -89,7 +95,7 @@ pub fn compare_samples(
 ) -> Result<C2stReport, RunError> {
     check_level(options.level)?;
     let [sample_names, reference_names] =
-        [names_of(&options.sample)?, names_of(&options.reference)?];
+        [names_of(&options.sample, options)?, names_of(&options.reference, options)?];
     let columns: Vec<String> = if options.columns.is_empty() {
         let shared = sample_names
             .iter()
@@ -106,8 +112,8 @@ pub fn compare_samples(
             reference_columns: reference_names.join(", "),
         });
     }
-    let sample = Samples::load(&options.sample, &columns, &sample_names)?;
-    let reference = Samples::load(&options.reference, &columns, &reference_names)?;
+    let sample = Samples::load(&options.sample, &columns, &sample_names, options)?;
+    let reference = Samples::load(&options.reference, &columns, &reference_names, options)?;
     let pairs = pair_events(options, &sample, &reference)?;
     let left_out = sample.events.len() + reference.events.len() - 2 * pairs.len();
     let (done, total) = (AtomicUsize::new(0), C2ST_FOLDS * pairs.len());
@@ -133,6 +139,7 @@ pub fn compare_samples(
     let least = events.iter().map(|event| event.result.p_value).fold(1.0, f64::min);
     let p_value = (least * count).min(1.0);
     let report = C2stReport {
+        readings: [sample.readings.clone(), reference.readings.clone()].concat(),
         sample: options.sample.clone(),
         reference: options.reference.clone(),
         columns,
@@ -156,8 +163,12 @@ pub(crate) fn check_level(level: f64) -> Result<(), RunError> {
     if level > 0.0 && level < 1.0 { Ok(()) } else { Err(RunError::Level { level }) }
 }
 
-fn names_of(path: &std::path::Path) -> Result<Vec<String>, RunError> {
-    Ok(column_names(&Source::file(path.display().to_string()))?)
+fn source_of(path: &std::path::Path, options: &C2stOptions) -> Source {
+    options.reading.source(&[path.display().to_string()])
+}
+
+fn names_of(path: &std::path::Path, options: &C2stOptions) -> Result<Vec<String>, RunError> {
+    Ok(column_names(&source_of(path, options))?)
 }
 
 /// The rows of a file, and which of them belong to each event.
@@ -166,6 +177,7 @@ struct Samples {
     /// Row numbers by event; one entry where there is no `event` column.
     events: BTreeMap<u64, Vec<usize>>,
     has_events: bool,
+    readings: Vec<Reading>,
 }
 
 impl Samples {
@@ -173,6 +185,7 @@ impl Samples {
         path: &std::path::Path,
         columns: &[String],
         names: &[String],
+        options: &C2stOptions,
     ) -> Result<Self, RunError> {
         let has_events = names.iter().any(|name| name == COUNTERS[0]);
         let mut wanted: Vec<ColumnRef> = columns.iter().cloned().map(ColumnRef::Name).collect();
@@ -180,7 +193,7 @@ impl Samples {
             wanted.push(ColumnRef::from(COUNTERS[0]));
         }
         let selection = Selection { y: wanted, ..Selection::default() };
-        let table = load(&Source::file(path.display().to_string()), &selection)?;
+        let table = load(&source_of(path, options), &selection)?;
         let (values, counters) = table.y.view().split_at(Axis(1), columns.len());
         let mut events: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for row in 0..values.nrows() {
@@ -191,7 +204,8 @@ impl Samples {
             }
             events.entry(event as u64).or_default().push(row);
         }
-        Ok(Self { values: values.to_owned(), events, has_events })
+        let values = values.to_owned();
+        Ok(Self { values, events, has_events, readings: table.readings })
     }
 }
 

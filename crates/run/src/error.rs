@@ -14,6 +14,9 @@ pub enum RunError {
     /// A table cannot be loaded.
     #[error(transparent)]
     Load(#[from] cei_data::LoadError),
+    /// A table does not fit the run that it is given to.
+    #[error(transparent)]
+    Later(#[from] crate::later::LaterError),
     /// A table cannot be written.
     #[error(transparent)]
     Write(#[from] cei_data::WriteError),
@@ -411,6 +414,12 @@ pub enum RunError {
     /// A unit for a file whose format has one.
     #[error("`{}` is an XYZ file, whose positions are in angstrom, but `--position-unit` gives another unit\nhint: leave it out; positions in another unit belong into columns of a CSV or Parquet file", path.display())]
     UnitOfXyz {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A layout of text for a file that is no table.
+    #[error("`{}` is XYZ, which has no columns\nhint: `--header`, `--separator`, `--comment` and `--decimal` are for tables; leave them out", path.display())]
+    LayoutOfXyz {
         /// The file.
         path: PathBuf,
     },

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cei_data::{Copies, Preprocessing, Source, Table, fingerprint, load};
+use cei_data::{Copies, Preprocessing, Reading, Table, fingerprint};
 use cei_metrics::results::{
     Baselines, Distribution, Estimators, Evaluation, LikelihoodBound, NegativeLogLikelihood,
     NeighbourScores, level_key,
@@ -24,6 +24,7 @@ use crate::dataset::{Dataset, Origin};
 use crate::draws::{check_draws, draw_positions, first_rows};
 use crate::floor::{Floor, floor};
 use crate::folder::{ActiveLatent, write_json};
+use crate::later::{LaterTable, Loaded};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 use crate::plausibility::{Plausibility, Training};
 use crate::rows::{refuse_far_out, trained_on, warning};
@@ -54,7 +55,7 @@ pub enum ScoredRows {
 #[derive(Debug, Clone, Default)]
 pub struct EvaluateOptions {
     /// Another table of positions and momenta than that of the run; all its rows are scored.
-    pub data: Option<Source>,
+    pub data: Option<LaterTable>,
     /// Which rows of the run's own table.
     pub rows: ScoredRows,
     /// Draws of each event; by default those of the configuration.
@@ -83,6 +84,9 @@ pub struct RunEvaluation {
     /// Why the scores are not in the folder of the run, where they should be.
     #[serde(skip)]
     pub not_kept: Option<String>,
+    /// How each file of another table than the run's own was read.
+    #[serde(skip)]
+    pub readings: Vec<Reading>,
     /// What must be known before these scores are believed, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -128,6 +132,7 @@ struct ScoredTable {
     raw_y: Array2<f64>,
     x: Array2<f64>,
     y: Array2<f64>,
+    readings: Vec<Reading>,
 }
 
 /// Scores a run, and first tells `judged` how another table than its own compares with training as a set; on its own test
@@ -146,7 +151,8 @@ pub fn evaluate_run(
     let count = options.draws.unwrap_or(run.experiment.evaluation.draws);
     check_draws(count, 2)?;
     let own = own_dataset(&run, options)?;
-    let (files, scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
+    let (files, mut scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
+    let readings = std::mem::take(&mut scored.readings);
     let plausibility = match Support::load(&run)?.filter(|_| options.data.is_some()) {
         None => None,
         Some(support) => {
@@ -212,6 +218,7 @@ pub fn evaluate_run(
             seed: options.seed,
         },
         not_kept: None,
+        readings,
         warnings: warnings(trained_on, out_of_bounds, total),
     };
     if rows == "test" {
@@ -302,11 +309,12 @@ fn scored_table(
         Some(simulator) if table.files.is_empty() => vec![format!("simulator {simulator}")],
         _ => table.files.iter().map(|f| f.display().to_string()).collect(),
     };
-    if let Some(source) = &options.data {
-        let mut table = load(source, &run.experiment.columns)?;
-        refuse_far_out(run, &mut table, &run.experiment.columns, source.drop_invalid)?;
+    if let Some(data) = &options.data {
+        let Loaded { mut table, source, selection } = data.load(run, true)?;
+        refuse_far_out(run, &mut table, &selection, source.drop_invalid)?;
         let (files, fingerprint) = (names(&table), fingerprint(&table));
-        let scored = ScoredTable::new(&run.record.preprocessing, table.x, table.y);
+        let mut scored = ScoredTable::new(&run.record.preprocessing, table.x, table.y);
+        scored.readings = table.readings;
         return Ok((files, scored, fingerprint, "other table"));
     }
     let Some(dataset) = own else { unreachable!("without another table the run's own is loaded") };
@@ -321,7 +329,7 @@ fn scored_table(
 impl ScoredTable {
     fn new(preprocessing: &Preprocessing, raw_x: Array2<f64>, raw_y: Array2<f64>) -> Self {
         let (x, y) = preprocessing.gauged(raw_x.view(), raw_y.view());
-        Self { raw_x, raw_y, x, y }
+        Self { raw_x, raw_y, x, y, readings: Vec::new() }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod floor;
 pub mod folder;
 pub mod fresh;
 pub mod inspect;
+pub mod later;
 pub mod law_edge;
 pub mod log_prob;
 pub mod plausibility;

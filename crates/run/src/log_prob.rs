@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use cei_data::{Copies, DroppedRows, OffRows, Source, load};
+use cei_data::{Copies, DroppedRows, OffRows, Reading};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, Device};
 use cei_train::DegenerateNoise;
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 
 use crate::draws::rows;
+use crate::later::{LaterTable, Loaded};
 use crate::rows::{refuse_far_out, trained_on, warning};
 use crate::{RunError, TrainedRun};
 
@@ -24,6 +25,8 @@ pub struct LogProbs {
     pub values: Vec<f64>,
     /// Dimension of that density.
     pub d_eff: usize,
+    /// How each file was read.
+    pub readings: Vec<Reading>,
     /// Rows that `drop_invalid` left out.
     pub dropped: DroppedRows,
     /// Rows that do not obey what was constant in training; their density is that of the nearest row
@@ -46,12 +49,12 @@ impl LogProbs {
 /// No trained model, one without a density, a table that cannot be loaded.
 pub fn log_prob_of_file(
     path: &Path,
-    source: &Source,
+    rows: &LaterTable,
     device: Device,
 ) -> Result<LogProbs, RunError> {
     let run = TrainedRun::load(path, device)?;
-    let mut table = load(source, &run.experiment.columns)?;
-    refuse_far_out(&run, &mut table, &run.experiment.columns, source.drop_invalid)?;
+    let Loaded { mut table, source, selection } = rows.load(&run, true)?;
+    refuse_far_out(&run, &mut table, &selection, source.drop_invalid)?;
     let preprocessing = &run.record.preprocessing;
     let (x, y) = (table.x.view(), table.y.view());
     let values = log_prob(&run, x, y, 0).ok_or_else(|| RunError::NoDensity {
@@ -63,6 +66,7 @@ pub fn log_prob_of_file(
         d_eff: preprocessing.d_eff(),
         off: preprocessing.off_constant_rows(x, y),
         trained_on: trained_on(&run, x, y)?,
+        readings: table.readings,
         dropped: table.dropped,
     })
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use cei_data::extremes::leave_out;
 use cei_data::{
-    ColumnData, DroppedRows, FarCell, Selection, Source, Table, TableWriter, WriteError, load,
+    ColumnData, DroppedRows, FarCell, Reading, Selection, Table, TableWriter, WriteError,
 };
 use cei_files::check_outputs;
 use cei_metrics::{number, quantile};
@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::draws::{DrawStreams, check_draws, draw_more, draw_positions};
 use crate::folder::HISTORY;
+use crate::later::{LaterTable, Loaded};
 use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
 use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
@@ -41,8 +42,8 @@ const TIMED_EVENTS: usize = 8;
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
 pub struct PredictOptions {
-    /// The momenta; columns as in training, no positions needed.
-    pub momenta: Source,
+    /// The momenta; no positions needed.
+    pub momenta: LaterTable,
     /// Draws of each event.
     pub draws: usize,
     /// Seed of the draws.
@@ -62,6 +63,8 @@ pub struct PredictOptions {
 /// What a prediction tells while it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PredictStep<'a> {
+    /// How the files were read.
+    Read(&'a [Reading]),
     /// How the file compares with training as a set, before anything is answered.
     Judged(&'a Plausibility),
     /// So many events are about to be refined, which will take about so many seconds.
@@ -200,9 +203,9 @@ pub fn predict_to_files(
     if options.refine {
         run.draw_from_prior();
     }
-    let selection = Selection { x: Vec::new(), ..run.experiment.columns.clone() };
-    let mut table = load(&options.momenta, &selection)?;
-    let far_out = set_aside(&run, &mut table, &selection, options.momenta.drop_invalid)?;
+    let Loaded { mut table, source, selection } = options.momenta.load(&run, false)?;
+    watch(PredictStep::Read(&table.readings));
+    let far_out = set_aside(&run, &mut table, &selection, source.drop_invalid)?;
     let preprocessing = &run.record.preprocessing;
     let support = Support::load(&run)?;
     let mut outside =

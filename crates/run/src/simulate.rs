@@ -9,6 +9,7 @@ use ndarray::{Array2, Axis};
 
 use crate::RunError;
 use crate::config::{parse_with_overrides, read_text, to_toml};
+use crate::later::{ReadingOptions, is_laid_out_xyz};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
@@ -46,6 +47,8 @@ pub enum Geometries {
         path: PathBuf,
         /// Unit of its columns, bohr by default; none for XYZ, which is in angstrom.
         unit: Option<PositionUnit>,
+        /// How a table is read.
+        reading: ReadingOptions,
     },
 }
 
@@ -61,6 +64,11 @@ fn sidecar_of(table: &Path) -> Option<PathBuf> {
     // Earlier versions left the extension out, so that tables of two formats shared one.
     let paths = [configuration_path(table), table.with_extension("simulation.toml")];
     paths.into_iter().find(|path| path.exists())
+}
+
+/// Whether a simulation stands beside a table.
+pub(crate) fn is_simulated(table: &Path) -> bool {
+    sidecar_of(table).is_some()
 }
 
 /// The configuration of a table as it is written beside it, bound to it by its digest.
@@ -143,12 +151,15 @@ pub fn simulate_to_file(
     let given = match geometries {
         Geometries::Law if simulation.geometry.is_none() => return Err(RunError::NoGeometry),
         Geometries::Law => None,
-        Geometries::File { path, unit: Some(_) } if is_xyz(&path.to_string_lossy()) => {
+        Geometries::File { path, reading, .. } if is_laid_out_xyz(path, reading) => {
+            return Err(RunError::LayoutOfXyz { path: path.clone() });
+        }
+        Geometries::File { path, unit: Some(_), .. } if is_xyz(&path.to_string_lossy()) => {
             return Err(RunError::UnitOfXyz { path: path.clone() });
         }
-        Geometries::File { path, unit } => {
-            let unit = unit.clone().unwrap_or_default();
-            Some(load_positions(&path.to_string_lossy(), molecule, unit)?)
+        Geometries::File { path, unit, reading } => {
+            let source = reading.source(&[path.to_string_lossy().into_owned()]);
+            Some(load_positions(&source, molecule, unit.as_ref().unwrap_or(&PositionUnit::Bohr))?)
         }
     };
     let configuration = configuration_path(path);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cei_data::{DroppedRows, Preprocessing, RowDigests, Rows as _};
+use cei_data::{ColumnRef, DroppedRows, Preprocessing, Reading, RowDigests, Rows as _, Selection};
 use cei_files::{Lock, holder};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, ConfigError, Device, LatentStatistics, open_device};
@@ -19,6 +19,7 @@ use crate::dataset::{Dataset, Origin, PartCopies};
 use crate::evaluate::internal_coordinates;
 use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
+use crate::later::remembered;
 use crate::refine::{Ingredients, Obstacle};
 use crate::rows::{in_words, save as save_rows};
 use crate::simulate::sidecar_remarks;
@@ -28,11 +29,18 @@ use crate::{Experiment, RunError, figures, rounding};
 /// Rows whose latents are computed at once.
 const LATENT_CHUNK: usize = 8192;
 
+/// Columns of a side that are named one by one.
+const MOST_NAMED: usize = 30;
+
 /// What a training is about to do, known before the first epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingPlan {
     /// Rows of training, validation and test part.
     pub rows: [usize; 3],
+    /// How each file was read.
+    pub readings: Vec<Reading>,
+    /// The columns of the run and what must be known about them, in words.
+    pub columns: String,
     /// Rows that `drop_invalid` left out.
     pub dropped: DroppedRows,
     /// Name of the model.
@@ -97,6 +105,8 @@ pub fn train_run(
     let (origin, remarks) = origin_and_remarks(experiment, begun, path)?;
     let dataset = Dataset::load(experiment, &origin)
         .map_err(|error| if resume { error.of_table(path) } else { error })?;
+    let source = remembered(&experiment.source, &dataset.table.readings);
+    let experiment = &Experiment { source, ..experiment.clone() };
     let preprocessing = dataset.fit(experiment)?;
     let model = folder::build(&experiment.model, &preprocessing, 0, device.clone())?;
     let digests = RowDigests::fit(&dataset.table, dataset.split.train.rows());
@@ -410,6 +420,8 @@ fn plan(
         no_refinement: ingredients.obstacle(),
         warnings,
         rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
+        readings: dataset.table.readings.clone(),
+        columns: columns_in_words(experiment),
         dropped: dataset.table.dropped.clone(),
         model: experiment.model.name(),
         parameters: model.parameters().values.len(),
@@ -419,6 +431,36 @@ fn plan(
         frame: preprocessing.frame_description(),
         remarks,
     }
+}
+
+/// The columns that the run reads: where atoms were numbered or columns renamed they are not obvious. Where events are
+/// simulated, whether files for the run must have other names than a simulated table.
+fn columns_in_words(experiment: &Experiment) -> String {
+    let list = |columns: &[ColumnRef]| {
+        let shown = columns.iter().take(MOST_NAMED).map(ToString::to_string);
+        let more = columns.len().saturating_sub(MOST_NAMED);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        shown.chain(more).collect::<Vec<_>>().join(", ")
+    };
+    let Selection { x, y, .. } = &experiment.columns;
+    let mut text = format!("columns: positions {}; momenta {}", list(x), list(y));
+    let molecule = experiment.molecule.as_ref().filter(|_| experiment.source.simulator.is_some());
+    let Some(molecule) = molecule else { return text };
+    let of_simulation =
+        |names: Vec<String>| names.into_iter().map(ColumnRef::from).collect::<Vec<_>>();
+    let own = of_simulation(molecule.momentum_columns());
+    if own != *y {
+        text.push_str(&format!(
+            "\nno simulated table has these momenta (there they are {}): files for `cei predict` must, or are given with `--columns`",
+            list(&own)
+        ));
+    }
+    if x.iter().any(|column| y.contains(column)) {
+        text.push_str(
+            "\npositions and momenta share columns: they are those of files of momenta alone; a file of both needs `--set columns.x=[...]`",
+        );
+    }
+    text
 }
 
 /// Statistics of the latents of the training rows, with the noise on empty directions that the model

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use cei_data::Source;
 use cei_model::open_device;
 use cei_run::compare::read_evaluation;
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
 use cei_run::folder::remarks;
+use cei_run::later::LaterTable;
 use cei_run::predict::{PredictOptions, predict_to_files};
 use cei_run::simulate::{Geometries, configuration_path, simulate_to_file};
 use cei_run::train::train_run;
@@ -86,7 +86,7 @@ impl Trained {
     fn predict(&self) -> Result<String, RunError> {
         let at = |name: &str| self.folder.path().join(name);
         let options = PredictOptions {
-            momenta: Source::file(at("table.csv").to_string_lossy()),
+            momenta: LaterTable::file(at("table.csv").to_string_lossy()),
             draws: 2,
             seed: 0,
             draws_file: at("draws.csv"),

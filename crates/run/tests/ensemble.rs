@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cei_data::Source;
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, open_device};
 use cei_run::draws::draw_positions;
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
 use cei_run::folder::member_path;
+use cei_run::later::LaterTable;
 use cei_run::predict::{PredictOptions, predict_to_files};
 use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
@@ -208,7 +208,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
     // Jensen: the logarithm of the mean density is at least the mean of its logarithm.
     assert!(mixture < members, "{mixture} {members}");
     let options = PredictOptions {
-        momenta: Source::file(folder.path().join("table.csv").to_string_lossy()),
+        momenta: LaterTable::file(folder.path().join("table.csv").to_string_lossy()),
         draws: 3,
         seed: 0,
         draws_file: folder.path().join("draws.csv"),

@@ -10,6 +10,7 @@ use cei_model::open_device;
 use cei_run::dataset::{Dataset, Origin};
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
 use cei_run::fresh::FreshRows;
+use cei_run::later::LaterTable;
 use cei_run::predict::{PredictOptions, predict_to_files};
 use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
@@ -164,7 +165,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
     let five = cei_physics::Simulation { events: 5, ..simulation };
     simulate_to_file(&five, &Geometries::Law, &table, |_, _| {})?;
     let options = PredictOptions {
-        momenta: Source::file(table.to_string_lossy()),
+        momenta: LaterTable::file(table.to_string_lossy()),
         draws: 3,
         seed: 0,
         draws_file: folder.path().join("draws.csv"),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_run::c2st::{C2stOptions, C2stReport, compare_samples};
 
 use crate::args::C2stArgs;
-use crate::output::{self, number, to_stderr, to_stdout};
+use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
@@ -14,6 +14,7 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
         sample: args.sample.clone(),
         reference: args.reference.clone(),
         columns: args.columns.clone(),
+        reading: args.reading.options(false),
         seed: args.seed,
         level: args.level,
         folder: args.output.clone(),
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
     let result = compare_samples(&options, |done, total| progress.show(done, total));
     progress.clear();
     let report = result?;
+    say_how_read(&report.readings);
     if args.json {
         output::json(&report)?;
     } else {

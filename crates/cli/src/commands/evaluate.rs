@@ -2,22 +2,22 @@
 
 use std::process::ExitCode;
 
-use cei_data::Source;
 use cei_metrics::results::PointScores;
 use cei_model::open_device;
 use cei_run::evaluate::{EvaluateOptions, RunEvaluation, ScoredRows, evaluate_run};
+use cei_run::later::LaterTable;
 use cei_run::plausibility::Plausibility;
 
 use crate::args::{EvaluateArgs, SplitArg};
 use crate::commands::tell_remarks;
-use crate::output::{self, number, optional, to_stderr, to_stdout};
+use crate::output::{self, number, optional, say_how_read, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let data = (!args.data.is_empty()).then(|| Source {
+    let data = (!args.data.is_empty()).then(|| LaterTable {
         files: args.data.clone(),
-        drop_invalid: args.drop_invalid,
-        ..Source::default()
+        reading: args.reading.options(args.drop_invalid),
+        columns: args.columns.options(),
     });
     tell_remarks(&args.run)?;
     let options = EvaluateOptions {
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     });
     progress.clear();
     let evaluation = result?;
+    say_how_read(&evaluation.readings);
     if let Some(reason) = &evaluation.not_kept {
         to_stderr(&format!(
             "warning: the scores are not kept in the run folder, and `cei compare` does not know them: {reason}"

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
-use cei_data::{ColumnRef, MomentumUnit, PositionUnit, Source, inspect};
+use cei_data::{MomentumUnit, PositionUnit, Source, inspect};
 use cei_physics::{AtomSpec, Molecule};
 use cei_run::plausibility::judge_files;
 use cei_run::simulate::simulation_of;
 use cei_run::{Experiment, RunError};
 
-use crate::args::InspectArgs;
-use crate::output::{self, number, to_stderr, to_stdout};
+use crate::args::{InspectArgs, column_refs};
+use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 
 /// Columns, names in a list and lines about invalid cells that are printed at most.
 const MOST_COLUMNS: usize = 60;
@@ -23,8 +23,15 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
     let (mut source, mut options, mut unit_origin) = match &args.config {
         None => (Source::default(), InspectOptions::default(), "as given"),
         Some(path) => {
-            let experiment = Experiment::read(path, &[])?;
-            let files = Source { files: args.files.clone(), ..experiment.source.clone() };
+            let mut experiment = Experiment::read(path, &[])?;
+            if !args.columns.is_empty() {
+                experiment.columns.y = column_refs(&args.columns);
+            }
+            if let Some(unit) = &args.unit {
+                experiment.columns.y_unit = unit.clone();
+            }
+            let source = Source { files: args.files.clone(), ..experiment.source.clone() };
+            let files = args.reading.options(false).apply(source);
             // A table that cannot be judged, without names for example, may still be described.
             let judged = judge_files(&experiment, &files).ok().flatten();
             if let Some(warning) = judged.and_then(|judged| judged.warning()) {
@@ -42,6 +49,7 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
         }
     };
     source.files = args.files.clone();
+    source = args.reading.options(false).apply(source);
     if args.config.is_none() {
         unit_origin = from_simulation(&source, &mut options).unwrap_or(unit_origin);
     }
@@ -50,6 +58,7 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
         unit_origin = "as given";
     }
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
+    say_how_read(&inspection.readings);
     if args.json {
         output::json(&inspection)?;
     } else {
@@ -79,16 +88,9 @@ fn from_simulation(source: &Source, options: &mut InspectOptions) -> Option<&'st
 
 /// What the command line says instead.
 fn apply(args: InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()> {
-    let columns = |names: Vec<String>| -> Vec<ColumnRef> {
-        let column = |name: String| match name.trim().parse::<usize>() {
-            Ok(index) => index.into(),
-            Err(_) => name.trim().to_owned().into(),
-        };
-        names.into_iter().map(column).collect()
-    };
     if !args.columns.is_empty() || !args.position_columns.is_empty() {
-        options.x = columns(args.position_columns);
-        options.y = columns(args.columns);
+        options.x = column_refs(&args.position_columns);
+        options.y = column_refs(&args.columns);
         options.either_side = false;
     }
     options.x_unit = args.position_unit.or(options.x_unit.take());

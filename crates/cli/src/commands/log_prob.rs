@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cei_data::{ColumnData, Copies, Source, write_table};
+use cei_data::{ColumnData, Copies, write_table};
 use cei_files::check_outputs;
 use cei_metrics::number;
 use cei_model::open_device;
 use cei_run::folder::HISTORY;
+use cei_run::later::LaterTable;
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
 use serde::Serialize;
 
 use crate::args::LogProbArgs;
 use crate::commands::tell_remarks;
-use crate::output::{self, to_stderr, to_stdout};
+use crate::output::{self, say_how_read, to_stderr, to_stdout};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -31,15 +32,19 @@ struct Summary {
 
 pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.run)?;
-    let source =
-        Source { files: args.files.clone(), drop_invalid: args.drop_invalid, ..Source::default() };
+    let table = LaterTable {
+        files: args.files.clone(),
+        reading: args.reading.options(args.drop_invalid),
+        columns: args.columns.options(),
+    };
     if let Some(output) = &args.output {
-        let mut inputs = source.resolve()?;
+        let mut inputs = table.resolve()?;
         inputs.push(args.run.join(HISTORY));
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         check_outputs(&inputs, &[output])?;
     }
-    let result = log_prob_of_file(&args.run, &source, open_device(&args.device)?)?;
+    let result = log_prob_of_file(&args.run, &table, open_device(&args.device)?)?;
+    say_how_read(&result.readings);
     warn(&result);
     let LogProbs { values, d_eff, dropped, trained_on, .. } = result;
     let rows = values.len();

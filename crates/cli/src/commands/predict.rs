@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use cei_data::Source;
+use cei_data::remarks;
 use cei_model::open_device;
+use cei_run::later::LaterTable;
 use cei_run::law_edge::LawEdgeReport;
 use cei_run::predict::{
     OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport,
@@ -21,7 +22,11 @@ const MOST_NAMED: usize = 5;
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.run)?;
     let options = PredictOptions {
-        momenta: Source { drop_invalid: args.drop_invalid, ..Source::file(&args.momenta) },
+        momenta: LaterTable {
+            files: vec![args.momenta.clone()],
+            reading: args.reading.options(args.drop_invalid),
+            columns: args.columns.options(),
+        },
         draws: args.draws,
         seed: args.seed,
         draws_file: args.output.clone(),
@@ -33,6 +38,9 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let device = open_device(&args.device)?;
     let progress = RowProgress::new("predicting", "events", args.quiet);
     let result = predict_to_files(&args.run, &options, device, |step| match step {
+        PredictStep::Read(readings) => {
+            remarks(readings).iter().for_each(|said| progress.aside(said));
+        }
         PredictStep::Judged(plausibility) => {
             if let Some(warning) = plausibility.warning() {
                 progress.aside(&warning);

@@ -18,7 +18,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     simulation.seed = args.seed.unwrap_or(simulation.seed);
     let geometries = match &args.positions {
         None => Geometries::Law,
-        Some(path) => Geometries::File { path: path.clone(), unit: args.position_unit.clone() },
+        Some(path) => Geometries::File {
+            path: path.clone(),
+            unit: args.position_unit.clone(),
+            reading: args.reading.options(false),
+        },
     };
     if let Some(config) = &args.config {
         // A table may be made anew from what stands beside it.

@@ -14,7 +14,7 @@ use cei_train::StopReason;
 
 use crate::args::TrainArgs;
 use crate::interrupt::{INTERRUPTED, stop_flag};
-use crate::output::{self, number, to_stderr, to_stdout};
+use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 use crate::progress::TrainingProgress;
 
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
@@ -31,6 +31,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         args.resume,
         stop_flag()?,
         |plan| {
+            say_how_read(&plan.readings);
             if !quiet {
                 to_stderr(&describe(plan));
             }
@@ -81,7 +82,8 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     if !args.data.is_empty() {
         experiment.source.files = args.data.clone();
     }
-    experiment.source.drop_invalid |= args.drop_invalid;
+    let source = std::mem::take(&mut experiment.source);
+    experiment.source = args.reading.options(args.drop_invalid).apply(source);
     experiment.training.ensemble =
         args.ensemble.map_or(experiment.training.ensemble, NonZeroUsize::get);
     experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
@@ -95,7 +97,7 @@ fn describe(plan: &TrainingPlan) -> String {
         "{} with {} parameters, x of {x} and y of {y} columns; {training} rows to train, {validation} to validate, {test} kept for the test",
         plan.model, plan.parameters
     );
-    text.push_str(&format!("\npositions: {}", plan.frame));
+    text.push_str(&format!("\n{}\npositions: {}", plan.columns, plan.frame));
     if let Some(Obstacle { why, hint }) = &plan.no_refinement {
         text.push_str(&format!(
             "\n`cei predict --refine` will not be possible: {why}\nhint: {hint}"

@@ -278,12 +278,19 @@ fn xyz_errors_name_frame_and_line() {
         let error = read_xyz(&folder.path("t.xyz")).unwrap_err().to_string();
         assert_eq!(error.replace(&folder.text(""), ""), expected);
     }
-    folder.write("t.xyz", frame.replace("O 1.1", "N 1.1"));
-    let error =
-        load_positions(&folder.text("t.xyz"), &ocs(), PositionUnit::Bohr).unwrap_err().to_string();
-    assert_eq!(
-        error.replace(&folder.text(""), ""),
-        "`t.xyz`: the atoms are C N S but the molecule has C O S\n\
-         hint: list the molecule's atoms in the order of the file"
+    // The hint tells another order from another molecule.
+    let refused = |content: String| {
+        folder.write("t.xyz", content);
+        let error =
+            load_positions(&Source::file(folder.text("t.xyz")), &ocs(), &PositionUnit::Bohr);
+        error.unwrap_err().to_string().replace(&folder.text(""), "")
+    };
+    let other = refused(frame.replace("O 1.1", "N 1.1"));
+    assert!(
+        other.starts_with("`t.xyz`: the atoms are C N S but the molecule has C O S\n"),
+        "{other}"
     );
+    assert!(other.contains("hint: the file is of another molecule"), "{other}");
+    let turned = refused("3\n\nO 1.1 0 0\nC 0 0 0\nS -1.5 0 0\n".to_owned());
+    assert!(turned.contains("hint: they are the same atoms in another order"), "{turned}");
 }

@@ -458,8 +458,9 @@ fn positions_of_xyz_are_where_the_comment_says() {
     for (name, content, remarks) in cases {
         let folder = Folder::new();
         folder.write("t.xyz", content);
-        let loaded = load_positions(&folder.text("t.xyz"), &ocs(), PositionUnit::Bohr)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let loaded =
+            load_positions(&Source::file(folder.text("t.xyz")), &ocs(), &PositionUnit::Bohr)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
         for row in loaded.positions.rows() {
             assert!(
                 (row[3] - 1.16 * angstrom).abs() < 1e-9 && (row[6] + 1.56 * angstrom).abs() < 1e-9,
@@ -559,7 +560,8 @@ fn hydrogen_has_one_name_in_every_spelling() {
     };
     let fits = |element: &str, found: &str| {
         folder.write("t.xyz", format!("2\n\nO 0 0 0\n{found} 1 0 0\n"));
-        load_positions(&folder.text("t.xyz"), &molecule(element), PositionUnit::Bohr).is_ok()
+        load_positions(&Source::file(folder.text("t.xyz")), &molecule(element), &PositionUnit::Bohr)
+            .is_ok()
     };
     for (element, spellings) in
         [("H", ["H", "1H", "H1"]), ("D", ["D", "2H", "H"]), ("2H", ["d", "2H", "D_1"])]
@@ -569,6 +571,25 @@ fn hydrogen_has_one_name_in_every_spelling() {
         }
     }
     assert!(!fits("H", "D") && !fits("H", "2H") && !fits("D", "T") && !fits("H", "He"));
+}
+
+#[test]
+fn like_atoms_may_be_numbered_in_any_way_that_keeps_their_order() {
+    use cei_physics::{AtomSpec, Molecule};
+    let folder = Folder::new();
+    let atoms = ["C", "O", "O"].map(|element| AtomSpec::new(element, 1.0));
+    let molecule = Molecule::new(atoms.to_vec()).unwrap();
+    assert_eq!(molecule.labels(), ["C", "O1", "O2"]);
+    let fits = |[a, b, c]: [&str; 3]| {
+        folder.write("t.xyz", format!("3\n\n{a} 0 0 0\n{b} 1 0 0\n{c} 2 0 0\n"));
+        load_positions(&Source::file(folder.text("t.xyz")), &molecule, &PositionUnit::Bohr).is_ok()
+    };
+    for names in [["C", "O", "O"], ["C", "O1", "O2"], ["C1", "O2", "O3"], ["C", "O_1", "o_2"]] {
+        assert!(fits(names), "{names:?}");
+    }
+    for names in [["C", "O2", "O1"], ["O1", "C", "O2"], ["C", "O1", "O1"]] {
+        assert!(!fits(names), "{names:?}");
+    }
 }
 
 /// Whatever the parser of a block takes for a number, the rule is that of one cell.
