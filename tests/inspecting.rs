@@ -264,3 +264,48 @@ fn every_message_about_a_configuration_names_its_file() -> TestResult {
     assert!(told.contains(&format!("`--set {given}`")), "{told}");
     Ok(())
 }
+
+/// What a training would say of the numbers is said: dead columns by its rule, and cells that are no measurements.
+#[test]
+fn columns_and_cells_are_judged_as_by_a_training() -> TestResult {
+    let folder = Folder::new()?;
+    // SI momenta beside a delay in fs, one of them round-off; an overflow flag, a slipped decimal point.
+    let table = |overflow: f64| {
+        let mut text = "delay_fs,pcx,pcy,pcz,pox,poy,poz\n".to_owned();
+        for row in 0..400_u32 {
+            let wave = |k: u32| 1e-22 * ((f64::from(row * k) * 0.618_033_988_75).fract() - 0.5);
+            let cx = if row == 17 { overflow } else { wave(3) };
+            let cy = if row == 250 { 1e-20 } else { wave(5) };
+            let (cz, [ox, oy, oz]) = (1e-17 * wave(2), [7, 11, 13].map(wave));
+            let delay = 100 * (row % 20);
+            text.push_str(&format!("{delay},{cx:e},{cy:e},{cz:e},{ox:e},{oy:e},{oz:e}\n"));
+        }
+        text
+    };
+    let columns = "delay_fs,pcx,pcy,pcz,pox,poy,poz";
+    let inspect = ["inspect", "si.csv", "--columns", columns, "--unit", "si", "--json"];
+    folder.write("si.csv", table(0.0))?;
+    assert_eq!(folder.json(&inspect)?["momenta"]["dead"], serde_json::json!(["pcz"]));
+    folder.write("si.csv", table(1e6))?;
+    let found = folder.json(&inspect)?;
+    let said = found["remarks"].to_string();
+    assert!(said.contains("row 18, column `pcx`: `1e6` is"), "{said}");
+    assert!(
+        said.contains("no measurement") && said.contains("row 251, column `pcy`: `1e-20`"),
+        "{said}"
+    );
+    folder.write(
+        "e.toml",
+        format!("[source]\nfiles = ['si.csv']\n[columns]\nx = ['delay_fs']\nx_unit = 'none'\ny_unit = 'si'\ny = {:?}\n[model]\nkind = 'cinn'\n", columns.split(',').skip(1).collect::<Vec<_>>()),
+    )?;
+    let (_, told) = folder.fails(&["train", "--config", "e.toml", "-o", "run"])?;
+    assert!(told.contains("row 18, column `pcx`: `1e6` is"), "{told}");
+    // What a configuration cannot be compared with is told.
+    let other = EXPERIMENT.replace("momenta.txt", "missing.csv");
+    folder.write("other.toml", other)?;
+    let output = folder.cei(&["inspect", "momenta.txt", "--config", "other.toml"])?;
+    let told = String::from_utf8(output.stderr)?;
+    assert!(output.status.success() && told.contains("are not compared"), "{told}");
+    assert!(told.contains("missing.csv"), "{told}");
+    Ok(())
+}

@@ -55,6 +55,10 @@ impl Folder {
         lines.map(|line| line.split(',').nth(place).unwrap_or_default().to_owned()).collect()
     }
 
+    fn write(&self, name: &str, text: &str) -> TestResult {
+        Ok(std::fs::write(self.path(name), text)?)
+    }
+
     /// Writes the momenta of a table, times `factor`, with the columns renamed in pairs.
     fn momenta(&self, from: &str, to: &str, factor: f64, renamed: &[(&str, &str)]) -> TestResult {
         let names = ["pcx", "pcy", "pcz", "pox", "poy", "poz", "psx", "psy", "psz"];
@@ -130,6 +134,32 @@ fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
         stderr.starts_with("warning: as a set") && stderr.contains("charges 1, 1, 1"),
         "{stderr}"
     );
+    Ok(())
+}
+
+/// Numbers of 1e-22 kg m/s under a unit that is declared wrongly, by 22 powers of ten: the right one is named.
+#[test]
+fn a_unit_that_is_wrong_by_many_powers_of_ten_is_named() -> TestResult {
+    let folder = Folder::new()?;
+    folder.run("simulate --preset ocs-wide --events 60 --seed 9 -o own.csv");
+    folder.momenta("own.csv", "raw.csv", 1.0 / 50.1793, &[])?;
+    let config = "config --preset wide-cinn --set columns.y_unit=si --set source.files=[] --set source.simulator=ocs-wide --set source.events_per_epoch=2000";
+    folder.write("si.toml", &folder.run(config).0)?;
+    let hint = "`columns.y_unit = \"1e-22 kg m/s\"`";
+    let (stdout, stderr) = folder.run("inspect raw.csv --config si.toml --json");
+    assert!(stderr.contains(hint), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout)?;
+    assert_eq!(report["plausibility"]["cause"]["unit"], "1e-22 kg m/s");
+    folder.run("train --config si.toml --set model.hidden=[8] --set model.couplings=2 --set training.max_epochs=1 -o si --quiet");
+    for arguments in
+        ["predict si raw.csv -n 5 -o draws.csv", "evaluate si --data own.csv --draws 5"]
+    {
+        let output = folder.cei(arguments);
+        let stderr = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
+        assert!(stderr.contains("likely cause: the unit"), "{arguments}: {stderr}");
+        assert!(arguments.starts_with("evaluate") || stderr.contains(hint), "{stderr}");
+    }
     Ok(())
 }
 

@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("cei-metrics", &["cei-kernels"]),
     ("cei-report", &["cei-files"]),
     ("cei-posterior", &["cei-physics"]),
-    ("cei-data", &["cei-files", "cei-physics"]),
+    ("cei-data", &["cei-files", "cei-metrics", "cei-physics"]),
     ("cei-kernels", &[]),
     ("cei-model", &["cei-kernels"]),
     ("cei-cvae", &["cei-kernels", "cei-model"]),

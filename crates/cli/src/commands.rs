@@ -14,10 +14,24 @@ pub(crate) mod simulate;
 pub(crate) mod train;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use cei_run::RunError;
 
 use crate::output::to_stderr;
+
+/// Ends a command whose results were printed: a failure if they could not be kept where they were asked to be, a warning
+/// where that is only the run folder.
+pub(crate) fn told(not_kept: Option<&String>, asked: bool) -> anyhow::Result<ExitCode> {
+    match not_kept {
+        Some(reason) if asked => anyhow::bail!("the results are not kept: {reason}"),
+        Some(reason) => {
+            to_stderr(&format!("warning: the results are not kept in the run folder: {reason}"));
+        }
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// Tells what has to be said about a run before it is used: edits, files without digests.
 pub(crate) fn tell_remarks(run: &Path) -> Result<(), RunError> {

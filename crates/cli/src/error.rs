@@ -15,6 +15,18 @@ const FAILURE: u8 = 1;
 /// A command that was called wrongly.
 const USAGE: u8 = 2;
 
+/// An argument that only its command can judge.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 /// Prints the error with its causes, hints last, and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let mut lines: Vec<String> = Vec::new();
@@ -48,11 +60,13 @@ fn is_usage(error: &anyhow::Error) -> bool {
             ExperimentError::Preset { .. }
                 | ExperimentError::Override { .. }
                 | ExperimentError::Overridden { .. }
+                | ExperimentError::Simulator { .. }
                 | ExperimentError::WrongKind { .. }
         )
     };
     error.chain().any(|cause| {
         cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
+            || cause.is::<Usage>()
             || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
             || matches!(cause.downcast_ref::<FileError>(), Some(FileError::SameFile { .. }))
             || match cause.downcast_ref::<RunError>() {

@@ -1,9 +1,9 @@
 //! Progress on stderr: a bar on a terminal, plain lines (one a minute at least) elsewhere, nothing if quiet.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub(crate) struct RowProgress {
 /// Prints lines on a thread of its own.
 struct Lines {
     counts: Arc<[AtomicUsize; 2]>,
+    /// How many were done when the first were, and when: preparations do not count for the pace.
+    first: Arc<OnceLock<(usize, Instant)>>,
     /// Dropped to end the thread.
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -43,23 +45,24 @@ impl Lines {
         let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let (stop, stopped) = channel::<()>();
         let (what, seen, begun) = (what.to_owned(), Arc::clone(&counts), Instant::now());
+        let first: Arc<OnceLock<(usize, Instant)>> = Arc::new(OnceLock::new());
+        let pace = Arc::clone(&first);
         let thread = std::thread::spawn(move || {
-            // The pace is that since the last line: preparations do not count.
-            let (mut before, mut since) = (0, begun);
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let [done, total] = [&seen[0], &seen[1]].map(|count| count.load(Ordering::Relaxed));
-                if done == before {
-                    print(&format!(
+                let first = pace.get().filter(|(before, _)| done > *before);
+                print(&match first {
+                    Some((before, since)) => {
+                        line(&what, of, [*before, done, total], since.elapsed())
+                    }
+                    None => format!(
                         "{what}: {done} of {total} {of} after {}",
                         HumanDuration(begun.elapsed())
-                    ));
-                } else {
-                    print(&line(&what, of, [before, done, total], since.elapsed()));
-                }
-                (before, since) = (done, Instant::now());
+                    ),
+                });
             }
         });
-        Self { counts, stop, thread }
+        Self { counts, first, stop, thread }
     }
 }
 
@@ -102,7 +105,8 @@ impl RowProgress {
     pub(crate) fn show(&self, done: usize, total: usize) {
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
-        if let Some(Lines { counts, .. }) = &self.lines {
+        if let Some(Lines { counts, first, .. }) = &self.lines {
+            first.get_or_init(|| (done, Instant::now()));
             counts[0].store(done, Ordering::Relaxed);
             counts[1].store(total, Ordering::Relaxed);
         }
@@ -249,7 +253,9 @@ mod tests {
         assert!(lines.recv().unwrap().starts_with("testing: 0 of 0 events after"));
         shown.counts[0].store(3, Ordering::Relaxed);
         shown.counts[1].store(4, Ordering::Relaxed);
-        assert!(lines.iter().any(|text| text.starts_with("testing: 3 of 4 events")));
+        assert!(lines.iter().any(|text| text.starts_with("testing: 3 of 4 events after")));
+        let _ = shown.first.set((2, Instant::now()));
+        assert!(lines.iter().any(|text| text.contains("events/s")));
         drop(shown.stop);
         shown.thread.join().unwrap();
         assert!(lines.recv().is_err() || lines.iter().count() < 1000);

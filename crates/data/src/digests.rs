@@ -70,6 +70,16 @@ impl RowDigests {
         }
     }
 
+    /// Digests of other rows of the same columns, in the same cells.
+    #[must_use]
+    pub fn of_others(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Self {
+        Self {
+            whole: self.whole.of_others(&[x, y]),
+            positions: self.positions.of_others(&[x]),
+            momenta: self.momenta.of_others(&[y]),
+        }
+    }
+
     /// How many of other rows (raw positions and momenta) repeat these.
     #[must_use]
     pub fn copies(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Copies {
@@ -132,6 +142,12 @@ impl Digests {
             best.sorted.clear();
         }
         best
+    }
+
+    fn of_others(&self, sides: &[ArrayView2<'_, f64>]) -> Self {
+        let (offsets, widths) = (self.offsets.clone(), self.widths.clone());
+        let sorted = if self.sorted.is_empty() { Vec::new() } else { self.digests(sides) };
+        Self { offsets, widths, sorted }
     }
 
     /// Number of different digests.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use cei_metrics::number;
 use ndarray::{Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,10 +35,13 @@ const LEVELS: [(f64, f64, f64); 3] =
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Median.
+    #[serde(with = "number")]
     pub median: f64,
     /// Robust standard deviation; zero where nothing can be compared.
+    #[serde(with = "number")]
     pub sd: f64,
     /// Largest deviation from the median.
+    #[serde(with = "number")]
     pub reach: f64,
 }
 
@@ -144,10 +148,8 @@ pub fn screen(
         (&table.x, &table.x_names, selection.x_unit.factor()),
     ];
     for (values, names, factor) in sides {
-        for ((column, name), values) in side(values, names).iter().zip(names).zip(values.columns())
-        {
-            let cell = |&row: &usize| {
-                let value = values[row];
+        for (column, name) in side(values, names).iter().zip(names) {
+            let cell = |&(row, value): &(usize, f64)| {
                 far_cell(table, row, name, value / factor, column.spread.deviations(value))
             };
             absurd.extend(column.absurd.iter().map(cell));
@@ -205,12 +207,12 @@ fn far_cell(table: &Table, row: usize, column: &str, value: f64, deviations: f64
     FarCell { row, at: table.location(row, Some(column)), value, deviations }
 }
 
-/// What is known of a column.
+/// What is known of a column: where it lies, and its far cells as row and value, rows rising.
 #[derive(Default)]
-struct Judged {
-    spread: Spread,
-    absurd: Vec<usize>,
-    extreme: Vec<usize>,
+pub(crate) struct Judged {
+    pub(crate) spread: Spread,
+    pub(crate) absurd: Vec<(usize, f64)>,
+    pub(crate) extreme: Vec<(usize, f64)>,
 }
 
 fn side(values: &Array2<f64>, names: &[String]) -> Vec<Judged> {
@@ -218,25 +220,54 @@ fn side(values: &Array2<f64>, names: &[String]) -> Vec<Judged> {
         return names.iter().map(|_| Judged::default()).collect();
     }
     let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
-    let centres: Vec<(f64, f64)> = columns.par_iter().map(|column| median_and_sd(column)).collect();
-    // Where nearly all values are one, or round-off, the other columns of the kind say what is far.
-    let kinds = kinds(names, false);
-    let of_kind = |kind: usize| {
-        let same = kinds.iter().zip(&centres).filter(|(of, _)| **of == kind);
-        same.map(|(_, (_, sd))| *sd).fold(0.0, f64::max)
+    let centres: Vec<(f64, f64)> =
+        columns.par_iter().map(|column| median_and_sd(column.to_vec())).collect();
+    let sds = sds(&centres, names);
+    let columns = columns.par_iter().zip(&centres).zip(&sds);
+    let judged = columns
+        .map(|((column, (median, _)), sd)| judge(column.iter().copied().enumerate(), *median, *sd));
+    judged.collect()
+}
+
+/// The same of columns of which only some cells are known, as row and value: evenly spaced ones, which tell where the
+/// column lies, and the most extreme ones.
+pub(crate) fn judge_columns(columns: Vec<[Vec<(usize, f64)>; 2]>, names: &[String]) -> Vec<Judged> {
+    let centre = |[spaced, _]: &[Vec<(usize, f64)>; 2]| match spaced.len() {
+        0..LEAST_ROWS => (0.0, 0.0),
+        _ => median_and_sd(spaced.iter().map(|cell| cell.1).collect()),
     };
+    let centres: Vec<(f64, f64)> = columns.par_iter().map(centre).collect();
+    let sds = sds(&centres, names);
+    let judged = columns.into_par_iter().zip(&centres).zip(&sds);
+    let judged = judged.map(|(([mut cells, ends], (median, _)), sd)| {
+        if cells.len() < LEAST_ROWS {
+            return Judged::default();
+        }
+        cells.extend(ends);
+        cells.sort_unstable_by_key(|cell| cell.0);
+        cells.dedup_by_key(|cell| cell.0);
+        judge(cells.into_iter(), *median, *sd)
+    });
+    judged.collect()
+}
+
+/// The standard deviation with which each column is judged. Where nearly all values are one, or round-off, the other
+/// columns of the kind say what is far.
+fn sds(centres: &[(f64, f64)], names: &[String]) -> Vec<f64> {
+    let kinds = kinds(names, false);
+    let mut widest = vec![0.0; names.len()];
+    for (kind, (_, sd)) in kinds.iter().zip(centres) {
+        widest[*kind] = f64::max(widest[*kind], *sd);
+    }
     let sd_of = |((_, own), kind): (&(f64, f64), &usize)| {
-        let of_kind = of_kind(*kind);
+        let of_kind = widest[*kind];
         if *own == 0.0 || ROUND_OFF.contains(&(own / of_kind)) { of_kind } else { *own }
     };
-    let sds: Vec<f64> = centres.iter().zip(&kinds).map(sd_of).collect();
-    let columns = columns.par_iter().zip(&centres).zip(&sds);
-    columns.map(|((column, (median, _)), sd)| judge(column, *median, *sd)).collect()
+    centres.iter().zip(&kinds).map(sd_of).collect()
 }
 
 /// The median, and the smaller of the two halves of the first range of quantiles that has a width.
-fn median_and_sd(column: &ArrayView1<'_, f64>) -> (f64, f64) {
-    let mut values = column.to_vec();
+fn median_and_sd(mut values: Vec<f64>) -> (f64, f64) {
     let mut at = |level: f64| {
         let place = (level * (values.len() - 1) as f64).round() as usize;
         *values.select_nth_unstable_by(place, f64::total_cmp).1
@@ -253,33 +284,33 @@ fn median_and_sd(column: &ArrayView1<'_, f64>) -> (f64, f64) {
     (median, 0.0)
 }
 
-fn judge(column: &ArrayView1<'_, f64>, median: f64, sd: f64) -> Judged {
+fn judge(cells: impl Iterator<Item = (usize, f64)>, median: f64, sd: f64) -> Judged {
     let mut judged = Judged { spread: Spread { median, sd, reach: 0.0 }, ..Judged::default() };
-    let mut far: Vec<(f64, usize)> = Vec::new();
-    for (row, value) in column.iter().enumerate() {
+    let mut far: Vec<(f64, usize, f64)> = Vec::new();
+    for (row, value) in cells {
         let deviation = (value - median).abs();
         if sd > 0.0 && deviation > EXTREME * sd {
-            far.push((deviation, row));
+            far.push((deviation, row, value));
         } else {
             judged.spread.reach = judged.spread.reach.max(deviation);
         }
     }
     far.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let (mut is_absurd, mut is_extreme) = (false, false);
-    for (deviation, row) in far {
+    for (deviation, row, value) in far {
         let gap = deviation / judged.spread.reach.max(sd);
         is_absurd |= deviation > ABSURD * sd && gap > ABSURD_GAP;
         is_extreme |= gap > EXTREME_GAP;
         if is_absurd {
-            judged.absurd.push(row);
+            judged.absurd.push((row, value));
             continue;
         }
         judged.spread.reach = deviation;
         if is_extreme {
-            judged.extreme.push(row);
+            judged.extreme.push((row, value));
         }
     }
-    judged.absurd.sort_unstable();
-    judged.extreme.sort_unstable();
+    judged.absurd.sort_unstable_by_key(|cell| cell.0);
+    judged.extreme.sort_unstable_by_key(|cell| cell.0);
     judged
 }

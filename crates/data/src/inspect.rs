@@ -2,23 +2,31 @@
 //! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept.
 
 mod columns;
+mod far;
 mod moments;
 
 use std::path::PathBuf;
 
+use cei_metrics::number;
 use cei_physics::Molecule;
 use serde::Serialize;
 
 use self::columns::Sides;
+use self::far::{Far, far_cells};
 use self::moments::{Duplicates, Running, Side};
 use crate::error::LoadError;
-use crate::load::{DropCause, DropCounter, Scanned, scan};
+use crate::extremes::FarCell;
+use crate::kinds::{Varying, is_still};
+use crate::load::{DropCause, DropCounter, Scanned, locate, scan};
 use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
 use crate::units::{MomentumUnit, PositionUnit};
 
 /// The levels of the quantiles of the kinetic energy release.
 const LEVELS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+/// Far cells of a side that are named one by one.
+const MOST_NAMED: usize = 5;
 
 /// What is known about a table beforehand; everything may be left empty.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +75,7 @@ pub struct Inspection {
     /// Standard deviation for x, y and z, in atomic units, of independent noise of the momenta that explains the spread
     /// of their sum, if it is the same for every ion and the ions leave from rest. Absent where the unit is not known
     /// or the sum does not vary.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub momentum_noise_au: Option<[f64; 3]>,
     /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +106,8 @@ pub struct ColumnSummary {
     pub role: Role,
     /// Cells that are no finite number.
     pub invalid: u64,
-    /// Whether its sd is below 1e-9 of the largest sd of its side; for other columns, zero.
+    /// Whether it does not vary, by the rule of training: beside columns of its kind, or of its molecule; another column
+    /// by itself.
     pub dead: bool,
     /// Absent where no cell is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,12 +118,16 @@ pub struct ColumnSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Range {
     /// Least value.
+    #[serde(with = "number")]
     pub min: f64,
     /// Greatest value.
+    #[serde(with = "number")]
     pub max: f64,
     /// Mean.
+    #[serde(with = "number")]
     pub mean: f64,
     /// Standard deviation.
+    #[serde(with = "number")]
     pub sd: f64,
 }
 
@@ -150,8 +163,10 @@ pub struct UnitGuess {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Moments {
     /// Mean.
+    #[serde(with = "number")]
     pub mean: f64,
     /// Standard deviation.
+    #[serde(with = "number")]
     pub sd: f64,
 }
 
@@ -159,10 +174,13 @@ pub struct Moments {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnergySummary {
     /// Mean.
+    #[serde(with = "number")]
     pub mean_ev: f64,
     /// Standard deviation.
+    #[serde(with = "number")]
     pub sd_ev: f64,
     /// Pairs of level and value.
+    #[serde(with = "number")]
     pub quantiles_ev: Vec<(f64, f64)>,
     /// Where the masses come from.
     pub masses: String,
@@ -189,7 +207,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     let Some(found) = found else { return Err(LoadError::NoFiles) };
     let Found { each, duplicates, positions: mut x, momenta: mut y, sides } = found;
     let Sides { mut remarks, masses, own_names, .. } = sides;
-    let columns = summaries(&names, &each, &x.columns, &y.columns);
+    let atoms = options.molecule.as_ref().map(Molecule::atom_count);
+    let columns = summaries(&names, &each, [&x.columns, &y.columns], atoms);
 
     let position_guess = guess_position_unit(x.shortest_distance(), own_names);
     let momentum_guess = guess_momentum_unit(y.size(), &mut remarks, options.y_unit.as_ref());
@@ -204,6 +223,9 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     if let Some(sums) = &momentum_sum {
         let noise = noise_of_sums(sums, &y, &mut remarks);
         momentum_noise_au = noise.zip(factor).map(|(noise, factor)| noise.map(|sd| sd * factor));
+    }
+    for (names, side) in [(names_of(&columns, &x), &x), (names_of(&columns, &y), &y)] {
+        remarks.extend(remarks_on_far_cells(&far_cells(side, &names), &readings));
     }
     let said = masses.map(|(_, said)| said);
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
@@ -255,27 +277,66 @@ impl Found {
     }
 }
 
-fn summaries(names: &[String], each: &Running, x: &[usize], y: &[usize]) -> Vec<ColumnSummary> {
-    let mut roles = vec![Role::Other; names.len()];
-    x.iter().for_each(|&index| roles[index] = Role::Position);
-    y.iter().for_each(|&index| roles[index] = Role::Momentum);
-    let ranges: Vec<Option<Range>> = (0..names.len()).map(|index| each.range(index)).collect();
-    let largest_sd = |wanted: Role| {
-        let sds = roles.iter().zip(&ranges).filter(|(role, _)| **role == wanted);
-        sds.filter_map(|(_, range)| range.map(|range| range.sd)).fold(0.0, f64::max)
-    };
-    let largest = [largest_sd(Role::Position), largest_sd(Role::Momentum), 0.0];
-    let summary = |index: usize| {
-        let (role, range) = (roles[index], ranges[index]);
-        ColumnSummary {
-            name: names[index].clone(),
-            role,
-            invalid: each.invalid(index),
-            dead: range.is_some_and(|range| range.sd <= 1e-9 * largest[role as usize]),
-            range,
+/// Whether a column varies is told as it is before a training, apart from the gauge.
+fn summaries(
+    names: &[String],
+    each: &Running,
+    sides: [&[usize]; 2],
+    atoms: Option<usize>,
+) -> Vec<ColumnSummary> {
+    let mut columns: Vec<ColumnSummary> = (0..names.len())
+        .map(|index| {
+            let range = each.range(index);
+            let magnitude = range.map_or(0.0, |range| range.min.abs().max(range.max.abs()));
+            ColumnSummary {
+                name: names[index].clone(),
+                role: Role::Other,
+                invalid: each.invalid(index),
+                dead: range.is_some_and(|range| is_still(range.sd, magnitude)),
+                range,
+            }
+        })
+        .collect();
+    for (indices, role) in sides.into_iter().zip([Role::Position, Role::Momentum]) {
+        let names: Vec<String> = indices.iter().map(|&index| names[index].clone()).collect();
+        let ranges = || indices.iter().map(|&index| columns[index].range);
+        let moments = ranges().map(|range| range.map_or((0.0, 0.0), |r| (r.mean, r.sd))).collect();
+        let largest: Vec<f64> = ranges()
+            .map(|range| range.map_or(0.0, |range| range.min.abs().max(range.max.abs())))
+            .collect();
+        let is_molecule = atoms.is_some_and(|atoms| 3 * atoms == indices.len());
+        let varying = Varying::judge(&names, moments, &largest, is_molecule);
+        for (place, &index) in indices.iter().enumerate() {
+            let column = &mut columns[index];
+            column.role = role;
+            column.dead = column.range.is_some() && !varying.alive.contains(&place);
         }
+    }
+    columns
+}
+
+fn names_of(columns: &[ColumnSummary], side: &Side) -> Vec<String> {
+    side.columns.iter().map(|&index| columns[index].name.clone()).collect()
+}
+
+/// Cells far from all others, as a training names them.
+fn remarks_on_far_cells(cells: &[Far], readings: &[Reading]) -> Vec<String> {
+    let in_words = |cell: &Far| {
+        let Far { column, row, value, deviations, absurd } = cell;
+        let at = locate(readings, *row, Some(column));
+        let cell = FarCell { row: *row as usize, at, value: *value, deviations: *deviations };
+        let what = if *absurd {
+            "no measurement: a training refuses it, or leaves its row out with `--drop-invalid`"
+        } else {
+            "several times as far as any other before it: is it a measurement?"
+        };
+        format!("{cell}, {what}")
     };
-    (0..names.len()).map(summary).collect()
+    let mut lines: Vec<String> = cells.iter().take(MOST_NAMED).map(in_words).collect();
+    if cells.len() > MOST_NAMED {
+        lines.push(format!("at least {} more cells are as far", cells.len() - MOST_NAMED));
+    }
+    lines
 }
 
 fn side(

@@ -42,6 +42,16 @@ impl Varying {
                 (mean_and_sd(column), largest)
             })
             .unzip();
+        Self::judge(names, moments, &largest, is_molecule)
+    }
+
+    /// The same from the mean and standard deviation of each column and its largest magnitude.
+    pub(crate) fn judge(
+        names: &[String],
+        moments: Vec<(f64, f64)>,
+        largest: &[f64],
+        is_molecule: bool,
+    ) -> Self {
         let kinds = kinds(names, is_molecule);
         let most = |of: &dyn Fn(usize) -> f64, kind: usize| {
             let columns = (0..names.len()).filter(|&column| kinds[column] == kind);
@@ -56,7 +66,7 @@ impl Varying {
             } else {
                 (SMALLER..ROUND_OFF).contains(&(largest[column] / largest_of_kind))
             };
-            sd > ROUND_OFF * largest[column] && !is_round_off
+            !is_still(sd, largest[column]) && !is_round_off
         };
         let alive = (0..names.len()).filter(is_alive).collect();
         let scale = |column: usize| {
@@ -69,6 +79,11 @@ impl Varying {
         let scales = (0..names.len()).map(scale).collect();
         Self { moments, alive, scales }
     }
+}
+
+/// Whether a column by itself does not vary, but for round-off.
+pub(crate) fn is_still(sd: f64, largest: f64) -> bool {
+    sd <= ROUND_OFF * largest
 }
 
 /// The kind of each column, as a number. Components of atoms (`bx`, `p_C_y`, `o1z`) are one kind; those of any other

@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod load;
 pub mod preprocessing;
 pub mod reading;
+mod sample;
 pub mod scaler;
 pub mod source;
 pub mod split;
@@ -51,6 +52,7 @@ pub use preprocessing::{
     DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,
 };
 pub use reading::{Encoding, Reading, TextReading, remarks};
+pub use sample::load_sample;
 pub use scaler::{Scaler, ScalerKind};
 pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};

@@ -59,15 +59,7 @@ impl Table {
     /// Where a row (from 0) came from, and its column; without a file for a table that has none.
     #[must_use]
     pub fn location(&self, row: usize, column: Option<&str>) -> Location {
-        let column = column.map(str::to_owned);
-        let mut number = self.dropped.number(row);
-        for Reading { file, rows, .. } in &self.readings {
-            if number < *rows {
-                return Location { file: file.clone(), row: number + 1, line: None, column };
-            }
-            number -= rows;
-        }
-        Location { file: "the table".into(), row: row as u64 + 1, line: None, column }
+        locate(&self.readings, self.dropped.number(row), column)
     }
 
     /// The rows of one part of a split, as `(x, y)` copies.
@@ -92,7 +84,9 @@ impl Table {
         }
         let sides = [(&self.y, &self.y_names, true), (&self.x, &self.x_names, false)];
         for (values, names, condition) in sides {
-            if values.columns().into_iter().all(|column| is_constant(&column)) {
+            // A side without columns is told by those who need it.
+            if values.ncols() > 0 && values.columns().into_iter().all(|column| is_constant(&column))
+            {
                 return Err(LoadError::Constant {
                     files: self.files.clone(),
                     names: names.clone(),
@@ -102,6 +96,19 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// Where the row of this number, from 0 over all files, is.
+pub(crate) fn locate(readings: &[Reading], number: u64, column: Option<&str>) -> Location {
+    let column = column.map(str::to_owned);
+    let mut left = number;
+    for Reading { file, rows, .. } in readings {
+        if left < *rows {
+            return Location { file: file.clone(), row: left + 1, line: None, column };
+        }
+        left -= rows;
+    }
+    Location { file: "the table".into(), row: number + 1, line: None, column }
 }
 
 fn is_constant(column: &ArrayView1<'_, f64>) -> bool {
@@ -181,13 +188,22 @@ impl fmt::Display for DroppedRows {
 /// # Errors
 /// See [`LoadError`]; with `drop_invalid`, invalid rows are counted in [`Table::dropped`] instead.
 pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> {
+    load_scaled(source, selection, (selection.x_unit.factor(), selection.y_unit.factor()))
+}
+
+/// The same with these factors in the place of those of the units: what is beyond the limits of internal numbers after
+/// the conversion is no measurement.
+pub(crate) fn load_scaled(
+    source: &Source,
+    selection: &Selection,
+    factors: (f64, f64),
+) -> Result<Table, LoadError> {
     if selection.y.is_empty() {
         return Err(LoadError::NoColumns);
     }
     let wanted: Vec<ColumnRef> = selection.x.iter().chain(&selection.y).cloned().collect();
     let x_width = selection.x.len();
     let y_width = selection.y.len();
-    let factors = (selection.x_unit.factor(), selection.y_unit.factor());
     let limits: Vec<f64> = (0..wanted.len())
         .map(|column| limit(if column < x_width { factors.0 } else { factors.1 }))
         .collect();

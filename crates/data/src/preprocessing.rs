@@ -87,7 +87,9 @@ pub enum PreprocessingError {
     #[error("`noise_sd` is `{value}` but must be a positive number of scaled units")]
     NoiseSd { value: f64 },
     /// A table without positions.
-    #[error("the table has no position columns to train on\nhint: list them in `x`")]
+    #[error(
+        "`columns.x` is empty: there are no position columns to train on\nhint: name those that are to be inferred"
+    )]
     NoPositions,
     /// No column of a side varies among the training rows.
     #[error(

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::error::{LARGEST, LoadError};
 use crate::lines::LineBlocks;
-use crate::load::{Selection, load};
+use crate::load::{Selection, load_scaled};
 use crate::number::{checked, parse_cell};
 use crate::opened::{open_text, text_of};
 use crate::reading::remarks;
@@ -111,12 +111,12 @@ pub fn load_positions(
         check_atoms(Path::new(path), &frames.labels, molecule)?;
         return Ok(LoadedPositions { positions: frames.positions, remarks: frames.remarks });
     }
-    // Loaded as the side that must be there; the conversion of the other side's unit is the same.
+    // Loaded as the side that must be there.
     let columns = molecule.position_columns().into_iter().map(ColumnRef::Name).collect();
     let selection = Selection { y: columns, ..Selection::default() };
-    let table = load(source, &selection)?;
+    let table = load_scaled(source, &selection, (1.0, unit.factor()))?;
     let remarks = remarks(&table.readings);
-    Ok(LoadedPositions { positions: table.y * unit.factor(), remarks })
+    Ok(LoadedPositions { positions: table.y, remarks })
 }
 
 /// Reads all frames of an XYZ file.

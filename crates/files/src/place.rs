@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::FileError;
+use crate::{AtomicFile, FileError};
 
 /// Links that are followed at most, as on Linux.
 const MOST_LINKS: usize = 40;
@@ -48,11 +48,21 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Refuses to write a file in the place of one that is read, or two files into one.
+/// Refuses, before anything is computed, files that cannot be written: in the place of one that is read, two into one,
+/// in a folder that is not there or must not be written.
 ///
 /// # Errors
 /// Names the file.
 pub fn check_outputs(inputs: &[&Path], outputs: &[&Path]) -> Result<(), FileError> {
+    check_distinct(inputs, outputs)?;
+    outputs.iter().try_for_each(|output| AtomicFile::create(output).map(drop))
+}
+
+/// Refuses to write a file in the place of one that is read, or two files into one.
+///
+/// # Errors
+/// Names the file.
+pub fn check_distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), FileError> {
     let place = |path: &Path| {
         let target = target_of(path).unwrap_or_else(|_| path.to_owned());
         let folder = folder_of(&target);

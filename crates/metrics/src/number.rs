@@ -11,7 +11,7 @@ use serde::de::{Error, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What is written so: `f64`, and options, lists, pairs and maps of it.
+/// What is written so: `f64`, and options, lists, arrays, pairs and maps of it.
 pub trait Numbers: Sized {
     /// Writes it.
     ///
@@ -142,6 +142,22 @@ impl Numbers for (f64, f64) {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let [Wrapped(a), Wrapped(b)] = <[Wrapped<f64>; 2]>::deserialize(deserializer)?;
         Ok((a, b))
+    }
+}
+
+impl<const N: usize> Numbers for [f64; N] {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(N))?;
+        for value in self {
+            list.serialize_element(&Wrapped(value))?;
+        }
+        list.end()
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = Vec::<f64>::read(deserializer)?;
+        let count = list.len();
+        list.try_into().map_err(|_| D::Error::invalid_length(count, &"another number of numbers"))
     }
 }
 

@@ -5,13 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::number;
+
 /// A mean over events and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Mean over events.
+    #[serde(with = "number")]
     pub mean: f64,
     /// Standard error of the mean; absent for a single event, and where it is no finite number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub standard_error: Option<f64>,
     /// Events.
     pub n: usize,

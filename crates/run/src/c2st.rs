@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::folder::write_json;
 use crate::later::ReadingOptions;
+use crate::sealed::not_kept;
 use crate::{RunError, figures};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
@@ -71,6 +72,9 @@ pub struct C2stReport {
     /// How the files were read.
     #[serde(skip)]
     pub readings: Vec<Reading>,
+    /// Why the results are not in the folder where they should be.
+    #[serde(skip)]
+    pub not_kept: Option<String>,
 }
 
 /// The test of one event.
@@ -88,12 +92,15 @@ pub struct EventC2st {
 ///
 /// # Errors
 /// Files that cannot be loaded, no shared columns, a column that a file lacks, no shared events, too
-/// few rows, a level outside (0, 1), a folder that cannot be written.
+/// few rows, a level outside (0, 1), a folder that cannot be made. What cannot be kept there is told in the result.
 pub fn compare_samples(
     options: &C2stOptions,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<C2stReport, RunError> {
     check_level(options.level)?;
+    if let Some(folder) = &options.folder {
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+    }
     let [sample_names, reference_names] =
         [names_of(&options.sample, options)?, names_of(&options.reference, options)?];
     let columns: Vec<String> = if options.columns.is_empty() {
@@ -138,7 +145,7 @@ pub fn compare_samples(
     };
     let least = events.iter().map(|event| event.result.p_value).fold(1.0, f64::min);
     let p_value = (least * count).min(1.0);
-    let report = C2stReport {
+    let mut report = C2stReport {
         readings: [sample.readings.clone(), reference.readings.clone()].concat(),
         sample: options.sample.clone(),
         reference: options.reference.clone(),
@@ -150,10 +157,12 @@ pub fn compare_samples(
         pass: p_value > options.level,
         left_out,
         events,
+        not_kept: None,
     };
     if let Some(folder) = &options.folder {
-        figures::c2st(folder, &report)?;
-        write_json(&folder.join("c2st.json"), &report)?;
+        let kept = figures::c2st(folder, &report)
+            .and_then(|()| write_json(&folder.join("c2st.json"), &report));
+        report.not_kept = not_kept(kept)?;
     }
     Ok(report)
 }

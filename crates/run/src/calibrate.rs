@@ -21,6 +21,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use crate::c2st::check_level;
+use crate::config::MOST_DRAWS;
 use crate::dataset::{Dataset, Origin};
 use crate::draws::{check_draws, draw_positions};
 use crate::evaluate::internal_coordinates;
@@ -28,6 +29,7 @@ use crate::folder::write_json;
 use crate::log_prob::{log_prob_of_draws, log_prob_of_truth};
 use crate::refine::Refiner;
 use crate::rows::{trained_on, warning};
+use crate::sealed::not_kept;
 use crate::{RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.
@@ -121,6 +123,9 @@ pub struct Calibration {
     pub tests: CalibrationTests,
     /// Whether every test passed.
     pub pass: bool,
+    /// Why the results are not in the folder where they should be.
+    #[serde(skip)]
+    pub not_kept: Option<String>,
 }
 
 impl Calibration {
@@ -196,7 +201,7 @@ pub struct RegionTest {
 ///
 /// # Errors
 /// No trained model, a table that is not that of the training, too few events or draws, a level
-/// outside (0, 1), files that cannot be written.
+/// outside (0, 1), a folder that cannot be made. What cannot be kept there is told in the result.
 pub fn calibrate_run(
     path: &Path,
     options: &CalibrateOptions,
@@ -204,12 +209,15 @@ pub fn calibrate_run(
     progress: impl FnMut(usize, usize),
 ) -> Result<Calibration, RunError> {
     check_level(options.level)?;
-    check_draws(options.draws, LEAST_DRAWS)?;
+    check_draws(options.draws, LEAST_DRAWS, MOST_DRAWS)?;
     if options.events < LEAST_EVENTS {
         let value = options.events;
         return Err(RunError::TooSmall { key: "--events", value, least: LEAST_EVENTS });
     }
     let mut run = TrainedRun::load(path, device)?;
+    if let Some(folder) = &options.folder {
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+    }
     if options.refine {
         run.draw_from_prior();
     }
@@ -272,7 +280,8 @@ pub fn calibrate_run(
     };
     let tests = calibrate(&events, draws, options.level, options.seed, progress)?;
     let joint_c2st = joint_c2st(&run, raw_x.view(), one_draw.view(), raw_y.view(), options.seed)?;
-    let calibration = Calibration {
+    let mut calibration = Calibration {
+        not_kept: None,
         joint_c2st,
         model: run.record.name(),
         data_fingerprint: dataset.fingerprint,
@@ -287,9 +296,9 @@ pub fn calibrate_run(
         tests,
     };
     let folder = options.folder.as_deref().unwrap_or(&run.path);
-    std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    write_json(&folder.join("calibration.json"), &calibration)?;
-    figures::calibration(folder, &calibration)?;
+    let kept = write_json(&folder.join("calibration.json"), &calibration)
+        .and_then(|()| figures::calibration(folder, &calibration));
+    calibration.not_kept = not_kept(kept)?;
     Ok(calibration)
 }
 

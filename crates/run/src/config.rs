@@ -95,7 +95,7 @@ pub struct EvaluationConfig {
 }
 
 /// Draws of each event at most: those of 500 events are in memory together.
-const MOST_DRAWS: usize = 10_000;
+pub(crate) const MOST_DRAWS: usize = 10_000;
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
@@ -270,6 +270,18 @@ pub enum ExperimentError {
         /// What it should be.
         expected: Kind,
     },
+    /// A simulator that is no preset.
+    #[error(
+        "{origin}: `source.simulator` is the unknown preset `{name}`\nhint: there are {known}; a file is named with its extension, `{name}.toml`"
+    )]
+    Simulator {
+        /// The file, preset or option.
+        origin: String,
+        /// As given.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
     /// There is no such preset.
     #[error("unknown preset `{name}`\nhint: there are {known}")]
     Preset {
@@ -297,7 +309,16 @@ impl Experiment {
     /// Unknown keys, values of a wrong kind or out of their range.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
         let experiment: Self = parse_with_overrides(text, origin, overrides)?;
-        Ok(experiment.with_molecule_of_simulator()?.with_default_columns())
+        let named = |error: ExperimentError| match error {
+            ExperimentError::Preset { name, known } => {
+                let given = overrides.iter().find(|given| given.starts_with("source.simulator"));
+                let origin =
+                    given.map_or_else(|| origin.to_owned(), |given| format!("`--set {given}`"));
+                ExperimentError::Simulator { origin, name, known }
+            }
+            other => other,
+        };
+        Ok(experiment.with_molecule_of_simulator().map_err(named)?.with_default_columns())
     }
 
     /// Checks hyper-parameters without touching data.
@@ -391,7 +412,11 @@ pub fn parse_with_overrides<T: Configuration>(
             with(&mut overrides.iter().filter(|given| given != fault))
                 .is_ok_and(|table| typed(table).is_ok())
         });
+        let several = overrides.len() > 1 && typed(given.clone()).is_ok();
         match at_fault {
+            None if several => {
+                ExperimentError::Overridden { given: overrides.join(" --set "), message, hint }
+            }
             Some(fault) => ExperimentError::Overridden { given: fault.clone(), message, hint },
             None => match (Kind::of(&given), T::KIND) {
                 (Some(found), Some(expected)) if found != expected => {
@@ -401,6 +426,16 @@ pub fn parse_with_overrides<T: Configuration>(
             },
         }
     })
+}
+
+/// The origin of a configuration that is only wrong together with its table or simulation: the overrides may be at
+/// fault.
+pub fn with_overrides(origin: &str, overrides: &[String]) -> String {
+    if overrides.is_empty() {
+        return origin.to_owned();
+    }
+    let given: Vec<String> = overrides.iter().map(|given| format!("`--set {given}`")).collect();
+    format!("{origin} with {}", given.join(", "))
 }
 
 /// Sets one dotted key; the value is TOML, or else a bare word.
@@ -433,6 +468,9 @@ fn apply_override(table: &mut toml::Table, given: &str) -> Result<(), Experiment
 /// The nearest of the names that an "unknown field" message lists.
 fn nearest_hint(message: &str) -> Option<String> {
     let (unknown, expected) = message.split_once("expected")?;
+    if !unknown.contains("unknown ") {
+        return None;
+    }
     let names = |text: &str| -> Vec<String> {
         text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };

@@ -9,7 +9,7 @@ use cei_data::{
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::fresh::{Recipe, for_training};
@@ -113,6 +113,9 @@ impl Dataset {
     pub fn load(experiment: &Experiment, origin: &Origin) -> Result<Self, RunError> {
         experiment.split.check()?;
         let source = &experiment.source;
+        if experiment.columns.x.is_empty() {
+            return Err(PreprocessingError::NoPositions.into());
+        }
         let mut extremes = Vec::new();
         let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
             (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
@@ -163,12 +166,17 @@ impl Dataset {
         }
     }
 
-    /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are.
+    /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are,
+    /// and how many test rows repeat validation rows.
     pub fn copies(&self, training: &RowDigests) -> PartCopies {
-        let of = |(x, y): (Array2<f64>, Array2<f64>)| training.copies(x.view(), y.view());
+        let (x, y) = self.table.part(&self.split.validation);
+        let validation = training.of_others(x.view(), y.view());
+        let of_validation = training.copies(x.view(), y.view());
+        let (x, y) = self.table.part(&self.split.test);
         PartCopies {
-            validation: of(self.table.part(&self.split.validation)),
-            test: of(self.table.part(&self.split.test)),
+            validation: of_validation,
+            test: training.copies(x.view(), y.view()),
+            test_of_validation: Some(validation.copies(x.view(), y.view())),
         }
     }
 
@@ -193,6 +201,10 @@ pub struct PartCopies {
     pub validation: Copies,
     /// Of the test part.
     pub test: Copies,
+    /// Rows of the test part that repeat rows of the validation part, which decide when a training ends; absent in runs
+    /// of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_of_validation: Option<Copies>,
 }
 
 /// Cells that are only extreme, and what may come of each.

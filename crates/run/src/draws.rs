@@ -11,20 +11,20 @@ use rayon::prelude::*;
 
 use crate::{Member, RunError, TrainedRun};
 
-/// Draws of one event at most; a part of them is in memory at once.
-const MOST_DRAWS: usize = 10_000_000;
+/// Draws of one event that are written at most; a part of them is in memory at once.
+pub(crate) const MOST_WRITTEN: usize = 10_000_000;
 
 /// Checks the number of draws that is asked for.
 ///
 /// # Errors
-/// Fewer than `least`, or more than memory holds.
-pub(crate) fn check_draws(value: usize, least: usize) -> Result<(), RunError> {
+/// Fewer than `least`, or more than `most`.
+pub(crate) fn check_draws(value: usize, least: usize, most: usize) -> Result<(), RunError> {
     let key = "--draws";
     if value < least {
         return Err(RunError::TooSmall { key, value, least });
     }
-    if value > MOST_DRAWS {
-        return Err(RunError::TooLarge { key, value, most: MOST_DRAWS });
+    if value > most {
+        return Err(RunError::TooLarge { key, value, most });
     }
     Ok(())
 }

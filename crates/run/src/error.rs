@@ -146,13 +146,23 @@ pub enum RunError {
     },
     /// Momenta of a whole file that are nothing like those of training.
     #[error(
-        "{count} rows have momenta that are far from those of all training rows, the first {cell}\nhint: are they in the unit of the training table, and its columns in the same order?"
+        "{count} rows have momenta that are far from those of all training rows, the first {cell}\n  likely cause: {cause}"
     )]
     AllFarOut {
         /// The first of the cells.
         cell: Box<cei_data::FarCell>,
         /// How many rows.
         count: usize,
+        /// The likely cause in words, with a hint.
+        cause: String,
+    },
+    /// Momenta that cannot be compared with those of training.
+    #[error("there are {found} momentum columns, but training has {width}")]
+    OtherMomenta {
+        /// Columns of the file.
+        found: usize,
+        /// Columns of training.
+        width: usize,
     },
     /// A metric cannot be computed.
     #[error(transparent)]

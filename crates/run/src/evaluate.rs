@@ -20,6 +20,7 @@ use cei_physics::{Accuracy, FrameRule, Molecule, Simulation, explode_all};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
+use crate::config::MOST_DRAWS;
 use crate::dataset::{Dataset, Origin};
 use crate::draws::{check_draws, draw_positions, first_rows};
 use crate::floor::{Floor, floor};
@@ -28,6 +29,7 @@ use crate::later::{LaterTable, Loaded};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 use crate::plausibility::{Plausibility, Training};
 use crate::rows::{refuse_far_out, trained_on, warning};
+use crate::sealed::not_kept;
 use crate::simulate::simulation_beside;
 use crate::support::Support;
 use crate::{Experiment, Member, RunError, TrainedRun, figures};
@@ -149,7 +151,7 @@ pub fn evaluate_run(
 ) -> Result<RunEvaluation, RunError> {
     let run = TrainedRun::load(path, device)?;
     let count = options.draws.unwrap_or(run.experiment.evaluation.draws);
-    check_draws(count, 2)?;
+    check_draws(count, 2, MOST_DRAWS)?;
     let own = own_dataset(&run, options)?;
     let (files, mut scored, fingerprint, rows) = scored_table(&run, own.as_ref(), options)?;
     let readings = std::mem::take(&mut scored.readings);
@@ -236,15 +238,7 @@ fn keep(
 ) -> Result<Option<String>, RunError> {
     let kept = write_json(&run.path.join("evaluation.json"), evaluation)
         .and_then(|()| figures::evaluation(run, pairs, evaluation));
-    match kept {
-        Ok(()) => Ok(None),
-        Err(
-            error @ (RunError::File(_)
-            | RunError::Io { .. }
-            | RunError::Report(cei_report::Error::Write(_))),
-        ) => Ok(Some(error.to_string())),
-        Err(error) => Err(error),
-    }
+    not_kept(kept)
 }
 
 /// The table that the run was trained on. It must be the same, or its test rows are not those kept

@@ -11,8 +11,8 @@
 //! the limits, so at most one in ten such events is (in simulations fewer than one in thirty). A file is pinned to a
 //! limit where, with `t` = 5 % for each, more of its events are than chance allows in 1 of 100 files.
 
-use cei_metrics::quantile;
 use cei_metrics::special::binomial_upper_tail;
+use cei_metrics::{number, quantile};
 use cei_physics::{LimitedQuantity, Simulation};
 use ndarray::ArrayView2;
 use serde::Serialize;
@@ -81,6 +81,7 @@ pub struct PinnedLimit {
     /// Events at it where the file is judged.
     pub at_limit: usize,
     /// So many of them there would be at most, on average, were the file of the law.
+    #[serde(with = "number")]
     pub expected_at_most: f64,
     /// Whether the file as a whole is pinned to it.
     pub file: bool,

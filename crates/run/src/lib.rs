@@ -37,6 +37,8 @@ pub mod plausibility;
 pub mod predict;
 pub mod presets;
 pub mod refine;
+#[cfg(test)]
+mod reports;
 mod sealed;
 pub mod simulate;
 pub mod support;

@@ -10,9 +10,9 @@
 //! So a large file of a slightly different law, or one that fills a part of a wide law, is not far. Causes are found by
 //! trying: units, orders of the ions, other charges of the simulation, one factor for all momenta.
 
-use cei_data::{Selection, Source, load};
+use cei_data::{ColumnRef, MomentumUnit, Source, load_sample};
 use cei_metrics::special::{binomial_upper_tail, kolmogorov_survival};
-use cei_metrics::{holm, quantile};
+use cei_metrics::{holm, number, quantile};
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::{HARTREE_EV, MOMENTUM_AU_SI};
 use cei_physics::{Molecule, Simulation, simulate};
@@ -41,6 +41,8 @@ const MOST_EVENTS: usize = 10_000;
 const TRIED_EVENTS: usize = 500;
 /// Momenta wrong by this factor or more are in another unit; charges do not change them so much.
 const OTHER_UNIT: f64 = 4.0;
+/// By how much, in the logarithm, a power of ten of an atomic unit must be nearer than other units.
+const SELDOM: f64 = 0.4;
 /// Distributions explain momenta alike if these are not further apart from the one than from the other by more than this
 /// (a sum over energy and ions; samples of [`TRIED_EVENTS`] have half of it by chance).
 const AS_GOOD: f64 = 0.3;
@@ -57,11 +59,12 @@ const IMPOSED: f64 = 0.1;
 /// How the momenta of a file compare with those of training, as a set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plausibility {
-    /// Events of the file.
+    /// Events of the file that were looked at: all of them, unless there are millions.
     pub events: usize,
     /// Whether they are far from those of training.
     pub far: bool,
     /// Share of them outside the training support.
+    #[serde(with = "number")]
     pub outside_share: f64,
     /// Kinetic energy release in eV; none where the table is no molecule, as all that follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,10 +106,13 @@ pub struct IonComparison {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// 5 %.
+    #[serde(with = "number")]
     pub q05: f64,
     /// 50 %.
+    #[serde(with = "number")]
     pub median: f64,
     /// 95 %.
+    #[serde(with = "number")]
     pub q95: f64,
 }
 
@@ -117,6 +123,7 @@ pub enum Cause {
     /// The momenta are in another unit than was declared.
     Unit {
         /// The momenta are this many times too small.
+        #[serde(with = "number")]
         factor: f64,
         /// The unit that they seem to be in, as it is written in a configuration.
         unit: String,
@@ -132,19 +139,22 @@ pub enum Cause {
     /// The ions have other charges than those of the simulation.
     Charges {
         /// Charges of the simulation.
+        #[serde(with = "number")]
         trained: Vec<f64>,
         /// Charges that bring the momenta into line.
+        #[serde(with = "number")]
         likely: Vec<f64>,
     },
     /// Momentum is shared among the ions as in training, but there is more or less energy.
     Energy {
         /// Median kinetic energy release in the file over that in training.
+        #[serde(with = "number")]
         ratio: f64,
     },
     /// Nothing that was tried brings the momenta into line.
     Unknown {
         /// Median kinetic energy release in the file over that in training; none where the table is no molecule.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
         ratio: Option<f64>,
     },
 }
@@ -162,49 +172,51 @@ impl Cause {
     }
 }
 
-/// How the momenta of files compare, as a set, with those that an experiment trains on: events of its simulator or its
-/// table. None where these are not there, or are the files themselves, or the files lack the momenta.
+/// How the momenta of files, their columns `momenta` in `unit`, compare as a set with those that an experiment trains on:
+/// events of its simulator, or its table. None where there is neither, or these are the files themselves. Of very many
+/// rows evenly spaced ones stand for all.
 ///
 /// # Errors
-/// A simulator that cannot be read or run.
+/// A simulator that cannot be read or run; a table of either that cannot be read, or lacks the momenta.
 pub fn judge_files(
     experiment: &Experiment,
     files: &Source,
+    momenta: &[ColumnRef],
+    unit: &MomentumUnit,
 ) -> Result<Option<Plausibility>, RunError> {
-    let columns = Selection { x: Vec::new(), ..experiment.columns.clone() };
+    let columns = &experiment.columns;
     let source = &experiment.source;
-    let (momenta, simulation) = if let Some(name) = &source.simulator {
+    let (trained, simulation) = if let Some(name) = &source.simulator {
         let mut simulation = simulation_or_file(name)?;
         simulation.detector = experiment.detector.clone().unwrap_or(simulation.detector);
         let events = simulate(&for_training(&simulation), SIMULATED_EVENTS, 0)?;
         (events.momenta, Some(simulation))
     } else {
-        let (Ok(trained), Ok(inspected)) = (source.resolve(), files.resolve()) else {
-            return Ok(None);
-        };
-        if trained.is_empty() || trained.iter().any(|path| inspected.contains(path)) {
+        if source.files.is_empty() {
             return Ok(None);
         }
-        let Ok(table) = load(source, &columns) else { return Ok(None) };
+        let (trained, inspected) = (source.resolve()?, files.resolve()?);
+        if trained.iter().any(|path| inspected.contains(path)) {
+            return Ok(None);
+        }
         let simulation = match &trained[..] {
             [file] => simulation_beside(file)?,
             _ => None,
         };
-        (table.y, simulation)
+        (load_sample(source, &columns.y, columns.y_unit.factor())?, simulation)
     };
-    let files = Source { drop_invalid: true, ..files.clone() };
-    let Ok(table) = load(&files, &columns) else { return Ok(None) };
-    if table.y.ncols() != momenta.ncols() {
-        return Ok(None);
+    let y = load_sample(files, momenta, unit.factor())?;
+    let (found, width) = (y.ncols(), trained.ncols());
+    if found != width {
+        return Err(RunError::OtherMomenta { found, width });
     }
-    let width = momenta.ncols();
     let training = Training {
         molecule: experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width),
-        momenta,
+        momenta: trained,
         simulation: simulation.as_ref(),
-        unit_au: columns.y_unit.factor(),
+        unit_au: unit.factor(),
     };
-    Ok(Some(training.judge(table.y.view(), None)))
+    Ok(Some(training.judge(y.view(), None)))
 }
 
 /// What is known of training.
@@ -384,7 +396,8 @@ impl Plausibility {
 }
 
 impl Cause {
-    fn in_words(&self) -> String {
+    /// In words, most with a hint in a line of its own.
+    pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Unit { factor, unit, order } => {
                 let order = order.as_ref().map_or_else(String::new, |order| {
@@ -705,24 +718,58 @@ fn charge_states(trained: &[f64]) -> Vec<Vec<f64>> {
     states
 }
 
-/// The unit, of those that momenta are written in, that is nearest to `au` atomic units, and its size in a.u.
+/// The unit, of those that momenta are written in, that is nearest to `au` atomic units, and its size in a.u. Powers of ten
+/// of an atomic unit are seldom meant: they must be nearer by [`SELDOM`].
 fn nearest_unit(au: f64) -> (String, f64) {
     let si = 1.0 / MOMENTUM_AU_SI;
     let mut units: Vec<(String, f64)> = vec![("au".to_owned(), 1.0), ("si".to_owned(), si)];
-    for exponent in (-30..=-1).filter(|exponent| *exponent != 0) {
+    for exponent in -30..=-1 {
         units.push((format!("1e{exponent} kg m/s"), si * 10f64.powi(exponent)));
     }
     for exponent in (-12..=12).filter(|exponent| *exponent != 0) {
         units.push((format!("1e{exponent} au"), 10f64.powi(exponent)));
     }
-    let off = |size: f64| (size / au).ln().abs();
-    let nearest = units.into_iter().min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
+    let off = |(name, size): &(String, f64)| {
+        let seldom = if name.ends_with(" au") { SELDOM } else { 0.0 };
+        (size / au).ln().abs() + seldom
+    };
+    let nearest = units.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)));
     nearest.unwrap_or_else(|| ("au".to_owned(), 1.0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, permutations};
+    use super::{Cause, MomentumUnit, distance, nearest_unit, permutations};
+    use cei_physics::units::MOMENTUM_AU_SI;
+
+    /// What is named can be declared, and is the size that was meant, whatever unit was declared by mistake.
+    #[test]
+    fn every_unit_that_is_named_is_one() {
+        for exponent in -300..=400 {
+            let (name, size) = nearest_unit(10_f64.powf(f64::from(exponent) / 10.0));
+            let unit: MomentumUnit = name.parse().unwrap();
+            assert!((unit.factor() / size - 1.0).abs() < 1e-12, "{name}: {size}");
+            let said = Cause::Unit { factor: size, unit: name, order: None }.in_words();
+            let hint = said.split_once("\nhint: ").unwrap().1;
+            let declared = hint.split('"').nth(1).unwrap();
+            assert_eq!(declared.parse::<MomentumUnit>().unwrap(), unit);
+        }
+    }
+
+    /// The momenta of other charges and bonds, a factor of two away, are still in the unit that laboratories write.
+    #[test]
+    fn powers_of_ten_of_kilogram_metre_per_second_come_first() {
+        for exponent in [-23, -22, -20] {
+            let size = 10_f64.powi(exponent) / MOMENTUM_AU_SI;
+            for factor in [0.6, 1.0, 1.6] {
+                let (name, _) = nearest_unit(factor * size);
+                assert_eq!(name, format!("1e{exponent} kg m/s"), "{factor}");
+            }
+        }
+        assert_eq!(nearest_unit(0.9).0, "au");
+        assert_eq!(nearest_unit(1.0 / MOMENTUM_AU_SI).0, "si");
+        assert_eq!(nearest_unit(1e-3).0, "1e-3 au");
+    }
 
     #[test]
     fn distances_of_samples_by_hand() {

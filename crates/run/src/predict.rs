@@ -17,13 +17,13 @@ use ndarray::{Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::draws::{DrawStreams, check_draws, draw_more, draw_positions};
+use crate::draws::{DrawStreams, MOST_WRITTEN, check_draws, draw_more, draw_positions};
 use crate::folder::HISTORY;
 use crate::later::{LaterTable, Loaded};
 use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
 use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
-use crate::rows::far_out;
+use crate::rows::{all_far_out, far_out};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
 use tables::{Events, Tables};
@@ -186,7 +186,7 @@ pub fn predict_to_files(
     device: Device,
     mut watch: impl FnMut(PredictStep<'_>),
 ) -> Result<PredictionReport, RunError> {
-    check_draws(options.draws, 1)?;
+    check_draws(options.draws, 1, MOST_WRITTEN)?;
     if options.refine && options.draws > MOST_REFINED {
         let (key, value) = ("--draws` with `--refine", options.draws);
         return Err(RunError::TooLarge { key, value, most: MOST_REFINED });
@@ -342,7 +342,7 @@ fn set_aside(
         if cells.iter().all(|cell| cell.deviations < 1e15) {
             return Ok(Vec::new());
         }
-        return Err(RunError::AllFarOut { cell: Box::new(first.clone()), count: cells.len() });
+        return Err(all_far_out(run, table, first, cells.len()));
     }
     if drop_invalid {
         leave_out(table, &cells);

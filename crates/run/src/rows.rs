@@ -9,6 +9,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::folder::read_companion;
+use crate::plausibility::{Cause, Training};
+use crate::support::Support;
 use crate::{RunError, TrainedRun};
 
 /// Name of the file in a run folder.
@@ -135,17 +137,42 @@ pub(crate) fn refuse_far_out(
     drop_invalid: bool,
 ) -> Result<(), RunError> {
     let cells = far_out(run, table, selection);
-    if !drop_invalid && let Some(first) = cells.first() {
+    if !drop_invalid
+        && 2 * cells.len() <= table.rows()
+        && let Some(first) = cells.first()
+    {
         let more = cells.len() - 1;
         return Err(cei_data::LoadError::FarOut { cell: Box::new(first.clone()), more }.into());
     }
-    if cells.len() == table.rows()
+    if (!drop_invalid || cells.len() == table.rows())
         && let Some(first) = cells.first()
     {
-        return Err(RunError::AllFarOut { cell: Box::new(first.clone()), count: cells.len() });
+        return Err(all_far_out(run, table, first, cells.len()));
     }
     extremes::leave_out(table, &cells);
     Ok(())
+}
+
+/// The error of a table whose momenta are far from those of all training rows, `count` of them, with the likely cause.
+pub(crate) fn all_far_out(
+    run: &TrainedRun,
+    table: &Table,
+    first: &FarCell,
+    count: usize,
+) -> RunError {
+    let support = match Support::load(run) {
+        Ok(support) => support,
+        Err(error) => return error,
+    };
+    let judged = support.map(|support| Training::of_run(run, &support).judge(table.y.view(), None));
+    let cause = match judged.and_then(|judged| judged.cause) {
+        None | Some(Cause::Unknown { .. }) => {
+            "unknown\nhint: are they in the unit of the training table, and its columns in the same order?"
+                .to_owned()
+        }
+        Some(cause) => cause.in_words(),
+    };
+    RunError::AllFarOut { cell: Box::new(first.clone()), count, cause }
 }
 
 /// Cells, one of each row, that no training row is anywhere near.

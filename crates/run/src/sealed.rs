@@ -32,6 +32,22 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
     Ok(cei_files::write(path, text.as_bytes())?)
 }
 
+/// Why results could not be kept, in words: a folder that cannot be written is told, but takes them from nobody.
+///
+/// # Errors
+/// Anything else that went wrong.
+pub(crate) fn not_kept(kept: Result<(), RunError>) -> Result<Option<String>, RunError> {
+    match kept {
+        Ok(()) => Ok(None),
+        Err(
+            error @ (RunError::File(_)
+            | RunError::Io { .. }
+            | RunError::Report(cei_report::Error::Write(_))),
+        ) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads an object, without its digest, and whether it had one, as those of earlier versions have not. `hint` says
 /// what to do about a damaged file.
 ///

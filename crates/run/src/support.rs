@@ -36,8 +36,10 @@ const TENSOR: &str = "momenta";
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Largest `|sum p|` in a.u.; none where the table is no molecule.
+    #[serde(default, with = "number")]
     pub momentum_sum_au: Option<f64>,
     /// Least and largest kinetic energy release in eV; none where the table is no molecule.
+    #[serde(default, with = "number")]
     pub kinetic_energy_ev: Option<[f64; 2]>,
     /// Largest distance to the nearest reference momenta, in scaled units.
     #[serde(with = "number")]

@@ -401,9 +401,14 @@ fn plan(
         .map(|column| column.name.as_str())
         .collect();
     let mut warnings = dataset.extremes.clone();
-    for (part, copies) in [("validation", copies.validation), ("test", copies.test)] {
+    let of_validation = copies.test_of_validation.unwrap_or_default();
+    for (part, of, copies) in [
+        ("validation", "training", copies.validation),
+        ("test", "training", copies.test),
+        ("test", "validation", of_validation),
+    ] {
         let which = format!("rows of the {part} part");
-        let said = in_words(&copies, &which, "rows of the training part");
+        let said = in_words(&copies, &which, &format!("rows of the {of} part"));
         warnings.extend(copies.any().then_some(said));
     }
     warnings.extend(rounding::warning(experiment, dataset, preprocessing));

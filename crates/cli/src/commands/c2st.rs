@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use cei_run::c2st::{C2stOptions, C2stReport, compare_samples};
 
 use crate::args::C2stArgs;
+use crate::commands::told;
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
@@ -27,14 +28,14 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
         output::json(&report)?;
     } else {
         to_stdout(&describe(&report));
-        if let Some(folder) = &args.output {
+        if let (Some(folder), None) = (&args.output, &report.not_kept) {
             let folder = folder.display();
             to_stderr(&format!(
                 "accuracies are in `{folder}/c2st.json`, the figure in `{folder}/figures`"
             ));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    told(report.not_kept.as_ref(), true)
 }
 
 fn describe(report: &C2stReport) -> String {

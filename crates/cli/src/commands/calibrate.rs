@@ -6,7 +6,7 @@ use cei_model::open_device;
 use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
 
 use crate::args::CalibrateArgs;
-use crate::commands::tell_remarks;
+use crate::commands::{tell_remarks, told};
 use crate::output::{self, number, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
@@ -32,12 +32,16 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         output::json(&calibration)?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        to_stdout(&describe(&calibration));
     }
-    to_stdout(&describe(&calibration));
-    let folder = args.output.as_ref().unwrap_or(&args.run).display();
-    to_stderr(&format!("tests are in `{folder}/calibration.json`, figures in `{folder}/figures`"));
-    Ok(ExitCode::SUCCESS)
+    if !args.json && calibration.not_kept.is_none() {
+        let folder = args.output.as_ref().unwrap_or(&args.run).display();
+        to_stderr(&format!(
+            "tests are in `{folder}/calibration.json`, figures in `{folder}/figures`"
+        ));
+    }
+    told(calibration.not_kept.as_ref(), args.output.is_some())
 }
 
 fn describe(calibration: &Calibration) -> String {

@@ -6,10 +6,15 @@ use std::process::ExitCode;
 use cei_run::compare::{ComparisonGroup, ComparisonRow, compare_runs};
 
 use crate::args::CompareArgs;
+use crate::commands::tell_remarks;
 use crate::output::{self, optional, to_stdout};
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let groups = compare_runs(&args.runs)?;
+    // An evaluation may be kept without its model.
+    for run in args.runs.iter().filter(|run| run.join("model.json").exists()) {
+        tell_remarks(run)?;
+    }
     if args.json {
         output::json(&serde_json::json!({ "groups": groups }))?;
         return Ok(ExitCode::SUCCESS);

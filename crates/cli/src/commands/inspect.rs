@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
 use cei_data::{MomentumUnit, PositionUnit, Source, inspect};
 use cei_physics::{AtomSpec, Molecule};
-use cei_run::plausibility::judge_files;
+use cei_run::plausibility::{Plausibility, judge_files};
 use cei_run::simulate::simulation_of;
 use cei_run::{Experiment, RunError};
+use serde::Serialize;
 
 use crate::args::{InspectArgs, column_refs};
+use crate::error::Usage;
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 
 /// Columns, names in a list and lines about invalid cells that are printed at most.
@@ -19,24 +20,21 @@ const MOST_NAMES: usize = 20;
 /// Characters of a name that are printed at most.
 const MOST_CHARACTERS: usize = 40;
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    /// How the momenta compare, as a set, with those that the configuration trains on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plausibility: Option<&'a Plausibility>,
+}
+
 pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
-    let (mut source, mut options, mut unit_origin) = match &args.config {
+    let experiment = args.config.as_ref().map(|path| Experiment::read(path, &[])).transpose()?;
+    let (mut source, mut options, mut unit_origin) = match experiment.clone() {
         None => (Source::default(), InspectOptions::default(), "as given"),
-        Some(path) => {
-            let mut experiment = Experiment::read(path, &[])?;
-            if !args.columns.is_empty() {
-                experiment.columns.y = column_refs(&args.columns);
-            }
-            if let Some(unit) = &args.unit {
-                experiment.columns.y_unit = unit.clone();
-            }
-            let source = Source { files: args.files.clone(), ..experiment.source.clone() };
-            let files = args.reading.options(false).apply(source);
-            // A table that cannot be judged, without names for example, may still be described.
-            let judged = judge_files(&experiment, &files).ok().flatten();
-            if let Some(warning) = judged.and_then(|judged| judged.warning()) {
-                to_stderr(&warning);
-            }
+        Some(experiment) => {
             let options = InspectOptions {
                 x: experiment.columns.x,
                 y: experiment.columns.y,
@@ -58,13 +56,33 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
         unit_origin = "as given";
     }
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
+    let judged = experiment.and_then(|experiment| judged(&experiment, &source, &options));
+    if let Some(warning) = judged.as_ref().and_then(Plausibility::warning) {
+        to_stderr(&warning);
+    }
     say_how_read(&inspection.readings);
     if args.json {
-        output::json(&inspection)?;
+        output::json(&Report { inspection: &inspection, plausibility: judged.as_ref() })?;
     } else {
         to_stdout(&describe(&inspection, unit_origin));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the momenta compare with those of the configuration. A table that cannot be compared, because it has no names for
+/// example, is described all the same.
+fn judged(
+    experiment: &Experiment,
+    source: &Source,
+    options: &InspectOptions,
+) -> Option<Plausibility> {
+    let unit = options.y_unit.clone().unwrap_or_default();
+    let told = |error: RunError| {
+        to_stderr(&format!(
+            "remark: the momenta are not compared with those that the configuration trains on: {error}"
+        ));
+    };
+    judge_files(experiment, source, &options.y, &unit).map_err(told).ok().flatten()
 }
 
 /// What is known of a table that `cei` has simulated: it stands beside it.
@@ -105,17 +123,17 @@ fn apply(args: InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()> 
 }
 
 /// Atoms such as `O`, `16O` or `O:1`; the charges play no part here.
-fn molecule(atoms: &[String]) -> anyhow::Result<Molecule> {
+fn molecule(atoms: &[String]) -> Result<Molecule, Usage> {
     let atoms = atoms.iter().enumerate().map(|(index, text)| {
         let (element, charge) = text.trim().split_once(':').unwrap_or((text.trim(), "1"));
-        let charge = charge.trim_end_matches('+').parse().with_context(|| {
-            format!("`--molecule`: `{text}` is no atom; write elements with or without charges, such as `O,C,S` or `O:1,C:1,S:1`")
+        let charge = charge.trim_end_matches('+').parse().map_err(|_| {
+            Usage(format!("`--molecule`: `{text}` is no atom\nhint: write elements with or without charges, such as `O,C,S` or `O:1,C:1,S:1`"))
         })?;
         let label = Some(format!("{}{}", element.trim_start_matches(|c: char| c.is_ascii_digit()), index + 1));
         Ok(AtomSpec { label, ..AtomSpec::new(element, charge) })
     });
-    let atoms = atoms.collect::<anyhow::Result<Vec<AtomSpec>>>()?;
-    Molecule::new(atoms).context("`--molecule` is no molecule")
+    let atoms = atoms.collect::<Result<Vec<AtomSpec>, Usage>>()?;
+    Molecule::new(atoms).map_err(|error| Usage(format!("`--molecule` is no molecule: {error}")))
 }
 
 fn describe(inspection: &Inspection, unit_origin: &str) -> String {

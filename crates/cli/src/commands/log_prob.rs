@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cei_data::{ColumnData, Copies, write_table};
+use cei_data::{ColumnData, ColumnType, Copies, TableWriter};
 use cei_files::check_outputs;
 use cei_metrics::number;
 use cei_model::open_device;
@@ -43,6 +43,11 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         check_outputs(&inputs, &[output])?;
     }
+    // A file that cannot be written is told before anything is computed.
+    let columns = [("event", ColumnType::U64), ("log_prob", ColumnType::F64)];
+    let columns = columns.map(|(name, kind)| (name.to_owned(), kind));
+    let writer = args.output.as_ref().map(|path| TableWriter::create(path, &columns));
+    let writer = writer.transpose()?;
     let result = log_prob_of_file(&args.run, &table, open_device(&args.device)?)?;
     say_how_read(&result.readings);
     warn(&result);
@@ -50,12 +55,9 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     let rows = values.len();
     let events = dropped.kept(rows);
     let mean = values.iter().sum::<f64>() / rows as f64;
-    if let Some(path) = &args.output {
-        let columns = vec![
-            ("event".to_owned(), ColumnData::U64(events.clone())),
-            ("log_prob".to_owned(), ColumnData::F64(values.clone())),
-        ];
-        write_table(path, columns)?;
+    if let Some(mut writer) = writer {
+        writer.write(vec![ColumnData::U64(events.clone()), ColumnData::F64(values.clone())])?;
+        writer.finish()?;
     }
     if args.json {
         output::json(&Summary {

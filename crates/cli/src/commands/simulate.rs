@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cei_files::check_outputs;
 use cei_physics::Simulation;
-use cei_run::config::{ExperimentError, parse_with_overrides, read_text};
+use cei_run::config::{ExperimentError, parse_with_overrides, read_text, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 
@@ -39,9 +39,8 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         }
         let name = args.preset.as_deref().unwrap_or_default();
         let preset = || format!("preset `{name}`");
-        error.of_configuration(
-            &args.config.as_ref().map_or_else(preset, |path| format!("`{}`", path.display())),
-        )
+        let file = args.config.as_ref().map_or_else(preset, |path| format!("`{}`", path.display()));
+        error.of_configuration(&with_overrides(&file, &args.overrides))
     })?;
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
     if args.json {

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cei_files::{check_outputs, quoted};
-use cei_run::config::ExperimentError;
+use cei_files::{check_distinct, quoted};
+use cei_run::config::{ExperimentError, with_overrides};
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
 use cei_run::train::{TrainingPlan, train_run};
@@ -20,7 +20,7 @@ use crate::progress::TrainingProgress;
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let experiment = experiment(&args)?;
     if let (Some(config), false) = (&args.config, args.resume) {
-        check_outputs(&[config], &[&args.output.join("config.toml")])?;
+        check_distinct(&[config], &[&args.output.join("config.toml")])?;
     }
     let quiet = args.quiet || args.json;
     let mut progress = TrainingProgress::new(quiet);
@@ -58,11 +58,12 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
 
 /// Where the experiment comes from, for messages.
 fn origin(args: &TrainArgs) -> String {
-    match (&args.config, &args.preset) {
+    let file = match (&args.config, &args.preset) {
         (Some(path), _) => format!("`{}`", path.display()),
         (None, Some(name)) => format!("preset `{name}`"),
         (None, None) => format!("`{}`", args.output.join("config.toml").display()),
-    }
+    };
+    with_overrides(&file, &args.overrides)
 }
 
 /// The experiment with all that the command line changes about it.

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cei_physics::units::HARTREE_EV;
 
+use super::far::FarCells;
 use super::{EnergySummary, LEVELS, Moments, Range};
 use crate::scaler::{mean_and_sd, quantile};
 use crate::subspace::RunningRank;
@@ -122,6 +123,7 @@ pub(super) struct Side {
     pub(super) columns: Vec<usize>,
     pub(super) rows: u64,
     pub(super) each: Running,
+    pub(super) far: FarCells,
     rank: Option<RunningRank>,
     squares: f64,
     distances: Vec<f64>,
@@ -140,6 +142,7 @@ impl Side {
         Self {
             rows: 0,
             each: Running::new(width),
+            far: FarCells::new(width),
             rank: (1..=MOST_RANKED).contains(&width).then(|| RunningRank::new(width)),
             squares: 0.0,
             distances: vec![0.0; atoms * atoms.saturating_sub(1) / 2],
@@ -159,6 +162,7 @@ impl Side {
         for row in table.chunks_exact(width) {
             let start = rows.len();
             rows.extend(self.columns.iter().map(|&column| row[column]));
+            self.far.add(&rows[start..]);
             if rows[start..].iter().any(|value| value.is_nan()) {
                 rows.truncate(start);
             }

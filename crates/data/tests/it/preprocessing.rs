@@ -321,7 +321,7 @@ fn sides_without_variation_are_named() {
     );
     assert!(
         message(&plain, flat_x.clone(), &[])
-            .starts_with("the table has no position columns to train on")
+            .starts_with("`columns.x` is empty: there are no position columns")
     );
     let noise = PreprocessingConfig { degenerate: Degenerate::Noise, noise_sd: 0.0, ..plain };
     assert_eq!(
