@@ -309,3 +309,45 @@ fn columns_and_cells_are_judged_as_by_a_training() -> TestResult {
     assert!(told.contains("missing.csv"), "{told}");
     Ok(())
 }
+
+/// A momentum sum that was imposed and then rounded is no direction, whichever way it was rounded: `inspect` says how many
+/// there are, and `train` what the rounding did.
+#[test]
+fn rounding_makes_no_direction() -> TestResult {
+    let folder = Folder::new()?;
+    let names = "ox,oy,oz,cx,cy,cz,sx,sy,sz,pox,poy,poz,pcx,pcy,pcz,psx,psy,psz";
+    let mut tables = [String::new(), String::new(), String::new()];
+    tables.iter_mut().for_each(|text| *text = format!("{names}\n"));
+    for row in 0..300_u32 {
+        let wave = |k: u32| (f64::from(row * (2 * k + 3) + k) * 0.618_033_988_75).sin() * 1.7;
+        let free: Vec<f64> = (0..12).map(wave).collect();
+        let [x, p] = [&free[..6], &free[6..]].map(|free| {
+            let last = [0, 1, 2].map(|axis| -free[axis] - free[3 + axis]);
+            [free, &last[..]].concat()
+        });
+        let cells = [x, p].concat();
+        let line = |format: fn(f64) -> String| {
+            cells.iter().map(|v| format(*v)).collect::<Vec<_>>().join(",") + "\n"
+        };
+        tables[0] += &line(|v| v.to_string());
+        tables[1] += &line(|v| format!("{v:.4}"));
+        tables[2] += &line(|v| format!("{v:.5e}"));
+    }
+    for (place, text) in tables.iter().enumerate() {
+        folder.write("t.csv", text)?;
+        let found = folder.json(&["inspect", "t.csv", "--unit", "au", "--json"])?;
+        assert_eq!(found["momenta"]["rank"], 6, "{found}");
+        let said = found["remarks"].to_string().contains("only by the rounding of the file");
+        assert_eq!(said, place > 0, "{found}");
+        let atoms =
+            "molecule.atoms=[{element='O',charge=1},{element='C',charge=1},{element='S',charge=1}]";
+        folder.write("e.toml", "[source]\nfiles = ['t.csv']\n[model]\nkind = 'cinn'\ncouplings = 2\nhidden = [8]\n[training]\nmax_epochs = 1\n")?;
+        let run = format!("run{place}");
+        let train = ["train", "--config", "e.toml", "--set", atoms, "-o", &run, "--quiet"];
+        let output = folder.cei(&train)?;
+        let told = String::from_utf8(output.stderr)?;
+        assert!(output.status.success(), "{told}");
+        assert_eq!(told.contains("only by the rounding of the file"), place > 0, "{told}");
+    }
+    Ok(())
+}

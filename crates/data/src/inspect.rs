@@ -138,7 +138,7 @@ pub struct SideSummary {
     pub columns: Vec<String>,
     /// Names of those that do not vary.
     pub dead: Vec<String>,
-    /// Independent directions in which the others vary (relative tolerance 1e-6); absent where there are more than 300
+    /// Independent directions in which the others vary (relative tolerance 1e-6, or the rounding of the file); absent where there are more than 300
     /// columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
@@ -231,6 +231,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
     let x_unit = options.x_unit.as_ref().map(ToString::to_string);
     let y_unit = options.y_unit.as_ref().map(ToString::to_string);
+    let positions = side(&columns, &mut x, x_unit, position_guess, &mut remarks);
+    let momenta = side(&columns, &mut y, y_unit, momentum_guess, &mut remarks);
     Ok(Inspection {
         files,
         readings,
@@ -238,8 +240,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         invalid_rows: invalid.rows,
         invalid: invalid.causes,
         duplicate_rows: duplicates.count(),
-        positions: side(&columns, &mut x, x_unit, position_guess),
-        momenta: side(&columns, &mut y, y_unit, momentum_guess),
+        positions,
+        momenta,
         momentum_sum,
         momentum_noise_au,
         kinetic_energy_release: energy,
@@ -344,6 +346,7 @@ fn side(
     side: &mut Side,
     unit: Option<String>,
     guess: Option<UnitGuess>,
+    remarks: &mut Vec<String>,
 ) -> Option<SideSummary> {
     if side.columns.is_empty() {
         return None;
@@ -353,10 +356,21 @@ fn side(
         .filter(|&place| columns[indices[place]].range.is_some() && !columns[indices[place]].dead)
         .collect();
     let name = |&index: &usize| columns[index].name.clone();
+    let ranks = side.ranks(&alive);
+    if let Some([plain, rank]) = ranks
+        && rank < plain
+    {
+        let role = columns[indices[0]].role;
+        let which = if role == Role::Position { "positions" } else { "momenta" };
+        remarks.push(format!(
+            "{which} vary in {plain} directions, but in {} of them only by the rounding of the file: {rank} are independent",
+            plain - rank
+        ));
+    }
     Some(SideSummary {
         columns: indices.iter().map(name).collect(),
         dead: indices.iter().filter(|&&index| columns[index].dead).map(name).collect(),
-        rank: side.rank(&alive),
+        rank: ranks.map(|[_, rank]| rank),
         unit_guess: if unit.is_some() { None } else { guess },
         unit,
     })

@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod load;
 pub mod preprocessing;
 pub mod reading;
+pub mod rounding;
 mod sample;
 pub mod scaler;
 pub mod source;

@@ -58,6 +58,7 @@ pub(crate) fn rank(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64], tolera
 ///
 /// `R` of the decomposition of the rows with a column of ones before them is that of the centred rows once its first
 /// row and column are left out.
+#[derive(Clone)]
 pub(crate) struct RunningRank {
     columns: usize,
     /// The first row, subtracted from all: a column that never changes is then exactly zero.

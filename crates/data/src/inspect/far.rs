@@ -43,6 +43,12 @@ impl FarCells {
         self.rows += 1;
     }
 
+    /// The valid cells of a column that are in the sample.
+    pub(super) fn column(&self, place: usize) -> Vec<f64> {
+        let cells = self.sample.values.iter().skip(place).step_by(self.ends.len());
+        cells.copied().filter(|value| !value.is_nan()).collect()
+    }
+
     /// What is known of each column; rows count from 0, invalid ones too.
     pub(super) fn judge(&self, names: &[String]) -> Vec<Judged> {
         let width = names.len();

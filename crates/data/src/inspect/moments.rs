@@ -7,9 +7,12 @@ use cei_physics::units::HARTREE_EV;
 
 use super::far::FarCells;
 use super::{EnergySummary, LEVELS, Moments, Range};
+use crate::rounding::{ROUNDING_MARGIN, rounding};
 use crate::scaler::{mean_and_sd, quantile};
 use crate::subspace::RunningRank;
 
+/// Part of the largest variation of a standardised direction below which there is none.
+const TOLERANCE: f64 = 1e-6;
 /// Columns of a side of which the rank is computed at most: it costs the square of their number in every row.
 const MOST_RANKED: usize = 300;
 /// Atoms between which distances are taken, to guess a unit, at most.
@@ -223,9 +226,19 @@ impl Side {
         known.then(|| [0, 1, 2].map(|axis| self.sums.moments(axis)))
     }
 
-    /// Independent directions in which the columns at the places `alive` vary; none if there are too many columns.
-    pub(super) fn rank(&mut self, alive: &[usize]) -> Option<usize> {
-        Some(self.rank.take()?.finish(alive, 1e-6))
+    /// Independent directions in which the columns at the places `alive` vary, and in how many of these they do so by
+    /// more than the rounding of the file; none if there are too many columns.
+    pub(super) fn ranks(&mut self, alive: &[usize]) -> Option<[usize; 2]> {
+        let rank = self.rank.take()?;
+        let sampled = |&place: &usize| {
+            let column = self.far.column(place);
+            rounding(&column, 1.0, self.each.moments(place).sd)
+        };
+        let largest = alive.iter().filter_map(sampled).fold(0.0, f64::max);
+        let plain = rank.clone().finish(alive, TOLERANCE);
+        let tolerance = ROUNDING_MARGIN * largest;
+        let rounded = if tolerance > TOLERANCE { rank.finish(alive, tolerance) } else { plain };
+        Some([plain, rounded])
     }
 
     /// In eV, where masses are known; `factor` makes atomic units of the file's.
