@@ -336,23 +336,27 @@ mod tests {
         assert_eq!((copies.rows, copies.momenta), (1000, 0));
     }
 
-    /// A million clean rows give no false warning, and rounded copies of them are all found.
+    /// A million clean rows of six and six columns give no false warning, and copies of them with four decimals are all
+    /// found. (Of so many rows in four dimensions or fewer, the cells are too small for copies rounded so far.)
     #[test]
     #[ignore = "takes many seconds"]
     fn a_million_rows_have_no_false_copies() {
-        let trained = table(1_000_000, 1.0, 11);
+        let wide = |rows: usize, seed: u64| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut side =
+                || Array2::from_shape_simple_fn((rows, 6), || random.random_range(-1.0..1.0));
+            let names = |side: &str| (0..6).map(|column| format!("{side}{column}")).collect();
+            let (x, y) = (side(), side());
+            Table { x, y, x_names: names("a"), y_names: names("b"), ..table(1, 1.0, seed) }
+        };
+        let trained = wide(1_000_000, 11);
         let rows: Vec<usize> = (0..800_000).collect();
-        let begun = std::time::Instant::now();
         let digests = RowDigests::fit(&trained, &rows);
-        println!("digests of 800,000 rows: {:?}", begun.elapsed());
-        let others = table(200_000, 1.0, 12);
+        let others = wide(1_000_000, 12);
         let copies = digests.copies(others.x.view(), others.y.view());
-        println!("of others: {copies:?}");
-        assert_eq!(copies.rows, 0);
+        assert_eq!(copies, Copies { of: 1_000_000, ..Copies::default() });
         let round = |values: &Array2<f64>| values.mapv(|value| (value * 1e4).round() / 1e4);
         let (x, y) = (round(&trained.x), round(&trained.y));
-        let copies = digests.copies(x.view(), y.view());
-        println!("of rounded copies: {copies:?}");
-        assert_eq!(copies.rows, 800_000);
+        assert_eq!(digests.copies(x.view(), y.view()).rows, 800_000);
     }
 }
