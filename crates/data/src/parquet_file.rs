@@ -1,15 +1,17 @@
 //! Parquet, read in blocks of whole row groups and only the selected columns.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
-    AnyValue, ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult,
+    AnyValue, ArrowDataType, Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult,
     SerReader,
 };
 
 use crate::block::{Block, CellFault, Wanted};
 use crate::error::{Fault, LoadError};
+use crate::further::Row;
 use crate::number::{EXACT, checked, parse_cell};
 use crate::quiet;
 use crate::source::Decimal;
@@ -38,7 +40,7 @@ impl ParquetFile {
             return Err(LoadError::EmptyFile { file: path });
         }
         let file = File::open(&path).map_err(failed)?;
-        let (fields, pandas, rows, row_groups) = guarded(&path, || {
+        let (fields, text, pandas, rows, row_groups) = guarded(&path, || {
             let mut reader = ParquetReader::new(file);
             let schema = reader.schema()?;
             let metadata = reader.get_metadata()?;
@@ -50,7 +52,8 @@ impl ParquetFile {
                 .iter_values()
                 .map(|field| (field.name.trim().to_owned(), unreadable(&field.dtype)))
                 .collect();
-            Ok((fields, pandas, metadata.num_rows, groups))
+            let text: Vec<bool> = schema.iter_values().map(|field| is_text(&field.dtype)).collect();
+            Ok((fields, text, pandas, metadata.num_rows, groups))
         })?;
         if fields.is_empty() {
             return Err(LoadError::EmptyFile { file: path });
@@ -59,7 +62,7 @@ impl ParquetFile {
         let pandas = pandas.map(|text| index_names(&text)).unwrap_or_default();
         let is_index = |name: &String| pandas.contains(name) || name.starts_with("__index_level_");
         let index = names.iter().map(is_index).collect();
-        let columns = Columns { count: names.len(), names: Some(names), index, unreadable };
+        let columns = Columns { count: names.len(), names: Some(names), index, unreadable, text };
         Ok(Self { path, columns, rows, row_groups })
     }
 
@@ -82,15 +85,38 @@ impl ParquetFile {
         Ok(())
     }
 
-    fn block(&self, start: usize, length: usize, wanted: &[Wanted]) -> Result<Block, LoadError> {
+    /// The cells of every row as text.
+    pub(crate) fn read_cells(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(&Row<'_>),
+    ) -> Result<(), LoadError> {
+        let mut projection = wanted.to_vec();
+        projection.sort_unstable();
+        for (start, length) in slices(&self.row_groups) {
+            let frame = self.frame(start, length, &projection)?;
+            let places = wanted.iter().map(|index| projection.binary_search(index).unwrap_or(0));
+            let columns: Vec<_> = places.map(|place| &frame.columns()[place]).collect();
+            for row in 0..length {
+                take(&columns.iter().map(|column| cell_in_text(column, row)).collect::<Vec<_>>());
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of some columns, in file order.
+    fn frame(
+        &self,
+        start: usize,
+        length: usize,
+        projection: &[usize],
+    ) -> Result<DataFrame, LoadError> {
         let file = File::open(&self.path)
             .map_err(|source| LoadError::Io { file: self.path.clone(), source })?;
-        let mut projection: Vec<usize> = wanted.iter().map(|wanted| wanted.index).collect();
-        projection.sort_unstable();
         let frame: DataFrame = guarded(&self.path, || {
             ParquetReader::new(file)
                 .with_slice(Some((start, length)))
-                .with_projection(Some(projection.clone()))
+                .with_projection(Some(projection.to_vec()))
                 .finish()
         })?;
         if frame.height() != length {
@@ -99,6 +125,13 @@ impl ParquetFile {
                 reason: format!("{} rows where its footer promises {length}", frame.height()),
             });
         }
+        Ok(frame)
+    }
+
+    fn block(&self, start: usize, length: usize, wanted: &[Wanted]) -> Result<Block, LoadError> {
+        let mut projection: Vec<usize> = wanted.iter().map(|wanted| wanted.index).collect();
+        projection.sort_unstable();
+        let frame = self.frame(start, length, &projection)?;
         let width = wanted.len();
         let mut block =
             Block { rows: length, values: vec![f64::NAN; length * width], faults: Vec::new() };
@@ -141,6 +174,26 @@ impl ParquetFile {
         block.faults.sort_by_key(|fault| fault.row);
         Ok(block)
     }
+}
+
+/// A cell as text, from which the same number is read.
+fn cell_in_text(column: &Column, row: usize) -> Option<Cow<'_, str>> {
+    let text = match column.get(row).ok()? {
+        AnyValue::Null => return None,
+        AnyValue::String(text) => return (!text.is_empty()).then_some(Cow::Borrowed(text)),
+        AnyValue::StringOwned(text) => text.to_string(),
+        AnyValue::Boolean(value) => value.to_string(),
+        // With a decimal point, so that it stays a number of that kind.
+        AnyValue::Float32(value) => format!("{value:?}"),
+        AnyValue::Float64(value) => format!("{value:?}"),
+        integer => integer.extract::<i128>()?.to_string(),
+    };
+    Some(Cow::Owned(text))
+}
+
+/// Whether a type is text.
+fn is_text(dtype: &ArrowDataType) -> bool {
+    matches!(dtype, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View)
 }
 
 /// The integer as a number, if it is one.

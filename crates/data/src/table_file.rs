@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::block::{Block, Wanted};
 use crate::error::LoadError;
+use crate::further::Row;
 use crate::parquet_file::ParquetFile;
 use crate::reading::TextReading;
-use crate::source::{ColumnRef, Source};
+use crate::source::{ColumnRef, Decimal, Source};
 use crate::text_file::TextFile;
 
 /// What a file says about its columns.
@@ -20,11 +21,13 @@ pub(crate) struct Columns {
     pub(crate) index: Vec<bool>,
     /// For each column, the type that cannot be read as numbers; empty for text.
     pub(crate) unreadable: Vec<Option<String>>,
+    /// For each column, whether its type is text; empty for text files, where cells say it.
+    pub(crate) text: Vec<bool>,
 }
 
 impl Columns {
     pub(crate) fn of_text(names: Option<Vec<String>>, count: usize) -> Self {
-        Self { names, count, index: Vec::new(), unreadable: Vec::new() }
+        Self { names, count, index: Vec::new(), unreadable: Vec::new(), text: Vec::new() }
     }
 
     /// The columns that hold data of the table: all but pandas' index.
@@ -35,6 +38,11 @@ impl Columns {
     /// The type of a column that cannot be read as numbers.
     pub(crate) fn unreadable(&self, index: usize) -> Option<&str> {
         self.unreadable.get(index)?.as_deref()
+    }
+
+    /// Whether a column is declared as text.
+    pub(crate) fn is_text(&self, index: usize) -> bool {
+        self.text.get(index).copied().unwrap_or(false)
     }
 
     /// The name of a column in messages and results: its own, or `column 3` without a header.
@@ -117,6 +125,26 @@ impl TableFile {
         match self {
             Self::Text(file) => file.rows_hint(),
             Self::Parquet(file) => file.rows(),
+        }
+    }
+
+    /// The decimal sign of its cells.
+    pub(crate) fn decimal(&self) -> Decimal {
+        match self {
+            Self::Text(file) => file.decimal(),
+            Self::Parquet(_) => Decimal::Point,
+        }
+    }
+
+    /// Hands over the cells of every row, valid or not, as text, in the order of `wanted`.
+    pub(crate) fn read_cells(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(&Row<'_>),
+    ) -> Result<(), LoadError> {
+        match self {
+            Self::Text(file) => file.read_cells(wanted, take),
+            Self::Parquet(file) => file.read_cells(wanted, take),
         }
     }
 

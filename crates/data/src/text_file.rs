@@ -3,6 +3,7 @@
 //!
 //! Every line is counted: as a row, part of the header, a comment, or blank.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use polars::prelude::{
 
 use crate::block::{Block, CellFault, Wanted};
 use crate::error::{Fault, LoadError};
+use crate::further::Row;
 use crate::layout::{Layout, is_comment, is_enough};
 use crate::lines::{LineBlocks, count_lines, lines};
 use crate::number::{EXACT, checked, parse_cell};
@@ -83,23 +85,9 @@ impl TextFile {
         wanted: &[Wanted],
         take: &mut dyn FnMut(Block) -> Result<(), LoadError>,
     ) -> Result<TextReading, LoadError> {
-        let mut blocks = LineBlocks::new(open_text(&self.path)?.reader);
         let above = self.layout.above;
-        let mut above_left = above.lines();
         let mut found = Counts { lines: 0, rows: 0, comments: above.comments, blank: above.blank };
-        while let Some(bytes) =
-            blocks.next(BLOCK_BYTES).map_err(|error| error.of_file(&self.path, found.lines + 1))?
-        {
-            let mut rows = bytes.as_slice();
-            let first_line = found.lines + 1 + above_left;
-            found.lines += count_lines(rows);
-            while above_left > 0 && !rows.is_empty() {
-                rows = memchr(b'\n', rows).map_or(&[], |end| &rows[end + 1..]);
-                above_left -= 1;
-            }
-            if rows.is_empty() {
-                continue;
-            }
+        found.lines = self.each_block(|rows, first_line| {
             let block = match quiet::catch(|| self.parse_fast(rows, wanted)).flatten() {
                 Some(block) => {
                     found.blank += count_lines(rows) - block.rows as u64;
@@ -108,9 +96,63 @@ impl TextFile {
                 None => self.parse_carefully(rows, first_line, wanted, &mut found),
             };
             found.rows += block.rows as u64;
-            take(block)?;
-        }
+            take(block)
+        })?;
         self.accounted(&found)
+    }
+
+    /// The cells of every row as text, without surrounding blanks; none of a row of another length.
+    pub(crate) fn read_cells(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(&Row<'_>),
+    ) -> Result<(), LoadError> {
+        self.each_block(|rows, _| {
+            for line in lines(rows).map(text_of) {
+                if line.trim().is_empty() || is_comment(&line, &self.layout.comment) {
+                    continue;
+                }
+                let cells = self.cells_of(&line).ok();
+                let cell = |&index: &usize| {
+                    let cell = cells.as_ref()?[index].trim();
+                    let whole = || Cow::Owned(cell.replace("\"\"", "\""));
+                    (!cell.is_empty())
+                        .then(|| if cell.contains("\"\"") { whole() } else { Cow::Borrowed(cell) })
+                };
+                take(&wanted.iter().map(cell).collect::<Vec<_>>());
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn decimal(&self) -> Decimal {
+        self.layout.decimal
+    }
+
+    /// Hands over the lines below the header in blocks, with the number of the first, and counts all lines of the file.
+    fn each_block(
+        &self,
+        mut take: impl FnMut(&[u8], u64) -> Result<(), LoadError>,
+    ) -> Result<u64, LoadError> {
+        let mut blocks = LineBlocks::new(open_text(&self.path)?.reader);
+        let mut above_left = self.layout.above.lines();
+        let mut read = 0;
+        while let Some(bytes) =
+            blocks.next(BLOCK_BYTES).map_err(|error| error.of_file(&self.path, read + 1))?
+        {
+            let mut rows = bytes.as_slice();
+            let first_line = read + 1 + above_left;
+            read += count_lines(rows);
+            while above_left > 0 && !rows.is_empty() {
+                rows = memchr(b'\n', rows).map_or(&[], |end| &rows[end + 1..]);
+                above_left -= 1;
+            }
+            if !rows.is_empty() {
+                take(rows, first_line)?;
+            }
+        }
+        Ok(read)
     }
 
     /// How the lines were taken, if they add up.

@@ -27,6 +27,8 @@ pub enum ColumnData {
     F64(Vec<f64>),
     /// f32.
     F32(Vec<f32>),
+    /// i64; none is an empty cell, or null.
+    I64(Vec<Option<i64>>),
     /// u64, for example event numbers.
     U64(Vec<u64>),
     /// u32, for example draw numbers.
@@ -42,6 +44,8 @@ pub enum ColumnType {
     F64,
     /// f32.
     F32,
+    /// i64.
+    I64,
     /// u64.
     U64,
     /// u32.
@@ -57,6 +61,7 @@ impl ColumnData {
         match self {
             Self::F64(_) => ColumnType::F64,
             Self::F32(_) => ColumnType::F32,
+            Self::I64(_) => ColumnType::I64,
             Self::U64(_) => ColumnType::U64,
             Self::U32(_) => ColumnType::U32,
             Self::Text(_) => ColumnType::Text,
@@ -69,6 +74,7 @@ impl ColumnData {
         match self {
             Self::F64(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::I64(values) => values.len(),
             Self::U64(values) => values.len(),
             Self::U32(values) => values.len(),
             Self::Text(values) => values.len(),
@@ -81,6 +87,22 @@ impl ColumnData {
         self.len() == 0
     }
 
+    /// The cells of these rows, in this order; a row may be asked for several times.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn select(&self, rows: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::F64(values) => Self::F64(rows.map(|row| values[row]).collect()),
+            Self::F32(values) => Self::F32(rows.map(|row| values[row]).collect()),
+            Self::I64(values) => Self::I64(rows.map(|row| values[row]).collect()),
+            Self::U64(values) => Self::U64(rows.map(|row| values[row]).collect()),
+            Self::U32(values) => Self::U32(rows.map(|row| values[row]).collect()),
+            Self::Text(values) => Self::Text(rows.map(|row| values[row].clone()).collect()),
+        }
+    }
+
     fn into_column(self, name: &str) -> Column {
         match self {
             // A NaN is no number to any query: larger than all, and the mean of a column with one.
@@ -90,6 +112,7 @@ impl ColumnData {
             }
             Self::F64(values) => Column::new(name.into(), values),
             Self::F32(values) => Column::new(name.into(), values),
+            Self::I64(values) => Column::new(name.into(), values),
             Self::U64(values) => Column::new(name.into(), values),
             Self::U32(values) => Column::new(name.into(), values),
             Self::Text(values) => Column::new(name.into(), values),
@@ -102,6 +125,7 @@ impl ColumnType {
         match self {
             Self::F64 => DataType::Float64,
             Self::F32 => DataType::Float32,
+            Self::I64 => DataType::Int64,
             Self::U64 => DataType::UInt64,
             Self::U32 => DataType::UInt32,
             Self::Text => DataType::String,

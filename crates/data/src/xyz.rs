@@ -14,6 +14,7 @@ use ndarray::Array2;
 use thiserror::Error;
 
 use crate::error::{LARGEST, LoadError};
+use crate::further::Further;
 use crate::lines::LineBlocks;
 use crate::load::{Selection, load_scaled};
 use crate::number::{checked, parse_cell};
@@ -40,6 +41,8 @@ pub struct LoadedPositions {
     pub positions: Array2<f64>,
     /// How the file was read, where that was guessed or something was left out: for stderr.
     pub remarks: Vec<String>,
+    /// What else a table has of each row.
+    pub further: Further,
 }
 
 /// Positions that cannot be read; frames and lines count from 1.
@@ -109,14 +112,17 @@ pub fn load_positions(
     {
         let frames = read_xyz(Path::new(path))?;
         check_atoms(Path::new(path), &frames.labels, molecule)?;
-        return Ok(LoadedPositions { positions: frames.positions, remarks: frames.remarks });
+        let XyzFrames { positions, remarks, .. } = frames;
+        return Ok(LoadedPositions { positions, remarks, further: Further::default() });
     }
     // Loaded as the side that must be there.
-    let columns = molecule.position_columns().into_iter().map(ColumnRef::Name).collect();
+    let columns: Vec<ColumnRef> =
+        molecule.position_columns().into_iter().map(ColumnRef::Name).collect();
     let selection = Selection { y: columns, ..Selection::default() };
     let table = load_scaled(source, &selection, (1.0, unit.factor()))?;
     let remarks = remarks(&table.readings);
-    Ok(LoadedPositions { positions: table.y, remarks })
+    let further = Further::load(source, &selection.y, &table.dropped.kept(table.rows()))?;
+    Ok(LoadedPositions { positions: table.y, remarks, further })
 }
 
 /// Reads all frames of an XYZ file.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cei_data::error::{Fault, Reason};
 use cei_data::{
-    ColumnRef, Comment, Decimal, Header, LoadError, Reading, Selection, Separator, Source, Table,
-    load,
+    ColumnRef, Comment, Decimal, Further, Header, LoadError, Reading, Selection, Separator, Source,
+    Table, load,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -167,6 +167,26 @@ impl LaterTable {
             self.check_names(&table, &selection.x, &table.x_names, preprocessing.x_names())?;
         }
         Ok(Loaded { table, source, selection })
+    }
+
+    /// What else the files have of the rows `kept` (numbers from 0 over all files) than columns of the run.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn further(
+        &self,
+        run: &TrainedRun,
+        source: &Source,
+        momenta: &[ColumnRef],
+        kept: &[u64],
+    ) -> Result<Further, RunError> {
+        // Places of positions are those of the files of the run, not of files whose momenta stand elsewhere.
+        let same = self.columns.momenta.is_empty() && self.columns.overrides.is_empty();
+        let is_there = |column: &&ColumnRef| same || matches!(column, ColumnRef::Name(_));
+        let positions = run.experiment.columns.x.iter().filter(is_there).cloned();
+        let names = run.record.preprocessing.x_names().iter().cloned().map(ColumnRef::Name);
+        let taken: Vec<ColumnRef> = momenta.iter().cloned().chain(positions).chain(names).collect();
+        Ok(Further::load(source, &taken, kept)?)
     }
 
     /// With `drop_invalid` a line of names would be left out as an invalid row, and all events numbered from it.

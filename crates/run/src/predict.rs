@@ -109,6 +109,9 @@ pub struct PredictionReport {
     /// Draws of each event that the summary is made of, where these are not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summarised_draws: Option<usize>,
+    /// What has to be said about further columns of the file, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Momenta that are no measurements, in words; their events have no draws.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub far_out: Vec<String>,
@@ -231,7 +234,11 @@ pub fn predict_to_files(
     };
     let edges = LawEdges::of_run(&run);
     let numbers = table.dropped.kept(table.rows());
-    let tables = Tables::new(
+    let wants_further = options.summary_file.is_some() || options.modes_file.is_some();
+    let further = wants_further
+        .then(|| options.momenta.further(&run, &source, &selection.y, &numbers))
+        .transpose()?;
+    let mut tables = Tables::new(
         &run,
         numbers,
         outside.as_deref(),
@@ -239,6 +246,8 @@ pub fn predict_to_files(
         edges.is_some(),
         refiner.as_ref(),
     )?;
+    let remarks = tables.pass_on(further.unwrap_or_default());
+    let tables = tables;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {
         files.push(TableWriter::create(path, &tables.summary_columns())?);
@@ -310,6 +319,7 @@ pub fn predict_to_files(
         }
     })?;
     Ok(PredictionReport {
+        remarks,
         events,
         draws: options.draws,
         frame: preprocessing.frame_description(),

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cei_data::{ColumnData, ColumnType, PositionUnit, TableWriter, is_xyz, load_positions};
+use cei_data::{
+    ColumnData, ColumnType, LoadedPositions, PositionUnit, TableWriter, is_xyz, load_positions,
+};
 use cei_files::{AtomicFile, Lock, Seal, check_outputs, seal_of, sealed, sha256_of_file};
 use cei_physics::{Simulation, simulate_positions, simulate_range};
 use ndarray::{Array2, Axis};
@@ -166,8 +168,15 @@ pub fn simulate_to_file(
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }
-    let remarks = given.as_ref().map(|given| given.remarks.clone()).unwrap_or_default();
-    let given = given.map(|given| given.positions);
+    let mut columns = [molecule.position_columns(), molecule.momentum_columns()].concat();
+    let (given, further, remarks) = match given {
+        None => (None, Vec::new(), Vec::new()),
+        Some(LoadedPositions { positions, mut remarks, further }) => {
+            let (further, said) = further.beside(&columns);
+            remarks.extend(said);
+            (Some(positions), further, remarks)
+        }
+    };
     let events = given.as_ref().map_or(simulation.events, Array2::nrows);
     if events == 0 {
         return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
@@ -175,9 +184,12 @@ pub fn simulate_to_file(
     if events > MOST_EVENTS {
         return Err(RunError::TooLarge { key: "--events", value: events, most: MOST_EVENTS });
     }
-    let columns = [molecule.position_columns(), molecule.momentum_columns()].concat();
-    let typed: Vec<(String, ColumnType)> =
+    let mut typed: Vec<(String, ColumnType)> =
         columns.iter().map(|name| (name.clone(), ColumnType::F64)).collect();
+    typed.extend(further.iter().map(|(name, data)| (name.clone(), data.column_type())));
+    columns.extend(further.iter().map(|(name, _)| name.clone()));
+    // Given positions are one chunk, which has them all.
+    let mut further = Some(further);
     // Table and configuration are of one simulation, whoever else writes here.
     let _lock = Lock::acquire(path)?;
     let mut writer = TableWriter::create(path, &typed)?;
@@ -193,9 +205,9 @@ pub fn simulate_to_file(
         let data = [&made.positions, &made.momenta]
             .into_iter()
             .flat_map(|matrix| matrix.axis_iter(Axis(1)))
-            .map(|column| ColumnData::F64(column.to_vec()))
-            .collect();
-        writer.write(data)?;
+            .map(|column| ColumnData::F64(column.to_vec()));
+        let further = further.take().into_iter().flatten().map(|(_, data)| data);
+        writer.write(data.chain(further).collect())?;
         progress(end, events);
     }
     let table = writer.complete()?;

@@ -70,6 +70,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn warn(report: &PredictionReport) {
+    report.remarks.iter().for_each(|remark| to_stderr(remark));
     if report.dropped.rows > 0 {
         to_stderr(&format!("warning: {}", report.dropped));
     }

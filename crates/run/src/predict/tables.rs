@@ -1,6 +1,6 @@
 //! The tables that a prediction writes: draws, a summary of each event, and the modes of each refined one.
 
-use cei_data::{ColumnData, ColumnType, SharedFrame};
+use cei_data::{ColumnData, ColumnType, Further, SharedFrame};
 use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -51,6 +51,8 @@ pub(crate) struct Tables<'a> {
     refined: Option<bool>,
     /// Whether positions are given in the orientation of the file too.
     pub(crate) rotates_back: bool,
+    /// Further columns of the momenta file, for each event.
+    further: Vec<(String, ColumnData)>,
 }
 
 impl<'a> Tables<'a> {
@@ -76,7 +78,20 @@ impl<'a> Tables<'a> {
             has_limits,
             refined: refiner.map(Refiner::has_noise),
             rotates_back: frame == SharedFrame::Momentum,
+            further: Vec::new(),
         })
+    }
+
+    /// Passes further columns of the momenta file on into summary and modes; gives what has to be said about them.
+    pub(crate) fn pass_on(&mut self, further: Further) -> Vec<String> {
+        let own = self.summary_columns().into_iter().chain(self.mode_columns());
+        let (columns, remarks) = further.beside(&own.map(|(name, _)| name).collect::<Vec<_>>());
+        self.further = columns;
+        remarks
+    }
+
+    fn further_columns(&self) -> impl Iterator<Item = (String, ColumnType)> {
+        self.further.iter().map(|(name, data)| (name.clone(), data.column_type()))
     }
 
     /// The draws of each event; none of one whose momenta are no measurements.
@@ -254,6 +269,7 @@ impl<'a> Tables<'a> {
         if self.has_limits {
             columns.push(("law_edge".to_owned(), ColumnType::Text));
         }
+        columns.extend(self.further_columns());
         columns
     }
 
@@ -302,6 +318,8 @@ impl<'a> Tables<'a> {
         if self.has_limits {
             columns.push(ColumnData::Text(events.law_edge.to_vec()));
         }
+        let rows = || events.first..events.first + events.y.nrows();
+        columns.extend(self.further.iter().map(|(_, data)| data.select(rows())));
         Ok(columns)
     }
 
@@ -321,6 +339,7 @@ impl<'a> Tables<'a> {
         columns.extend(
             ["outside_model", "outside_law"].map(|name| (name.to_owned(), ColumnType::U32)),
         );
+        columns.extend(self.further_columns());
         columns
     }
 
@@ -361,6 +380,11 @@ impl<'a> Tables<'a> {
         });
         columns.push(ColumnData::U32(outside.collect()));
         columns.push(ColumnData::U32(modes().map(|mode| u32::from(mode.outside_law)).collect()));
+        let rows = || {
+            let events = (events.first..).zip(refined);
+            events.flat_map(|(event, refined)| std::iter::repeat_n(event, refined.modes.len()))
+        };
+        columns.extend(self.further.iter().map(|(_, data)| data.select(rows())));
         Ok(columns)
     }
 }
