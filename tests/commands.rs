@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use assert_cmd::assert::OutputAssertExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,7 +37,8 @@ impl Folder {
 
     /// Runs a command that must succeed.
     fn run(&self, arguments: &str) {
-        self.cei(arguments).assert().success();
+        let output = self.cei(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The JSON object that a command prints.
@@ -506,7 +506,7 @@ fn ctrl_c_saves_and_says_how_to_resume() -> TestResult {
         assert!(child.try_wait()?.is_none(), "ended before its first checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).assert().success();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status()?.success());
     let output = child.wait_with_output()?;
     assert_eq!(output.status.code(), Some(130));
     let message = String::from_utf8(output.stderr)?;
@@ -756,7 +756,7 @@ fn an_interrupted_simulation_leaves_nothing() -> TestResult {
         assert!(child.try_wait()?.is_none(), "ended before it wrote");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).assert().success();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?.success());
     assert_eq!(child.wait()?.code(), Some(130));
     assert_eq!(files_in(folder.0.path())?, Vec::<String>::new());
     Ok(())

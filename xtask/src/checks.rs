@@ -13,7 +13,7 @@ pub(crate) fn ci(no_test: bool) -> anyhow::Result<ExitCode> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy::tidy(&workspace_root())?;
     if !no_test {
-        cargo(&["test", "--workspace"], &[])?;
+        cargo(&["test", "--workspace", "--release"], &[])?;
     }
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
     cargo(&["doc", "--workspace", "--no-deps"], &[NO_WARNINGS])?;

@@ -15,6 +15,18 @@ const EXPERIMENTS: &str = "cei-experiments";
 const CEI: &[&str] = &["cei-cli"];
 const BOTH: &[&str] = &["cei-cli", "cei-bench"];
 
+/// What a build of all programs compiles, for `cargo tree`.
+pub(crate) const SELECTION: [&str; 8] = [
+    "--package",
+    CEI[0],
+    "--package",
+    BOTH[1],
+    "--package",
+    EXPERIMENTS,
+    "--edges",
+    "normal,build",
+];
+
 /// What the study is given.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -62,7 +74,7 @@ impl Study {
 
 /// The smoke runs, with the programs that the tests have built.
 pub(crate) fn smoke() -> anyhow::Result<ExitCode> {
-    run(&built("debug", EXPERIMENTS)?, "smoke", &[])
+    run(&built("release", EXPERIMENTS)?, "smoke", &[])
 }
 
 fn run(program: &Path, study: &str, arguments: &[OsString]) -> anyhow::Result<ExitCode> {

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
-use crate::references;
+use crate::cargo::{Metadata, compiled, metadata};
+use crate::{references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
 const EDGES: [(&str, &[&str]); 16] = [
@@ -71,11 +71,13 @@ const KNOWN_BY: [(&str, &[&str]); 9] = [
     ("tempfile", &["cei-files"]),
 ];
 
+/// What the tests compile.
+const TESTS: [&str; 3] = ["--workspace", "--edges", "normal,build,dev"];
+
 /// Checks every boundary; the error lists all that are broken.
 pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
-    let metadata =
-        MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
-    let mut broken = broken_edges(&metadata);
+    let mut broken = broken_edges(&metadata()?);
+    broken.extend(compiled_twice(&compiled(&studies::SELECTION)?, &compiled(&TESTS)?));
     broken.extend(files_without_header(root)?);
     broken.extend(references::dangling(root)?);
     if broken.is_empty() {
@@ -87,10 +89,10 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
 /// Edges that are not allowed, and crates that the table does not know. Dependencies of tests count
 /// only where they are crates of the workspace.
 fn broken_edges(metadata: &Metadata) -> Vec<String> {
-    let packages: Vec<&Package> = metadata.workspace_packages();
-    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let names: BTreeSet<&str> =
+        metadata.packages.iter().map(|package| package.name.as_str()).collect();
     let mut broken = Vec::new();
-    for package in &packages {
+    for package in &metadata.packages {
         let name = package.name.as_str();
         let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {
             broken.push(format!("`{name}` is not in the table of allowed edges"));
@@ -101,7 +103,7 @@ fn broken_edges(metadata: &Metadata) -> Vec<String> {
             if names.contains(other) && !allowed.contains(&other) {
                 broken.push(format!("`{name}` must not depend on `{other}`"));
             }
-            let of_tests = dependency.kind == DependencyKind::Development;
+            let of_tests = dependency.is_of_tests();
             let only = KNOWN_BY.iter().find(|(library, _)| *library == other);
             if only.is_some_and(|(_, known_by)| !of_tests && !known_by.contains(&name)) {
                 broken.push(format!("`{name}` must not know `{other}`"));
@@ -114,6 +116,14 @@ fn broken_edges(metadata: &Metadata) -> Vec<String> {
         }
     }
     broken
+}
+
+/// Libraries that the programs and the tests need with different features: cargo would compile them, and all that is
+/// built on them, once for each.
+fn compiled_twice(programs: &BTreeSet<String>, tests: &BTreeSet<String>) -> Vec<String> {
+    let differs = |library: &&String| !tests.contains(*library);
+    let in_words = |library| format!("tests need other features than `{library}` of the programs");
+    programs.iter().filter(differs).map(in_words).collect()
 }
 
 /// Rust files that do not begin with a `//!` line.
@@ -151,14 +161,22 @@ mod tests {
     /// A check that never fails proves nothing: turn one crate into another in the metadata.
     #[test]
     fn a_forbidden_edge_is_found() -> anyhow::Result<()> {
-        let manifest = workspace_root().join("Cargo.toml");
-        let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec()?;
-        let text = serde_json::to_string(&metadata)?.replace("cei-model", "cei-physics");
+        let text = serde_json::to_string(&metadata()?)?.replace("cei-model", "cei-physics");
         let broken = broken_edges(&serde_json::from_str(&text)?);
         assert!(
             broken.contains(&"`cei-cvae` must not depend on `cei-physics`".to_owned()),
             "{broken:?}"
         );
         Ok(())
+    }
+
+    #[test]
+    fn a_library_with_other_features_in_tests_is_found() {
+        let set = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        let programs: BTreeSet<String> = set(&["one v1.0.0 std", "two v1.0.0 std"]);
+        let tests = set(&["one v1.0.0 std", "two v1.0.0 default,std", "three v1.0.0"]);
+        let broken = compiled_twice(&programs, &tests);
+        assert!(broken.len() == 1 && broken[0].contains("two v1.0.0"), "{broken:?}");
+        assert!(compiled_twice(&programs, &programs).is_empty());
     }
 }
