@@ -11,9 +11,9 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::sealed::not_kept;
 use crate::folder::write_json;
 use crate::later::ReadingOptions;
-use crate::sealed::not_kept;
 use crate::{RunError, figures};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.

@@ -25,11 +25,11 @@ use crate::config::MOST_DRAWS;
 use crate::dataset::{Dataset, Origin};
 use crate::draws::{check_draws, draw_positions};
 use crate::evaluate::internal_coordinates;
+use crate::folder::rows::{trained_on, warning};
+use crate::folder::sealed::not_kept;
 use crate::folder::write_json;
 use crate::log_prob::{log_prob_of_draws, log_prob_of_truth};
 use crate::refine::Refiner;
-use crate::rows::{trained_on, warning};
-use crate::sealed::not_kept;
 use crate::{RunError, TrainedRun, figures};
 
 /// Events whose draws are in memory at once.

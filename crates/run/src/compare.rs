@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::RunError;
 use crate::evaluate::RunEvaluation;
 use crate::folder::load_record;
-use crate::sealed::read_json;
+use crate::folder::sealed::read_json;
 
 /// What to do about an evaluation that is damaged.
 const HINT: &str = "run `cei evaluate` again";

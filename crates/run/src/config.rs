@@ -1,5 +1,8 @@
 //! One experiment in one TOML file: strict, every key overridable, and printable in full.
 
+pub mod presets;
+mod text;
+
 use std::path::{Path, PathBuf};
 
 use cei_cinn::CinnConfig;
@@ -13,8 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use crate::config_file::read_text;
-use crate::presets;
+pub use text::read_text;
 
 /// Everything that defines a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

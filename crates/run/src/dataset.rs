@@ -1,6 +1,10 @@
 //! From the source of an experiment to what a trainer or an evaluation needs: a table from files, or
 //! events of a simulator in the place of one.
 
+pub mod fresh;
+pub mod later;
+pub(crate) mod rounding;
+
 use cei_data::extremes::screen;
 use cei_data::{
     Copies, DroppedRows, FarCell, MomentumUnit, PositionUnit, Preprocessing, PreprocessingError,

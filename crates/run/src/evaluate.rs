@@ -2,6 +2,8 @@
 //! they never reach the model, except in the two places that need them by definition: the exact
 //! likelihood and the invertibility check.
 
+pub mod floor;
+
 use std::path::Path;
 
 use cei_data::{Copies, Preprocessing, Reading, Table, fingerprint};
@@ -24,12 +26,12 @@ use crate::config::MOST_DRAWS;
 use crate::dataset::{Dataset, Origin};
 use crate::draws::{check_draws, draw_positions, first_rows};
 use crate::floor::{Floor, floor};
+use crate::folder::rows::{refuse_far_out, trained_on, warning};
+use crate::folder::sealed::not_kept;
 use crate::folder::{ActiveLatent, write_json};
 use crate::later::{LaterTable, Loaded};
 use crate::log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 use crate::plausibility::{Plausibility, Training};
-use crate::rows::{refuse_far_out, trained_on, warning};
-use crate::sealed::not_kept;
 use crate::simulate::simulation_beside;
 use crate::support::Support;
 use crate::{Experiment, Member, RunError, TrainedRun, figures};

@@ -22,6 +22,10 @@
 //! shapes and digests, and never executes anything. While a training is under way its process holds the lock of
 //! the folder.
 
+pub(crate) mod begun;
+pub(crate) mod rows;
+pub(crate) mod sealed;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,14 +40,13 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::begun::Begun;
 use crate::config::ModelConfig;
 use crate::dataset::PartCopies;
-use crate::rows;
-use crate::sealed::read_json;
-pub use crate::sealed::write_json;
 use crate::support::{self, Bounds};
 use crate::{Experiment, RunError};
+use begun::Begun;
+use sealed::read_json;
+pub use sealed::write_json;
 
 /// The losses of every epoch, in the folder of a run.
 pub const HISTORY: &str = "history.csv";

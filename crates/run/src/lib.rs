@@ -15,38 +15,29 @@
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
 
-mod begun;
 pub mod c2st;
 pub mod calibrate;
 pub mod compare;
 pub mod config;
-mod config_file;
 pub mod dataset;
-pub mod draws;
 pub mod error;
 pub mod evaluate;
 pub mod figures;
-pub mod floor;
 pub mod folder;
-pub mod fresh;
-pub mod inspect;
-pub mod later;
-pub mod law_edge;
 pub mod log_prob;
 pub mod plausibility;
 pub mod predict;
-pub mod presets;
 pub mod refine;
 #[cfg(test)]
 mod reports;
-mod sealed;
 pub mod simulate;
-pub mod support;
 pub mod train;
+pub mod trained;
 
-mod rounding;
-mod rows;
-
-pub use config::Experiment;
+pub use config::{Experiment, presets};
+pub use dataset::{fresh, later};
 pub use error::RunError;
+pub use evaluate::floor;
 pub use folder::{Member, ModelRecord, TrainedRun};
+pub use plausibility::{law_edge, support};
+pub use trained::draws;

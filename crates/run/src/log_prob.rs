@@ -13,8 +13,8 @@ use cei_train::DegenerateNoise;
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 
 use crate::draws::rows;
+use crate::folder::rows::{refuse_far_out, trained_on, warning};
 use crate::later::{LaterTable, Loaded};
-use crate::rows::{refuse_far_out, trained_on, warning};
 use crate::{RunError, TrainedRun};
 
 /// The log-densities of the rows of a table.

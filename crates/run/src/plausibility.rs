@@ -10,6 +10,9 @@
 //! So a large file of a slightly different law, or one that fills a part of a wide law, is not far. Causes are found by
 //! trying: units, orders of the ions, other charges of the simulation, one factor for all momenta.
 
+pub mod law_edge;
+pub mod support;
+
 use cei_data::{ColumnRef, MomentumUnit, Source, load_sample};
 use cei_metrics::special::{binomial_upper_tail, kolmogorov_survival};
 use cei_metrics::{holm, number, quantile};

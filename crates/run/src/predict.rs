@@ -19,11 +19,11 @@ use serde::Serialize;
 
 use crate::draws::{DrawStreams, MOST_WRITTEN, check_draws, draw_more, draw_positions};
 use crate::folder::HISTORY;
+use crate::folder::rows::{all_far_out, far_out};
 use crate::later::{LaterTable, Loaded};
 use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
 use crate::plausibility::{Plausibility, Training};
 use crate::refine::{RefinedEvent, Refiner};
-use crate::rows::{all_far_out, far_out};
 use crate::support::{Outside, Support};
 use crate::{RunError, TrainedRun};
 use tables::{Events, Tables};

@@ -13,18 +13,19 @@ use cei_train::{
     train_on_new_rows,
 };
 
-use crate::begun::{Begun, Difference, differences, may_change_on_resume};
 use crate::config::{ModelConfig, to_toml};
+use crate::dataset::rounding;
 use crate::dataset::{Dataset, Origin, PartCopies};
 use crate::evaluate::internal_coordinates;
+use crate::folder::begun::{Begun, Difference, differences, may_change_on_resume};
+use crate::folder::rows::{in_words, save as save_rows};
 use crate::folder::{self, ActiveLatent, CHECKPOINT, CONFIG, ModelRecord, TrainingSummary};
 use crate::fresh::{FreshRows, Recipe};
 use crate::later::remembered;
 use crate::refine::{Ingredients, Obstacle};
-use crate::rows::{in_words, save as save_rows};
 use crate::simulate::sidecar_remarks;
 use crate::support::Support;
-use crate::{Experiment, RunError, figures, rounding};
+use crate::{Experiment, RunError, figures};
 
 /// Rows whose latents are computed at once.
 const LATENT_CHUNK: usize = 8192;

@@ -245,7 +245,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn wide() -> LawEdges {
-        let text = include_str!("../../../configs/data/ocs-wide.toml");
+        let text = include_str!("../../../../configs/data/ocs-wide.toml");
         LawEdges::of_law(&toml::from_str(text).unwrap()).unwrap()
     }
 

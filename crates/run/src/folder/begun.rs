@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::parse_with_overrides;
 use crate::dataset::Origin;
+use crate::folder::sealed::{read_json, write_json};
 use crate::folder::{self, CONFIG};
-use crate::sealed::{read_json, write_json};
 use crate::{Experiment, RunError};
 
 /// The file in a run folder.

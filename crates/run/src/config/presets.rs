@@ -20,7 +20,7 @@ macro_rules! presets {
     ($folder:literal: $($name:literal),* $(,)?) => {
         &[$(Preset {
             name: $name,
-            text: include_str!(concat!("../../../configs/", $folder, "/", $name, ".toml")),
+            text: include_str!(concat!("../../../../configs/", $folder, "/", $name, ".toml")),
         }),*]
     };
 }

@@ -1,0 +1,3 @@
+//! A trained run, and what it gives for momenta.
+
+pub mod draws;
