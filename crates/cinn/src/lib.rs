@@ -18,12 +18,51 @@ pub mod subnet;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
+use cei_model::{
+    Architecture, ConditionalModel, ConditionalNetwork, ConfigError, Density, OnDevice, Parameters,
+    is_cpu,
+};
 
 pub use config::{CinnConfig, FlowPreset, LayerConfig, SubnetConfig};
 pub use flow::Flow;
 
 use fused::FusedFlow;
+
+impl Architecture for CinnConfig {
+    fn name(&self) -> &'static str {
+        "cINN"
+    }
+
+    fn loss_label(&self) -> &'static str {
+        "negative log-likelihood (nats per event, scaled units)"
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        CinnConfig::check(self)
+    }
+
+    fn check_used(&self) -> Result<(), ConfigError> {
+        CinnConfig::check_used(self)
+    }
+
+    fn density(&self) -> Density {
+        Density::Exact
+    }
+
+    fn may_ignore_latents(&self) -> bool {
+        false
+    }
+
+    fn build(
+        &self,
+        x_columns: usize,
+        y_columns: usize,
+        seed: u64,
+        device: Device,
+    ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+        build(self, x_columns, y_columns, seed, device)
+    }
+}
 
 /// Builds a cINN for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`:
 /// fused kernels on the processor, tensors elsewhere.

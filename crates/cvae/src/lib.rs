@@ -26,12 +26,50 @@ mod network;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
-use cei_model::{ConditionalModel, ConditionalNetwork, ConfigError, OnDevice, Parameters, is_cpu};
+use cei_model::{
+    Architecture, ConditionalModel, ConditionalNetwork, ConfigError, Density, OnDevice, Parameters,
+    is_cpu,
+};
 
 pub use config::{CvaeConfig, DecoderVariance, EncoderInput, LatentPrior, Reconstruction};
 pub use network::{Cvae, kl_divergence};
 
 use fused::FusedCvae;
+
+impl Architecture for CvaeConfig {
+    fn name(&self) -> &'static str {
+        "CVAE"
+    }
+
+    fn loss_label(&self) -> &'static str {
+        "loss (reconstruction + KL divergence)"
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        CvaeConfig::check(self)
+    }
+
+    fn density(&self) -> Density {
+        match self.decoder_variance {
+            DecoderVariance::Fixed => Density::None,
+            DecoderVariance::Shared | DecoderVariance::PerColumn => Density::LowerBound,
+        }
+    }
+
+    fn may_ignore_latents(&self) -> bool {
+        true
+    }
+
+    fn build(
+        &self,
+        x_columns: usize,
+        y_columns: usize,
+        seed: u64,
+        device: Device,
+    ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+        build(self, x_columns, y_columns, seed, device)
+    }
+}
 
 /// Builds a CVAE for `x` of `x_columns` and `y` of `y_columns`, with weights drawn from `seed`:
 /// fused kernels on the processor, tensors elsewhere.

@@ -7,7 +7,6 @@ use cei_kernels::{AdamStep, Gradient, Level};
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
-use crate::bound::importance_weighted_bound;
 use crate::{LatentMoments, Parameters};
 
 /// Rows of scaled `x` (`n` x `dimensions.x`) and of the `y` (`n` x `dimensions.y`) they belong to.
@@ -125,16 +124,5 @@ pub trait ConditionalModel: Send + Sync {
     /// Exact `log p(x | y)` of every row in nats per scaled unit volume, for models that have one.
     fn log_prob(&self, _batch: Batch<'_>) -> Option<Vec<f64>> {
         None
-    }
-
-    /// A lower bound of `log p(x | y)` of every row in nats per scaled unit volume from this many
-    /// importance-weighted latents, for models with a declared [`Self::decoder_sd`].
-    fn log_prob_bound(
-        &self,
-        batch: Batch<'_>,
-        samples: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<Vec<f64>> {
-        importance_weighted_bound(self, batch, samples, rng)
     }
 }

@@ -6,6 +6,7 @@
 //! conditioned on (momenta), `z` the latent, `n` the rows of a batch. Matrices at the interface
 //! are row-major `f32` on the host; tensors stay inside the models.
 
+mod architecture;
 mod bound;
 pub mod config;
 pub mod contract;
@@ -18,6 +19,8 @@ pub mod random;
 pub mod tensor;
 pub mod testing;
 
+pub use architecture::{Architecture, Density};
+pub use bound::log_prob_bound;
 pub use burn::tensor::Device;
 pub use cei_kernels::{AdamStep, Gradient};
 pub use config::ConfigError;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
 use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
-use cei_model::ConfigError;
 use cei_model::latent::LatentSource;
+use cei_model::{Architecture, ConfigError};
 use cei_physics::{Detector, Molecule, Simulation};
 use cei_train::TrainingConfig;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use text::read_text;
+
+pub use cei_model::Density;
 
 /// Everything that defines a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,19 +66,11 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// Name of the model.
-    pub fn name(&self) -> &'static str {
+    /// What can be asked of any of them.
+    pub fn architecture(&self) -> &dyn Architecture {
         match self {
-            Self::Cvae(_) => "CVAE",
-            Self::Cinn(_) => "cINN",
-        }
-    }
-
-    /// Unit of its loss.
-    pub fn loss_label(&self) -> &'static str {
-        match self {
-            Self::Cvae(_) => "loss (reconstruction + KL divergence)",
-            Self::Cinn(_) => "negative log-likelihood (nats per event, scaled units)",
+            Self::Cvae(config) => config,
+            Self::Cinn(config) => config,
         }
     }
 }
@@ -328,10 +322,7 @@ impl Experiment {
     /// # Errors
     /// Names the key, the value and the allowed range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        match &self.model {
-            ModelConfig::Cvae(config) => config.check()?,
-            ModelConfig::Cinn(config) => config.check()?,
-        }
+        self.model.architecture().check()?;
         if self.evaluation.draws < 2 {
             return Err(ConfigError::new("evaluation.draws", self.evaluation.draws, "at least 2"));
         }

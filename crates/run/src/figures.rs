@@ -41,14 +41,14 @@ pub fn learning_curve(
             validation: epoch.validation_loss,
         })
         .collect();
-    let title = format!("{} ({})", experiment.model.name(), name_of(path));
+    let title = format!("{} ({})", experiment.model.architecture().name(), name_of(path));
     let curve = LearningCurve {
         title: &title,
         history: &history,
         best_epoch: report.best.map(|(epoch, _)| epoch),
     };
     let stem = folder(path)?.join("learning_curve");
-    draw_learning_curve(&stem, &curve, experiment.model.loss_label())?;
+    draw_learning_curve(&stem, &curve, experiment.model.architecture().loss_label())?;
     Ok(())
 }
 

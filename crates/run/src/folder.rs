@@ -123,7 +123,7 @@ pub struct ModelRecord {
 impl ModelRecord {
     /// Name of the model, or of the ensemble.
     pub fn name(&self) -> String {
-        let name = self.model.name();
+        let name = self.model.architecture().name();
         self.ensemble.map_or_else(|| name.to_owned(), |k| format!("ensemble of {k} {name}s"))
     }
 
@@ -280,7 +280,7 @@ impl TrainedRun {
         samples: usize,
         rng: &mut ChaCha8Rng,
     ) -> Option<Vec<f64>> {
-        self.mixture(|model| model.log_prob_bound(batch, samples, rng))
+        self.mixture(|model| cei_model::log_prob_bound(model, batch, samples, rng))
     }
 
     /// `ln` of the mean over the members of `e` to what each gives for every row.
@@ -449,10 +449,7 @@ pub fn build(
     device: Device,
 ) -> Result<Box<dyn ConditionalModel>, RunError> {
     let (x, y) = (preprocessing.x_dim(), preprocessing.y_dim());
-    Ok(match config {
-        ModelConfig::Cvae(config) => cei_cvae::build(config, x, y, seed, device)?,
-        ModelConfig::Cinn(config) => cei_cinn::build(config, x, y, seed, device)?,
-    })
+    Ok(config.architecture().build(x, y, seed, device)?)
 }
 
 /// Writes weights and record of a model, the record last: it makes the folder a run.

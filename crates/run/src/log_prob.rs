@@ -59,7 +59,7 @@ pub fn log_prob_of_file(
     let (x, y) = (table.x.view(), table.y.view());
     let values = log_prob(&run, x, y, 0).ok_or_else(|| RunError::NoDensity {
         path: path.to_owned(),
-        model: run.record.model.name(),
+        model: run.record.model.architecture().name(),
     })?;
     Ok(LogProbs {
         values,

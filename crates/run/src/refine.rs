@@ -9,8 +9,8 @@ use std::fmt;
 
 use cei_data::Preprocessing;
 use cei_metrics::{NearestNeighbours, quantile};
-use cei_model::Batch;
 use cei_model::random::{Purpose, derived_seed, stream};
+use cei_model::{Batch, Density};
 use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
@@ -20,7 +20,6 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
-use crate::config::ModelConfig;
 use crate::draws::draw_positions;
 use crate::fresh::for_training;
 use crate::law_edge::{Contact, LawEdges};
@@ -450,7 +449,7 @@ impl<'a> Refiner<'a> {
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
         let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
         // Draws of a model without a density start the search, but cannot be weighted.
-        let has_density = matches!(self.run.record.model, ModelConfig::Cinn(_));
+        let has_density = self.run.record.model.architecture().density() == Density::Exact;
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match &self.law {
             Some(law) => {

@@ -13,7 +13,7 @@ use cei_train::{
     train_on_new_rows,
 };
 
-use crate::config::{ModelConfig, to_toml};
+use crate::config::to_toml;
 use crate::dataset::rounding;
 use crate::dataset::{Dataset, Origin, PartCopies};
 use crate::evaluate::internal_coordinates;
@@ -94,8 +94,8 @@ pub fn train_run(
 ) -> Result<TrainingOutcome, RunError> {
     experiment.check()?;
     check_seeds(&experiment.training)?;
-    if let (ModelConfig::Cinn(config), false) = (&experiment.model, resume) {
-        config.check_used()?;
+    if !resume {
+        experiment.model.architecture().check_used()?;
     }
     if let Some(molecule) = &experiment.molecule {
         // An unknown `evaluation.vertex` is better told now than after the training.
@@ -273,7 +273,10 @@ fn train_member(
     };
     if let Some(summary) = summary {
         let latent = latent_statistics(model.as_ref(), rows, seed);
-        let active = matches!(experiment.model, ModelConfig::Cvae(_))
+        let active = experiment
+            .model
+            .architecture()
+            .may_ignore_latents()
             .then(|| ActiveLatent::of(&latent, model.decoder_sd().is_some()));
         let record = ModelRecord {
             format: 0,
@@ -429,7 +432,7 @@ fn plan(
         readings: dataset.table.readings.clone(),
         columns: columns_in_words(experiment),
         dropped: dataset.table.dropped.clone(),
-        model: experiment.model.name(),
+        model: experiment.model.architecture().name(),
         parameters: model.parameters().values.len(),
         dimensions: [preprocessing.x_dim(), preprocessing.y_dim()],
         dead_columns: (!names.is_empty()).then(|| names.join(", ")),

@@ -9,7 +9,7 @@ use cei_metrics::results::{
     PointScores, ResimulationError, level_key,
 };
 use cei_run::calibrate::JointC2st;
-use cei_run::config::ModelConfig;
+use cei_run::config::{Density, ModelConfig};
 use cei_run::evaluate::RunEvaluation;
 use cei_run::floor::Floor;
 use cei_run::folder::{ActiveLatent, TrainingSummary};
@@ -159,15 +159,15 @@ impl Finished {
     /// What the kind of model gives: a flow a density, a variational model with a declared variance a bound.
     pub(super) fn likelihood(&self) -> anyhow::Result<Likelihood> {
         let scores = &self.evaluation.scores;
-        match &self.record.model {
-            ModelConfig::Cinn(_) => Ok(Likelihood::Exact(
+        match self.record.model.architecture().density() {
+            Density::Exact => Ok(Likelihood::Exact(
                 self.needed("nll", scores.likelihood)?,
                 self.needed("invertibility_max_abs", scores.invertibility_max_abs)?,
             )),
-            ModelConfig::Cvae(_) if self.active_latent()?.declared_variance => {
+            Density::LowerBound => {
                 Ok(Likelihood::Bound(self.needed("nll_bound", scores.likelihood_bound)?))
             }
-            ModelConfig::Cvae(_) => Ok(Likelihood::None),
+            Density::None => Ok(Likelihood::None),
         }
     }
 
