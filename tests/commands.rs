@@ -495,10 +495,9 @@ fn a_resumed_training_ends_in_the_same_bits() -> TestResult {
 fn ctrl_c_saves_and_says_how_to_resume() -> TestResult {
     let folder = Folder::new()?;
     small_training(&folder)?;
-    let train =
-        "train --config experiment.toml --set training.batch_size=16 --set training.patience=1000";
+    let train = "train --config experiment.toml --set training.batch_size=16 --set training.patience=10000000";
     let mut child = folder
-        .cei(&format!("{train} -o run --set training.max_epochs=100000"))
+        .cei(&format!("{train} -o run --set training.max_epochs=10000000"))
         .stderr(Stdio::piped())
         .spawn()?;
     let checkpoint = folder.path("run/checkpoint.safetensors");

@@ -343,6 +343,14 @@ fn further_columns_of_momenta_are_passed_on() -> TestResult {
     assert_eq!(column(&summary, "run"), of(&|row| format!("00{row}")));
     assert_eq!(column(&summary, "shot"), ["-3", "-2", "", "1", "2"]);
     assert_eq!(column(&summary, "note"), ["7", "7", "7", "late", "7"]);
+    // Every draw has those of its event.
+    let draws = folder.read("d.csv")?;
+    let of_draws = |cell: &dyn Fn(usize) -> String| {
+        rows.iter().flat_map(|&row| vec![cell(row); 20]).collect::<Vec<_>>()
+    };
+    assert_eq!(column(&draws, "event"), of_draws(&|row| row.to_string()));
+    assert_eq!(column(&draws, "laser"), of_draws(&|row| laser(row).to_string()));
+    assert_eq!(column(&draws, "run"), of_draws(&|row| format!("00{row}")));
     // Positions of the run in the file are its own, not passed on.
     assert!(!summary.lines().next().unwrap_or_default().split(',').any(|name| name == "cx"));
     // Each mode has the cells of its event; Parquet keeps them as they are.

@@ -160,26 +160,29 @@ impl Digests {
         let mut sorted: Vec<u64> = (0..rows)
             .into_par_iter()
             .map(|row| {
-                let cells =
-                    self.places(sides, row).map(|(column, place)| digest(column, place.floor()));
-                cells.fold(0, u64::wrapping_add)
+                let mut sum = 0_u64;
+                self.places(sides, row, |column, place| {
+                    sum = sum.wrapping_add(digest(column, place.floor()));
+                });
+                sum
             })
             .collect();
         sorted.par_sort_unstable();
         sorted
     }
 
-    /// Column and place, in cells, of the values of a row.
-    fn places<'a>(
-        &'a self,
-        sides: &'a [ArrayView2<'a, f64>],
-        row: usize,
-    ) -> impl Iterator<Item = (usize, f64)> + 'a {
-        let values = sides.iter().flat_map(move |side| side.row(row).into_iter().copied());
-        let columns = values.zip(&self.offsets).zip(&self.widths).enumerate();
-        columns
-            .filter(|(_, (_, width))| **width > 0.0)
-            .map(|(column, ((value, offset), width))| (column, (value - offset) / width))
+    /// Gives column and place, in cells, of the values of a row.
+    fn places(&self, sides: &[ArrayView2<'_, f64>], row: usize, mut take: impl FnMut(usize, f64)) {
+        let mut column = 0;
+        for side in sides {
+            for value in side.row(row) {
+                let (offset, width) = (self.offsets[column], self.widths[column]);
+                if width > 0.0 {
+                    take(column, (value - offset) / width);
+                }
+                column += 1;
+            }
+        }
     }
 
     /// How many rows, of the same columns, are among these.
@@ -195,7 +198,7 @@ impl Digests {
         let mut own = 0_u64;
         // Distance from the edge of the cell, and what the digest changes by beyond it.
         let mut edges: Vec<(f64, u64)> = Vec::new();
-        for (column, place) in self.places(sides, row) {
+        self.places(sides, row, |column, place| {
             let cell = place.floor();
             let here = digest(column, cell);
             own = own.wrapping_add(here);
@@ -205,7 +208,7 @@ impl Digests {
             if distance < EDGE {
                 edges.push((distance, digest(column, neighbour).wrapping_sub(here)));
             }
-        }
+        });
         edges.sort_by(|a, b| a.0.total_cmp(&b.0));
         edges.truncate(MOST_EDGES);
         let among = |digest: u64| self.sorted.binary_search(&digest).is_ok();

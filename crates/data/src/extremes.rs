@@ -7,7 +7,7 @@
 use std::fmt;
 
 use cei_metrics::number;
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ const EXTREME: f64 = 50.0;
 const EXTREME_GAP: f64 = 5.0;
 /// Fewer rows have no quartiles.
 const LEAST_ROWS: usize = 10;
+/// More rows tell no more about quartiles.
+const CENTRE_ROWS: usize = 1 << 16;
+/// Rows that one thread judges before it takes others.
+const BLOCK: usize = 1 << 13;
 /// What part of the spread of its kind a column of round-off has.
 const ROUND_OFF: std::ops::Range<f64> = 1e-20..1e-9;
 /// Levels below and above, and the normal quantile of the upper one.
@@ -101,10 +105,7 @@ impl Spreads {
     pub fn of(table: &Table, rows: &[usize]) -> Self {
         let [x, y] =
             [(&table.x, &table.x_names), (&table.y, &table.y_names)].map(|(values, names)| {
-                side(&values.select(Axis(0), rows), names)
-                    .into_iter()
-                    .map(|column| column.spread)
-                    .collect()
+                side(values, rows, names).into_iter().map(|column| column.spread).collect()
             });
         Self { x, y }
     }
@@ -147,8 +148,9 @@ pub fn screen(
         (&table.y, &table.y_names, selection.y_unit.factor()),
         (&table.x, &table.x_names, selection.x_unit.factor()),
     ];
+    let rows: Vec<usize> = (0..table.rows()).collect();
     for (values, names, factor) in sides {
-        for (column, name) in side(values, names).iter().zip(names) {
+        for (column, name) in side(values, &rows, names).iter().zip(names) {
             let cell = |&(row, value): &(usize, f64)| {
                 far_cell(table, row, name, value / factor, column.spread.deviations(value))
             };
@@ -215,18 +217,42 @@ pub(crate) struct Judged {
     pub(crate) extreme: Vec<(usize, f64)>,
 }
 
-fn side(values: &Array2<f64>, names: &[String]) -> Vec<Judged> {
-    if values.nrows() < LEAST_ROWS {
+/// Judges the columns of these rows.
+fn side(values: &Array2<f64>, rows: &[usize], names: &[String]) -> Vec<Judged> {
+    if rows.len() < LEAST_ROWS {
         return names.iter().map(|_| Judged::default()).collect();
     }
-    let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
-    let centres: Vec<(f64, f64)> =
-        columns.par_iter().map(|column| median_and_sd(column.to_vec())).collect();
+    let spread_out = spread_out(rows);
+    let centres: Vec<(f64, f64)> = (0..names.len())
+        .into_par_iter()
+        .map(|column| median_and_sd(spread_out.iter().map(|&row| values[[row, column]]).collect()))
+        .collect();
     let sds = sds(&centres, names);
-    let columns = columns.par_iter().zip(&centres).zip(&sds);
-    let judged = columns
-        .map(|((column, (median, _)), sd)| judge(column.iter().copied().enumerate(), *median, *sd));
-    judged.collect()
+    let columns = || centres.iter().zip(&sds).map(|((median, _), sd)| Cells::new(*median, *sd));
+    let judged = rows.par_chunks(BLOCK).map(|block| {
+        let mut columns: Vec<Cells> = columns().collect();
+        for &row in block {
+            for (column, value) in columns.iter_mut().zip(values.row(row)) {
+                column.add(row, *value);
+            }
+        }
+        columns
+    });
+    let joined = judged.reduce(
+        || columns().collect(),
+        |joined, block| joined.into_iter().zip(block).map(|(a, b)| a.join(b)).collect(),
+    );
+    joined.into_iter().map(Cells::judge).collect()
+}
+
+/// As many of these rows as tell where a column lies, spread by the golden ratio, so that no period of the table is met.
+fn spread_out(rows: &[usize]) -> Vec<usize> {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    if rows.len() <= CENTRE_ROWS {
+        return rows.to_vec();
+    }
+    let part = |place: u64| u128::from(place.wrapping_mul(GOLDEN)) * rows.len() as u128 >> 64;
+    (0..CENTRE_ROWS as u64).map(|place| rows[part(place) as usize]).collect()
 }
 
 /// The same of columns of which only some cells are known, as row and value: evenly spaced ones, which tell where the
@@ -246,7 +272,9 @@ pub(crate) fn judge_columns(columns: Vec<[Vec<(usize, f64)>; 2]>, names: &[Strin
         cells.extend(ends);
         cells.sort_unstable_by_key(|cell| cell.0);
         cells.dedup_by_key(|cell| cell.0);
-        judge(cells.into_iter(), *median, *sd)
+        let mut known = Cells::new(*median, *sd);
+        cells.into_iter().for_each(|(row, value)| known.add(row, value));
+        known.judge()
     });
     judged.collect()
 }
@@ -284,33 +312,56 @@ fn median_and_sd(mut values: Vec<f64>) -> (f64, f64) {
     (median, 0.0)
 }
 
-fn judge(cells: impl Iterator<Item = (usize, f64)>, median: f64, sd: f64) -> Judged {
-    let mut judged = Judged { spread: Spread { median, sd, reach: 0.0 }, ..Judged::default() };
-    let mut far: Vec<(f64, usize, f64)> = Vec::new();
-    for (row, value) in cells {
-        let deviation = (value - median).abs();
-        if sd > 0.0 && deviation > EXTREME * sd {
-            far.push((deviation, row, value));
+/// Cells of a column while they come in.
+struct Cells {
+    /// The reach is that of the cells that are not far.
+    spread: Spread,
+    /// Deviation, row and value of the others.
+    far: Vec<(f64, usize, f64)>,
+}
+
+impl Cells {
+    fn new(median: f64, sd: f64) -> Self {
+        Self { spread: Spread { median, sd, reach: 0.0 }, far: Vec::new() }
+    }
+
+    fn add(&mut self, row: usize, value: f64) {
+        let Spread { median, sd, reach } = &mut self.spread;
+        let deviation = (value - *median).abs();
+        if *sd > 0.0 && deviation > EXTREME * *sd {
+            self.far.push((deviation, row, value));
         } else {
-            judged.spread.reach = judged.spread.reach.max(deviation);
+            *reach = reach.max(deviation);
         }
     }
-    far.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let (mut is_absurd, mut is_extreme) = (false, false);
-    for (deviation, row, value) in far {
-        let gap = deviation / judged.spread.reach.max(sd);
-        is_absurd |= deviation > ABSURD * sd && gap > ABSURD_GAP;
-        is_extreme |= gap > EXTREME_GAP;
-        if is_absurd {
-            judged.absurd.push((row, value));
-            continue;
-        }
-        judged.spread.reach = deviation;
-        if is_extreme {
-            judged.extreme.push((row, value));
-        }
+
+    fn join(mut self, other: Self) -> Self {
+        self.spread.reach = self.spread.reach.max(other.spread.reach);
+        self.far.extend(other.far);
+        self
     }
-    judged.absurd.sort_unstable_by_key(|cell| cell.0);
-    judged.extreme.sort_unstable_by_key(|cell| cell.0);
-    judged
+
+    fn judge(self) -> Judged {
+        let Self { spread, mut far } = self;
+        let sd = spread.sd;
+        let mut judged = Judged { spread, ..Judged::default() };
+        far.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let (mut is_absurd, mut is_extreme) = (false, false);
+        for (deviation, row, value) in far {
+            let gap = deviation / judged.spread.reach.max(sd);
+            is_absurd |= deviation > ABSURD * sd && gap > ABSURD_GAP;
+            is_extreme |= gap > EXTREME_GAP;
+            if is_absurd {
+                judged.absurd.push((row, value));
+                continue;
+            }
+            judged.spread.reach = deviation;
+            if is_extreme {
+                judged.extreme.push((row, value));
+            }
+        }
+        judged.absurd.sort_unstable_by_key(|cell| cell.0);
+        judged.extreme.sort_unstable_by_key(|cell| cell.0);
+        judged
+    }
 }

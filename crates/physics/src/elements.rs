@@ -260,8 +260,12 @@ pub fn commonest_mass_u(name: &str) -> Option<f64> {
 }
 
 /// An element and, where the name says it, the mass number: `79Br` and `br` are bromine, `D` and `2H` are one
-/// nuclide. Letter case does not count. None for a name that is no element.
+/// nuclide; `35` is the element of that atomic number. Letter case does not count. None for a name that is no element.
 fn nuclide(name: &str) -> Option<(&'static str, Option<u32>)> {
+    if let Ok(number) = name.parse::<usize>() {
+        let (element, ..) = ELEMENTS.get(number.checked_sub(1)?)?;
+        return Some((element, None));
+    }
     let letters = name.trim_start_matches(|c: char| c.is_ascii_digit());
     let number = &name[..name.len() - letters.len()];
     let heavy =

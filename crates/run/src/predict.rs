@@ -234,10 +234,7 @@ pub fn predict_to_files(
     };
     let edges = LawEdges::of_run(&run);
     let numbers = table.dropped.kept(table.rows());
-    let wants_further = options.summary_file.is_some() || options.modes_file.is_some();
-    let further = wants_further
-        .then(|| options.momenta.further(&run, &source, &selection.y, &numbers))
-        .transpose()?;
+    let further = options.momenta.further(&run, &source, &selection.y, &numbers)?;
     let mut tables = Tables::new(
         &run,
         numbers,
@@ -246,7 +243,7 @@ pub fn predict_to_files(
         edges.is_some(),
         refiner.as_ref(),
     )?;
-    let remarks = tables.pass_on(further.unwrap_or_default());
+    let remarks = tables.pass_on(further);
     let tables = tables;
     let mut files = vec![TableWriter::create(&options.draws_file, &tables.draw_columns())?];
     if let Some(path) = &options.summary_file {

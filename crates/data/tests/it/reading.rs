@@ -563,14 +563,18 @@ fn hydrogen_has_one_name_in_every_spelling() {
         load_positions(&Source::file(folder.text("t.xyz")), &molecule(element), &PositionUnit::Bohr)
             .is_ok()
     };
-    for (element, spellings) in
-        [("H", ["H", "1H", "H1"]), ("D", ["D", "2H", "H"]), ("2H", ["d", "2H", "D_1"])]
-    {
+    for (element, spellings) in [
+        ("H", ["H", "1H", "H1", "1"]),
+        ("D", ["D", "2H", "H", "1"]),
+        ("2H", ["d", "2H", "D_1", "1"]),
+    ] {
         for found in spellings {
             assert!(fits(element, found), "{element} {found}");
         }
     }
     assert!(!fits("H", "D") && !fits("H", "2H") && !fits("D", "T") && !fits("H", "He"));
+    // A number alone is that of the element.
+    assert!(fits("Br", "35") && !fits("H", "2") && !fits("H", "0") && !fits("H", "93"));
 }
 
 #[test]

@@ -82,9 +82,11 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// Passes further columns of the momenta file on into summary and modes; gives what has to be said about them.
+    /// Passes further columns of the momenta file on into all tables; gives what has to be said about them.
     pub(crate) fn pass_on(&mut self, further: Further) -> Vec<String> {
-        let own = self.summary_columns().into_iter().chain(self.mode_columns());
+        let own = [self.draw_columns(), self.summary_columns(), self.mode_columns()]
+            .into_iter()
+            .flatten();
         let (columns, remarks) = further.beside(&own.map(|(name, _)| name).collect::<Vec<_>>());
         self.further = columns;
         remarks
@@ -92,6 +94,17 @@ impl<'a> Tables<'a> {
 
     fn further_columns(&self) -> impl Iterator<Item = (String, ColumnType)> {
         self.further.iter().map(|(name, data)| (name.clone(), data.column_type()))
+    }
+
+    /// The cells of the further columns, for events that have so many rows each.
+    fn further_of(
+        &self,
+        events: &Events<'_>,
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> impl Iterator<Item = ColumnData> {
+        let places = (events.first..).zip(rows);
+        let places = places.flat_map(|(event, rows)| std::iter::repeat_n(event, rows));
+        self.further.iter().map(move |(_, data)| data.select(places.clone()))
     }
 
     /// The draws of each event; none of one whose momenta are no measurements.
@@ -150,7 +163,7 @@ impl<'a> Tables<'a> {
         vec![all, turned]
     }
 
-    /// `event`, `draw`, under refinement `outside_model` (0 or 1), and the positions (bohr).
+    /// `event`, `draw`, under refinement `outside_model` (0 or 1), the positions (bohr), and what else the momenta file has of the event.
     pub(crate) fn draw_columns(&self) -> Vec<(String, ColumnType)> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
@@ -158,6 +171,7 @@ impl<'a> Tables<'a> {
             columns.push(("outside_model".to_owned(), ColumnType::U32));
         }
         columns.extend(self.position_columns());
+        columns.extend(self.further_columns());
         columns
     }
 
@@ -166,6 +180,7 @@ impl<'a> Tables<'a> {
         let mut columns =
             vec![("event".to_owned(), ColumnType::U64), ("draw".to_owned(), ColumnType::U32)];
         columns.extend(self.position_columns());
+        columns.extend(self.further_columns());
         columns
     }
 
@@ -216,6 +231,7 @@ impl<'a> Tables<'a> {
             let values = positions.columns().into_iter().map(|column| column.to_vec());
             columns.extend(values.map(ColumnData::F64));
         }
+        columns.extend(self.further_of(events, rows.iter().map(ArrayView2::nrows)));
         columns
     }
 
@@ -318,8 +334,7 @@ impl<'a> Tables<'a> {
         if self.has_limits {
             columns.push(ColumnData::Text(events.law_edge.to_vec()));
         }
-        let rows = || events.first..events.first + events.y.nrows();
-        columns.extend(self.further.iter().map(|(_, data)| data.select(rows())));
+        columns.extend(self.further_of(events, std::iter::repeat_n(1, events.y.nrows())));
         Ok(columns)
     }
 
@@ -380,11 +395,7 @@ impl<'a> Tables<'a> {
         });
         columns.push(ColumnData::U32(outside.collect()));
         columns.push(ColumnData::U32(modes().map(|mode| u32::from(mode.outside_law)).collect()));
-        let rows = || {
-            let events = (events.first..).zip(refined);
-            events.flat_map(|(event, refined)| std::iter::repeat_n(event, refined.modes.len()))
-        };
-        columns.extend(self.further.iter().map(|(_, data)| data.select(rows())));
+        columns.extend(self.further_of(events, refined.iter().map(|event| event.modes.len())));
         Ok(columns)
     }
 }
