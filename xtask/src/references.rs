@@ -1,4 +1,5 @@
-//! References: every page that sources and pages name exists, and has the section that they name.
+//! References: every page that sources and pages name exists, and has the section that they name; sections are
+//! named by their headings, not by numbers.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +8,19 @@ use anyhow::Context as _;
 /// Where sources and pages are; pages stand in the workspace folder too.
 const FOLDERS: [&str; 5] = ["configs", "crates", "docs", "tests", "xtask"];
 
-/// What names a page (`docs/spec.md`) or a section of it (`docs/spec.md#gauge`) that does not exist; in pages also
-/// links between them.
+/// What names a page (`docs/spec.md`) or a section of it (`docs/spec.md#gauge`) that does not exist, in pages also
+/// links between them; and what cites a specification by a number.
 pub(crate) fn dangling(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut broken = Vec::new();
     for file in text_files(root)? {
         let text =
             std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
+        broken.extend(numbered(&text).map(|line| {
+            format!(
+                "`{}`, line {line}, cites a specification by number, not by a heading of its page",
+                file.display()
+            )
+        }));
         let folder = file.parent().unwrap_or(root);
         let mut targets: Vec<(&Path, &str)> =
             mentions(&text).into_iter().map(|target| (root, target)).collect();
@@ -66,6 +73,18 @@ fn mentions(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The lines of a text, from 1, that cite a section by a number, which no page has: `SPEC`, then a digit.
+fn numbered(text: &str) -> impl Iterator<Item = usize> {
+    let cites = |line: &str| {
+        line.split("SPEC").skip(1).any(|rest| {
+            let rest = rest.trim_start_matches([' ', '.', ':', '-', '§']);
+            let rest = rest.strip_prefix("section ").unwrap_or(rest);
+            rest.starts_with(|c: char| c.is_ascii_digit())
+        })
+    };
+    text.lines().enumerate().filter(move |(_, line)| cites(line)).map(|(index, _)| index + 1)
+}
+
 /// The targets of a page's links that are no addresses of the web.
 fn links(page: &str) -> Vec<&str> {
     page.split("](")
@@ -115,5 +134,12 @@ mod tests {
         assert_eq!(dangling(&root)?.len(), 3);
         std::fs::remove_dir_all(&root)?;
         Ok(())
+    }
+
+    #[test]
+    fn citations_by_number_are_found() {
+        let lines = |text: &str| numbered(&text.replace('_', "SPEC")).collect::<Vec<_>>();
+        assert_eq!(lines("/// (_ 2.4)\n/// _ of 2\n// see _ section 3, _ 4\n_§1"), [1, 3, 4]);
+        assert_eq!(lines("the _, `docs/spec.md#gauge`, 2.4"), Vec::<usize>::new());
     }
 }

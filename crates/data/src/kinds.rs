@@ -11,7 +11,8 @@ use rayon::prelude::*;
 
 use crate::scaler::mean_and_sd;
 
-/// A component of a molecule is dead if its sd is below this part of the largest sd of all of them (SPEC 2.4).
+/// A component of a molecule is dead if its sd is below this part of the largest sd of all of them
+/// (`docs/spec.md#degenerate-directions`).
 const DEAD_SD: f64 = 1e-9;
 /// A column, or a kind, is constant if its (largest) sd is below this part of its largest value: round-off.
 const ROUND_OFF: f64 = 1e-12;

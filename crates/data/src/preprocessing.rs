@@ -22,7 +22,7 @@ use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
 use crate::subspace::{self, Directions};
 
-/// Singular values below this part of the largest are constraints (SPEC 2.4).
+/// Singular values below this part of the largest are constraints (`docs/spec.md#degenerate-directions`).
 const RANK_TOLERANCE: f64 = 1e-6;
 /// A row is off a constant by more than this part of the largest sd of the columns of its kind.
 const OFF_CONSTANT: f64 = 1e-6;

@@ -1,4 +1,4 @@
-//! Units of table columns, converted to internal units (Hartree atomic units, SPEC 1) on loading.
+//! Units of table columns, converted to internal units (`docs/spec.md#conventions`) on loading.
 //!
 //! Any positive multiple of a known unit is a unit: `1e-22 kg m/s`, `0.5 a.u.`. It is written back as it was given.
 
