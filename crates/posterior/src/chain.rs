@@ -16,12 +16,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use crate::error::PosteriorError;
+use crate::event::{Event, Whitened};
 use crate::linear::Cholesky;
-use crate::modes::{Mode, Whitened};
-use crate::refine::Event;
+use crate::modes::Mode;
 
 /// Pairs of which the closest gives a move.
 const PAIRS: usize = 4;
+/// Every so many steps walkers jump between modes that are known.
+const JUMP: usize = 5;
 
 /// The length of a chain.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,108 +87,169 @@ pub fn sample_chain(
     if !problem.is_noisy {
         return Err(value("noise", 0.0, "above 0: a chain needs a likelihood"));
     }
-    let walkers = 2 * options.walkers.max(2 * d).div_ceil(2);
-    let temperatures = options.temperatures.max(1);
-    let thinning = options.thinning.max(1);
-    let ladder: Vec<f64> = (0..temperatures)
-        .map(|t| options.hottest.max(1.0).powf(t as f64 / (temperatures - 1).max(1) as f64))
-        .collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let states = Walker::all(&problem, starts);
     let sound: Vec<&Walker> = states.iter().filter(|w| w.log_prior.is_finite()).collect();
     if sound.is_empty() {
         return Ok(None);
     }
-    // Row t * walkers + w is walker w at temperature t.
-    let mut crowd: Vec<Walker> = (0..temperatures * walkers)
-        .map(|place| sound[(place % walkers) % sound.len()].clone())
-        .collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut crowd = Crowd::new(&sound, options);
+    let bridges = Bridges::new(modes);
     let mut kept: Vec<Vec<f64>> = Vec::new();
     let (mut tried, mut accepted) = (0_usize, 0_usize);
-    let half = walkers / 2;
-    let bridges = Bridges::new(modes);
     for step in 0..options.burn_in + options.steps {
-        for first in [0, half] {
-            let others = half - first;
-            let mut proposals = Vec::with_capacity(temperatures * half * d);
-            let mut log_volumes = Vec::with_capacity(temperatures * half);
-            for t in 0..temperatures {
-                for w in first..first + half {
-                    let mut pair = || {
-                        let mut one = || t * walkers + others + rng.random_range(0..half);
-                        (one(), one())
-                    };
-                    let square = |(a, b): (usize, usize)| -> f64 {
-                        let places = crowd[a].place.iter().zip(&crowd[b].place);
-                        places.map(|(x, y)| (x - y) * (x - y)).sum()
-                    };
-                    let here = &crowd[t * walkers + w].place;
-                    if step % 5 == 0 && bridges.0.len() > 1 {
-                        let other = rng.random_range(1..bridges.0.len());
-                        let (there, log_volume) = bridges.cross(here, other);
-                        proposals.extend(there);
-                        log_volumes.push(log_volume);
-                        continue;
-                    }
-                    log_volumes.push(0.0);
-                    // A part of the difference of the closest of a few pairs, which lie in one mode. A pair and
-                    // its mirror image are equally likely, so the move is symmetric.
-                    let (mut a, mut b) = pair();
-                    for _ in 1..PAIRS {
-                        let (c, d) = pair();
-                        if c != d && (a == b || square((c, d)) < square((a, b))) {
-                            (a, b) = (c, d);
-                        }
-                    }
-                    let gain = (0.3 + 1.2 * rng.random::<f64>()) * 2.38 / (2.0 * d as f64).sqrt();
-                    let others = crowd[a].place.iter().zip(&crowd[b].place);
-                    proposals.extend(here.iter().zip(others).map(|(x, (a, b))| {
-                        let jitter: f64 = rng.sample::<f64, _>(StandardNormal) * 1e-4;
-                        x + gain * (a - b) + jitter * ladder[t].sqrt()
-                    }));
-                }
-            }
-            let Ok(rows) = ArrayView2::from_shape((temperatures * half, d), &proposals) else {
-                unreachable!("as many numbers as rows and columns")
-            };
-            for (row, new) in Walker::all(&problem, rows).into_iter().enumerate() {
-                let t = row / half;
-                let place = t * walkers + first + row % half;
-                let old = &crowd[place];
-                let log_ratio = new.log_prior - old.log_prior
-                    + log_volumes[row]
-                    + 0.5 * (old.misfit - new.misfit) / ladder[t];
-                let is_accepted = rng.random::<f64>().ln() < log_ratio;
-                if t == 0 {
-                    tried += 1;
-                    accepted += usize::from(is_accepted);
-                }
-                if is_accepted {
-                    crowd[place] = new;
-                }
-            }
+        let jump = (step % JUMP == 0 && bridges.0.len() > 1).then_some(&bridges);
+        for first in [0, crowd.half()] {
+            tried += crowd.half();
+            accepted += crowd.advance(&problem, first, jump, &mut rng);
         }
-        for t in (1..temperatures).rev() {
-            for w in 0..walkers {
-                let (hot, cold) = (t * walkers + w, (t - 1) * walkers + w);
-                let log_ratio = 0.5
-                    * (crowd[cold].misfit - crowd[hot].misfit)
-                    * (1.0 / ladder[t - 1] - 1.0 / ladder[t]);
-                if rng.random::<f64>().ln() < log_ratio {
-                    crowd.swap(hot, cold);
-                }
-            }
-        }
+        crowd.exchange(&mut rng);
         let kept_step = step.checked_sub(options.burn_in);
-        if kept_step.is_some_and(|step| step.is_multiple_of(thinning)) {
-            kept.extend(crowd[..walkers].iter().map(|walker| walker.place.clone()));
+        if kept_step.is_some_and(|step| step.is_multiple_of(options.thinning.max(1))) {
+            kept.extend(crowd.coldest().iter().map(|walker| walker.place.clone()));
         }
     }
     let draws = Array2::from_shape_fn((kept.len(), d), |(row, c)| kept[row][c]);
-    let diagnostics = (0..d).map(|c| diagnose(&draws, walkers, c));
+    let diagnostics = (0..d).map(|c| diagnose(&draws, crowd.walkers, c));
     let (r_hat, effective_sample_size) = diagnostics.unzip();
     let acceptance = accepted as f64 / tried.max(1) as f64;
     Ok(Some(Chain { draws, r_hat, effective_sample_size, acceptance }))
+}
+
+/// The walkers at all temperatures.
+struct Crowd {
+    /// Place `t * walkers + w` is walker w at temperature t.
+    all: Vec<Walker>,
+    /// Walkers at each temperature.
+    walkers: usize,
+    /// Temperatures, from 1 up.
+    ladder: Vec<f64>,
+}
+
+impl Crowd {
+    /// Walkers that repeat these.
+    fn new(sound: &[&Walker], options: &ChainOptions) -> Self {
+        let d = sound[0].place.len();
+        let walkers = 2 * options.walkers.max(2 * d).div_ceil(2);
+        let temperatures = options.temperatures.max(1);
+        let ladder: Vec<f64> = (0..temperatures)
+            .map(|t| options.hottest.max(1.0).powf(t as f64 / (temperatures - 1).max(1) as f64))
+            .collect();
+        let all = (0..temperatures * walkers)
+            .map(|place| sound[(place % walkers) % sound.len()].clone())
+            .collect();
+        Self { all, walkers, ladder }
+    }
+
+    fn half(&self) -> usize {
+        self.walkers / 2
+    }
+
+    fn coldest(&self) -> &[Walker] {
+        &self.all[..self.walkers]
+    }
+
+    /// Moves the half of the walkers at each temperature that begins at `first`, or lets them `jump`. Gives the number
+    /// of moves at the lowest temperature that were accepted.
+    fn advance(
+        &mut self,
+        problem: &Whitened<'_>,
+        first: usize,
+        jump: Option<&Bridges<'_>>,
+        rng: &mut ChaCha8Rng,
+    ) -> usize {
+        let half = self.half();
+        let d = self.all[0].place.len();
+        let (proposals, log_volumes) = self.propose(first, jump, rng);
+        let Ok(rows) = ArrayView2::from_shape((log_volumes.len(), d), &proposals) else {
+            unreachable!("as many numbers as rows and columns")
+        };
+        let mut accepted = 0;
+        for (row, new) in Walker::all(problem, rows).into_iter().enumerate() {
+            let t = row / half;
+            let old = &mut self.all[t * self.walkers + first + row % half];
+            let log_ratio = new.log_prior - old.log_prior
+                + log_volumes[row]
+                + 0.5 * (old.misfit - new.misfit) / self.ladder[t];
+            if rng.random::<f64>().ln() < log_ratio {
+                accepted += usize::from(t == 0);
+                *old = new;
+            }
+        }
+        accepted
+    }
+
+    /// Where the walkers of the half that begins at `first` would go, temperature by temperature, and the log of the
+    /// change of volume of each move.
+    fn propose(
+        &self,
+        first: usize,
+        jump: Option<&Bridges<'_>>,
+        rng: &mut ChaCha8Rng,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let others = self.half() - first;
+        let (mut proposals, mut log_volumes) = (Vec::new(), Vec::new());
+        for t in 0..self.ladder.len() {
+            for w in first..first + self.half() {
+                let here = &self.all[t * self.walkers + w].place;
+                if let Some(bridges) = jump {
+                    let other = rng.random_range(1..bridges.0.len());
+                    let (there, log_volume) = bridges.cross(here, other);
+                    proposals.extend(there);
+                    log_volumes.push(log_volume);
+                } else {
+                    proposals.extend(self.moved(here, t, t * self.walkers + others, rng));
+                    log_volumes.push(0.0);
+                }
+            }
+        }
+        (proposals, log_volumes)
+    }
+
+    /// Where a walker at temperature t that is `here` would go by a part of the difference of the closest of a few
+    /// pairs, which lie in one mode. Pairs are of the half of the walkers that begins at place `others`; one and its
+    /// mirror image are equally likely, so the move is symmetric.
+    fn moved(&self, here: &[f64], t: usize, others: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let square = |(a, b): (usize, usize)| -> f64 {
+            let places = self.all[a].place.iter().zip(&self.all[b].place);
+            places.map(|(x, y)| (x - y) * (x - y)).sum()
+        };
+        let pair = |rng: &mut ChaCha8Rng| {
+            let mut one = || others + rng.random_range(0..self.half());
+            (one(), one())
+        };
+        let (mut a, mut b) = pair(rng);
+        for _ in 1..PAIRS {
+            let (c, d) = pair(rng);
+            if c != d && (a == b || square((c, d)) < square((a, b))) {
+                (a, b) = (c, d);
+            }
+        }
+        let gain = (0.3 + 1.2 * rng.random::<f64>()) * 2.38 / (2.0 * here.len() as f64).sqrt();
+        let others = self.all[a].place.iter().zip(&self.all[b].place);
+        here.iter()
+            .zip(others)
+            .map(|(x, (a, b))| {
+                let jitter: f64 = rng.sample::<f64, _>(StandardNormal) * 1e-4;
+                x + gain * (a - b) + jitter * self.ladder[t].sqrt()
+            })
+            .collect()
+    }
+
+    /// Exchanges walkers of neighbouring temperatures, from the hottest down.
+    fn exchange(&mut self, rng: &mut ChaCha8Rng) {
+        for t in (1..self.ladder.len()).rev() {
+            for w in 0..self.walkers {
+                let (hot, cold) = (t * self.walkers + w, (t - 1) * self.walkers + w);
+                let log_ratio = 0.5
+                    * (self.all[cold].misfit - self.all[hot].misfit)
+                    * (1.0 / self.ladder[t - 1] - 1.0 / self.ladder[t]);
+                if rng.random::<f64>().ln() < log_ratio {
+                    self.all.swap(hot, cold);
+                }
+            }
+        }
+    }
 }
 
 /// Modes with the Cholesky factors of their covariances.

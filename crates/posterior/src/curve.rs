@@ -16,8 +16,10 @@
 
 use ndarray::{Array2, ArrayView1, Axis};
 
+use crate::event::Whitened;
+use crate::levenberg_marquardt::{End, descend_numbered};
 use crate::linear::Cholesky;
-use crate::modes::{End, Whitened, descend_numbered, is_same_root};
+use crate::modes::is_same_root;
 
 /// First and longest step along a curve, bohr.
 const FIRST_STEP: f64 = 0.1;
@@ -335,8 +337,8 @@ mod tests {
     use ndarray::{Array3, ArrayView2, array};
 
     use super::*;
+    use crate::event::Event;
     use crate::forward::Forward;
-    use crate::refine::Event;
 
     /// `y = (u_1^2, u_2)`: solutions at `u_1 = +-sqrt(y_1)`, and a fold at `u_1 = 0` between them.
     struct Fold;

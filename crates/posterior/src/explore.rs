@@ -19,10 +19,11 @@ use rand_chacha::ChaCha8Rng;
 use crate::chart::Chart;
 use crate::curve::follow;
 use crate::error::PosteriorError;
+use crate::event::{Event, Whitened};
 use crate::forward::Forward;
-use crate::modes::{End, Mode, ModeOptions, Whitened, descend, is_same_root, modes_of};
+use crate::levenberg_marquardt::{End, descend};
+use crate::modes::{Mode, ModeOptions, is_same_root, modes_of};
 use crate::pareto::log_sum_exp;
-use crate::refine::Event;
 
 /// Searches of a round for each coordinate.
 const SEARCHES: usize = 8;
@@ -161,7 +162,7 @@ fn polished(exact: &Whitened<'_>, found: &[Mode], options: &ModeOptions) -> Vec<
 
 /// The modes that solve the equations.
 fn solved(problem: &Whitened<'_>, mut modes: Vec<Mode>, options: &ModeOptions) -> Vec<Mode> {
-    let allowed = problem.allowed(options);
+    let allowed = problem.misfit_of(options.root_tolerance);
     modes.retain(|mode| mode.misfit <= allowed);
     modes
 }

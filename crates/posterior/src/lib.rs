@@ -7,24 +7,26 @@
 //! for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
 
-pub mod chain;
-pub mod chart;
-pub mod error;
-pub mod explore;
-pub mod forward;
-pub mod modes;
-pub mod pareto;
-pub mod refine;
-
+mod chain;
+mod chart;
 mod curve;
+mod error;
+mod event;
+mod explore;
+mod forward;
+mod levenberg_marquardt;
 mod linear;
+mod modes;
+mod pareto;
+mod refine;
 mod student;
 
 pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
 pub use error::PosteriorError;
+pub use event::Event;
 pub use explore::{Explorer, Solutions, find_solutions};
 pub use forward::{Explosion, Forward};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
 pub use pareto::worst_k_hat;
-pub use refine::{Event, LogProb, RefineOptions, Refined, refine};
+pub use refine::{LogProb, RefineOptions, Refined, refine};

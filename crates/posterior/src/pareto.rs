@@ -18,7 +18,7 @@ pub fn worst_k_hat(weights: usize) -> f64 {
 /// Smooths unnormalised log weights in place and normalises them so that the weights sum to 1. Returns k-hat:
 /// infinite, the worst, if fewer than five weights hold everything, or fewer than five stand out and hold more than
 /// chance; minus infinity, the best, if the largest ones are all equal.
-pub fn smooth(log_weights: &mut [f64]) -> f64 {
+pub(crate) fn smooth(log_weights: &mut [f64]) -> f64 {
     let most = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if !most.is_finite() {
         return f64::INFINITY;
@@ -100,7 +100,7 @@ fn fit(ascending: &[f64]) -> (f64, f64) {
 }
 
 /// `1 / sum w^2` of log weights that are normalised.
-pub fn effective_sample_size(log_weights: &[f64]) -> f64 {
+pub(crate) fn effective_sample_size(log_weights: &[f64]) -> f64 {
     1.0 / log_weights.iter().map(|w| (2.0 * w).exp()).sum::<f64>()
 }
 

@@ -17,13 +17,11 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::PosteriorError;
+use crate::event::{Event, Whitened};
 use crate::explore::Solutions;
-use crate::forward::Forward;
+use crate::levenberg_marquardt::{End, descend};
 use crate::linear::Cholesky;
-use crate::modes::{
-    End, LITTLE_UNSEEN, Mode, ModeOptions, Whitened, choose_starts, descend, find_modes, modes_of,
-    unseen,
-};
+use crate::modes::{LITTLE_UNSEEN, Mode, ModeOptions, choose_starts, find_modes, modes_of, unseen};
 use crate::pareto::{effective_sample_size, log_sum_exp, smooth, worst_k_hat};
 use crate::student::{Component, Mixture, systematic};
 
@@ -34,19 +32,6 @@ pub type LogProb<'a> = dyn Fn(&Array2<f64>) -> Vec<f64> + 'a;
 const PULLS: usize = 6;
 /// A pulled draw closer than this many standard deviations (squared) to a law adds no law of its own.
 const OWN_LAW: f64 = 1.0;
-
-/// One event: what was measured, and the model of it.
-#[derive(Clone, Copy)]
-pub struct Event<'a> {
-    /// The forward model from coordinates to measured components.
-    pub forward: &'a dyn Forward,
-    /// Log prior density per unit volume of the coordinates; minus infinity outside the support.
-    pub log_prior: &'a (dyn Fn(&[f64]) -> f64 + Sync),
-    /// Measured components (m).
-    pub measured: &'a [f64],
-    /// Standard deviation of the noise of each component (m); empty or all zero without noise.
-    pub noise: &'a [f64],
-}
 
 /// Draws of largest weight that an extension of the mixture stands at.
 const HEAVIEST: usize = 20;

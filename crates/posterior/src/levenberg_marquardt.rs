@@ -1,0 +1,193 @@
+//! The method of Levenberg and Marquardt for many searches at once.
+//!
+//! # Notation
+//! ```text
+//! (J^T J + A + lambda I) s = -(J^T r + A (u - u_0))      a step; A = 0 unless the search is anchored at u_0
+//! ```
+//! with the whitened residual r and its Jacobian J (`event`).
+//! lambda follows the ratio of the gained to the promised decrease (Nielsen 1999; Madsen, Nielsen, Tingleff,
+//! Methods for non-linear least squares problems, 2004). All searches advance together, so that the forward
+//! model sees many rows at once.
+
+use crate::event::{Local, Whitened};
+use crate::linear::Cholesky;
+
+/// Where a search ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) coordinates: Vec<f64>,
+    pub(crate) misfit: f64,
+    /// `J^T J`, row by row.
+    pub(crate) normal: Vec<f64>,
+}
+
+/// Longest step in any coordinate, bohr.
+const LONGEST_STEP: f64 = 1.0;
+
+/// Searches from each start; `anchor` (d x d) ties every search to its start. Starts without a value are left out.
+pub(crate) fn descend(
+    problem: &Whitened<'_>,
+    starts: &[Vec<f64>],
+    anchor: Option<&[f64]>,
+    iterations: usize,
+) -> Vec<End> {
+    let ends = descend_numbered(problem, starts, anchor, iterations);
+    ends.into_iter().map(|(_, end)| end).collect()
+}
+
+/// [`descend`], each end with the number of its start.
+pub(crate) fn descend_numbered(
+    problem: &Whitened<'_>,
+    starts: &[Vec<f64>],
+    anchor: Option<&[f64]>,
+    iterations: usize,
+) -> Vec<(usize, End)> {
+    let d = problem.event.forward.inputs();
+    let locals = problem.linearise(starts);
+    let mut searches: Vec<Search> = Vec::new();
+    for (number, (start, local)) in starts.iter().zip(locals).enumerate() {
+        let Some(local) = local else { continue };
+        let largest = (0..d).map(|i| local.normal[i * d + i]).fold(0.0, f64::max);
+        searches.push(Search {
+            number,
+            start: start.clone(),
+            here: start.clone(),
+            cost: local.misfit,
+            lambda: 1e-3 * largest,
+            growth: 2.0,
+            inside: problem.log_prior(start) > f64::NEG_INFINITY,
+            done: largest == 0.0,
+            local,
+        });
+    }
+    for _ in 0..iterations {
+        let mut trials = Vec::new();
+        let mut owners = Vec::new();
+        let mut promises = Vec::new();
+        for (index, search) in searches.iter_mut().enumerate() {
+            if search.done {
+                continue;
+            }
+            match search.propose(anchor, d) {
+                Some((trial, promise)) => {
+                    trials.push(trial);
+                    owners.push(index);
+                    promises.push(promise);
+                }
+                None => search.done = true,
+            }
+        }
+        if trials.is_empty() {
+            break;
+        }
+        let locals = problem.linearise(&trials);
+        for (((owner, trial), local), promise) in
+            owners.into_iter().zip(trials).zip(locals).zip(promises)
+        {
+            searches[owner].decide(problem, anchor, trial, local, promise);
+        }
+    }
+    searches
+        .into_iter()
+        .map(|search| {
+            let Search { number, here, local, .. } = search;
+            (number, End { coordinates: here, misfit: local.misfit, normal: local.normal })
+        })
+        .collect()
+}
+
+/// A search on its way.
+struct Search {
+    number: usize,
+    start: Vec<f64>,
+    here: Vec<f64>,
+    local: Local,
+    cost: f64,
+    lambda: f64,
+    growth: f64,
+    inside: bool,
+    done: bool,
+}
+
+impl Search {
+    /// The next point and the decrease of the cost that the linear model promises there.
+    fn propose(&self, anchor: Option<&[f64]>, d: usize) -> Option<(Vec<f64>, f64)> {
+        let mut normal = self.local.normal.clone();
+        let mut gradient = self.local.gradient.clone();
+        if let Some(anchor) = anchor {
+            for i in 0..d {
+                for k in 0..d {
+                    normal[i * d + k] += anchor[i * d + k];
+                    gradient[i] += anchor[i * d + k] * (self.here[k] - self.start[k]);
+                }
+            }
+        }
+        for i in 0..d {
+            normal[i * d + i] += self.lambda;
+        }
+        let mut step: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        Cholesky::new(&normal, d)?.solve(&mut step);
+        let longest = step.iter().fold(0.0, |most: f64, s| most.max(s.abs()));
+        if longest > LONGEST_STEP {
+            step.iter_mut().for_each(|s| *s *= LONGEST_STEP / longest);
+        }
+        if longest < 1e-12 {
+            return None;
+        }
+        // Decrease of |r|^2 in the model: -2 g.s - s^T N s with the undamped N.
+        let mut promise = 0.0;
+        for i in 0..d {
+            let curved: f64 = (0..d).map(|k| normal[i * d + k] * step[k]).sum();
+            promise -= step[i] * (2.0 * gradient[i] + curved - self.lambda * step[i]);
+        }
+        let there = self.here.iter().zip(&step).map(|(u, s)| u + s).collect();
+        Some((there, promise))
+    }
+
+    fn decide(
+        &mut self,
+        problem: &Whitened<'_>,
+        anchor: Option<&[f64]>,
+        trial: Vec<f64>,
+        local: Option<Local>,
+        promise: f64,
+    ) {
+        let refused = |search: &mut Self| {
+            search.lambda = (search.lambda * search.growth).max(1e-300);
+            search.growth *= 2.0;
+            search.done |= search.growth > 1e12;
+        };
+        let Some(local) = local else { return refused(self) };
+        let d = trial.len();
+        let mut cost = local.misfit;
+        if let Some(anchor) = anchor {
+            for i in 0..d {
+                for k in 0..d {
+                    cost +=
+                        (trial[i] - self.start[i]) * anchor[i * d + k] * (trial[k] - self.start[k]);
+                }
+            }
+        }
+        let gain = self.cost - cost;
+        if gain.is_nan() || gain <= 0.0 {
+            // At the bottom, round-off decides.
+            self.done = promise.abs() < 1e-12 * self.cost.abs();
+            return refused(self);
+        }
+        // With noise, a search does not leave the prior's support once it is inside.
+        let inside = !problem.is_noisy || problem.log_prior(&trial) > f64::NEG_INFINITY;
+        if self.inside && !inside {
+            return refused(self);
+        }
+        let ratio = (2.0 * gain / promise.max(f64::MIN_POSITIVE) - 1.0).clamp(-1.0, 1.0);
+        self.lambda *= (1.0 - ratio.powi(3)).max(1.0 / 10.0);
+        self.growth = 2.0;
+        // In units of the noise a millionth is nothing; without noise only the precision of numbers ends.
+        self.done =
+            if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { problem.is_precise(cost) };
+        self.inside |= inside;
+        self.here = trial;
+        self.local = local;
+        self.cost = cost;
+    }
+}
