@@ -1,5 +1,7 @@
 //! A run of rows as read from a file: numbers where the cells are valid, faults where they are not.
 
+use std::borrow::Cow;
+
 use crate::error::Fault;
 
 /// A column that is wanted.
@@ -45,3 +47,6 @@ pub(crate) struct CellFault {
     /// What is wrong.
     pub(crate) fault: Fault,
 }
+
+/// One row of cells as they are written; none where there is nothing.
+pub(crate) type Row<'a> = [Option<Cow<'a, str>>];

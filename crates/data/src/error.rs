@@ -7,8 +7,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::extremes::FarCell;
-
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -152,6 +150,31 @@ impl fmt::Display for Reason {
     }
 }
 
+/// A cell far from all others of its column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FarCell {
+    /// Row of the table, from 0, as long as none is left out.
+    pub row: usize,
+    /// Where it is.
+    pub at: Location,
+    /// Its value, in the unit of the file.
+    pub value: f64,
+    /// Its distance from the median of the column in robust standard deviations.
+    pub deviations: f64,
+}
+
+impl fmt::Display for FarCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, value, deviations, .. } = self;
+        let far = if *deviations < 1e6 {
+            format!("{deviations:.0}")
+        } else {
+            format!("{deviations:.0e}")
+        };
+        write!(f, "{at}: `{value:e}` is {far} standard deviations from the median of its column")
+    }
+}
+
 /// A table that cannot be loaded.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the fields are what the messages show")]
@@ -192,8 +215,8 @@ pub enum LoadError {
     #[error("`{}` holds {format}, not a table of text\nhint: unpack or convert it to .csv, .csv.gz or .parquet", file.display())]
     NotText { file: PathBuf, format: &'static str },
     /// A line that does not end.
-    #[error("`{}`, line {line}: it is longer than {} MiB\nhint: lines end in a line feed; is the file a table?", file.display(), crate::lines::LONGEST >> 20)]
-    LineTooLong { file: PathBuf, line: u64 },
+    #[error("`{}`, line {line}: it is longer than {longest_mib} MiB\nhint: lines end in a line feed; is the file a table?", file.display())]
+    LineTooLong { file: PathBuf, line: u64, longest_mib: usize },
     /// A text whose first line has an absurd number of cells.
     #[error("`{}` has {columns} columns, which is no table of events\nhint: a row holds one event", file.display())]
     TooManyColumns { file: PathBuf, columns: usize },

@@ -4,14 +4,12 @@
 //! other half, whichever is smaller): neither moves with such cells. Being far is not enough, because delays, counts and
 //! heavy tails are far too: an absurd cell also stands alone, many times as far as the next one before it.
 
-use std::fmt;
-
 use cei_metrics::number;
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{LoadError, Location, Reason};
+use crate::error::{FarCell, LoadError, Reason};
 use crate::kinds::kinds;
 use crate::load::{DropCause, Selection, Table};
 
@@ -72,31 +70,6 @@ pub struct Spreads {
     pub x: Vec<Spread>,
     /// Of the momentum columns.
     pub y: Vec<Spread>,
-}
-
-/// A cell far from all others of its column.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FarCell {
-    /// Row of the table, from 0, as long as none is left out.
-    pub row: usize,
-    /// Where it is.
-    pub at: Location,
-    /// Its value, in the unit of the file.
-    pub value: f64,
-    /// Its distance from the median of the column in robust standard deviations.
-    pub deviations: f64,
-}
-
-impl fmt::Display for FarCell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, value, deviations, .. } = self;
-        let far = if *deviations < 1e6 {
-            format!("{deviations:.0}")
-        } else {
-            format!("{deviations:.0e}")
-        };
-        write!(f, "{at}: `{value:e}` is {far} standard deviations from the median of its column")
-    }
 }
 
 impl Spreads {

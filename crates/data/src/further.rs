@@ -2,8 +2,6 @@
 //! kept as they are written, so that integers of any size and texts stay exact; a column is written as integers where
 //! all of its cells are, as numbers where all are, and else as text.
 
-use std::borrow::Cow;
-
 use crate::error::{Fault, LoadError};
 use crate::number::{is_plain_integer, parse_cell};
 use crate::source::{ColumnRef, Decimal, Source};
@@ -117,9 +115,6 @@ impl Further {
         (columns, remarks)
     }
 }
-
-/// One row of cells; none where there is nothing.
-pub(crate) type Row<'a> = [Option<Cow<'a, str>>];
 
 /// The cells of a column one behind another; nothing is an empty text.
 #[derive(Default)]

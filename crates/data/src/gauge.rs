@@ -173,12 +173,6 @@ impl Gauge {
         &self.config
     }
 
-    /// Whether neither side is changed.
-    #[must_use]
-    pub fn is_identity(&self) -> bool {
-        !self.config.moves_x() && !self.config.moves_y()
-    }
-
     /// Whether [`Self::rotate_back`] is needed to return to the orientation of the file.
     #[must_use]
     pub fn shares_momentum_frame(&self) -> bool {
@@ -272,20 +266,6 @@ impl Gauge {
             format!("{place}, {axis} on +x, {plane} in the xy half-plane y > 0")
         } else {
             place.to_owned()
-        }
-    }
-
-    /// The frame of the momenta in words.
-    #[must_use]
-    pub fn describe_momenta(&self) -> String {
-        if self.config.moves_y() {
-            format!(
-                "momentum of {} along +x, momentum of {} in the xy half-plane y > 0",
-                self.label(self.x_axis),
-                self.label(self.xy_plane)
-            )
-        } else {
-            "as given in the file".to_owned()
         }
     }
 

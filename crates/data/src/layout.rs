@@ -93,49 +93,7 @@ impl Layout {
         source: &Source,
     ) -> Result<Self, LoadError> {
         let lines: Vec<Cow<'_, str>> = lines.map(text_of).collect();
-        let mut above = Above::default();
-        let mut start = 0;
-        let stated = match lines.iter().position(|line| !line.trim().is_empty()) {
-            Some(first) => directive(file, &lines[first])?.inspect(|_| {
-                above = Above { header: 1, blank: first as u64, ..above };
-                start = first + 1;
-            }),
-            None => return Err(LoadError::EmptyFile { file: file.to_path_buf() }),
-        };
-        let comment = comment_sign(&lines[start..], source);
-        let mut rows: Vec<&str> = Vec::new();
-        let mut last_comment = None;
-        let mut bytes = 0;
-        for line in &lines[start..] {
-            match (line.trim().is_empty(), is_comment(line, &comment), rows.is_empty()) {
-                (true, _, true) => above.blank += 1,
-                (_, true, true) => {
-                    above.comments += 1;
-                    last_comment = Some(line.as_ref());
-                }
-                (false, false, _) => {
-                    bytes += line.len();
-                    rows.push(line);
-                }
-                _ => {}
-            }
-            if rows.len() == LOOKED_AT || (rows.len() > 4 && bytes > LOOKED_AT_BYTES) {
-                break;
-            }
-        }
-        if rows.is_empty() {
-            return Err(if above.comments > 0 {
-                LoadError::OnlyComments { file: file.to_path_buf(), sign: comment.to_string() }
-            } else if above.header > 0 {
-                LoadError::NoRows { file: file.to_path_buf() }
-            } else {
-                LoadError::EmptyFile { file: file.to_path_buf() }
-            });
-        }
-        let columns = rows[0].split([',', ';', '\t', ' ']).count();
-        if columns > MOST_COLUMNS {
-            return Err(LoadError::TooManyColumns { file: file.to_path_buf(), columns });
-        }
+        let Top { stated, comment, rows, mut above, last_comment } = Top::of(file, &lines, source)?;
         let wanted = match source.separator {
             Separator::Auto => stated.unwrap_or(Separator::Auto),
             separator => separator,
@@ -263,6 +221,69 @@ impl Layout {
             });
         }
         Ok((cells, found))
+    }
+}
+
+/// The first lines of a text by kind.
+struct Top<'a> {
+    /// The separator that a spreadsheet states in the first line.
+    stated: Option<Separator>,
+    /// Never `auto`.
+    comment: Comment,
+    /// The first lines that are not above the rows: a header and rows, or rows; at least one.
+    rows: Vec<&'a str>,
+    /// Those above the first of them.
+    above: Above,
+    /// The last comment among these.
+    last_comment: Option<&'a str>,
+}
+
+impl<'a> Top<'a> {
+    fn of(file: &Path, lines: &'a [Cow<'_, str>], source: &Source) -> Result<Self, LoadError> {
+        let mut above = Above::default();
+        let mut start = 0;
+        let stated = match lines.iter().position(|line| !line.trim().is_empty()) {
+            Some(first) => directive(file, &lines[first])?.inspect(|_| {
+                above = Above { header: 1, blank: first as u64, ..above };
+                start = first + 1;
+            }),
+            None => return Err(LoadError::EmptyFile { file: file.to_path_buf() }),
+        };
+        let comment = comment_sign(&lines[start..], source);
+        let mut rows: Vec<&str> = Vec::new();
+        let mut last_comment = None;
+        let mut bytes = 0;
+        for line in &lines[start..] {
+            match (line.trim().is_empty(), is_comment(line, &comment), rows.is_empty()) {
+                (true, _, true) => above.blank += 1,
+                (_, true, true) => {
+                    above.comments += 1;
+                    last_comment = Some(line.as_ref());
+                }
+                (false, false, _) => {
+                    bytes += line.len();
+                    rows.push(line);
+                }
+                _ => {}
+            }
+            if rows.len() == LOOKED_AT || (rows.len() > 4 && bytes > LOOKED_AT_BYTES) {
+                break;
+            }
+        }
+        if rows.is_empty() {
+            return Err(if above.comments > 0 {
+                LoadError::OnlyComments { file: file.to_path_buf(), sign: comment.to_string() }
+            } else if above.header > 0 {
+                LoadError::NoRows { file: file.to_path_buf() }
+            } else {
+                LoadError::EmptyFile { file: file.to_path_buf() }
+            });
+        }
+        let columns = rows[0].split([',', ';', '\t', ' ']).count();
+        if columns > MOST_COLUMNS {
+            return Err(LoadError::TooManyColumns { file: file.to_path_buf(), columns });
+        }
+        Ok(Self { stated, comment, rows, above, last_comment })
     }
 }
 

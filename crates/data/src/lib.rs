@@ -29,8 +29,8 @@ pub mod write;
 pub mod xyz;
 
 mod block;
-mod bounds;
 mod cells;
+mod columns;
 mod header;
 mod kinds;
 mod layout;
@@ -44,8 +44,8 @@ mod table_file;
 mod text_file;
 
 pub use digests::{Copies, Digests, RowDigests};
-pub use error::LoadError;
-pub use extremes::{FarCell, Spread, Spreads};
+pub use error::{FarCell, LoadError};
+pub use extremes::{Spread, Spreads};
 pub use fingerprint::fingerprint;
 pub use further::Further;
 pub use gauge::{Gauge, GaugeConfig, GaugeError, MomentumGauge, PositionGauge, SharedFrame};

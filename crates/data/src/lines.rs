@@ -25,7 +25,7 @@ impl LineError {
         let file = file.to_path_buf();
         match self {
             Self::Io(source) => LoadError::Io { file, source },
-            Self::TooLong => LoadError::LineTooLong { file, line },
+            Self::TooLong => LoadError::LineTooLong { file, line, longest_mib: LONGEST >> 20 },
         }
     }
 }

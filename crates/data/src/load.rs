@@ -8,12 +8,13 @@ use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Wanted};
+use crate::columns::Columns;
 use crate::error::{LARGEST, LoadError, Location, Reason};
 use crate::number::limit;
 use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
 use crate::split::{Rows, SplitConfig};
-use crate::table_file::{Columns, TableFile};
+use crate::table_file::TableFile;
 use crate::units::{MomentumUnit, PositionUnit};
 
 /// Which columns of the files make a table, and their units.

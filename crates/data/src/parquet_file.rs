@@ -9,13 +9,12 @@ use polars::prelude::{
     SerReader,
 };
 
-use crate::block::{Block, CellFault, Wanted};
+use crate::block::{Block, CellFault, Row, Wanted};
+use crate::columns::Columns;
 use crate::error::{Fault, LoadError};
-use crate::further::Row;
 use crate::number::{EXACT, checked, parse_cell};
 use crate::quiet;
 use crate::source::Decimal;
-use crate::table_file::Columns;
 
 /// Row groups are joined up to this many rows, and larger ones are cut: bounds the memory.
 const BLOCK_ROWS: usize = 1 << 18;

@@ -3,8 +3,6 @@
 use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::preprocessing::DeadColumn;
-
 /// What offset and scale of a column are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,11 +43,11 @@ impl Scaler {
         Self { kind, offsets, scales }
     }
 
-    /// The same, but with scale 1 and the constant as offset where a column does not vary.
-    pub(crate) fn with_unit_scales(mut self, dead: &[DeadColumn]) -> Self {
-        for column in dead {
-            self.offsets[column.index] = column.constant;
-            self.scales[column.index] = 1.0;
+    /// The same, but with scale 1 and the constant as offset for these columns, which do not vary.
+    pub(crate) fn with_unit_scales(mut self, dead: impl Iterator<Item = (usize, f64)>) -> Self {
+        for (column, constant) in dead {
+            self.offsets[column] = constant;
+            self.scales[column] = 1.0;
         }
         self
     }

@@ -13,9 +13,9 @@ use polars::prelude::{
     CsvParseOptions, CsvReadOptions, DataFrame, DataType, Field, PlSmallStr, Schema, SerReader,
 };
 
-use crate::block::{Block, CellFault, Wanted};
+use crate::block::{Block, CellFault, Row, Wanted};
+use crate::columns::Columns;
 use crate::error::{Fault, LoadError};
-use crate::further::Row;
 use crate::layout::{Layout, is_comment, is_enough};
 use crate::lines::{LineBlocks, count_lines, lines};
 use crate::number::{EXACT, checked, parse_cell};
@@ -23,7 +23,6 @@ use crate::opened::{open_text, text_of};
 use crate::quiet;
 use crate::reading::{Encoding, TextReading};
 use crate::source::{Comment, Decimal, Source};
-use crate::table_file::Columns;
 
 /// Bytes read at a time: bounds the memory of a file of any size.
 const BLOCK_BYTES: usize = 16 << 20;

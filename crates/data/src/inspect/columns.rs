@@ -7,10 +7,10 @@ use cei_physics::Molecule;
 use cei_physics::elements::mass_u;
 use cei_physics::units::ELECTRON_MASSES_PER_U;
 
-use super::InspectOptions;
+use super::summary::InspectOptions;
+use crate::columns::Columns;
 use crate::error::LoadError;
 use crate::source::ColumnRef;
-use crate::table_file::Columns;
 
 /// What may stand between the parts of a column's name.
 const SEPARATORS: [char; 4] = ['_', '.', '-', ' '];

@@ -1,7 +1,6 @@
 //! Cells far from all others of their column, as before a training, found while rows pass by: a sample of the rows tells
 //! where a column lies, and its most extreme cells are kept. For up to millions of cells the sample is all of them.
 
-use super::moments::Side;
 use crate::extremes::{Judged, judge_columns};
 use crate::sample::Sample;
 
@@ -49,8 +48,26 @@ impl FarCells {
         cells.copied().filter(|value| !value.is_nan()).collect()
     }
 
+    /// The cells far from all others of their columns, absurd ones first.
+    pub(super) fn found(&self, names: &[String]) -> Vec<Far> {
+        let mut cells: Vec<Far> = Vec::new();
+        for (name, judged) in names.iter().zip(self.judge(names)) {
+            for (rows, absurd) in [(&judged.absurd, true), (&judged.extreme, false)] {
+                cells.extend(rows.iter().map(|&(row, value)| Far {
+                    column: name.clone(),
+                    row: row as u64,
+                    value,
+                    deviations: judged.spread.deviations(value),
+                    absurd,
+                }));
+            }
+        }
+        cells.sort_by_key(|cell| (!cell.absurd, cell.row));
+        cells
+    }
+
     /// What is known of each column; rows count from 0, invalid ones too.
-    pub(super) fn judge(&self, names: &[String]) -> Vec<Judged> {
+    fn judge(&self, names: &[String]) -> Vec<Judged> {
         let width = names.len();
         let column = |(place, [low, high]): (usize, &[End; 2])| {
             let sampled = self.sample.values.iter().skip(place).step_by(width).copied();
@@ -81,31 +98,14 @@ impl End {
     }
 }
 
-/// The far cells of a side, absurd ones first: column, row and value in the file's unit, how many standard deviations from
-/// the median, and whether it is no measurement.
-pub(super) fn far_cells(side: &Side, names: &[String]) -> Vec<Far> {
-    let mut cells: Vec<Far> = Vec::new();
-    for (place, judged) in side.far.judge(names).iter().enumerate() {
-        for (rows, absurd) in [(&judged.absurd, true), (&judged.extreme, false)] {
-            let far = rows.iter().map(|&(row, value)| Far {
-                column: names[place].clone(),
-                row: row as u64,
-                value,
-                deviations: judged.spread.deviations(value),
-                absurd,
-            });
-            cells.extend(far);
-        }
-    }
-    cells.sort_by_key(|cell| (!cell.absurd, cell.row));
-    cells
-}
-
 /// A cell far from all others of its column.
 pub(super) struct Far {
     pub(super) column: String,
     pub(super) row: u64,
+    /// In the file's unit.
     pub(super) value: f64,
+    /// Robust standard deviations from the median.
     pub(super) deviations: f64,
+    /// Whether it is no measurement.
     pub(super) absurd: bool,
 }

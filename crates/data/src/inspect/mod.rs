@@ -4,187 +4,26 @@
 mod columns;
 mod far;
 mod moments;
+mod summary;
 
-use std::path::PathBuf;
-
-use cei_metrics::number;
 use cei_physics::Molecule;
-use serde::Serialize;
 
 use self::columns::Sides;
-use self::far::{Far, far_cells};
+use self::far::Far;
 use self::moments::{Duplicates, Running, Side};
-use crate::error::LoadError;
-use crate::extremes::FarCell;
+pub use self::summary::{
+    ColumnSummary, EnergySummary, InspectOptions, Inspection, Moments, Range, Role, SideSummary,
+    UnitGuess,
+};
+use crate::error::{FarCell, LoadError};
 use crate::kinds::{Varying, is_still};
-use crate::load::{DropCause, DropCounter, Scanned, locate, scan};
+use crate::load::{DropCounter, Scanned, locate, scan};
 use crate::reading::Reading;
-use crate::source::{ColumnRef, Source};
-use crate::units::{MomentumUnit, PositionUnit};
-
-/// The levels of the quantiles of the kinetic energy release.
-const LEVELS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+use crate::source::Source;
+use crate::units::MomentumUnit;
 
 /// Far cells of a side that are named one by one.
 const MOST_NAMED: usize = 5;
-
-/// What is known about a table beforehand; everything may be left empty.
-#[derive(Clone, Debug, Default)]
-pub struct InspectOptions {
-    /// Position columns; recognised by names such as `cx` if empty.
-    pub x: Vec<ColumnRef>,
-    /// Momentum columns; recognised by names such as `pcx` if empty.
-    pub y: Vec<ColumnRef>,
-    /// Whether a side of which the table has no column is left out: the names are those of a configuration, which may
-    /// be of a larger table.
-    pub either_side: bool,
-    /// The molecule, for masses; otherwise elements are guessed from column names.
-    pub molecule: Option<Molecule>,
-    /// Unit of the positions; guessed from magnitudes if absent.
-    pub x_unit: Option<PositionUnit>,
-    /// Unit of the momenta; guessed from magnitudes if absent.
-    pub y_unit: Option<MomentumUnit>,
-}
-
-/// What a table holds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Inspection {
-    /// The files, in row order.
-    pub files: Vec<PathBuf>,
-    /// How each file was read, in the same order.
-    pub readings: Vec<Reading>,
-    /// Rows, valid or not.
-    pub rows: u64,
-    /// Rows with at least one invalid cell.
-    pub invalid_rows: u64,
-    /// Invalid cells by reason and column.
-    pub invalid: Vec<DropCause>,
-    /// Rows that repeat an earlier row in every column, bit for bit.
-    pub duplicate_rows: u64,
-    /// Every column of the files.
-    pub columns: Vec<ColumnSummary>,
-    /// The position columns as a whole, where there are any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub positions: Option<SideSummary>,
-    /// The momentum columns as a whole, where there are any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub momenta: Option<SideSummary>,
-    /// Sum of the momenta over the atoms for x, y and z, in the file's unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub momentum_sum: Option<[Moments; 3]>,
-    /// Standard deviation for x, y and z, in atomic units, of independent noise of the momenta that explains the spread
-    /// of their sum, if it is the same for every ion and the ions leave from rest. Absent where the unit is not known
-    /// or the sum does not vary.
-    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
-    pub momentum_noise_au: Option<[f64; 3]>,
-    /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kinetic_energy_release: Option<EnergySummary>,
-    /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
-}
-
-/// What a column is taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// A position.
-    Position,
-    /// A momentum.
-    Momentum,
-    /// Anything else.
-    Other,
-}
-
-/// One column; numbers are of its valid cells and in the file's unit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ColumnSummary {
-    /// Name, or `column 3` (0-based) without a header.
-    pub name: String,
-    /// What it is taken for.
-    pub role: Role,
-    /// Cells that are no finite number.
-    pub invalid: u64,
-    /// Whether it does not vary, by the rule of training: beside columns of its kind, or of its molecule; another column
-    /// by itself.
-    pub dead: bool,
-    /// Absent where no cell is valid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub range: Option<Range>,
-}
-
-/// The valid values of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Range {
-    /// Least value.
-    #[serde(with = "number")]
-    pub min: f64,
-    /// Greatest value.
-    #[serde(with = "number")]
-    pub max: f64,
-    /// Mean.
-    #[serde(with = "number")]
-    pub mean: f64,
-    /// Standard deviation.
-    #[serde(with = "number")]
-    pub sd: f64,
-}
-
-/// All position columns, or all momentum columns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SideSummary {
-    /// Names.
-    pub columns: Vec<String>,
-    /// Names of those that do not vary.
-    pub dead: Vec<String>,
-    /// Independent directions in which the others vary (relative tolerance 1e-6, or the rounding of the file); absent where there are more than 300
-    /// columns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rank: Option<usize>,
-    /// The unit as it was declared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// The unit, guessed from magnitudes; absent where it is declared, and where nothing can be guessed from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit_guess: Option<UnitGuess>,
-}
-
-/// A unit guessed from magnitudes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct UnitGuess {
-    /// As it is written in a configuration.
-    pub unit: &'static str,
-    /// What the guess rests on.
-    pub reason: String,
-}
-
-/// Mean and standard deviation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Moments {
-    /// Mean.
-    #[serde(with = "number")]
-    pub mean: f64,
-    /// Standard deviation.
-    #[serde(with = "number")]
-    pub sd: f64,
-}
-
-/// The kinetic energy release, `sum of p^2 / 2m`, in eV.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EnergySummary {
-    /// Mean.
-    #[serde(with = "number")]
-    pub mean_ev: f64,
-    /// Standard deviation.
-    #[serde(with = "number")]
-    pub sd_ev: f64,
-    /// Pairs of level and value.
-    #[serde(with = "number")]
-    pub quantiles_ev: Vec<(f64, f64)>,
-    /// Where the masses come from.
-    pub masses: String,
-}
 
 /// Looks at all columns of a table. The source's `drop_invalid` makes no difference.
 ///
@@ -225,7 +64,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         momentum_noise_au = noise.zip(factor).map(|(noise, factor)| noise.map(|sd| sd * factor));
     }
     for (names, side) in [(names_of(&columns, &x), &x), (names_of(&columns, &y), &y)] {
-        remarks.extend(remarks_on_far_cells(&far_cells(side, &names), &readings));
+        remarks.extend(remarks_on_far_cells(&side.far.found(&names), &readings));
     }
     let said = masses.map(|(_, said)| said);
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));

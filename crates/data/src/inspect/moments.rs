@@ -6,11 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use cei_physics::units::HARTREE_EV;
 
 use super::far::FarCells;
-use super::{EnergySummary, LEVELS, Moments, Range};
+use super::summary::{EnergySummary, Moments, Range};
 use crate::rounding::{ROUNDING_MARGIN, rounding};
 use crate::scaler::{mean_and_sd, quantile};
 use crate::subspace::RunningRank;
 
+/// The levels of the quantiles of the kinetic energy release.
+const LEVELS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 /// Part of the largest variation of a standardised direction below which there is none.
 const TOLERANCE: f64 = 1e-6;
 /// Columns of a side of which the rank is computed at most: it costs the square of their number in every row.

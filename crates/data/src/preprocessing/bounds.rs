@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use ndarray::{ArrayViewMut1, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use crate::preprocessing::PreprocessingError;
+use super::error::PreprocessingError;
 
 /// Values on an edge are taken to be this part of the box inside: tables in f32 round onto edges.
 const EDGE: f64 = 1e-9;
@@ -17,23 +17,23 @@ const EDGE: f64 = 1e-9;
 /// The columns of a side that have bounds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Bounds(Vec<Bound>);
+pub(super) struct ColumnBounds(Vec<ColumnBound>);
 
 /// One column and its least and largest value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Bound {
+struct ColumnBound {
     index: usize,
     low: f64,
     high: f64,
 }
 
-impl Bounds {
+impl ColumnBounds {
     /// The bounds by column name, resolved.
     ///
     /// # Errors
     /// A name that is no position column; bounds that are not finite and ascending.
-    pub(crate) fn new(
+    pub(super) fn new(
         given: &BTreeMap<String, [f64; 2]>,
         names: &[String],
     ) -> Result<Self, PreprocessingError> {
@@ -44,12 +44,12 @@ impl Bounds {
             if !(low.is_finite() && high.is_finite() && low < high) {
                 return Err(PreprocessingError::Bound { name: name.clone(), low, high });
             }
-            Ok(Bound { index, low, high })
+            Ok(ColumnBound { index, low, high })
         };
         Ok(Self(given.iter().map(resolve).collect::<Result<_, _>>()?))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -57,7 +57,7 @@ impl Bounds {
     ///
     /// # Errors
     /// The first value outside.
-    pub(crate) fn check(
+    pub(super) fn check(
         &self,
         mut value: impl FnMut(usize, usize) -> f64,
         rows: &[usize],
@@ -81,7 +81,7 @@ impl Bounds {
     }
 
     /// From the box to the line; values outside go to its edge.
-    pub(crate) fn open(&self, mut rows: ArrayViewMut2<'_, f64>) {
+    pub(super) fn open(&self, mut rows: ArrayViewMut2<'_, f64>) {
         for bound in &self.0 {
             for x in rows.column_mut(bound.index) {
                 let part = ((*x - bound.low) / (bound.high - bound.low)).clamp(EDGE, 1.0 - EDGE);
@@ -91,7 +91,7 @@ impl Bounds {
     }
 
     /// From the line to the box.
-    pub(crate) fn close(&self, row: &mut ArrayViewMut1<'_, f64>) {
+    pub(super) fn close(&self, row: &mut ArrayViewMut1<'_, f64>) {
         for bound in &self.0 {
             let u = row[bound.index];
             row[bound.index] = bound.low + (bound.high - bound.low) / (1.0 + (-u).exp());
@@ -99,8 +99,8 @@ impl Bounds {
     }
 
     /// `ln |det dx/du|` at a row of the box; infinite outside, where no density is.
-    pub(crate) fn log_abs_det(&self, mut x: impl FnMut(usize) -> f64) -> f64 {
-        let column = |bound: &Bound| {
+    pub(super) fn log_abs_det(&self, mut x: impl FnMut(usize) -> f64) -> f64 {
+        let column = |bound: &ColumnBound| {
             let x = x(bound.index);
             if !bound.holds(x) {
                 return f64::INFINITY;
@@ -113,7 +113,7 @@ impl Bounds {
     }
 }
 
-impl Bound {
+impl ColumnBound {
     fn holds(self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

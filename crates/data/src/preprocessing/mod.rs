@@ -5,137 +5,34 @@
 //! `B` an orthonormal basis (`a columns x d_eff`) of the directions in which `a` varies. The network
 //! sees `scaler(B^T (a - m))`, or `scaler(a)` where nothing is constrained.
 
-use std::collections::BTreeMap;
+mod bounds;
+mod chunks;
+mod config;
+mod directions;
+mod error;
+mod side;
 
 use cei_physics::Molecule;
-use nalgebra::DMatrix;
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, CowArray, Ix2};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::bounds::Bounds;
-use crate::gauge::{Gauge, GaugeConfig, GaugeError};
-use crate::kinds::Varying;
+use self::bounds::ColumnBounds;
+use self::chunks::{CHUNK_ROWS, in_chunks};
+pub use self::config::{Degenerate, PreprocessingConfig};
+use self::directions::{Noise, Subspace};
+pub use self::error::PreprocessingError;
+pub use self::side::DeadColumn;
+use self::side::Side;
+use crate::gauge::Gauge;
 use crate::load::Table;
-use crate::scaler::{Scaler, ScalerKind, mean_and_sd};
+use crate::scaler::{Scaler, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
-use crate::subspace::{self, Directions};
+use crate::subspace;
 
 /// Singular values below this part of the largest are constraints (`docs/spec.md#degenerate-directions`).
 const RANK_TOLERANCE: f64 = 1e-6;
-/// A row is off a constant by more than this part of the largest sd of the columns of its kind.
-const OFF_CONSTANT: f64 = 1e-6;
-/// Rows worked on by one thread at a time.
-const CHUNK_ROWS: usize = 4096;
 /// Rows of a part that are copied in f64 at a time.
 const PART_ROWS: usize = 16 * CHUNK_ROWS;
-
-/// How directions in which positions never vary are treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Degenerate {
-    /// Leave them out of the network and put them back on decoding.
-    #[default]
-    Project,
-    /// Keep every dimension and add noise to the directions without variation during training.
-    Noise,
-}
-
-/// Gauge, degenerate directions and scalers as configured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PreprocessingConfig {
-    /// Placement of an event in space.
-    pub gauge: GaugeConfig,
-    /// What happens to directions without variation.
-    pub degenerate: Degenerate,
-    /// Standard deviation of the noise of `degenerate = "noise"`, in scaled units.
-    pub noise_sd: f64,
-    /// Scaler of the positions.
-    pub x_scaler: ScalerKind,
-    /// Scaler of the momenta.
-    pub y_scaler: ScalerKind,
-    /// Least and largest value of position columns whose prior is a box, by name, in the gauge and in
-    /// internal units; no draw lies outside.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub bounds: BTreeMap<String, [f64; 2]>,
-}
-
-impl Default for PreprocessingConfig {
-    /// As given, projected, standardised; noise, where asked for, of 0.01 scaled units.
-    fn default() -> Self {
-        Self {
-            gauge: GaugeConfig::default(),
-            degenerate: Degenerate::Project,
-            noise_sd: 0.01,
-            x_scaler: ScalerKind::Standardise,
-            y_scaler: ScalerKind::Standardise,
-            bounds: BTreeMap::new(),
-        }
-    }
-}
-
-/// A preprocessing that cannot be fitted.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[allow(missing_docs, reason = "the fields are what the messages show")]
-pub enum PreprocessingError {
-    /// The gauge does not fit.
-    #[error(transparent)]
-    Gauge(#[from] GaugeError),
-    /// The noise is not a positive number.
-    #[error("`noise_sd` is `{value}` but must be a positive number of scaled units")]
-    NoiseSd { value: f64 },
-    /// A table without positions.
-    #[error(
-        "`columns.x` is empty: there are no position columns to train on\nhint: name those that are to be inferred"
-    )]
-    NoPositions,
-    /// No column of a side varies among the training rows.
-    #[error(
-        "on the {rows} training rows no `{side}` column varies: {}\nhint: choose columns that vary between events, or another gauge",
-        crate::error::list(names)
-    )]
-    Constant { side: &'static str, rows: usize, names: Vec<String> },
-    /// Bounds of a column that does not exist.
-    #[error(
-        "`preprocessing.bounds` names `{name}`, which is no position column\nhint: there are {}",
-        crate::error::list(names)
-    )]
-    UnknownBound { name: String, names: Vec<String> },
-    /// Bounds that hold nothing.
-    #[error(
-        "`preprocessing.bounds.{name}` is [{low}, {high}] but must be two finite numbers, the lower first"
-    )]
-    Bound { name: String, low: f64, high: f64 },
-    /// A training row outside of the bounds.
-    #[error(
-        "row {row} has `{name}` = {value}, outside of `preprocessing.bounds.{name}` = [{low}, {high}]\nhint: give the bounds of the prior that the table was drawn from"
-    )]
-    OutOfBounds { name: String, row: usize, value: f64, low: f64, high: f64 },
-    /// Bounds where positions do not fill their space.
-    #[error(
-        "`preprocessing.bounds` needs positions that vary in all {columns} directions, but these do in {rank}\nhint: leave out constant columns, or the bounds"
-    )]
-    BoundedSubspace { columns: usize, rank: usize },
-}
-
-/// A column that does not vary among the training rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeadColumn {
-    /// Its place among the side's columns, from 0.
-    pub index: usize,
-    /// Its name.
-    pub name: String,
-    /// Its mean, put back on decoding.
-    pub constant: f64,
-    /// What variation there is: round-off.
-    pub sd: f64,
-    /// What deviations from the constant are compared with; absent where that is the largest sd of the side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale: Option<f64>,
-}
 
 /// Rows of another table that do not obey what was constant in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -148,39 +45,6 @@ pub struct OffRows {
     pub constraints: usize,
 }
 
-/// The columns of one side: which vary, and the constants of the others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Side {
-    names: Vec<String>,
-    alive: Vec<usize>,
-    dead: Vec<DeadColumn>,
-    largest_sd: f64,
-}
-
-/// Where positions are constrained: `a` lies on `mean + basis * u`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Subspace {
-    /// Mean of the varying columns, bohr.
-    mean: Vec<f64>,
-    /// Rows: varying columns; columns: orthonormal directions that vary.
-    basis: Vec<Vec<f64>>,
-    /// One orthonormal direction without variation a row, over the varying columns.
-    null: Vec<Vec<f64>>,
-}
-
-/// Noise for the directions without variation, in the network's scaled coordinates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Noise {
-    sd: f64,
-    /// `k x x columns`, orthonormal rows.
-    directions: Vec<Vec<f64>>,
-    /// Where the training rows stand along each direction.
-    centres: Vec<f64>,
-}
-
 /// Everything between raw tables and the network, fitted on the training part alone (`docs/spec.md#preprocessing`).
 ///
 /// Raw tables are `rows x columns`, f64, internal units; network tables are f32 and scaled.
@@ -189,8 +53,8 @@ struct Noise {
 pub struct Preprocessing {
     config: PreprocessingConfig,
     gauge: Gauge,
-    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
-    bounds: Bounds,
+    #[serde(default, skip_serializing_if = "ColumnBounds::is_empty")]
+    bounds: ColumnBounds,
     x: Side,
     y: Side,
     x_rank: usize,
@@ -234,7 +98,7 @@ impl Preprocessing {
             (side, rank, scaler)
         };
         let mut x = gauged_positions(&gauge, table, train);
-        let bounds = Bounds::new(&config.bounds, &table.x_names)?;
+        let bounds = ColumnBounds::new(&config.bounds, &table.x_names)?;
         bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
         bounds.open(x.view_mut());
         let (x_side, x_means, x_sds) =
@@ -249,7 +113,8 @@ impl Preprocessing {
         }
         let (subspace, noise, x_scaler) = if with_noise {
             let scaler = Scaler::fit(config.x_scaler, x.view());
-            let scaler = scaler.with_unit_scales(&x_side.dead);
+            let scaler =
+                scaler.with_unit_scales(x_side.dead.iter().map(|dead| (dead.index, dead.constant)));
             let noise = Noise::new(config.noise_sd, &x_side, &found, &x_means, &scaler);
             (None, Some(noise), scaler)
         } else if deficient {
@@ -303,12 +168,6 @@ impl Preprocessing {
     #[must_use]
     pub fn alive_x(&self) -> &[usize] {
         &self.x.alive
-    }
-
-    /// Indices of the momentum columns that vary.
-    #[must_use]
-    pub fn alive_y(&self) -> &[usize] {
-        &self.y.alive
     }
 
     /// Position columns that do not vary.
@@ -615,117 +474,6 @@ impl Preprocessing {
     }
 }
 
-impl Side {
-    /// The side with the means and sds of its varying columns.
-    fn fit(
-        side: &'static str,
-        names: &[String],
-        values: ArrayView2<'_, f64>,
-        is_molecule: bool,
-    ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
-        let Varying { moments, alive, scales } = Varying::of(names, values, is_molecule);
-        let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
-        if alive.is_empty() {
-            return Err(PreprocessingError::Constant {
-                side,
-                rows: values.nrows(),
-                names: names.to_vec(),
-            });
-        }
-        let dead = (0..names.len()).filter(|index| alive.binary_search(index).is_err());
-        let means = alive.iter().map(|&index| moments[index].0).collect();
-        let sds = alive.iter().map(|&index| moments[index].1).collect();
-        let dead = dead
-            .map(|index| {
-                let (constant, sd) = moments[index];
-                let scale = Some(scales[index]).filter(|scale| *scale != largest_sd);
-                DeadColumn { index, name: names[index].clone(), constant, sd, scale }
-            })
-            .collect();
-        Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
-    }
-
-    /// The columns that vary, without a copy where all do.
-    fn alive_columns<'a>(&self, values: &'a Array2<f64>) -> CowArray<'a, f64, Ix2> {
-        if self.dead.is_empty() {
-            return values.view().into();
-        }
-        values.select(Axis(1), &self.alive).into()
-    }
-
-    fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {
-        let is_off = |row: &ArrayView1<'_, f64>| {
-            self.dead.iter().any(|dead| {
-                let tolerance = OFF_CONSTANT * dead.scale.unwrap_or(self.largest_sd);
-                (row[dead.index] - dead.constant).abs() > tolerance
-            })
-        };
-        values.rows().into_iter().filter(is_off).count()
-    }
-}
-
-impl Subspace {
-    fn new(mean: Vec<f64>, found: &Directions) -> Self {
-        Self { mean, basis: rows_of(&found.alive), null: rows_of(&found.null.transpose()) }
-    }
-
-    /// `u = B^T (a - m)` of every row.
-    fn coordinates(&self, alive: ArrayView2<'_, f64>) -> Array2<f64> {
-        let rank = self.basis.first().map_or(0, Vec::len);
-        in_chunks(alive, rank, |_, rows, mut out| {
-            for (row, mut out) in rows.rows().into_iter().zip(out.rows_mut()) {
-                for ((value, mean), basis) in row.iter().zip(&self.mean).zip(&self.basis) {
-                    out.iter_mut().zip(basis).for_each(|(u, b)| *u += (value - mean) * b);
-                }
-            }
-        })
-    }
-}
-
-impl Noise {
-    /// Orthonormal directions without variation in scaled coordinates: the constraints first, then
-    /// one axis a dead column. A constraint `n` on raw rows is `S n` on scaled ones, `S` the scales.
-    fn new(sd: f64, side: &Side, found: &Directions, means: &[f64], scaler: &Scaler) -> Self {
-        let width = side.names.len();
-        let scales = scaler.scales();
-        let constraints = DMatrix::from_fn(side.alive.len(), found.null.ncols(), |row, column| {
-            found.null[(row, column)] * scales[side.alive[row]]
-        });
-        let constraints = if constraints.ncols() == 0 {
-            constraints
-        } else {
-            subspace::signed(constraints.qr().q())
-        };
-        let mut directions = Vec::new();
-        let mut centres = Vec::new();
-        for column in constraints.column_iter() {
-            let mut direction = vec![0.0; width];
-            let mut centre = 0.0;
-            for ((&index, &part), &mean) in side.alive.iter().zip(&column).zip(means) {
-                direction[index] = part;
-                centre += part * scaler.transform(index, mean);
-            }
-            directions.push(direction);
-            centres.push(centre);
-        }
-        for dead in &side.dead {
-            let mut direction = vec![0.0; width];
-            direction[dead.index] = 1.0;
-            directions.push(direction);
-            centres.push(scaler.transform(dead.index, dead.constant));
-        }
-        Self { sd, directions, centres }
-    }
-
-    /// Puts a scaled row back where the training rows stand along every direction.
-    fn remove(&self, scaled: &mut [f64]) {
-        for (direction, centre) in self.directions.iter().zip(&self.centres) {
-            let along: f64 = direction.iter().zip(&*scaled).map(|(d, s)| d * s).sum();
-            scaled.iter_mut().zip(direction).for_each(|(s, d)| *s -= (along - centre) * d);
-        }
-    }
-}
-
 /// The positions of a part in the gauge; momenta are copied a bounded number of rows at a time.
 fn gauged_positions(gauge: &Gauge, table: &Table, part: &impl Rows) -> Array2<f64> {
     let mut x = table.x.select(Axis(0), part.rows());
@@ -738,24 +486,4 @@ fn gauged_positions(gauge: &Gauge, table: &Table, part: &impl Rows) -> Array2<f6
 /// A copy whose rows are contiguous.
 fn row_major(rows: ArrayView2<'_, f64>) -> Array2<f64> {
     rows.as_standard_layout().into_owned()
-}
-
-fn rows_of(matrix: &DMatrix<f64>) -> Vec<Vec<f64>> {
-    matrix.row_iter().map(|row| row.iter().copied().collect()).collect()
-}
-
-/// A table of `width` columns made from `rows` by all threads, a bounded number of rows at a time;
-/// `make` gets the first row's index, the rows and the zeroed place for the result.
-fn in_chunks<A: Sync, B: Clone + Default + Send + Sync>(
-    rows: ArrayView2<'_, A>,
-    width: usize,
-    make: impl Fn(usize, ArrayView2<'_, A>, ndarray::ArrayViewMut2<'_, B>) + Sync,
-) -> Array2<B> {
-    let mut out = Array2::from_elem((rows.nrows(), width), B::default());
-    out.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS)
-        .into_par_iter()
-        .zip(rows.axis_chunks_iter(Axis(0), CHUNK_ROWS))
-        .enumerate()
-        .for_each(|(chunk, (out, rows))| make(chunk * CHUNK_ROWS, rows, out));
-    out
 }

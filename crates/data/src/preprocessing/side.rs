@@ -1,0 +1,86 @@
+//! The columns of one side of a table: which vary, and the constants of the others.
+
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2};
+use serde::{Deserialize, Serialize};
+
+use super::error::PreprocessingError;
+use crate::kinds::Varying;
+
+/// A row is off a constant by more than this part of the largest sd of the columns of its kind.
+const OFF_CONSTANT: f64 = 1e-6;
+
+/// A column that does not vary among the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadColumn {
+    /// Its place among the side's columns, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Its mean, put back on decoding.
+    pub constant: f64,
+    /// What variation there is: round-off.
+    pub sd: f64,
+    /// What deviations from the constant are compared with; absent where that is the largest sd of the side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+}
+
+/// The columns of one side: which vary, and the constants of the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Side {
+    pub(super) names: Vec<String>,
+    pub(super) alive: Vec<usize>,
+    pub(super) dead: Vec<DeadColumn>,
+    pub(super) largest_sd: f64,
+}
+
+impl Side {
+    /// The side with the means and sds of its varying columns.
+    pub(super) fn fit(
+        side: &'static str,
+        names: &[String],
+        values: ArrayView2<'_, f64>,
+        is_molecule: bool,
+    ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
+        let Varying { moments, alive, scales } = Varying::of(names, values, is_molecule);
+        let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
+        if alive.is_empty() {
+            return Err(PreprocessingError::Constant {
+                side,
+                rows: values.nrows(),
+                names: names.to_vec(),
+            });
+        }
+        let dead = (0..names.len()).filter(|index| alive.binary_search(index).is_err());
+        let means = alive.iter().map(|&index| moments[index].0).collect();
+        let sds = alive.iter().map(|&index| moments[index].1).collect();
+        let dead = dead
+            .map(|index| {
+                let (constant, sd) = moments[index];
+                let scale = Some(scales[index]).filter(|scale| *scale != largest_sd);
+                DeadColumn { index, name: names[index].clone(), constant, sd, scale }
+            })
+            .collect();
+        Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
+    }
+
+    /// The columns that vary, without a copy where all do.
+    pub(super) fn alive_columns<'a>(&self, values: &'a Array2<f64>) -> CowArray<'a, f64, Ix2> {
+        if self.dead.is_empty() {
+            return values.view().into();
+        }
+        values.select(Axis(1), &self.alive).into()
+    }
+
+    pub(super) fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {
+        let is_off = |row: &ArrayView1<'_, f64>| {
+            self.dead.iter().any(|dead| {
+                let tolerance = OFF_CONSTANT * dead.scale.unwrap_or(self.largest_sd);
+                (row[dead.index] - dead.constant).abs() > tolerance
+            })
+        };
+        values.rows().into_iter().filter(is_off).count()
+    }
+}
