@@ -10,8 +10,8 @@ use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::adam::{NEAR, Squares, norm_of_stretches};
 use crate::level::Level;
+use crate::norm::{NEAR, Squares, norm_of_stretches};
 
 /// Rows of a shard, while there are not too many shards.
 const SHARD: usize = 128;

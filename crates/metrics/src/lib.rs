@@ -40,7 +40,7 @@ pub use baseline::{
 };
 pub use c2st::{C2st, FOLDS as C2ST_FOLDS, c2st, c2st_watched};
 pub use distribution::coverage::{COVERAGE_LEVELS, Ranks, ranks};
-pub use distribution::crps::{crps_ensemble, crps_fair};
+pub use distribution::crps::crps_fair;
 pub use distribution::density::{density_ranks, tarp_ranks};
 pub use distribution::energy::energy_score_fair;
 pub use distribution::scores::EnsembleScores;

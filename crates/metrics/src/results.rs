@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::distribution::coverage::level_key;
 use crate::{EnsembleScores, Result, Summary, number};
 
 /// Everything measured on one table.
@@ -259,11 +260,6 @@ pub struct ResimulationError {
     pub failed_draws: usize,
     /// Events all of whose draws failed.
     pub failed_events: usize,
-}
-
-/// The key of a coverage level: `0.5`, `0.95`.
-pub fn level_key(level: f64) -> String {
-    level.to_string()
 }
 
 impl NegativeLogLikelihood {

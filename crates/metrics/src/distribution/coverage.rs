@@ -17,6 +17,11 @@ use crate::{Error, Result};
 /// The central coverage levels reported (`docs/spec.md#distributions`).
 pub const COVERAGE_LEVELS: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
 
+/// The key of a coverage level: `0.5`, `0.95`.
+pub fn level_key(level: f64) -> String {
+    level.to_string()
+}
+
 /// Ranks of the truth among its draws, for each event and column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranks {
@@ -68,14 +73,6 @@ impl Ranks {
             }
         }))
     }
-
-    /// Probability integral transforms (`n x d`): the middle of the interval of ranks, in (0, 1).
-    pub fn pit(&self) -> Array2<f64> {
-        let places = (self.draws + 1) as f64;
-        Array2::from_shape_fn(self.below.dim(), |place| {
-            (self.below[place] as f64 + 0.5 * (self.equal[place] + 1) as f64) / places
-        })
-    }
 }
 
 /// Checks that a level is in (0, 1).
@@ -101,7 +98,6 @@ mod tests {
         assert_eq!(ranks.below, array![[1, 0]]);
         assert_eq!(ranks.equal, array![[1, 2]]);
         // middles of [1, 3] / 4 and [0, 3] / 4
-        assert_eq!(ranks.pit(), array![[0.5, 0.375]]);
     }
 
     #[test]

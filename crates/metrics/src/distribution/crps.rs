@@ -1,14 +1,11 @@
 //! Continuous ranked probability score of an ensemble (T. Gneiting and A. E. Raftery, J. Am. Stat.
 //! Assoc. 102, 359 (2007), eq. 21), in O(K log K).
 //!
-//! With draws x_1..x_K and truth y:
-//!
-//! - ensemble: (1/K) sum_i |x_i - y| - 1/(2 K^2) sum_ij |x_i - x_j|, the score of the empirical
-//!   distribution of the draws: never negative, but biased towards wide ensembles for finite K;
-//! - fair (C. A. T. Ferro, Q. J. R. Meteorol. Soc. 140, 1917 (2014)): the second term divided by
-//!   2 K (K - 1) instead. Its expectation is the score of the distribution the draws come from,
-//!   whatever K, so results with different numbers of draws compare. This is the one reported. It
-//!   may be slightly negative for a single event.
+//! With draws x_1..x_K and truth y: (1/K) sum_i |x_i - y| - 1/(2 K (K - 1)) sum_ij |x_i - x_j|, the fair score
+//! (C. A. T. Ferro, Q. J. R. Meteorol. Soc. 140, 1917 (2014)). Its expectation is the score of the distribution the
+//! draws come from, whatever K, so results with different numbers of draws compare; it may be slightly negative for a
+//! single event. The score of the empirical distribution of the draws, with 2 K^2 in place of 2 K (K - 1), is biased
+//! towards wide ensembles.
 //!
 //! The double sum over the ascending x_(0)..x_(K-1) is 2 sum_i (2 i + 1 - K) x_(i).
 
@@ -33,30 +30,9 @@ use crate::matrix::{check_draws, rows_in_parallel};
 /// ```
 pub fn crps_fair(truth: ArrayView2<'_, f64>, draws: ArrayView3<'_, f64>) -> Result<Array2<f64>> {
     check_draws(truth, draws, 2)?;
-    Ok(crps(truth, draws, |count| 2.0 * count * (count - 1.0)))
-}
-
-/// CRPS of the empirical distribution of the draws, for each event and column (`n x d`, in the unit
-/// of the column).
-///
-/// # Errors
-/// No draws, shapes that do not fit, values that are not finite.
-pub fn crps_ensemble(
-    truth: ArrayView2<'_, f64>,
-    draws: ArrayView3<'_, f64>,
-) -> Result<Array2<f64>> {
-    check_draws(truth, draws, 1)?;
-    Ok(crps(truth, draws, |count| 2.0 * count * count))
-}
-
-fn crps(
-    truth: ArrayView2<'_, f64>,
-    draws: ArrayView3<'_, f64>,
-    spread_divisor: impl Fn(f64) -> f64 + Sync,
-) -> Array2<f64> {
     let (n, count, d) = draws.dim();
     let count = count as f64;
-    rows_in_parallel(n, d, |event, row| {
+    Ok(rows_in_parallel(n, d, |event, row| {
         for (column, score) in row.iter_mut().enumerate() {
             let y = truth[[event, column]];
             let ensemble = draws.slice(ndarray::s![event, .., column]);
@@ -69,9 +45,9 @@ fn crps(
                 .enumerate()
                 .map(|(i, error)| 2.0 * (2.0 * i as f64 + 1.0 - count) * error)
                 .sum();
-            *score = distance / count - double_sum / spread_divisor(count);
+            *score = distance / count - double_sum / (2.0 * count * (count - 1.0));
         }
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -86,12 +62,10 @@ mod tests {
     #[test]
     fn three_draws_by_hand() {
         // Draws 1, 4, 2 and truth 2: mean distance (1 + 2 + 0) / 3 = 1. Pairs |1-4| + |1-2| +
-        // |4-2| = 6, double sum 12: ensemble 1 - 12/18 = 1/3, fair 1 - 12/12 = 0.
+        // |4-2| = 6, double sum 12: 1 - 12/12 = 0.
         let truth = array![[2.0]];
         let draws = array![[[1.0], [4.0], [2.0]]];
-        let ensemble = crps_ensemble(truth.view(), draws.view()).unwrap();
         let fair = crps_fair(truth.view(), draws.view()).unwrap();
-        assert_relative_eq!(ensemble[[0, 0]], 1.0 / 3.0, epsilon = 1e-14);
         assert_relative_eq!(fair[[0, 0]], 0.0, epsilon = 1e-14);
     }
 
@@ -107,17 +81,13 @@ mod tests {
     #[test]
     fn the_fair_score_of_normal_draws_is_that_of_the_normal_distribution() {
         // For N(0, 1) and y = 0 the CRPS is (sqrt 2 - 1) / sqrt(pi) = 0.23369, whatever K. With
-        // K = 3 and 40,000 events the standard error of the mean is below 0.003 (sd about 0.5);
-        // the ensemble score is larger by E|x - x'| / (2 K) = 0.188.
+        // K = 3 and 40,000 events the standard error of the mean is below 0.003 (sd about 0.5).
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         let draws = Array3::from_shape_fn((40_000, 3, 1), |_| StandardNormal.sample(&mut rng));
         let truth = Array2::zeros((40_000, 1));
         let expected = (2.0_f64.sqrt() - 1.0) / std::f64::consts::PI.sqrt();
         let fair = crps_fair(truth.view(), draws.view()).unwrap().mean().unwrap();
         assert!((fair - expected).abs() < 0.009, "{fair} against {expected}");
-        let ensemble = crps_ensemble(truth.view(), draws.view()).unwrap().mean().unwrap();
-        let bias = 1.0 / std::f64::consts::PI.sqrt() / 3.0;
-        assert!((ensemble - expected - bias).abs() < 0.009, "{ensemble}");
     }
 
     proptest! {
@@ -131,20 +101,15 @@ mod tests {
             let double: f64 = draws.iter().flat_map(|a| draws.iter().map(move |b| (a - b).abs())).sum();
             let matrix = Array3::from_shape_vec((1, draws.len(), 1), draws).unwrap();
             let truth = array![[y]];
-            let ensemble = crps_ensemble(truth.view(), matrix.view()).unwrap()[[0, 0]];
             let fair = crps_fair(truth.view(), matrix.view()).unwrap()[[0, 0]];
-            prop_assert!((ensemble - (distance - double / (2.0 * count * count))).abs() < 1e-12);
             prop_assert!((fair - (distance - double / (2.0 * count * (count - 1.0)))).abs() < 1e-12);
-            prop_assert!(ensemble > -1e-12);
         }
 
         #[test]
         fn draws_in_one_point_score_their_distance(x in -9.0_f64..9.0, y in -9.0_f64..9.0, count in 2_usize..9) {
             let draws = Array3::from_elem((1, count, 1), x);
-            for score in [crps_fair, crps_ensemble] {
-                let score = score(array![[y]].view(), draws.view()).unwrap()[[0, 0]];
-                prop_assert!((score - (x - y).abs()).abs() < 1e-12);
-            }
+            let score = crps_fair(array![[y]].view(), draws.view()).unwrap()[[0, 0]];
+            prop_assert!((score - (x - y).abs()).abs() < 1e-12);
         }
     }
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
-use super::coverage::{check_level, ranks};
+use super::coverage::{check_level, level_key, ranks};
 use super::crps::crps_fair;
 use super::energy::energy_score_fair;
-use crate::results::level_key;
 use crate::{Accumulator, Error, Result, Summary};
 
 /// Accumulates fair CRPS, fair energy score and central coverage of chunks of events. Averages over
