@@ -313,15 +313,12 @@ impl Simulation {
         self.check()?;
         let molecule = &self.molecule;
         let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(molecule)?;
-        let singular = |reason| Err(DensityError::Singular { reason });
-        let unknown = |reason| Err(DensityError::Unknown { reason });
         if matches!(self.frame, Frame::Separate { .. }) {
-            return singular(
-                "`frame.kind = \"separate\"` turns the positions into a frame of their own",
-            );
+            let reason =
+                "`frame.kind = \"separate\"` turns the positions into a frame of their own";
+            return Err(DensityError::Singular { reason });
         }
         let atoms = molecule.atom_count();
-        let only = |atom: usize| (0..atoms).map(|k| if k == atom { 1.0 } else { 0.0 }).collect();
         // The point of the molecule that is put at the origin.
         let mut origin: Option<Vec<f64>> = match &self.centre {
             Centre::AsDrawn => None,
@@ -329,9 +326,26 @@ impl Simulation {
                 let total: f64 = molecule.masses().iter().sum();
                 Some(molecule.masses().iter().map(|mass| mass / total).collect())
             }
-            Centre::Atom(label) => Some(only(molecule.require_index("centre.atom", label)?)),
+            Centre::Atom(label) => Some(only(molecule.require_index("centre.atom", label)?, atoms)),
         };
-        let shape = match law {
+        let shape = self.shape(law, &mut origin)?;
+        let is_displaced = self.displacement_bohr > 0.0;
+        let absolute = is_displaced || origin.is_none();
+        let displaced =
+            origin.filter(|_| is_displaced).map(|weights| (weights, self.displacement_bohr));
+        Ok(PositionDensity { shape, displaced, coordinates: coordinates(atoms, absolute) })
+    }
+
+    /// The law's shape. Where it has a point of its own at the origin, and nothing else is put there, that is the `origin`.
+    fn shape(
+        &self,
+        law: ResolvedLaw,
+        origin: &mut Option<Vec<f64>>,
+    ) -> Result<Shape, DensityError> {
+        let singular = |reason| Err(DensityError::Singular { reason });
+        let unknown = |reason| Err(DensityError::Unknown { reason });
+        let atoms = self.molecule.atom_count();
+        match law {
             ResolvedLaw::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } => {
                 if self.orientation == Orientation::AsDrawn {
                     return singular(
@@ -345,7 +359,7 @@ impl Simulation {
                 if !of_angle.atoms().is_empty() {
                     return singular("the bond angle in `geometry` is fixed or clamped");
                 }
-                origin.get_or_insert_with(|| only(centre));
+                origin.get_or_insert_with(|| only(centre, atoms));
                 // A zero has no probability here: densities have no atoms, and a stretch of 0 is refused.
                 let positive = |law: &Distribution| {
                     let at_zero: f64 =
@@ -355,18 +369,18 @@ impl Simulation {
                 let kept = lengths_angstrom.iter().chain(&common_stretch).map(positive);
                 let kept = kept.product::<f64>() * of_angle.probability(0.0, 180.0);
                 let log_kept = kept.ln();
-                Shape::Triatomic {
+                Ok(Shape::Triatomic {
                     centre,
                     outer,
                     lengths_angstrom,
                     angle,
                     common_stretch,
                     log_kept,
-                }
+                })
             }
             ResolvedLaw::Sphere { radius_bohr, minimum_separation_bohr, origin: moved } => {
                 if let Some(atom) = moved {
-                    origin.get_or_insert_with(|| only(atom));
+                    origin.get_or_insert_with(|| only(atom, atoms));
                 }
                 if origin.is_none() && self.displacement_bohr > 0.0 {
                     return unknown(
@@ -378,12 +392,12 @@ impl Simulation {
                     return unknown("`geometry.minimum_separation_bohr` is (almost) never met");
                 }
                 let volume = 4.0 / 3.0 * std::f64::consts::PI * radius_bohr.powi(3);
-                Shape::Sphere {
+                Ok(Shape::Sphere {
                     radius: radius_bohr,
                     separation: minimum_separation_bohr,
                     log_inside: -(atoms as f64) * volume.ln() - share.ln(),
                     centred: origin.is_none(),
-                }
+                })
             }
             ResolvedLaw::Gaussian { positions_bohr, deviations_bohr } => {
                 if deviations_bohr.contains(&0.0) {
@@ -401,15 +415,15 @@ impl Simulation {
                 let common = if is_relative { 0.0 } else { self.displacement_bohr };
                 let deviations: Vec<f64> = deviations_bohr.iter().step_by(3).copied().collect();
                 let factor = cholesky_of_cloud(&deviations, common, is_relative);
-                Shape::Gaussian { mean: positions_bohr, factor, is_relative }
+                Ok(Shape::Gaussian { mean: positions_bohr, factor, is_relative })
             }
-        };
-        let is_displaced = self.displacement_bohr > 0.0;
-        let absolute = is_displaced || origin.is_none();
-        let displaced =
-            origin.filter(|_| is_displaced).map(|weights| (weights, self.displacement_bohr));
-        Ok(PositionDensity { shape, displaced, coordinates: coordinates(atoms, absolute) })
+        }
     }
+}
+
+/// The weights of one atom's position.
+fn only(atom: usize, atoms: usize) -> Vec<f64> {
+    (0..atoms).map(|k| if k == atom { 1.0 } else { 0.0 }).collect()
 }
 
 fn coordinates(atoms: usize, absolute: bool) -> Array2<f64> {

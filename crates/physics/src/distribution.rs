@@ -135,14 +135,6 @@ impl Distribution {
         }
     }
 
-    /// Log of the probability density at `x`, normalised; minus infinity where nothing is drawn. `None` if the
-    /// distribution gives single values a probability of their own ([`Self::atoms`]), so that it has none.
-    ///
-    /// The parameters must have passed [`Self::check`].
-    pub fn log_pdf(&self, x: f64) -> Option<f64> {
-        self.atoms().is_empty().then(|| self.density(x).ln())
-    }
-
     /// Density of the part of the distribution that has one; it integrates to 1 minus the probabilities of
     /// [`Self::atoms`].
     pub fn density(&self, x: f64) -> f64 {
@@ -392,7 +384,7 @@ mod tests {
             weibull,
             exponential,
             half,
-            clamped.clone(),
+            clamped,
             nested,
             Distribution::Fixed { value: 0.5 },
         ];
@@ -434,10 +426,6 @@ mod tests {
                 assert!((sum - probability).abs() < 1e-3, "{distribution:?}: {sum} {probability}");
             }
         }
-        assert_eq!(Distribution::Fixed { value: 0.5 }.log_pdf(0.5), None);
-        assert_eq!(clamped.log_pdf(1.2), None);
-        assert_eq!(cases[0].log_pdf(2.5), Some(f64::NEG_INFINITY));
-        approx::assert_relative_eq!(cases[0].log_pdf(0.0).unwrap(), -(3.0_f64.ln()));
         // Far in the tail a truncation is still normalised: P(z > 8) = 6.22e-16.
         let far = Distribution::Truncated {
             of: boxed(Distribution::Normal { mean: 0.0, sd: 1.0 }),

@@ -22,7 +22,7 @@ pub use self::config::{Degenerate, PreprocessingConfig};
 use self::directions::{Noise, Subspace};
 pub use self::error::PreprocessingError;
 pub use self::side::DeadColumn;
-use self::side::Side;
+use self::side::{OFF_CONSTANT, Side};
 use crate::gauge::Gauge;
 use crate::load::Table;
 use crate::scaler::{Scaler, mean_and_sd};

@@ -7,7 +7,7 @@ use super::error::PreprocessingError;
 use crate::kinds::Varying;
 
 /// A row is off a constant by more than this part of the largest sd of the columns of its kind.
-const OFF_CONSTANT: f64 = 1e-6;
+pub(super) const OFF_CONSTANT: f64 = 1e-6;
 
 /// A column that does not vary among the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
