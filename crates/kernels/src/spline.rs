@@ -146,6 +146,44 @@ struct Map<'a> {
     trace: &'a mut SplineTrace,
 }
 
+impl WithSimd for Map<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { spline, x, mut log_det, trace } = self;
+        let SplineCoupling { kept, bins, bound, .. } = *spline;
+        let (low_bound, high_bound) = (simd.splat_f32s(-bound), simd.splat_f32s(bound));
+        let forward = log_det.is_some();
+        let vectors = x.padded(kept).len() / S::F32_LANES;
+        for feature in 0..x.columns() - kept {
+            let first = feature * (3 * bins - 1);
+            for index in 0..vectors {
+                let value = get::<S>(x, kept + feature, index);
+                let low = simd.less_than_f32s(value, low_bound);
+                let high = simd.greater_than_f32s(value, high_bound);
+                let clipped = simd.select_f32s(low, low_bound, value);
+                let clipped = simd.select_f32s(high, high_bound, clipped);
+                let outside = simd.or_m32s(low, high);
+                let output = &mut trace.output;
+                let segment = spline.segment(simd, output, first, index, clipped, forward);
+                let mapped = if let Some(log_det) = log_det.as_deref_mut() {
+                    let (y, xi, term) = segment.forward(simd, clipped);
+                    let term = simd.select_f32s(outside, simd.splat_f32s(0.0), term);
+                    let sum = simd.add_f32s(get::<S>(log_det, 0, index), term);
+                    set::<S>(log_det, 0, index, sum);
+                    let bin = simd.select_f32s(outside, simd.splat_f32s(-1.0), segment.bin);
+                    segment.keep(&mut trace.kept, KEPT * feature, index, xi, bin);
+                    y
+                } else {
+                    segment.inverse(simd, clipped)
+                };
+                set::<S>(x, kept + feature, index, simd.select_f32s(outside, value, mapped));
+            }
+        }
+    }
+}
+
 /// The bin of a number along one axis.
 struct Bin<V> {
     start: V,
@@ -154,105 +192,127 @@ struct Bin<V> {
     share: V,
 }
 
-impl WithSimd for Map<'_> {
-    type Output = ();
+/// The part of the map in one bin.
+struct Segment<S: Simd> {
+    bin: S::f32s,
+    across: Bin<S::f32s>,
+    up: Bin<S::f32s>,
+    /// The slopes a and b at its ends, and their derivatives by their raw values.
+    lower: (S::f32s, S::f32s),
+    upper: (S::f32s, S::f32s),
+    /// s.
+    steepness: S::f32s,
+    /// `a + b - 2 s`.
+    bend: S::f32s,
+}
 
+impl SplineCoupling {
+    /// The segment of a number between the bounds, an x on the way `forward` and else a y. Replaces the raw sizes of the
+    /// bins, which begin at `first`, by their shares.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { spline, x, mut log_det, trace } = self;
-        let SplineCoupling { kept, bins, bound, least, slope_offset, .. } = *spline;
+    fn segment<S: Simd>(
+        &self,
+        simd: S,
+        output: &mut Columns,
+        first: usize,
+        index: usize,
+        number: S::f32s,
+        forward: bool,
+    ) -> Segment<S> {
+        let Self { bins, bound, least, slope_offset, .. } = *self;
         let splat = |value: f32| simd.splat_f32s(value);
-        let (one, two, zero) = (splat(1.0), splat(2.0), splat(0.0));
-        let forward = log_det.is_some();
-        let vectors = x.padded(kept).len() / S::F32_LANES;
-        for feature in 0..x.columns() - kept {
-            let first = feature * (3 * bins - 1);
-            for index in 0..vectors {
-                let value = get::<S>(x, kept + feature, index);
-                let low = simd.less_than_f32s(value, splat(-bound));
-                let high = simd.greater_than_f32s(value, splat(bound));
-                let clipped = simd.select_f32s(low, splat(-bound), value);
-                let clipped = simd.select_f32s(high, splat(bound), clipped);
-                let output = &mut trace.output;
-                shares::<S>(simd, output, first, bins, index);
-                shares::<S>(simd, output, first + bins, bins, index);
-                // the axis of the number first: it says which bin
-                let place = if forward { first } else { first + bins };
-                let mut bin = zero;
-                let mut knot = splat(-bound);
-                for i in 0..bins - 1 {
-                    knot = simd
-                        .add_f32s(knot, spline.size::<S>(simd, get::<S>(output, place + i, index)));
-                    let above = simd.greater_than_or_equal_f32s(clipped, knot);
-                    bin = simd.select_f32s(above, splat(i as f32 + 1.0), bin);
-                }
-                let across = spline.bin::<S>(simd, output, first, index, bin);
-                let up = spline.bin::<S>(simd, output, first + bins, index, bin);
-                let (mut raw_a, mut raw_b) = (zero, zero);
-                for i in 0..bins - 1 {
-                    let raw = get::<S>(output, first + 2 * bins + i, index);
-                    raw_b = simd.select_f32s(simd.equal_f32s(bin, splat(i as f32)), raw, raw_b);
-                    raw_a =
-                        simd.select_f32s(simd.equal_f32s(bin, splat(i as f32 + 1.0)), raw, raw_a);
-                }
-                let (a, raw_a) = slope::<S>(simd, raw_a, slope_offset, least);
-                let (b, raw_b) = slope::<S>(simd, raw_b, slope_offset, least);
-                let (w, h) = (across.size, up.size);
-                let s = simd.div_f32s(h, w);
-                let bend = simd.sub_f32s(simd.add_f32s(a, b), simd.mul_f32s(two, s));
-                let outside = simd.or_m32s(low, high);
-                if let Some(log_det) = log_det.as_deref_mut() {
-                    let xi = simd.div_f32s(simd.sub_f32s(clipped, across.start), w);
-                    let rest = simd.sub_f32s(one, xi);
-                    let product = simd.mul_f32s(xi, rest);
-                    let square = simd.mul_f32s(xi, xi);
-                    let n = simd.mul_add_e_f32s(a, product, simd.mul_f32s(s, square));
-                    let q = simd.mul_add_e_f32s(bend, product, s);
-                    let y = simd.add_f32s(up.start, simd.div_f32s(simd.mul_f32s(h, n), q));
-                    let d = simd.mul_f32s(a, simd.mul_f32s(rest, rest));
-                    let d = simd.mul_add_e_f32s(simd.mul_f32s(two, s), product, d);
-                    let d = simd.mul_add_e_f32s(b, square, d);
-                    // 2 ln s + ln D - 2 ln q
-                    let ratio = simd.div_f32s(s, q);
-                    let term = simd.mul_add_e_f32s(two, ln(simd, ratio), ln(simd, d));
-                    let term = simd.select_f32s(outside, zero, term);
-                    let sum = simd.add_f32s(get::<S>(log_det, 0, index), term);
-                    set::<S>(log_det, 0, index, sum);
-                    set::<S>(x, kept + feature, index, simd.select_f32s(outside, value, y));
-                    let bin = simd.select_f32s(outside, splat(-1.0), bin);
-                    for (what, value) in [
-                        (Kept::Xi, xi),
-                        (Kept::Width, w),
-                        (Kept::Height, h),
-                        (Kept::Lower, a),
-                        (Kept::Upper, b),
-                        (Kept::LowerRaw, raw_a),
-                        (Kept::UpperRaw, raw_b),
-                        (Kept::WidthBelow, across.below),
-                        (Kept::HeightBelow, up.below),
-                        (Kept::WidthShare, across.share),
-                        (Kept::HeightShare, up.share),
-                        (Kept::Bin, bin),
-                    ] {
-                        set::<S>(&mut trace.kept, KEPT * feature + what as usize, index, value);
-                    }
-                } else {
-                    let rise = simd.sub_f32s(clipped, up.start);
-                    let sum = simd.mul_f32s(rise, bend);
-                    let qa = simd.mul_add_e_f32s(h, simd.sub_f32s(s, a), sum);
-                    let qb = simd.sub_f32s(simd.mul_f32s(h, a), sum);
-                    let qc = simd.mul_f32s(s, rise); // -c
-                    let root = simd.mul_f32s(simd.mul_f32s(splat(4.0), qa), qc);
-                    let root = simd.mul_add_e_f32s(qb, qb, root);
-                    let root = simd.select_f32s(simd.less_than_f32s(root, zero), zero, root);
-                    let root = simd.sqrt_f32s(root);
-                    let xi = simd.div_f32s(simd.mul_f32s(two, qc), simd.add_f32s(qb, root));
-                    let xi = simd.select_f32s(simd.less_than_f32s(xi, zero), zero, xi);
-                    let xi = simd.select_f32s(simd.greater_than_f32s(xi, one), one, xi);
-                    let back = simd.mul_add_e_f32s(xi, w, across.start);
-                    set::<S>(x, kept + feature, index, simd.select_f32s(outside, value, back));
-                }
-            }
+        let zero = splat(0.0);
+        shares::<S>(simd, output, first, bins, index);
+        shares::<S>(simd, output, first + bins, bins, index);
+        // the axis of the number first: it says which bin
+        let place = if forward { first } else { first + bins };
+        let mut bin = zero;
+        let mut knot = splat(-bound);
+        for i in 0..bins - 1 {
+            knot = simd.add_f32s(knot, self.size::<S>(simd, get::<S>(output, place + i, index)));
+            let above = simd.greater_than_or_equal_f32s(number, knot);
+            bin = simd.select_f32s(above, splat(i as f32 + 1.0), bin);
+        }
+        let across = self.bin::<S>(simd, output, first, index, bin);
+        let up = self.bin::<S>(simd, output, first + bins, index, bin);
+        let (mut raw_a, mut raw_b) = (zero, zero);
+        for i in 0..bins - 1 {
+            let raw = get::<S>(output, first + 2 * bins + i, index);
+            raw_b = simd.select_f32s(simd.equal_f32s(bin, splat(i as f32)), raw, raw_b);
+            raw_a = simd.select_f32s(simd.equal_f32s(bin, splat(i as f32 + 1.0)), raw, raw_a);
+        }
+        let lower = slope::<S>(simd, raw_a, slope_offset, least);
+        let upper = slope::<S>(simd, raw_b, slope_offset, least);
+        let steepness = simd.div_f32s(up.size, across.size);
+        let bend =
+            simd.sub_f32s(simd.add_f32s(lower.0, upper.0), simd.mul_f32s(splat(2.0), steepness));
+        Segment { bin, across, up, lower, upper, steepness, bend }
+    }
+}
+
+impl<S: Simd> Segment<S> {
+    /// y, xi and the logarithm of the derivative.
+    #[inline(always)]
+    fn forward(&self, simd: S, x: S::f32s) -> (S::f32s, S::f32s, S::f32s) {
+        let (w, h, s) = (self.across.size, self.up.size, self.steepness);
+        let (a, b) = (self.lower.0, self.upper.0);
+        let (one, two) = (simd.splat_f32s(1.0), simd.splat_f32s(2.0));
+        let xi = simd.div_f32s(simd.sub_f32s(x, self.across.start), w);
+        let rest = simd.sub_f32s(one, xi);
+        let product = simd.mul_f32s(xi, rest);
+        let square = simd.mul_f32s(xi, xi);
+        let n = simd.mul_add_e_f32s(a, product, simd.mul_f32s(s, square));
+        let q = simd.mul_add_e_f32s(self.bend, product, s);
+        let y = simd.add_f32s(self.up.start, simd.div_f32s(simd.mul_f32s(h, n), q));
+        let d = simd.mul_f32s(a, simd.mul_f32s(rest, rest));
+        let d = simd.mul_add_e_f32s(simd.mul_f32s(two, s), product, d);
+        let d = simd.mul_add_e_f32s(b, square, d);
+        // 2 ln s + ln D - 2 ln q
+        let ratio = simd.div_f32s(s, q);
+        (y, xi, simd.mul_add_e_f32s(two, ln(simd, ratio), ln(simd, d)))
+    }
+
+    /// x.
+    #[inline(always)]
+    fn inverse(&self, simd: S, y: S::f32s) -> S::f32s {
+        let (w, h, s) = (self.across.size, self.up.size, self.steepness);
+        let a = self.lower.0;
+        let splat = |value: f32| simd.splat_f32s(value);
+        let (one, zero) = (splat(1.0), splat(0.0));
+        let rise = simd.sub_f32s(y, self.up.start);
+        let sum = simd.mul_f32s(rise, self.bend);
+        let qa = simd.mul_add_e_f32s(h, simd.sub_f32s(s, a), sum);
+        let qb = simd.sub_f32s(simd.mul_f32s(h, a), sum);
+        let qc = simd.mul_f32s(s, rise); // -c
+        let root = simd.mul_f32s(simd.mul_f32s(splat(4.0), qa), qc);
+        let root = simd.mul_add_e_f32s(qb, qb, root);
+        let root = simd.select_f32s(simd.less_than_f32s(root, zero), zero, root);
+        let root = simd.sqrt_f32s(root);
+        let xi = simd.div_f32s(simd.mul_f32s(splat(2.0), qc), simd.add_f32s(qb, root));
+        let xi = simd.select_f32s(simd.less_than_f32s(xi, zero), zero, xi);
+        let xi = simd.select_f32s(simd.greater_than_f32s(xi, one), one, xi);
+        simd.mul_add_e_f32s(xi, w, self.across.start)
+    }
+
+    /// Keeps what the way back needs, in the columns from `first` on.
+    #[inline(always)]
+    fn keep(&self, kept: &mut Columns, first: usize, index: usize, xi: S::f32s, bin: S::f32s) {
+        let Self { across, up, lower, upper, .. } = self;
+        for (what, value) in [
+            (Kept::Xi, xi),
+            (Kept::Width, across.size),
+            (Kept::Height, up.size),
+            (Kept::Lower, lower.0),
+            (Kept::Upper, upper.0),
+            (Kept::LowerRaw, lower.1),
+            (Kept::UpperRaw, upper.1),
+            (Kept::WidthBelow, across.below),
+            (Kept::HeightBelow, up.below),
+            (Kept::WidthShare, across.share),
+            (Kept::HeightShare, up.share),
+            (Kept::Bin, bin),
+        ] {
+            set::<S>(kept, first + what as usize, index, value);
         }
     }
 }
