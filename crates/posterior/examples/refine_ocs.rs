@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use cei_physics::{Accuracy, Simulation, detector::Noise, simulate};
 use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, refine, worst_k_hat};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -41,29 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let test = simulate(&simulation, count, 2)?;
     let sd = vec![noise; 9];
 
-    // A stand-in for a network: a kernel estimate from the events with the most similar momenta.
-    let stand_ins: Vec<(Array2<f64>, Array2<f64>, Vec<f64>)> = (0..count)
+    let stand_ins: Vec<StandIn> = (0..count)
         .into_par_iter()
-        .map(|event| {
-            let y = test.momenta.row(event);
-            let mut far: Vec<(f64, usize)> = training
-                .momenta
-                .rows()
-                .into_iter()
-                .enumerate()
-                .map(|(row, p)| (p.iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum(), row))
-                .collect();
-            far.select_nth_unstable_by(NEIGHBOURS, |a, b| a.0.total_cmp(&b.0));
-            let rows: Vec<usize> = far[..NEIGHBOURS].iter().map(|(_, row)| *row).collect();
-            let centres = known.select(Axis(0), &rows);
-            let width: Vec<f64> =
-                centres.std_axis(Axis(0), 0.0).iter().map(|s| 0.4 * s.max(0.02)).collect();
-            let mut rng = ChaCha8Rng::seed_from_u64(event as u64);
-            let draws = Array2::from_shape_fn((DRAWS, 6), |(row, c)| {
-                centres[[row % NEIGHBOURS, c]] + width[c] * rng.sample::<f64, _>(StandardNormal)
-            });
-            (draws, centres, width)
-        })
+        .map(|event| StandIn::new(test.momenta.row(event), &training.momenta, &known, event as u64))
         .collect();
 
     let options = RefineOptions::default();
@@ -72,30 +52,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let results: Vec<(f64, f64, usize, f64)> = (0..count)
         .into_par_iter()
         .map(|event| {
-            let (draws, centres, width) = &stand_ins[event];
-            let network = |u: &Array2<f64>| -> Vec<f64> {
-                let log_width: f64 = width.iter().map(|w| w.ln()).sum();
-                let constant = -3.0 * (2.0 * std::f64::consts::PI).ln() - log_width;
-                u.rows()
-                    .into_iter()
-                    .map(|u| {
-                        let sum: f64 = centres
-                            .rows()
-                            .into_iter()
-                            .map(|c| {
-                                let z = u.iter().zip(c).zip(width);
-                                let z_2: f64 = z.map(|((u, c), w)| ((u - c) / w).powi(2)).sum();
-                                (-0.5 * z_2).exp()
-                            })
-                            .sum();
-                        (sum / NEIGHBOURS as f64).ln() + constant
-                    })
-                    .collect()
-            };
+            let stand_in = &stand_ins[event];
+            let network = |u: &Array2<f64>| stand_in.log_prob(u);
             let y = test.momenta.row(event).to_vec();
             let problem =
                 Event { forward: &forward, log_prior: &log_prior, measured: &y, noise: &sd };
-            match refine(&problem, draws.view(), Some(&network), &options, event as u64) {
+            match refine(&problem, stand_in.draws.view(), Some(&network), &options, event as u64) {
                 Ok(refined) => (
                     refined.effective_sample_size,
                     refined.k_hat,
@@ -124,4 +86,48 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bad = results.iter().filter(|r| r.1.is_nan() || r.1 > worst).count();
     println!("k-hat above {worst:.3}: {bad} of {count}");
     Ok(())
+}
+
+/// A stand-in for a network: a kernel estimate from the events with the most similar momenta.
+struct StandIn {
+    draws: Array2<f64>,
+    centres: Array2<f64>,
+    width: Vec<f64>,
+}
+
+impl StandIn {
+    /// For momenta `y`, from the momenta and coordinates of other events.
+    fn new(y: ArrayView1<'_, f64>, momenta: &Array2<f64>, known: &Array2<f64>, seed: u64) -> Self {
+        let mut far: Vec<(f64, usize)> = momenta
+            .rows()
+            .into_iter()
+            .enumerate()
+            .map(|(row, p)| (p.iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum(), row))
+            .collect();
+        far.select_nth_unstable_by(NEIGHBOURS, |a, b| a.0.total_cmp(&b.0));
+        let rows: Vec<usize> = far[..NEIGHBOURS].iter().map(|(_, row)| *row).collect();
+        let centres = known.select(Axis(0), &rows);
+        let width: Vec<f64> =
+            centres.std_axis(Axis(0), 0.0).iter().map(|s| 0.4 * s.max(0.02)).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let draws = Array2::from_shape_fn((DRAWS, 6), |(row, c)| {
+            centres[[row % NEIGHBOURS, c]] + width[c] * rng.sample::<f64, _>(StandardNormal)
+        });
+        Self { draws, centres, width }
+    }
+
+    fn log_prob(&self, u: &Array2<f64>) -> Vec<f64> {
+        let log_width: f64 = self.width.iter().map(|w| w.ln()).sum();
+        let constant = -3.0 * (2.0 * std::f64::consts::PI).ln() - log_width;
+        let kernel = |u: ArrayView1<'_, f64>, c: ArrayView1<'_, f64>| {
+            let z = u.iter().zip(c).zip(&self.width);
+            let z_2: f64 = z.map(|((u, c), w)| ((u - c) / w).powi(2)).sum();
+            (-0.5 * z_2).exp()
+        };
+        let mean = |u| {
+            let sum: f64 = self.centres.rows().into_iter().map(|c| kernel(u, c)).sum();
+            sum / NEIGHBOURS as f64
+        };
+        u.rows().into_iter().map(|u| mean(u).ln() + constant).collect()
+    }
 }
