@@ -224,7 +224,7 @@ fn spread_out(rows: &[usize]) -> Vec<usize> {
     if rows.len() <= CENTRE_ROWS {
         return rows.to_vec();
     }
-    let part = |place: u64| u128::from(place.wrapping_mul(GOLDEN)) * rows.len() as u128 >> 64;
+    let part = |place: u64| (u128::from(place.wrapping_mul(GOLDEN)) * rows.len() as u128) >> 64;
     (0..CENTRE_ROWS as u64).map(|place| rows[part(place) as usize]).collect()
 }
 
