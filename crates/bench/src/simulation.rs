@@ -3,14 +3,14 @@
 use std::error::Error;
 
 use cei_physics::{Accuracy, explode_all, simulate};
-use cei_run::presets;
+use cei_run::config::preset_simulation;
 
 use crate::Clock;
 
 const EVENTS: usize = 16_384;
 
 pub(crate) fn time(clock: &Clock) -> Result<(), Box<dyn Error>> {
-    let mut simulation = presets::simulation("ocs-reference")?;
+    let mut simulation = preset_simulation("ocs-reference")?;
     let positions = simulate(&simulation, EVENTS, 0)?.positions;
     let between = Accuracy { tolerance: 4e-9, tail: 1e-5, ..Accuracy::default() };
     for (name, accuracy) in [

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use cei_data::{ColumnRef, Comment, Decimal, Header, MomentumUnit, PositionUnit, Separator};
-use cei_run::later::{ColumnOptions, ReadingOptions};
+use cei_run::dataset::{ColumnOptions, ReadingOptions};
 use clap::builder::RangedU64ValueParser;
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;

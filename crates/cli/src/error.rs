@@ -6,7 +6,7 @@ use cei_files::FileError;
 use cei_model::DeviceError;
 use cei_run::RunError;
 use cei_run::config::ExperimentError;
-use cei_run::later::LaterError;
+use cei_run::error::LaterError;
 
 use crate::output::to_stderr;
 

@@ -1,20 +1,24 @@
 //! Two files of samples told apart by a classifier, event by event: the accuracy, and whether it
 //! is more than guessing would reach.
 
+mod figures;
+mod report;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cei_data::{ColumnRef, Reading, Selection, Source, column_names, load};
-use cei_metrics::{C2ST_FOLDS, C2st, c2st_watched, number};
+use cei_metrics::{C2ST_FOLDS, c2st_watched};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::folder::sealed::not_kept;
-use crate::folder::write_json;
-use crate::later::ReadingOptions;
-use crate::{RunError, figures};
+use crate::RunError;
+use crate::dataset::ReadingOptions;
+use crate::folder::layout;
+use crate::folder::sealed::{not_kept, write_json};
+
+pub use report::{C2stReport, EventC2st};
 
 /// Columns of a file of draws that count rows or mark events and are no sample; the first numbers the events.
 const COUNTERS: [&str; 3] = ["event", "draw", "outside_model"];
@@ -39,53 +43,6 @@ pub struct C2stOptions {
     pub level: f64,
     /// Where `c2st.json` and the figure go; neither is written without.
     pub folder: Option<PathBuf>,
-}
-
-/// How well the files are told apart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct C2stReport {
-    /// The sample.
-    pub sample: PathBuf,
-    /// The reference.
-    pub reference: PathBuf,
-    /// Columns compared.
-    pub columns: Vec<String>,
-    /// Mean accuracy over events.
-    #[serde(with = "number")]
-    pub accuracy: f64,
-    /// Its standard error: over events, or for one event that of its rows.
-    #[serde(with = "number")]
-    pub standard_error: f64,
-    /// Probability that guesses do at least as well on the best-told event, times the events
-    /// (Bonferroni).
-    #[serde(with = "number")]
-    pub p_value: f64,
-    /// Error rate of the statement.
-    #[serde(with = "number")]
-    pub level: f64,
-    /// Whether the samples cannot be told apart at this level.
-    pub pass: bool,
-    /// Events of one file that the other lacks.
-    pub left_out: usize,
-    /// The events in their order; one without an `event` column.
-    pub events: Vec<EventC2st>,
-    /// How the files were read.
-    #[serde(skip)]
-    pub readings: Vec<Reading>,
-    /// Why the results are not in the folder where they should be.
-    #[serde(skip)]
-    pub not_kept: Option<String>,
-}
-
-/// The test of one event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EventC2st {
-    /// Its number; absent where the files have no `event` column.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<u64>,
-    /// Its result.
-    #[serde(flatten)]
-    pub result: C2st,
 }
 
 /// Tells the sample from the reference; `progress` is told how many of all classifiers are trained.
@@ -160,8 +117,8 @@ pub fn compare_samples(
         not_kept: None,
     };
     if let Some(folder) = &options.folder {
-        let kept = figures::c2st(folder, &report)
-            .and_then(|()| write_json(&folder.join("c2st.json"), &report));
+        let kept = figures::draw(folder, &report)
+            .and_then(|()| write_json(&folder.join(layout::C2ST), &report));
         report.not_kept = not_kept(kept)?;
     }
     Ok(report)

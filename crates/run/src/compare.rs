@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::RunError;
 use crate::evaluate::RunEvaluation;
+use crate::folder::layout::{EVALUATION, RECORD};
 use crate::folder::load_record;
 use crate::folder::sealed::read_json;
 
@@ -118,7 +119,7 @@ pub fn compare_runs(paths: &[PathBuf]) -> Result<Vec<ComparisonGroup>, RunError>
 /// # Errors
 /// There is none, it cannot be read or is damaged, or it is of another model than the run has now.
 pub fn read_evaluation(path: &Path) -> Result<RunEvaluation, RunError> {
-    let file = path.join("evaluation.json");
+    let file = path.join(EVALUATION);
     if !file.exists() {
         return Err(RunError::NotEvaluated { path: path.to_owned() });
     }
@@ -126,7 +127,7 @@ pub fn read_evaluation(path: &Path) -> Result<RunEvaluation, RunError> {
     let evaluation: RunEvaluation = serde_json::from_value(value)
         .map_err(|error| RunError::Damaged { path: file, reason: error.to_string(), hint: HINT })?;
     let weights = &evaluation.scored.weights_sha256;
-    if weights.is_some() && path.join("model.json").exists() {
+    if weights.is_some() && path.join(RECORD).exists() {
         let record = load_record(path)?;
         if weights.as_ref() != Some(&record.weights_sha256) {
             return Err(RunError::EvaluationOfAnother { path: path.to_owned() });

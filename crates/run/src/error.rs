@@ -1,22 +1,28 @@
 //! Everything that can go wrong between a configuration and its results.
 
+mod later;
+
 use std::path::{Path, PathBuf};
 
 use cei_files::quoted;
 use thiserror::Error;
+
+use crate::config::ExperimentError;
+use crate::folder::layout::{EVALUATION, RECORD};
+pub use later::LaterError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A configuration cannot be read.
     #[error(transparent)]
-    Config(#[from] crate::config::ExperimentError),
+    Config(#[from] ExperimentError),
     /// A table cannot be loaded.
     #[error(transparent)]
     Load(#[from] cei_data::LoadError),
     /// A table does not fit the run that it is given to.
     #[error(transparent)]
-    Later(#[from] crate::later::LaterError),
+    Later(#[from] LaterError),
     /// A table cannot be written.
     #[error(transparent)]
     Write(#[from] cei_data::WriteError),
@@ -225,7 +231,7 @@ pub enum RunError {
         begun: String,
     },
     /// The folder holds no trained model.
-    #[error("`{}` holds no trained model (no `model.json`)\nhint: train one with `cei train -o {}`, or finish an interrupted one with `--resume`", path.display(), quoted(path))]
+    #[error("`{}` holds no trained model (no `{}`)\nhint: train one with `cei train -o {}`, or finish an interrupted one with `--resume`", path.display(), RECORD, quoted(path))]
     NotARun {
         /// The folder.
         path: PathBuf,
@@ -301,7 +307,7 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The evaluation is of another model than the run has now.
-    #[error("`{}` is of an earlier state of the training than the model beside it\nhint: run `cei evaluate {}` again", path.join("evaluation.json").display(), quoted(path))]
+    #[error("`{}` is of an earlier state of the training than the model beside it\nhint: run `cei evaluate {}` again", path.join(EVALUATION).display(), quoted(path))]
     EvaluationOfAnother {
         /// The run folder.
         path: PathBuf,

@@ -17,14 +17,14 @@ use ndarray::{Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::draws::{DrawStreams, MOST_WRITTEN, check_draws, draw_more, draw_positions};
-use crate::folder::HISTORY;
-use crate::folder::rows::{all_far_out, far_out};
-use crate::later::{LaterTable, Loaded};
-use crate::law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges};
-use crate::plausibility::{Plausibility, Training};
+use crate::dataset::{LaterTable, Loaded};
+use crate::folder::layout::HISTORY;
+use crate::plausibility::{
+    Contact, LawEdgeCounts, LawEdgeReport, LawEdges, Outside, Plausibility, Support, Training,
+    all_far_out, far_out,
+};
 use crate::refine::{RefinedEvent, Refiner};
-use crate::support::{Outside, Support};
+use crate::trained::draws::{DrawStreams, MOST_WRITTEN, check_draws, draw_more, draw_positions};
 use crate::{RunError, TrainedRun};
 use tables::{Events, Tables};
 

@@ -5,13 +5,13 @@
 //! refined in the orientation of the momenta file, so that noise declared by laboratory axis keeps its
 //! meaning there; positions come back in the frame of the run.
 
-use std::fmt;
+mod event;
+mod ingredients;
 
-use cei_data::Preprocessing;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{Accuracy, Frame, Molecule, PositionDensity, Simulation, simulate};
+use cei_physics::{Accuracy, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
     RefineOptions, Refined, find_solutions, refine, sample_chain, worst_k_hat,
@@ -20,11 +20,14 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
-use crate::draws::draw_positions;
-use crate::fresh::for_training;
-use crate::law_edge::{Contact, LawEdges};
-use crate::support::Support;
+use crate::dataset::for_training;
+use crate::plausibility::{LawEdges, Support};
+use crate::trained::draws::draw_positions;
 use crate::{RunError, TrainedRun};
+
+pub use event::{ChainDraws, OutsideModel, PositionMode, RefinedEvent};
+pub use ingredients::{Ingredients, Obstacle};
+use ingredients::{Refinable, is_uneven};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
 const LEAST_SAMPLES: usize = 500;
@@ -50,108 +53,6 @@ const CHAIN_STEPS: usize = 32_000;
 const EXPLAINED: f64 = 5.0;
 /// Momenta of a solution without noise agree with the measured ones to this part of the largest.
 const SOLVED: f64 = 1e-5;
-
-impl RefinedEvent {
-    /// An event about which nothing was inferred, of so many position columns.
-    pub(crate) fn of_nothing(columns: usize) -> Self {
-        Self {
-            draws: Array2::zeros((0, columns)),
-            modes: Vec::new(),
-            k_hat: None,
-            effective_sample_size: None,
-            log_evidence: None,
-            outside: OutsideModel { no_mode: true, ..OutsideModel::default() },
-            chain: None,
-            contacts: Vec::new(),
-        }
-    }
-}
-
-/// Why an event is not what the model describes; empty if it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutsideModel {
-    /// The weights of the draws have too heavy a tail.
-    pub k_hat: bool,
-    /// The momenta are far less probable than those of training.
-    pub evidence: bool,
-    /// No geometry was found that gives the momenta.
-    pub no_mode: bool,
-    /// Without noise: independent searches for geometries that give the momenta do not agree, or did not end.
-    pub search: bool,
-    /// The posterior is pinned to a limit of the geometry law ([`crate::law_edge`]); without noise, only geometries
-    /// outside of the law give the momenta.
-    pub law_edge: bool,
-}
-
-impl OutsideModel {
-    /// Whether there is any reason.
-    pub fn any(self) -> bool {
-        self.k_hat || self.evidence || self.no_mode || self.search || self.law_edge
-    }
-}
-
-impl fmt::Display for OutsideModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons = [
-            (self.k_hat, "k-hat"),
-            (self.evidence, "evidence"),
-            (self.no_mode, "no-mode"),
-            (self.search, "search"),
-            (self.law_edge, "law-edge"),
-        ];
-        let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
-        f.write_str(&names.join(" "))
-    }
-}
-
-/// A geometry that explains the measured momenta.
-#[derive(Debug, Clone)]
-pub struct PositionMode {
-    /// Positions (3N, bohr) in the frame of the run.
-    pub positions: Vec<f64>,
-    /// Posterior probability of what is nearest to it; none without noise.
-    pub weight: Option<f64>,
-    /// Root mean square difference between its momenta and the measured ones: in units of the noise, or
-    /// in a.u. without noise.
-    pub misfit: f64,
-    /// Searches that ended there.
-    pub searches: usize,
-    /// Whether the geometry law excludes it; it is listed only where no geometry of the law gives the momenta.
-    pub outside_law: bool,
-}
-
-/// The refined posterior of one event.
-#[derive(Debug, Clone)]
-pub struct RefinedEvent {
-    /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
-    /// network for an event that is outside the model.
-    pub draws: Array2<f64>,
-    /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
-    pub modes: Vec<PositionMode>,
-    /// Shape of the tail of the weights: infinite, the worst, where a few draws hold everything; minus infinity, the
-    /// best, where the largest weights are equal; none without noise.
-    pub k_hat: Option<f64>,
-    /// Effective number of independent draws; none without noise.
-    pub effective_sample_size: Option<f64>,
-    /// `log p(y)` per unit volume of the momenta (a.u.); none without noise.
-    pub log_evidence: Option<f64>,
-    /// Why it is not what the model describes.
-    pub outside: OutsideModel,
-    /// Limits of the geometry law that the posterior is in contact with.
-    pub contacts: Vec<Contact>,
-    /// Draws of a Markov chain for the same posterior, where they were asked for; none of an event all of whose
-    /// network draws the geometry law excludes.
-    pub chain: Option<ChainDraws>,
-}
-
-/// Draws of a Markov chain.
-#[derive(Debug, Clone)]
-pub struct ChainDraws {
-    /// Draws (any number x 3N, bohr) in the frame of the run.
-    pub draws: Array2<f64>,
-    /// Largest split R-hat of a coordinate; to be trusted below 1.05.
-    pub r_hat: f64,
-}
 
 /// What all events of a run share.
 pub struct Refiner<'a> {
@@ -185,104 +86,6 @@ struct Law {
     positions: Array2<f64>,
     /// Such positions by their momenta in the network's scaled units.
     by_momenta: NearestNeighbours,
-}
-
-/// Why draws cannot be refined, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
-    /// Why not.
-    pub why: String,
-    /// What to do.
-    pub hint: &'static str,
-}
-
-/// What a refinement is made of, known before the training.
-pub struct Ingredients<'a> {
-    /// The molecule of the table, if it is one.
-    pub molecule: Option<&'a Molecule>,
-    /// The simulation behind the table.
-    pub simulation: Option<&'a Simulation>,
-    /// The preprocessing, fitted.
-    pub preprocessing: &'a Preprocessing,
-    /// The declared noise of every momentum component (a.u.).
-    pub noise: Option<Vec<f64>>,
-}
-
-/// What has passed the check.
-pub(crate) struct Refinable<'a> {
-    molecule: &'a Molecule,
-    simulation: Option<&'a Simulation>,
-    origin: Vec<f64>,
-    basis: Array2<f64>,
-    noise: Vec<f64>,
-    density: Option<PositionDensity>,
-}
-
-impl<'a> Ingredients<'a> {
-    /// Why draws made of these cannot be refined; none if they can.
-    pub fn obstacle(self) -> Option<Obstacle> {
-        self.check().err()
-    }
-
-    fn check(self) -> Result<Refinable<'a>, Obstacle> {
-        let cannot = |why: &str, hint| Obstacle { why: why.to_owned(), hint };
-        let Self { preprocessing, simulation, .. } = self;
-        let molecule = self
-            .molecule
-            .filter(|molecule| preprocessing.y_names().len() == 3 * molecule.atom_count())
-            .ok_or_else(|| {
-                cannot("its table is no molecule", "the simulator needs `[molecule]`")
-            })?;
-        let separate = simulation.is_some_and(|s| matches!(s.frame, Frame::Separate { .. }));
-        if separate || !preprocessing.gauge().keeps_one_frame() {
-            return Err(cannot(
-                "positions and momenta are rotated apart",
-                "train with `preprocessing.gauge.frame = \"momentum\"` on a table whose momenta and positions share a frame",
-            ));
-        }
-        let (origin, basis) = preprocessing.chart().ok_or_else(|| {
-            cannot(
-                "its positions have bounds, or noise in directions without variation",
-                "train without `preprocessing.bounds` and with `preprocessing.degenerate = \"project\"`",
-            )
-        })?;
-        let noise = self.noise.ok_or_else(|| {
-            cannot(
-                "the noise of its momenta is not declared",
-                "declare `detector.momentum_noise_au` in the experiment",
-            )
-        })?;
-        let noise = if noise.iter().all(|sd| *sd == 0.0) { Vec::new() } else { noise };
-        if is_uneven(&noise) && simulation.is_some_and(|law| law.frame != Frame::default()) {
-            return Err(cannot(
-                "its noise differs between laboratory axes, but its events are turned out of the laboratory",
-                "simulate with `frame.kind = \"laboratory\"`",
-            ));
-        }
-        if simulation.is_some_and(|simulation| simulation.temperature_k > 0.0) {
-            return Err(cannot(
-                "its ions do not start at rest",
-                "simulate with `temperature_k = 0`",
-            ));
-        }
-        let density = match (noise.is_empty(), simulation) {
-            (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
-            (false, Some(simulation)) => {
-                let density = simulation.position_density().map_err(|error| Obstacle {
-                    why: error.to_string(),
-                    hint: "train on a simulation whose geometry law has a density (docs/refinement.md)",
-                })?;
-                Some(density)
-            }
-            (false, None) => {
-                return Err(cannot(
-                    "the geometry law behind its table is not known",
-                    "train on a table with its `.simulation.toml` beside it",
-                ));
-            }
-        };
-        Ok(Refinable { molecule, simulation, origin, basis, noise, density })
-    }
 }
 
 impl<'a> Refiner<'a> {
@@ -607,26 +410,9 @@ impl<'a> Refiner<'a> {
     }
 }
 
-/// Whether the noise of an ion (three components each) differs between axes.
-fn is_uneven(noise: &[f64]) -> bool {
-    noise.chunks_exact(3).any(|ion| ion.iter().any(|sd| *sd != ion[0]))
-}
-
 fn row(values: &[f64]) -> ArrayView2<'_, f64> {
     match ArrayView2::from_shape((1, values.len()), values) {
         Ok(row) => row,
         Err(_) => unreachable!("a slice is one row"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reasons_are_named() {
-        let outside = OutsideModel { k_hat: true, law_edge: true, ..OutsideModel::default() };
-        assert_eq!(outside.to_string(), "k-hat law-edge");
-        assert!(outside.any() && !OutsideModel::default().any());
     }
 }

@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::calibrate::JointC2st;
-use crate::floor::Floor;
-use crate::law_edge::{LawEdgeReport, PinnedLimit};
-use crate::plausibility::{Cause, Comparison, IonComparison, Plausibility, Spread};
+use crate::evaluate::Floor;
+use crate::folder::SupportBounds;
+use crate::plausibility::{
+    Cause, Comparison, IonComparison, LawEdgeReport, PinnedLimit, Plausibility, Spread,
+};
 use crate::predict::RefinementReport;
-use crate::support::Bounds;
 
 const INF: f64 = f64::INFINITY;
 
@@ -86,7 +87,7 @@ fn no_number_of_a_report_becomes_null() {
     };
     assert_eq!(strings(&energy), 3);
     let spread = ColumnSpread { median: INF, sd: INF, reach: INF };
-    let bounds = Bounds {
+    let bounds = SupportBounds {
         momentum_sum_au: Some(INF),
         kinetic_energy_ev: Some([-INF, INF]),
         distance: INF,

@@ -5,22 +5,18 @@ use std::path::{Path, PathBuf};
 use cei_data::{
     ColumnData, ColumnType, LoadedPositions, PositionUnit, TableWriter, is_xyz, load_positions,
 };
-use cei_files::{AtomicFile, Lock, Seal, check_outputs, seal_of, sealed, sha256_of_file};
+use cei_files::{AtomicFile, Lock, check_outputs};
 use cei_physics::{Simulation, simulate_positions, simulate_range};
 use ndarray::{Array2, Axis};
 
 use crate::RunError;
-use crate::config::{parse_with_overrides, read_text, to_toml};
-use crate::later::{ReadingOptions, is_laid_out_xyz};
+use crate::dataset::{ReadingOptions, is_laid_out_xyz, sidecar_path, sidecar_text};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
 
 /// Events of one table at most: more are a slip of the finger, and a disk full of them.
 const MOST_EVENTS: usize = 1_000_000_000;
-
-/// The line beside a table that holds its digest.
-const TABLE: &str = "# SHA-256 of the table: ";
 
 /// What was simulated.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -54,90 +50,6 @@ pub enum Geometries {
     },
 }
 
-/// Where the configuration of a simulated table stands: `table.csv.simulation.toml` beside `table.csv`.
-pub fn configuration_path(table: &Path) -> PathBuf {
-    let mut name = table.as_os_str().to_owned();
-    name.push(".simulation.toml");
-    name.into()
-}
-
-/// Where the configuration of a table stands, if it does.
-fn sidecar_of(table: &Path) -> Option<PathBuf> {
-    // Earlier versions left the extension out, so that tables of two formats shared one.
-    let paths = [configuration_path(table), table.with_extension("simulation.toml")];
-    paths.into_iter().find(|path| path.exists())
-}
-
-/// Whether a simulation stands beside a table.
-pub(crate) fn is_simulated(table: &Path) -> bool {
-    sidecar_of(table).is_some()
-}
-
-/// The configuration of a table as it is written beside it, bound to it by its digest.
-fn sidecar_text(simulation: &Simulation, table_sha256: &str) -> String {
-    sealed(&format!("{}{TABLE}{table_sha256}\n", to_toml(simulation)))
-}
-
-/// The digest of the table that a sidecar belongs to; none in those of earlier versions.
-fn bound_to(sidecar: &str) -> Option<&str> {
-    sidecar.lines().find_map(|line| line.strip_prefix(TABLE)).map(str::trim)
-}
-
-/// The simulation that made a table, read from beside it; none if nothing stands there.
-///
-/// # Errors
-/// A file beside the table that cannot be read as a simulation, was changed, or belongs to another table.
-pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
-    let Some(path) = sidecar_of(table) else { return Ok(None) };
-    let text = read_text(&path)?;
-    if seal_of(&text) == Seal::Broken {
-        return Err(RunError::SidecarEdited { sidecar: path });
-    }
-    if let Some(digest) = bound_to(&text)
-        && digest != sha256_of_file(table).map_err(RunError::io("read", table))?
-    {
-        return Err(RunError::SidecarOfAnother { table: table.to_owned(), sidecar: path });
-    }
-    Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
-}
-
-/// What has to be said about what stands beside tables: that nothing proves that it belongs to them.
-pub fn sidecar_remarks(tables: &[PathBuf]) -> Vec<String> {
-    let unbound = |table: &PathBuf| {
-        let sidecar = sidecar_of(table)?;
-        let text = std::fs::read_to_string(&sidecar).ok()?;
-        bound_to(&text).is_none().then(|| {
-            format!(
-                "remark: `{}` is believed to tell how `{}` was simulated; it does not hold the table's digest",
-                sidecar.display(),
-                table.display()
-            )
-        })
-    };
-    tables.iter().filter_map(unbound).collect()
-}
-
-/// The one simulation that made all of these tables, apart from their numbers of events and seeds:
-/// that of the first. None if one was not simulated, or differently.
-///
-/// # Errors
-/// A file beside a table that cannot be read as a simulation.
-pub fn simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError> {
-    let mut common: Option<Simulation> = None;
-    for table in tables {
-        let Some(found) = simulation_beside(table)? else { return Ok(None) };
-        match &common {
-            None => common = Some(found),
-            Some(first) => {
-                if *first != (Simulation { events: first.events, seed: first.seed, ..found }) {
-                    return Ok(None);
-                }
-            }
-        }
-    }
-    Ok(common)
-}
-
 /// Simulates and writes a table, chunk by chunk; nothing appears if it fails.
 ///
 /// # Errors
@@ -164,7 +76,7 @@ pub fn simulate_to_file(
             Some(load_positions(&source, molecule, unit.as_ref().unwrap_or(&PositionUnit::Bohr))?)
         }
     };
-    let configuration = configuration_path(path);
+    let configuration = sidecar_path(path);
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }

@@ -1,3 +1,21 @@
 //! A trained run, and what it gives for momenta.
+//!
+//! | in | is |
+//! | --- | --- |
+//! | `run` | [`TrainedRun`]: a model, or an ensemble of such, on a device |
+//! | `build` | untrained models for preprocessed rows |
+//! | `draws` | posterior draws |
+//! | `log_prob` | exact densities |
+//! | `coordinates` | the bond lengths and angles in which molecules are scored |
 
+mod build;
+mod coordinates;
 pub mod draws;
+mod log_prob;
+mod run;
+
+pub use build::build;
+pub use coordinates::internal_coordinates;
+pub use log_prob::log_prob;
+pub(crate) use log_prob::{log_prob_of_draws, log_prob_of_truth, scaled};
+pub use run::{Member, TrainedRun};

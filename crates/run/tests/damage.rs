@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use cei_model::open_device;
 use cei_run::compare::read_evaluation;
+use cei_run::dataset::LaterTable;
+use cei_run::dataset::sidecar_path;
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
 use cei_run::folder::remarks;
-use cei_run::later::LaterTable;
 use cei_run::predict::{PredictOptions, predict_to_files};
-use cei_run::simulate::{Geometries, configuration_path, simulate_to_file};
+use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
 use cei_run::{Experiment, RunError};
 use cei_train::Silent;
@@ -119,7 +120,7 @@ impl Trained {
 }
 
 fn simulate(table: &Path, events: usize, noise: f64) -> Result<(), RunError> {
-    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = events;
     simulation.detector.momentum_noise_au = cei_physics::detector::Noise::Same(noise);
     simulate_to_file(&simulation, &Geometries::Law, table, |_, _| {})?;
@@ -355,7 +356,7 @@ fn an_unfinished_run_says_what_it_is() -> TestResult {
 fn a_table_beside_the_simulation_of_another_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name);
-    let refused = |table: &Path| match cei_run::simulate::simulation_of(&[table.to_owned()]) {
+    let refused = |table: &Path| match cei_run::dataset::simulation_of(&[table.to_owned()]) {
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     };
@@ -363,7 +364,7 @@ fn a_table_beside_the_simulation_of_another_is_refused() -> TestResult {
     simulate(&at("noisy.csv"), 20, 1.0)?;
     assert_eq!(refused(&at("noisy.csv")), None);
     // As if two simulations into one file had crossed, or one was killed between its two files.
-    std::fs::copy(configuration_path(&at("quiet.csv")), configuration_path(&at("noisy.csv")))?;
+    std::fs::copy(sidecar_path(&at("quiet.csv")), sidecar_path(&at("noisy.csv")))?;
     let told = refused(&at("noisy.csv")).ok_or("believed")?;
     assert!(told.contains("is not the table that"), "{told}");
     // A row less.
@@ -372,15 +373,15 @@ fn a_table_beside_the_simulation_of_another_is_refused() -> TestResult {
     let told = refused(&at("quiet.csv")).ok_or("believed")?;
     assert!(told.contains("with some rows removed"), "{told}");
     // As the hint says.
-    let sidecar = configuration_path(&at("quiet.csv"));
+    let sidecar = sidecar_path(&at("quiet.csv"));
     let text = std::fs::read_to_string(&sidecar)?;
     let unbound: Vec<&str> = text.lines().filter(|line| !line.contains("SHA-256")).collect();
     std::fs::write(&sidecar, unbound.join("\n"))?;
     assert_eq!(refused(&at("quiet.csv")), None);
-    assert_eq!(cei_run::simulate::sidecar_remarks(&[at("quiet.csv")]).len(), 1);
+    assert_eq!(cei_run::dataset::sidecar_remarks(&[at("quiet.csv")]).len(), 1);
     // An edit of the noise.
     simulate(&at("noisy.csv"), 20, 1.0)?;
-    let sidecar = configuration_path(&at("noisy.csv"));
+    let sidecar = sidecar_path(&at("noisy.csv"));
     let text = std::fs::read_to_string(&sidecar)?;
     std::fs::write(&sidecar, text.replace("momentum_noise_au = 1.0", "momentum_noise_au = 0.1"))?;
     assert!(refused(&at("noisy.csv")).ok_or("believed")?.contains("was edited"));
@@ -388,8 +389,8 @@ fn a_table_beside_the_simulation_of_another_is_refused() -> TestResult {
     let both = || std::fs::read(at("whole.csv"));
     simulate(&at("whole.csv"), 20, 1.0)?;
     let before = both()?;
-    std::fs::remove_file(configuration_path(&at("whole.csv")))?;
-    std::fs::create_dir(configuration_path(&at("whole.csv")))?;
+    std::fs::remove_file(sidecar_path(&at("whole.csv")))?;
+    std::fs::create_dir(sidecar_path(&at("whole.csv")))?;
     assert!(simulate(&at("whole.csv"), 20, 0.1).is_err());
     assert_eq!(both()?, before);
     Ok(())
@@ -400,7 +401,7 @@ fn a_table_beside_the_simulation_of_another_is_refused() -> TestResult {
 fn two_simulations_do_not_write_one_table() -> TestResult {
     let folder = tempfile::tempdir()?;
     let table = folder.path().join("table.csv");
-    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 60_000;
     let mut second = None;
     simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {
@@ -408,7 +409,7 @@ fn two_simulations_do_not_write_one_table() -> TestResult {
     })?;
     let told = second.ok_or("both were written")?.to_string();
     assert!(told.contains("is being written by another command (process"), "{told}");
-    assert!(cei_run::simulate::simulation_beside(&table)?.is_some());
+    assert!(cei_run::dataset::simulation_beside(&table)?.is_some());
     assert_eq!(std::fs::read_dir(folder.path())?.count(), 2);
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cei_model::open_device;
-use cei_run::simulate::{Geometries, configuration_path, simulate_to_file};
+use cei_run::dataset::sidecar_path;
+use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
 use cei_run::{Experiment, RunError, TrainedRun};
 use cei_train::Silent;
@@ -34,11 +35,11 @@ atoms = [
 /// Trains on a table of `ocs-wide` (1 a.u. of noise), with the sidecar or without.
 fn trained(folder: &Path, sidecar: bool, given: &[&str]) -> Result<TrainedRun, RunError> {
     let table = folder.join("table.csv");
-    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 100;
     simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
     if !sidecar {
-        let path = configuration_path(&table);
+        let path = sidecar_path(&table);
         std::fs::remove_file(&path).map_err(RunError::io("remove", &path))?;
     }
     let mut overrides = vec![format!("source.files=['{}']", table.display())];

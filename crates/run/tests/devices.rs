@@ -34,7 +34,7 @@ fn validation_losses(
 ) -> Result<(Vec<f64>, Vec<u8>), Box<dyn std::error::Error>> {
     let table = folder.join("table.parquet");
     if !table.exists() {
-        let mut simulation = cei_run::presets::simulation("ocs-reference")?;
+        let mut simulation = cei_run::config::preset_simulation("ocs-reference")?;
         simulation.events = 1000;
         simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
     }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, open_device};
-use cei_run::draws::draw_positions;
+use cei_run::dataset::LaterTable;
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
-use cei_run::folder::member_path;
-use cei_run::later::LaterTable;
+use cei_run::folder::layout;
 use cei_run::predict::{PredictOptions, predict_to_files};
 use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
+use cei_run::trained::draws::draw_positions;
 use cei_run::{Experiment, RunError, TrainedRun};
 use cei_train::{Observer, Progress, Silent};
 use ndarray::{Axis, s};
@@ -44,7 +44,7 @@ seed = 7
 fn experiment(folder: &Path, given: &[&str]) -> Result<Experiment, RunError> {
     let table = folder.join("table.csv");
     if !table.exists() {
-        let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+        let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
         simulation.events = 500;
         simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
     }
@@ -82,7 +82,7 @@ fn the_density_is_the_mean_of_those_of_the_members() -> TestResult {
     let mixture = ensemble.log_prob(batch).ok_or("no density")?;
     let mut densities = vec![0.0; 20];
     for number in 1..=3 {
-        let member = load(&member_path(&run, number))?;
+        let member = load(&layout::member(&run, number))?;
         let log_prob = member.log_prob(batch).ok_or("no density")?;
         densities.iter_mut().zip(log_prob).for_each(|(sum, value)| *sum += value.exp() / 3.0);
     }
@@ -109,7 +109,7 @@ fn draws_come_from_all_members_alike_and_do_not_depend_on_other_events() -> Test
     let draws = draw_positions(&ensemble, y, count, 5, 100);
     let mut counts = vec![0; 3];
     for (place, found) in counts.iter_mut().enumerate() {
-        let mut alone = load(&member_path(&run, place + 1))?;
+        let mut alone = load(&layout::member(&run, place + 1))?;
         alone.members[0].latent = ensemble.members[place].latent.clone();
         let own = draw_positions(&alone, y, 1, 5, 100);
         for (draws, own) in draws.axis_iter(Axis(0)).zip(own.axis_iter(Axis(0))) {
@@ -142,7 +142,7 @@ fn members_are_the_single_runs_of_consecutive_seeds() -> TestResult {
     for (number, seed) in [(1, "training.seed=7"), (2, "training.seed=8")] {
         let single = folder.path().join(seed);
         train(&experiment(folder.path(), &[seed])?, &single)?;
-        assert!(weights(&single)? == weights(&member_path(&run, number))?, "{seed}");
+        assert!(weights(&single)? == weights(&layout::member(&run, number))?, "{seed}");
     }
     Ok(())
 }
@@ -184,7 +184,9 @@ fn an_ensemble_resumes_in_the_member_where_it_was_interrupted() -> TestResult {
     let record = outcome.record.ok_or("unfinished")?;
     assert_eq!((record.ensemble, record.training.epochs), (Some(3), 9));
     for number in 1..=3 {
-        assert!(weights(&member_path(&whole, number))? == weights(&member_path(&halves, number))?);
+        assert!(
+            weights(&layout::member(&whole, number))? == weights(&layout::member(&halves, number))?
+        );
     }
     Ok(())
 }
@@ -201,7 +203,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
     let mixture = evaluation.scores.likelihood.ok_or("no likelihood")?.nll;
     let mut members = 0.0;
     for number in [1, 2] {
-        let member = member_path(&run, number);
+        let member = layout::member(&run, number);
         let evaluation = evaluate_run(&member, &options, open_device("cpu")?, |_| {}, |_, _| {})?;
         members += evaluation.scores.likelihood.ok_or("no likelihood")?.nll / 2.0;
     }
@@ -234,7 +236,7 @@ fn what_makes_no_sense_is_refused() -> TestResult {
     let differs = train_run(&more, &run, "cpu", true, &stop, |_| {}, &mut Silent).unwrap_err();
     assert!(differs.to_string().contains("`training.ensemble` differs"), "{differs}");
     // A member that was trained anew on its own is not the one that the ensemble was made of.
-    let second = member_path(&run, 2);
+    let second = layout::member(&run, 2);
     std::fs::remove_dir_all(&second)?;
     train(&experiment(folder.path(), &["training.seed=99"])?, &second)?;
     let foreign = load(&run).map(|_| ()).unwrap_err().to_string();

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cei_data::{Source, load};
 use cei_model::open_device;
+use cei_run::dataset::FreshRows;
+use cei_run::dataset::LaterTable;
 use cei_run::dataset::{Dataset, Origin};
 use cei_run::evaluate::{EvaluateOptions, evaluate_run};
-use cei_run::fresh::FreshRows;
-use cei_run::later::LaterTable;
 use cei_run::predict::{PredictOptions, predict_to_files};
 use cei_run::simulate::{Geometries, simulate_to_file};
 use cei_run::train::train_run;
@@ -45,7 +45,7 @@ fn experiment(given: &[&str]) -> Result<Experiment, RunError> {
 /// An experiment on a noise-free table of 500 events of `ocs-wide`, with 1 a.u. of noise declared.
 fn on_quiet_table(folder: &Path, given: &[&str]) -> Result<Experiment, RunError> {
     let table = folder.join("quiet.csv");
-    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 500;
     simulation.detector = cei_physics::Detector::default();
     simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
@@ -160,7 +160,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
     evaluates(&run, 75)?;
     let text = std::fs::read_to_string(run.join("evaluation.json"))?;
     assert!(text.contains("simulator ocs-wide"), "{text}");
-    let simulation = cei_run::presets::simulation("ocs-wide")?;
+    let simulation = cei_run::config::preset_simulation("ocs-wide")?;
     let table = folder.path().join("measured.csv");
     let five = cei_physics::Simulation { events: 5, ..simulation };
     simulate_to_file(&five, &Geometries::Law, &table, |_, _| {})?;
@@ -197,7 +197,7 @@ fn a_run_with_fresh_noise_resumes_and_is_scored_on_noisy_rows() -> TestResult {
 fn a_run_is_not_resumed_with_a_changed_simulator() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (file, run) = (folder.path().join("simulation.toml"), folder.path().join("run"));
-    let mut simulation = cei_run::presets::simulation("ocs-wide")?;
+    let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     std::fs::write(&file, cei_run::config::to_toml(&simulation))?;
     let named = format!("source.simulator={}", file.display());
     let experiment = experiment(&[&named, SIMULATOR[1]])?;

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use cei_model::open_device;
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_run::draws::draw_positions;
 use cei_run::evaluate::{EvaluateOptions, RunEvaluation, evaluate_run};
 use cei_run::train::train_run;
+use cei_run::trained::draws::draw_positions;
 use cei_run::{Experiment, TrainedRun};
 use cei_train::Silent;
 use ndarray::{Axis, s};

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cei_metrics::results::PointScores;
 use cei_model::open_device;
-use cei_run::evaluate::{EvaluateOptions, RunEvaluation, ScoredRows, evaluate_run};
-use cei_run::later::LaterTable;
+use cei_run::dataset::LaterTable;
+use cei_run::evaluate::{EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run};
 use cei_run::plausibility::Plausibility;
 
 use crate::args::{EvaluateArgs, SplitArg};
@@ -14,21 +14,17 @@ use crate::output::{self, number, optional, say_how_read, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let data = (!args.data.is_empty()).then(|| LaterTable {
-        files: args.data.clone(),
-        reading: args.reading.options(args.drop_invalid),
-        columns: args.columns.options(),
-    });
-    tell_remarks(&args.run)?;
-    let options = EvaluateOptions {
-        data,
-        rows: match args.split {
-            SplitArg::Test => ScoredRows::Test,
-            SplitArg::All => ScoredRows::All,
-        },
-        draws: args.draws,
-        seed: args.seed,
+    let rows = match args.split {
+        _ if !args.data.is_empty() => RowsToScore::Other(LaterTable {
+            files: args.data.clone(),
+            reading: args.reading.options(args.drop_invalid),
+            columns: args.columns.options(),
+        }),
+        SplitArg::Test => RowsToScore::Test,
+        SplitArg::All => RowsToScore::All,
     };
+    tell_remarks(&args.run)?;
+    let options = EvaluateOptions { rows, draws: args.draws, seed: args.seed };
     let device = open_device(&args.device)?;
     let progress = RowProgress::new("evaluating", "events", args.quiet);
     let judged = |plausibility: &Plausibility| {
@@ -55,7 +51,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     to_stdout(&describe(&evaluation));
-    if evaluation.scored.rows == "test" && evaluation.not_kept.is_none() {
+    if evaluation.scored.rows == ScoredRows::Test && evaluation.not_kept.is_none() {
         let path = args.run.display();
         to_stderr(&format!("scores are in `{path}/evaluation.json`, figures in `{path}/figures`"));
     }

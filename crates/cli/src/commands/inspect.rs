@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
 use cei_data::{MomentumUnit, PositionUnit, Source, inspect};
 use cei_physics::{AtomSpec, Molecule};
+use cei_run::dataset::simulation_of;
 use cei_run::plausibility::{Plausibility, judge_files};
-use cei_run::simulate::simulation_of;
 use cei_run::{Experiment, RunError};
 use serde::Serialize;
 

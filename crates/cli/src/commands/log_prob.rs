@@ -7,8 +7,8 @@ use cei_data::{ColumnData, ColumnType, Copies, TableWriter};
 use cei_files::check_outputs;
 use cei_metrics::number;
 use cei_model::open_device;
-use cei_run::folder::HISTORY;
-use cei_run::later::LaterTable;
+use cei_run::dataset::LaterTable;
+use cei_run::folder::layout::HISTORY;
 use cei_run::log_prob::{LogProbs, log_prob_of_file};
 use serde::Serialize;
 

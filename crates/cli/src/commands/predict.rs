@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cei_data::remarks;
 use cei_model::open_device;
-use cei_run::later::LaterTable;
-use cei_run::law_edge::LawEdgeReport;
+use cei_run::dataset::LaterTable;
+use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
     OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport,
     predict_to_files,

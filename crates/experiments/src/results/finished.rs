@@ -10,8 +10,8 @@ use cei_metrics::results::{
 };
 use cei_run::calibrate::JointC2st;
 use cei_run::config::{Density, ModelConfig};
+use cei_run::evaluate::Floor;
 use cei_run::evaluate::RunEvaluation;
-use cei_run::floor::Floor;
 use cei_run::folder::{ActiveLatent, TrainingSummary};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,11 +1,6 @@
 //! Configurations that come with the program: those of `configs/`.
 
-use std::path::Path;
-
-use cei_physics::Simulation;
-
-use crate::Experiment;
-use crate::config::{ExperimentError, Kind, parse_with_overrides, read_text};
+use super::error::{ExperimentError, Kind};
 
 /// A configuration that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,39 +72,20 @@ fn find_among(
     })
 }
 
-/// The data set to simulate of this name.
-///
-/// # Errors
-/// There is no such preset.
-pub fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
-    let preset = find(SIMULATIONS, name)?;
-    parse_with_overrides(preset.text, &format!("preset `{name}`"), &[])
-}
-
-/// The data set to simulate of this name, or in the TOML file of this path.
-///
-/// # Errors
-/// There is neither, or the file is no simulation.
-pub fn simulation_or_file(name: &str) -> Result<Simulation, ExperimentError> {
-    let path = Path::new(name);
-    if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
-        return simulation(name);
-    }
-    parse_with_overrides(&read_text(path)?, &format!("`{name}`"), &[])
-}
-
-/// The experiment of this name.
-///
-/// # Errors
-/// There is no such preset.
-pub fn experiment(name: &str) -> Result<Experiment, ExperimentError> {
-    let preset = find(EXPERIMENTS, name)?;
-    Experiment::parse(preset.text, &format!("preset `{name}`"), &[])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Experiment, preset_simulation};
+    use cei_physics::Simulation;
+
+    fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
+        preset_simulation(name)
+    }
+
+    fn experiment(name: &str) -> Result<Experiment, ExperimentError> {
+        let preset = find(EXPERIMENTS, name)?;
+        Experiment::parse(preset.text, &format!("preset `{name}`"), &[])
+    }
 
     #[test]
     fn every_preset_is_valid() -> Result<(), Box<dyn std::error::Error>> {

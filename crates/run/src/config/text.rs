@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::config::ExperimentError;
-use crate::presets::{EXPERIMENTS, SIMULATIONS};
+use super::error::ExperimentError;
+use super::presets::{EXPERIMENTS, SIMULATIONS};
 
 /// Bytes of a configuration at most; those that there are have some thousand.
 const LARGEST: u64 = 4 << 20;

@@ -91,7 +91,7 @@ impl Recipe {
 
 /// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
 /// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
-pub fn for_training(simulation: &Simulation) -> Simulation {
+pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
     let repel = simulation.molecule.charges().iter().all(|charge| *charge > 0.0);
     let precise = simulation.accuracy.mode == Mode::Precise;
     let mode = if repel && precise { Mode::Fast } else { simulation.accuracy.mode };

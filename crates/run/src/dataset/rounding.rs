@@ -4,8 +4,8 @@
 use cei_data::rounding::{ROUNDING_MARGIN, rounding};
 use cei_data::{Preprocessing, Rows as _};
 
+use super::load::Dataset;
 use crate::Experiment;
-use crate::dataset::Dataset;
 
 /// In words, if positions or momenta vary in directions that are only rounding.
 pub(crate) fn warning(

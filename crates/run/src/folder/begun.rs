@@ -7,14 +7,12 @@ use std::path::Path;
 use cei_physics::{Detector, Simulation};
 use serde::{Deserialize, Serialize};
 
+use super::layout::{self, BEGUN, CONFIG, FINGERPRINT, SIMULATION};
+use super::origin::Origin;
+use super::record::load_record;
+use super::sealed::{read_json, write_json};
 use crate::config::parse_with_overrides;
-use crate::dataset::Origin;
-use crate::folder::sealed::{read_json, write_json};
-use crate::folder::{self, CONFIG};
 use crate::{Experiment, RunError};
-
-/// The file in a run folder.
-const FILE: &str = "training.json";
 
 /// What to do when it is damaged.
 const HINT: &str = "restore the file from a copy, or train anew into another folder";
@@ -65,7 +63,7 @@ impl Begun {
             simulation: origin.simulation.clone(),
             detector: origin.detector.clone(),
         };
-        write_json(&path.join(FILE), &record)
+        write_json(&path.join(BEGUN), &record)
     }
 
     /// Reads it from the folder of a run; of one of an earlier version from `config.toml` and the files that
@@ -74,7 +72,7 @@ impl Begun {
     /// # Errors
     /// A file that is damaged.
     pub(crate) fn read(path: &Path) -> Result<Self, RunError> {
-        let file = path.join(FILE);
+        let file = path.join(BEGUN);
         if !file.exists() {
             return Self::of_earlier_version(path);
         }
@@ -97,19 +95,18 @@ impl Begun {
             let text = file.exists().then(|| std::fs::read_to_string(&file));
             text.transpose().map_err(RunError::io("read", &file))
         };
-        let simulation = match read("simulation.toml")? {
+        let simulation = match read(SIMULATION)? {
             Some(text) => {
-                let origin = format!("`{}`", path.join("simulation.toml").display());
+                let origin = format!("`{}`", path.join(SIMULATION).display());
                 Some(parse_with_overrides(&text, &origin, &[])?)
             }
             None => None,
         };
-        let data_fingerprint = read("data.sha256")?.map(|text| text.trim().to_owned());
+        let data_fingerprint = read(FINGERPRINT)?.map(|text| text.trim().to_owned());
         // Where there is no such file a finished member knows.
-        let records = [path.to_owned(), folder::member_path(path, 1)];
-        let of_record = || {
-            records.iter().find_map(|path| Some(folder::load_record(path).ok()?.data_fingerprint))
-        };
+        let records = [path.to_owned(), layout::member(path, 1)];
+        let of_record =
+            || records.iter().find_map(|path| Some(load_record(path).ok()?.data_fingerprint));
         Ok(Self {
             experiment: Experiment::read(&path.join(CONFIG), &[])?,
             data_fingerprint: data_fingerprint.or_else(of_record),

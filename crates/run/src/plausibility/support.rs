@@ -8,17 +8,14 @@ use std::fmt;
 use std::path::Path;
 
 use cei_data::{Preprocessing, Rows as _, Split, Spreads, Table};
-use cei_metrics::{NearestNeighbours, number, quantile};
+use cei_metrics::{NearestNeighbours, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
-use serde::{Deserialize, Serialize};
 
-use crate::folder::read_companion;
+use crate::folder::{SupportBounds, support};
 use crate::{RunError, TrainedRun};
 
 /// The part of the training table's own events that each bound leaves outside.
@@ -27,31 +24,10 @@ const RARE: f64 = 1e-3;
 const REFERENCE_ROWS: usize = 10_000;
 /// A momentum sum below this part of the largest momentum is round-off of the table.
 const ROUND_OFF: f64 = 1e-4;
-/// Name of the tensor and of the file that hold the reference momenta.
-pub(crate) const FILE: &str = "support.safetensors";
-const TENSOR: &str = "momenta";
-
-/// Bounds of the training support, part of `model.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bounds {
-    /// Largest `|sum p|` in a.u.; none where the table is no molecule.
-    #[serde(default, with = "number")]
-    pub momentum_sum_au: Option<f64>,
-    /// Least and largest kinetic energy release in eV; none where the table is no molecule.
-    #[serde(default, with = "number")]
-    pub kinetic_energy_ev: Option<[f64; 2]>,
-    /// Largest distance to the nearest reference momenta, in scaled units.
-    #[serde(with = "number")]
-    pub distance: f64,
-    /// Where the raw values of each column lie; none in a run of an older version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spreads: Option<Spreads>,
-}
 
 /// The support of a training table.
 pub struct Support {
-    bounds: Bounds,
+    bounds: SupportBounds,
     molecule: Option<Molecule>,
     reference: Array2<f32>,
     tree: NearestNeighbours,
@@ -113,7 +89,7 @@ impl Support {
         let tree = tree(&reference)?;
         let mut distances = tree.distances(part(split.validation.rows()).mapv(f64::from).view())?;
         distances.sort_by(f64::total_cmp);
-        let mut bounds = Bounds {
+        let mut bounds = SupportBounds {
             momentum_sum_au: None,
             kinetic_energy_ev: None,
             distance: quantile(&distances, 1.0 - RARE).unwrap_or(f64::INFINITY),
@@ -140,7 +116,7 @@ impl Support {
     }
 
     /// The bounds alone.
-    pub fn bounds(&self) -> &Bounds {
+    pub fn bounds(&self) -> &SupportBounds {
         &self.bounds
     }
 
@@ -149,13 +125,7 @@ impl Support {
     /// # Errors
     /// The folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), RunError> {
-        let path = folder.join(FILE);
-        let bytes: Vec<u8> = self.reference.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let shape = self.reference.shape().to_vec();
-        let written = TensorView::new(Dtype::F32, shape, &bytes)
-            .and_then(|view| safetensors::serialize([(TENSOR, view)], None))
-            .map_err(|error| RunError::io("write", &path)(std::io::Error::other(error)))?;
-        Ok(cei_files::write(&path, &written)?)
+        support::write(&self.reference, folder)
     }
 
     /// The support of a run; none for one that was trained before runs had it.
@@ -164,12 +134,7 @@ impl Support {
     /// A file that is missing or damaged.
     pub fn load(run: &TrainedRun) -> Result<Option<Self>, RunError> {
         let Some(bounds) = run.record.support.clone() else { return Ok(None) };
-        let bytes = read_companion(&run.path, &run.record, FILE)?;
-        let width = run.record.preprocessing.y_dim();
-        let reference = read_reference(&bytes, width).map_err(|reason| RunError::BadModel {
-            path: run.path.clone(),
-            reason: format!("`{FILE}` {reason}"),
-        })?;
+        let reference = support::read(&run.path, &run.record)?;
         let molecule = run
             .record
             .molecule
@@ -222,19 +187,6 @@ impl Support {
 fn tree(reference: &Array2<f32>) -> Result<NearestNeighbours, RunError> {
     let reference = reference.mapv(f64::from);
     Ok(NearestNeighbours::fit(reference.view(), reference.view())?)
-}
-
-fn read_reference(bytes: &[u8], width: usize) -> Result<Array2<f32>, String> {
-    let damaged = |error| format!("is damaged: {error}");
-    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-    let tensor = tensors.tensor(TENSOR).map_err(damaged)?;
-    let &[rows, columns] = tensor.shape() else { return Err("holds no matrix".to_owned()) };
-    if tensor.dtype() != Dtype::F32 || columns != width {
-        return Err(format!("holds {columns} columns, but the model has {width}"));
-    }
-    let (numbers, _) = tensor.data().as_chunks::<4>();
-    let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Array2::from_shape_vec((rows, columns), values).map_err(|error| format!("is damaged: {error}"))
 }
 
 /// `|sum p|` of a row of momenta.

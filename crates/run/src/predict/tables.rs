@@ -6,11 +6,10 @@ use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::rows_of;
-use crate::evaluate::internal_coordinates;
-use crate::plausibility::{Cause, Plausibility};
+use crate::plausibility::{Cause, Outside, Plausibility};
 use crate::predict::is_far_out;
 use crate::refine::{PositionMode, RefinedEvent, Refiner};
-use crate::support::Outside;
+use crate::trained::internal_coordinates;
 use crate::{RunError, TrainedRun};
 
 /// The quantiles of a summary, and how their columns are named.

@@ -9,7 +9,8 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Member, RunError, TrainedRun};
+use super::run::{Member, TrainedRun};
+use crate::RunError;
 
 /// Draws of one event that are written at most; a part of them is in memory at once.
 pub(crate) const MOST_WRITTEN: usize = 10_000_000;

@@ -1,0 +1,113 @@
+//! The events of a test of calibration, and draws for them.
+
+use std::ops::Range;
+
+use cei_metrics::{InternalCoordinates, NearestNeighbours, PM_PER_BOHR, Ranks, ranks};
+use cei_model::random::{Purpose, standard_normal, stream};
+use ndarray::{Array1, Array2, Array3, Axis, s};
+
+use super::ranks::joined_along;
+use crate::dataset::Dataset;
+use crate::trained::internal_coordinates;
+use crate::{RunError, TrainedRun};
+
+/// TARP's references lie around the position of the nearest training row with this share of each
+/// column's standard deviation: far enough that the distance says something in every direction.
+const REFERENCE_WIDTH: f64 = 0.5;
+
+/// Draws of some events, and densities where the source of draws has them.
+#[derive(Debug, Clone)]
+pub struct EventDraws {
+    /// Positions in the frame of the run: events x draws x columns.
+    pub positions: Array3<f64>,
+    /// Log density of the truth of each event and of each of its draws, up to a constant for each
+    /// event.
+    pub log_prob: Option<(Array1<f64>, Array2<f64>)>,
+}
+
+/// The events of a test: what draws are compared with.
+#[derive(Debug, Clone)]
+pub struct CalibrationEvents {
+    /// True positions in the frame of the run, events x columns.
+    pub truth: Array2<f64>,
+    /// References of TARP, made from momenta alone, events x columns.
+    pub references: Array2<f64>,
+    /// Standard deviation of each column over training rows.
+    pub scale: Array1<f64>,
+    /// Names of the columns.
+    pub names: Vec<String>,
+    /// The columns that vary; the others are not tested.
+    pub alive: Vec<usize>,
+    /// Bond lengths and angles, where the table is a molecule.
+    pub coordinates: Option<InternalCoordinates>,
+}
+
+impl CalibrationEvents {
+    /// Test rows (raw) of a run, with references around the positions of the training rows whose
+    /// scaled momenta are nearest.
+    pub(super) fn of(
+        run: &TrainedRun,
+        dataset: &Dataset,
+        raw_x: &Array2<f64>,
+        raw_y: &Array2<f64>,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        let preprocessing = &run.record.preprocessing;
+        let (truth, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
+        let (train_x, train_y) = dataset.table.part(&dataset.split.train);
+        let (x, _) = preprocessing.gauged(train_x.view(), train_y.view());
+        let scaled = |y: &Array2<f64>| preprocessing.encode_y(y.view()).mapv(f64::from);
+        let nearest = NearestNeighbours::fit(scaled(&train_y).view(), x.view())?
+            .draws(scaled(raw_y).view(), 1)?;
+        let scale = x.std_axis(Axis(0), 0.0);
+        // No event has this number: the stream is that of no draw.
+        let mut rng = stream(seed, Purpose::Draws, u64::MAX);
+        let noise = standard_normal(truth.nrows(), truth.ncols(), &mut rng).mapv(f64::from);
+        let references =
+            nearest.index_axis(Axis(1), 0).to_owned() + noise * REFERENCE_WIDTH * &scale;
+        Ok(Self {
+            truth,
+            references,
+            scale,
+            names: preprocessing.x_names().to_vec(),
+            alive: preprocessing.alive_x().to_vec(),
+            coordinates: run
+                .molecule()
+                .map(|molecule| internal_coordinates(&run.experiment, molecule))
+                .transpose()?,
+        })
+    }
+
+    /// Names of the quantities tested.
+    pub(super) fn quantities(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.alive.iter().map(|&column| self.names[column].clone()).collect();
+        if let Some(coordinates) = &self.coordinates {
+            names.extend(
+                coordinates.pair_labels().iter().chain(coordinates.triple_labels()).cloned(),
+            );
+        }
+        names
+    }
+
+    /// Ranks of positions, bond lengths and angles of a range of events.
+    pub(super) fn quantity_ranks(
+        &self,
+        range: Range<usize>,
+        draws: &Array3<f64>,
+    ) -> Result<Ranks, RunError> {
+        let truth = self.truth.slice(s![range, ..]);
+        let alive = &self.alive;
+        let mut parts =
+            vec![ranks(truth.select(Axis(1), alive).view(), draws.select(Axis(2), alive).view())?];
+        if let Some(coordinates) = &self.coordinates {
+            let lengths = coordinates.lengths_of_draws(draws.view())? * PM_PER_BOHR;
+            parts.push(ranks((coordinates.lengths(truth)? * PM_PER_BOHR).view(), lengths.view())?);
+            if !coordinates.triple_labels().is_empty() {
+                let angles = coordinates.angles_deg_of_draws(draws.view())?;
+                parts.push(ranks(coordinates.angles_deg(truth)?.view(), angles.view())?);
+            }
+        }
+        Ok(joined_along(Axis(1), &parts))
+    }
+}

@@ -1,0 +1,165 @@
+//! Loading and splitting the table of an experiment, or simulating it.
+
+use cei_data::extremes::screen;
+use cei_data::{
+    FarCell, Preprocessing, PreprocessingError, RowDigests, Rows as _, Split, Table, fingerprint,
+    load,
+};
+use cei_train::{DegenerateNoise, Rows, TrainingRows};
+
+use super::fresh::Recipe;
+use super::simulated::{measured_anew, simulated};
+use crate::folder::{Origin, PartCopies};
+use crate::{Experiment, RunError, TrainedRun};
+
+/// Extreme cells that are named one by one.
+const MOST_NAMED: usize = 5;
+
+/// A loaded table and its split.
+#[derive(Debug)]
+pub struct Dataset {
+    /// All rows, in internal units, not yet in a gauge.
+    pub table: Table,
+    /// Which rows are for what.
+    pub split: Split,
+    /// SHA-256 of names and values.
+    pub fingerprint: String,
+    /// Cells that are far from all others of their column, in words; no measurement is that far.
+    pub extremes: Vec<String>,
+    /// How the training rows of later epochs are made, if not those of the first are used again.
+    pub recipe: Option<Recipe>,
+}
+
+impl Dataset {
+    /// Loads and splits the table of an experiment, or simulates it. Its training rows are those of the
+    /// first epoch.
+    ///
+    /// # Errors
+    /// A file, row or column that cannot be used; too few rows; a side that does not vary; events that
+    /// cannot be simulated or measured anew.
+    pub fn load(experiment: &Experiment, origin: &Origin) -> Result<Self, RunError> {
+        experiment.split.check()?;
+        let source = &experiment.source;
+        if experiment.columns.x.is_empty() {
+            return Err(PreprocessingError::NoPositions.into());
+        }
+        let mut extremes = Vec::new();
+        let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
+            (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
+            (Some(name), None) => {
+                return Err(RunError::SimulatorMolecule { name: name.clone() });
+            }
+            (None, simulation) => {
+                let mut table = load(source, &experiment.columns)?;
+                let far = screen(&mut table, source.drop_invalid, &experiment.columns)?;
+                table.check_trainable(&experiment.split)?;
+                let split = Split::new(table.rows(), &experiment.split)?;
+                extremes = in_words(&far, &split);
+                if source.fresh_noise {
+                    let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
+                    measured_anew(experiment, simulation, origin, table, split)?
+                } else {
+                    (table, split, None)
+                }
+            }
+        };
+        Ok(Self { fingerprint: fingerprint(&table), table, split, extremes, recipe })
+    }
+
+    /// The table that a run was trained on. It must be the same, or its test rows are not those kept from the model.
+    ///
+    /// # Errors
+    /// A table that is not there, has changed or cannot be loaded.
+    pub fn of_run(run: &TrainedRun) -> Result<Self, RunError> {
+        let TrainedRun { path, experiment, record, .. } = run;
+        let dataset =
+            Self::load(experiment, &record.origin()).map_err(|error| error.of_table(path))?;
+        // Events of a simulator follow from seeds, whatever the last bit of another processor.
+        let simulated = experiment.source.simulator.is_some();
+        if simulated || dataset.fingerprint == record.data_fingerprint {
+            Ok(dataset)
+        } else {
+            Err(RunError::TableChanged { path: path.clone() })
+        }
+    }
+
+    /// Fits the preprocessing on the training rows alone.
+    ///
+    /// # Errors
+    /// A gauge that does not fit, a side without variation, a row of any part outside of `preprocessing.bounds`.
+    pub fn fit(&self, experiment: &Experiment) -> Result<Preprocessing, RunError> {
+        let molecule = experiment.molecule.as_ref();
+        let config = &experiment.preprocessing;
+        let Self { table, split, .. } = self;
+        let fitted = Preprocessing::fit(config, molecule, table, &split.train);
+        let fitted = fitted.map_err(|error| self.located(error))?;
+        // The density of a row outside is zero: no mean over the part that holds it would be a number.
+        fitted.check_bounds(table, &split.validation).map_err(|error| self.located(error))?;
+        fitted.check_bounds(table, &split.test).map_err(|error| self.located(error))?;
+        Ok(fitted)
+    }
+
+    /// The error with the place of the row that it is about.
+    fn located(&self, error: PreprocessingError) -> RunError {
+        match error {
+            PreprocessingError::OutOfBounds { name, row, value, low, high } => {
+                let at = self.table.location(row, Some(&name));
+                RunError::OutOfBounds { at, name, value, low, high }
+            }
+            other => other.into(),
+        }
+    }
+
+    /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are,
+    /// and how many test rows repeat validation rows.
+    pub fn copies(&self, training: &RowDigests) -> PartCopies {
+        let (x, y) = self.table.part(&self.split.validation);
+        let validation = training.of_others(x.view(), y.view());
+        let of_validation = training.copies(x.view(), y.view());
+        let (x, y) = self.table.part(&self.split.test);
+        PartCopies {
+            validation: of_validation,
+            test: training.copies(x.view(), y.view()),
+            test_of_validation: Some(validation.copies(x.view(), y.view())),
+        }
+    }
+
+    /// Scaled rows for training and validation.
+    pub fn training_rows(&self, preprocessing: &Preprocessing) -> TrainingRows {
+        let degenerate = preprocessing
+            .noise_directions()
+            .map(|(directions, sd)| DegenerateNoise { directions, sd });
+        TrainingRows {
+            training: scaled_rows(&self.table, &self.split.train, preprocessing),
+            validation: scaled_rows(&self.table, &self.split.validation, preprocessing),
+            degenerate,
+        }
+    }
+}
+
+/// Cells that are only extreme, and what may come of each.
+fn in_words(cells: &[FarCell], split: &Split) -> Vec<String> {
+    let of_cell = |cell: &FarCell| {
+        let consequence = if split.validation.rows().contains(&cell.row) {
+            "a validation row, whose loss decides when training stops"
+        } else if split.test.rows().contains(&cell.row) {
+            "a test row, which may decide mean scores"
+        } else {
+            "a training row"
+        };
+        format!(
+            "{cell}, several times as far as any other before it ({consequence}): is it a measurement?"
+        )
+    };
+    let mut lines: Vec<String> = cells.iter().take(MOST_NAMED).map(of_cell).collect();
+    if cells.len() > MOST_NAMED {
+        lines.push(format!("{} more cells are as extreme", cells.len() - MOST_NAMED));
+    }
+    lines
+}
+
+/// The rows of one part, scaled.
+fn scaled_rows(table: &Table, part: &impl cei_data::Rows, preprocessing: &Preprocessing) -> Rows {
+    let (x, y) = preprocessing.encode_part(table, part);
+    Rows { x, y }
+}

@@ -1,0 +1,117 @@
+//! Events of a simulator in the place of a table, and tables that are measured anew.
+
+use cei_data::{DroppedRows, MomentumUnit, PositionUnit, Selection, Split, Table};
+use cei_model::random::{Purpose, derived_seed};
+use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
+use ndarray::{Axis, concatenate};
+
+use super::fresh::{Recipe, for_training};
+use crate::folder::Origin;
+use crate::{Experiment, RunError};
+
+/// Streams of the events of a simulated data set; no epoch has these numbers.
+const FIRST_EPOCH: u64 = 0;
+const VALIDATION: u64 = u64::MAX - 1;
+const TEST: u64 = u64::MAX;
+
+/// Events of an epoch at most: all of them are in memory, several times.
+const MOST_EVENTS: usize = 10_000_000;
+
+/// A table, its split, and how the training rows of later epochs are made.
+pub(super) type Parts = (Table, Split, Option<Recipe>);
+
+/// Training, validation and test events of a simulation, one part after another.
+pub(super) fn simulated(
+    experiment: &Experiment,
+    simulation: &Simulation,
+) -> Result<Parts, RunError> {
+    let molecule = &simulation.molecule;
+    check_columns(experiment, molecule, "source.simulator")?;
+    let (source, split) = (&experiment.source, &experiment.split);
+    if source.fresh_noise {
+        return Err(RunError::FreshNoiseOfSimulator);
+    }
+    let events = source.events_per_epoch.unwrap_or(simulation.events);
+    if events < 2 {
+        return Err(RunError::TooSmall { key: "source.events_per_epoch", value: events, least: 2 });
+    }
+    let share = |part: f64| ((events as f64 * part / split.train).round() as usize).max(1);
+    let (validation, test) = (share(split.validation), share(split.test));
+    let all = events.saturating_add(validation).saturating_add(test);
+    if events > MOST_EVENTS || all > 2 * MOST_EVENTS {
+        let (key, most) = ("source.events_per_epoch", MOST_EVENTS);
+        return Err(RunError::TooLarge { key, value: events, most });
+    }
+    let seed = |stream| derived_seed(split.seed, Purpose::Events, stream);
+    let parts = [
+        simulate(&for_training(simulation), events, seed(FIRST_EPOCH))?,
+        simulate(simulation, validation, seed(VALIDATION))?,
+        simulate(simulation, test, seed(TEST))?,
+    ];
+    let under_another =
+        |views: [ndarray::ArrayView2<'_, f64>; 3]| match concatenate(Axis(0), &views) {
+            Ok(rows) => rows,
+            Err(_) => unreachable!("every part has three columns an atom"),
+        };
+    let table = Table {
+        x: under_another(parts.each_ref().map(|part| part.positions.view())),
+        y: under_another(parts.each_ref().map(|part| part.momenta.view())),
+        x_names: molecule.position_columns(),
+        y_names: molecule.momentum_columns(),
+        files: Vec::new(),
+        readings: Vec::new(),
+        dropped: DroppedRows::default(),
+    };
+    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events };
+    Ok((table, Split::consecutive(events, validation, test), Some(recipe)))
+}
+
+/// A noise-free simulated table with the noise of the declared detector on all its rows.
+pub(super) fn measured_anew(
+    experiment: &Experiment,
+    simulation: &Simulation,
+    origin: &Origin,
+    mut table: Table,
+    split: Split,
+) -> Result<Parts, RunError> {
+    check_columns(experiment, &simulation.molecule, "source.fresh_noise")?;
+    let nothing = |detector: &Detector| {
+        let deviations = detector.standard_deviations(&simulation.molecule)?;
+        Ok::<_, RunError>(deviations.iter().all(|sd| *sd == 0.0))
+    };
+    if !nothing(&simulation.detector)? {
+        return Err(RunError::FreshNoiseOnNoise);
+    }
+    let Some(detector) = &origin.detector else { return Err(RunError::FreshNoiseUndeclared) };
+    if nothing(detector)? {
+        return Err(RunError::FreshNoiseUndeclared);
+    }
+    let (positions, momenta) = table.part(&split.train);
+    let recipe = Recipe::Noise {
+        simulation: Box::new(simulation.clone()),
+        detector: detector.clone(),
+        events: Events { positions, momenta },
+    };
+    let mut noisy = Events { positions: table.x, momenta: table.y };
+    let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
+    measure(simulation, detector, &mut noisy, seed)?;
+    (table.x, table.y) = (noisy.positions, noisy.momenta);
+    Ok((table, split, Some(recipe)))
+}
+
+/// Events are those of the molecule, three numbers an atom on either side. Measured files may name them otherwise
+/// and have other units, but must have units.
+fn check_columns(
+    experiment: &Experiment,
+    molecule: &Molecule,
+    key: &'static str,
+) -> Result<(), RunError> {
+    let Selection { x, y, x_unit, y_unit } = &experiment.columns;
+    let count = 3 * molecule.atom_count();
+    let has_units = *x_unit != PositionUnit::None && *y_unit != MomentumUnit::None;
+    if (x.len(), y.len()) == (count, count) && has_units {
+        Ok(())
+    } else {
+        Err(RunError::OtherColumns { key, count })
+    }
+}

@@ -1,0 +1,101 @@
+//! Scores of a molecule: bond lengths and angles, and momenta of draws that are exploded again.
+
+use cei_metrics::{
+    COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
+};
+use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
+use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate};
+
+use crate::trained::draws::first_rows;
+use crate::trained::internal_coordinates;
+use crate::{RunError, TrainedRun};
+
+/// Scores of bond lengths, angles and momenta.
+pub(super) struct MoleculeScores {
+    molecule: Molecule,
+    coordinates: InternalCoordinates,
+    pub(super) gauge_free: GaugeFreeScores,
+    frame: FrameRule,
+    pub(super) resimulation: ResimulationErrors,
+}
+
+impl MoleculeScores {
+    pub(super) fn new(run: &TrainedRun, molecule: &Molecule) -> Result<Self, RunError> {
+        let coordinates = internal_coordinates(&run.experiment, molecule)?;
+        Ok(Self {
+            gauge_free: GaugeFreeScores::new(coordinates.clone(), &COVERAGE_LEVELS)?,
+            coordinates,
+            frame: FrameRule {
+                x_axis: molecule.atom_count() - 1,
+                xy_plane: molecule.atom_count() - 2,
+            },
+            resimulation: ResimulationErrors::default(),
+            molecule: molecule.clone(),
+        })
+    }
+
+    pub(super) fn labels(&self) -> Vec<(String, &'static str)> {
+        let bonds = self.coordinates.pair_labels().iter().map(|label| (label.clone(), "pm"));
+        let angles = self.coordinates.triple_labels().iter().map(|label| (label.clone(), "deg"));
+        bonds.chain(angles).collect()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        run: &TrainedRun,
+        x: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(), RunError> {
+        self.gauge_free.add(x, draws.view())?;
+        if y.ncols() != x.ncols() {
+            return Ok(());
+        }
+        let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
+        let positions = first_rows(draws, count);
+        let resimulated = explode_all(&self.molecule, positions.view(), &Accuracy::default())?;
+        let resimulated = self.in_one_frame(resimulated);
+        let measured = self.in_one_frame(y.to_owned());
+        let shape = (x.nrows(), count, x.ncols());
+        let resimulated = match resimulated.into_shape_with_order(shape) {
+            Ok(resimulated) => resimulated,
+            Err(_) => unreachable!("there is one explosion a draw"),
+        };
+        self.resimulation.add(measured.view(), resimulated.view())?;
+        Ok(())
+    }
+
+    /// Rotates every row of momenta into the frame of its last two atoms.
+    fn in_one_frame(&self, mut momenta: Array2<f64>) -> Array2<f64> {
+        for mut row in momenta.rows_mut() {
+            if let Some(row) = row.as_slice_mut() {
+                self.frame.rotation(row).apply(row);
+            }
+        }
+        momenta
+    }
+
+    /// True and mean predicted bond lengths (pm) and angles (degrees), events x quantities.
+    pub(super) fn pairs(
+        &self,
+        x: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), RunError> {
+        let pm = cei_metrics::PM_PER_BOHR;
+        let truth =
+            side_by_side(&(self.coordinates.lengths(x)? * pm), &self.coordinates.angles_deg(x)?);
+        let mean = |values: Array3<f64>| Estimator::Mean.estimate(values.view());
+        let predicted = side_by_side(
+            &(mean(self.coordinates.lengths_of_draws(draws.view())?)? * pm),
+            &mean(self.coordinates.angles_deg_of_draws(draws.view())?)?,
+        );
+        Ok((truth, predicted))
+    }
+}
+
+fn side_by_side(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    match concatenate(Axis(1), &[left.view(), right.view()]) {
+        Ok(both) => both,
+        Err(_) => unreachable!("both have one row an event"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Everything that is added up over chunks of events: errors, coverage, baselines.
+
+use cei_metrics::results::{
+    Baselines, Distribution, Estimators, Evaluation, NeighbourScores, level_key,
+};
+use cei_metrics::{
+    Accumulator, COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, NEIGHBOUR_CANDIDATES,
+    NearestNeighbours, PointErrors, TrainingMean, density_ranks,
+};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
+
+use super::likelihood::likelihood;
+use super::molecule::MoleculeScores;
+use super::table::ScoredTable;
+use crate::dataset::Dataset;
+use crate::{RunError, TrainedRun};
+
+/// True and predicted values of the quantities that figures show.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pairs {
+    /// Name and unit of each quantity.
+    pub labels: Vec<(String, &'static str)>,
+    /// Events x quantities.
+    pub truth: Vec<Array2<f64>>,
+    /// Means over the draws, events x quantities.
+    pub predicted: Vec<Array2<f64>>,
+}
+
+/// Everything that is added up over chunks of events.
+pub(super) struct Scores {
+    mean: PointErrors,
+    draw: PointErrors,
+    ensemble: EnsembleScores,
+    /// Hits of highest-density regions, one accumulator a level; empty without a density.
+    hdr: Vec<Accumulator>,
+    molecule: Option<MoleculeScores>,
+    train_mean: Option<(TrainingMean, PointErrors)>,
+    neighbours: Option<NeighbourBaseline>,
+    pub(super) pairs: Pairs,
+    alive: Vec<usize>,
+}
+
+struct NeighbourBaseline {
+    neighbours: NearestNeighbours,
+    k: usize,
+    errors: PointErrors,
+    gauge_free: Option<GaugeFreeScores>,
+}
+
+impl Scores {
+    pub(super) fn new(run: &TrainedRun, own: Option<&Dataset>) -> Result<Self, RunError> {
+        let preprocessing = &run.record.preprocessing;
+        let columns = preprocessing.x_names().len();
+        let alive = preprocessing.alive_x().to_vec();
+        let errors = || PointErrors::new(columns, &alive);
+        let molecule = run.molecule().map(|m| MoleculeScores::new(run, m)).transpose()?;
+        let (mut train_mean, mut neighbours) = (None, None);
+        if let Some(dataset) = own {
+            let (raw_x, raw_y) = dataset.table.part(&dataset.split.train);
+            let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
+            train_mean = Some((TrainingMean::fit(x.view())?, errors()?));
+            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let tree = NearestNeighbours::fit(scaled_y.view(), x.view())?;
+            let (raw_x, raw_y) = dataset.table.part(&dataset.split.validation);
+            let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
+            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let k = tree.choose_k(scaled_y.view(), x.view(), &NEIGHBOUR_CANDIDATES)?.k;
+            let gauge_free = molecule.as_ref().map(|m| m.gauge_free.clone());
+            neighbours =
+                Some(NeighbourBaseline { neighbours: tree, k, errors: errors()?, gauge_free });
+        }
+        let mut pairs = Pairs::default();
+        match &molecule {
+            Some(molecule) => pairs.labels = molecule.labels(),
+            None => {
+                let names = alive.iter().map(|&column| preprocessing.x_names()[column].clone());
+                pairs.labels = names.map(|name| (name, "")).collect();
+            }
+        }
+        Ok(Self {
+            mean: errors()?,
+            draw: errors()?,
+            ensemble: EnsembleScores::new(columns, &alive, &COVERAGE_LEVELS)?,
+            hdr: Vec::new(),
+            molecule,
+            train_mean,
+            neighbours,
+            pairs,
+            alive,
+        })
+    }
+
+    /// Takes the log densities of the truth and of the draws of a chunk of events, where there are any.
+    pub(super) fn add_densities(
+        &mut self,
+        truth: Option<Array1<f64>>,
+        draws: Option<Array2<f64>>,
+    ) -> Result<(), RunError> {
+        let (Some(truth), Some(draws)) = (truth, draws) else { return Ok(()) };
+        let ranks = density_ranks(truth.view(), draws.view())?;
+        self.hdr.resize_with(COVERAGE_LEVELS.len(), Accumulator::default);
+        for (accumulator, level) in self.hdr.iter_mut().zip(COVERAGE_LEVELS) {
+            ranks.lowest_hits(level)?.iter().for_each(|hit| accumulator.add(*hit));
+        }
+        Ok(())
+    }
+
+    /// Takes the draws (`n` x K x columns) of a chunk of events.
+    pub(super) fn add(
+        &mut self,
+        run: &TrainedRun,
+        x: ArrayView2<'_, f64>,
+        raw_y: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<(), RunError> {
+        let mean = Estimator::Mean.estimate(draws.view())?;
+        self.mean.add(x, mean.view())?;
+        self.draw.add(x, Estimator::Draw.estimate(draws.view())?.view())?;
+        self.ensemble.add(x, draws.view())?;
+        match &mut self.molecule {
+            Some(molecule) => {
+                molecule.add(run, x, y, draws)?;
+                let (truth, predicted) = molecule.pairs(x, draws)?;
+                self.pairs.truth.push(truth);
+                self.pairs.predicted.push(predicted);
+            }
+            None => {
+                self.pairs.truth.push(x.select(Axis(1), &self.alive));
+                self.pairs.predicted.push(mean.select(Axis(1), &self.alive));
+            }
+        }
+        if let Some((train_mean, errors)) = &mut self.train_mean {
+            errors.add(x, train_mean.estimate(x.nrows()).view())?;
+        }
+        if let Some(baseline) = &mut self.neighbours {
+            let scaled_y = run.record.preprocessing.encode_y(raw_y).mapv(f64::from);
+            let near = baseline.neighbours.draws(scaled_y.view(), baseline.k)?;
+            baseline.errors.add(x, Estimator::Mean.estimate(near.view())?.view())?;
+            if let Some(gauge_free) = &mut baseline.gauge_free {
+                gauge_free.add(x, near.view())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        &self,
+        run: &TrainedRun,
+        scored: &ScoredTable,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Evaluation, RunError> {
+        let names = run.record.preprocessing.x_names();
+        let train_mean =
+            self.train_mean.as_ref().map(|(_, errors)| errors.scores(names)).transpose()?;
+        let knn = match &self.neighbours {
+            None => None,
+            Some(baseline) => Some(NeighbourScores {
+                k: baseline.k,
+                rows_used: baseline.neighbours.rows_used(),
+                scores: baseline.errors.scores(names)?,
+                gauge_free: baseline.gauge_free.as_ref().map(|g| g.mean_errors()).transpose()?,
+            }),
+        };
+        let (nll, bound, invertibility) = likelihood(run, scored, seed);
+        let mut distribution = Distribution::of(&self.ensemble)?;
+        for (accumulator, level) in self.hdr.iter().zip(COVERAGE_LEVELS) {
+            let Some(summary) = accumulator.summary() else { continue };
+            distribution.coverage_hdr.insert(level_key(level), summary.mean);
+            if let Some(error) = summary.standard_error {
+                distribution.coverage_hdr_standard_error.insert(level_key(level), error);
+            }
+        }
+        let molecule = self.molecule.as_ref();
+        Ok(Evaluation {
+            rows: scored.x.nrows(),
+            draws,
+            estimators: Estimators {
+                mean: self.mean.scores(names)?,
+                draw: self.draw.scores(names)?,
+            },
+            baselines: Baselines { train_mean, knn },
+            gauge_free: molecule.map(|m| m.gauge_free.summary()).transpose()?,
+            likelihood: nll,
+            likelihood_bound: bound,
+            distribution,
+            resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
+            invertibility_max_abs: invertibility,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! The names of all files of a run, and of what commands write beside them: here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+/// Architecture, columns, preprocessing, latent statistics, summary, digests: with it a folder is a run.
+pub const RECORD: &str = "model.json";
+
+/// Weights, `[inputs, outputs]`, named by their place in the network.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// Training momenta that those to be predicted are compared with.
+pub const SUPPORT: &str = "support.safetensors";
+
+/// Digests of the training rows, to tell them when they are scored.
+pub const ROWS: &str = "rows.safetensors";
+
+/// Further files that belong to a model, whose digests its record holds.
+pub const COMPANIONS: [&str; 2] = [SUPPORT, ROWS];
+
+/// The complete resolved configuration.
+pub const CONFIG: &str = "config.toml";
+
+/// What the training began with: configuration, digest of the table, origin of its events.
+pub const BEGUN: &str = "training.json";
+
+/// The digest of the table, in runs of earlier versions.
+pub const FINGERPRINT: &str = "data.sha256";
+
+/// The losses of every epoch.
+pub const HISTORY: &str = "history.csv";
+
+/// The state of the training, for `--resume`.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// The simulation, if the run trains on a simulator; for people.
+pub const SIMULATION: &str = "simulation.toml";
+
+/// What `cei evaluate` found.
+pub const EVALUATION: &str = "evaluation.json";
+
+/// What `cei calibrate` found.
+pub const CALIBRATION: &str = "calibration.json";
+
+/// What `cei c2st` found.
+pub const C2ST: &str = "c2st.json";
+
+/// The folder of the figures.
+pub const FIGURES: &str = "figures";
+
+/// Names of the figures, each drawn as SVG and PNG.
+pub mod figure {
+    /// Losses of every epoch.
+    pub const LEARNING_CURVE: &str = "learning_curve";
+    /// Means of the draws against the truth.
+    pub const TRUE_VS_PREDICTED: &str = "true_vs_predicted";
+    /// Means of the draws less the truth.
+    pub const RESIDUALS: &str = "residuals";
+    /// Central coverage.
+    pub const COVERAGE: &str = "coverage";
+    /// Ranks of the truth among the draws.
+    pub const SBC_RANKS: &str = "sbc_ranks";
+    /// Their distribution functions less the uniform one.
+    pub const SBC_ECDF: &str = "sbc_ecdf";
+    /// Coverage of balls around references.
+    pub const TARP: &str = "tarp";
+    /// Coverage of highest-density regions.
+    pub const COVERAGE_HDR: &str = "coverage_hdr";
+    /// How well a classifier tells samples apart.
+    pub const C2ST: &str = "c2st";
+}
+
+/// The folder of a member (from 1) of the ensemble in `run`.
+pub fn member(run: &Path, number: usize) -> PathBuf {
+    run.join(format!("member-{number}"))
+}
+
+/// A figure of the folder `run`, named as in [`figure`], with an extension.
+pub fn figure_path(run: &Path, name: &str, extension: &str) -> PathBuf {
+    run.join(FIGURES).join(format!("{name}.{extension}"))
+}

@@ -1,0 +1,60 @@
+//! Files judged before there is a run: by the simulator or the table that an experiment trains on.
+
+use cei_data::{ColumnRef, MomentumUnit, Source, load_sample};
+use cei_physics::simulate;
+
+use super::report::Plausibility;
+use super::training::Training;
+use crate::config::simulation_by_name;
+use crate::dataset::{for_training, simulation_beside};
+use crate::{Experiment, RunError};
+
+/// Events of a simulator that stand for training.
+const SIMULATED_EVENTS: usize = 4000;
+
+/// How the momenta of files, their columns `momenta` in `unit`, compare as a set with those that an experiment trains on:
+/// events of its simulator, or its table. None where there is neither, or these are the files themselves. Of very many
+/// rows evenly spaced ones stand for all.
+///
+/// # Errors
+/// A simulator that cannot be read or run; a table of either that cannot be read, or lacks the momenta.
+pub fn judge_files(
+    experiment: &Experiment,
+    files: &Source,
+    momenta: &[ColumnRef],
+    unit: &MomentumUnit,
+) -> Result<Option<Plausibility>, RunError> {
+    let columns = &experiment.columns;
+    let source = &experiment.source;
+    let (trained, simulation) = if let Some(name) = &source.simulator {
+        let mut simulation = simulation_by_name(name)?;
+        simulation.detector = experiment.detector.clone().unwrap_or(simulation.detector);
+        let events = simulate(&for_training(&simulation), SIMULATED_EVENTS, 0)?;
+        (events.momenta, Some(simulation))
+    } else {
+        if source.files.is_empty() {
+            return Ok(None);
+        }
+        let (trained, inspected) = (source.resolve()?, files.resolve()?);
+        if trained.iter().any(|path| inspected.contains(path)) {
+            return Ok(None);
+        }
+        let simulation = match &trained[..] {
+            [file] => simulation_beside(file)?,
+            _ => None,
+        };
+        (load_sample(source, &columns.y, columns.y_unit.factor())?, simulation)
+    };
+    let y = load_sample(files, momenta, unit.factor())?;
+    let (found, width) = (y.ncols(), trained.ncols());
+    if found != width {
+        return Err(RunError::OtherMomenta { found, width });
+    }
+    let training = Training {
+        molecule: experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width),
+        momenta: trained,
+        simulation: simulation.as_ref(),
+        unit_au: unit.factor(),
+    };
+    Ok(Some(training.judge(y.view(), None)))
+}

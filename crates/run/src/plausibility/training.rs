@@ -1,0 +1,187 @@
+//! What is known of training, and momenta judged by it.
+
+use cei_metrics::special::binomial_upper_tail;
+use cei_physics::{Molecule, Simulation, simulate};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::charges::{charge_states, is_multiple};
+use super::quantities::{Quantities, energy_ratio, quantities};
+use super::report::{Cause, Comparison, IonComparison, Plausibility};
+use super::support::{Outside, Support};
+use super::trial::{Trial, share};
+use super::units::nearest_unit;
+use crate::TrainedRun;
+use crate::dataset::for_training;
+
+/// Share of outside events from which a set is far from training.
+const FAR_SHARE: f64 = 0.2;
+
+/// How often so many outside events may be chance.
+const FAR_LEVEL: f64 = 0.01;
+
+/// The part of the training's own events that each quantity leaves outside.
+const RARE: f64 = 1e-3;
+
+/// Events of a set, and of training, that are compared.
+const MOST_EVENTS: usize = 10_000;
+
+/// Events with which causes are tried.
+const TRIED_EVENTS: usize = 500;
+
+/// Momenta wrong by this factor or more are in another unit; charges do not change them so much.
+const OTHER_UNIT: f64 = 4.0;
+
+/// Distributions explain momenta alike if these are not further apart from the one than from the other by more than this
+/// (a sum over energy and ions; samples of [`TRIED_EVENTS`] have half of it by chance).
+const AS_GOOD: f64 = 0.3;
+
+/// Momentum sums smaller than this part of those in training are imposed.
+const IMPOSED: f64 = 0.1;
+
+/// What is known of training.
+pub struct Training<'a> {
+    /// The molecule, if the momenta are three columns an ion.
+    pub molecule: Option<&'a Molecule>,
+    /// Momenta (rows x columns, a.u.), in any orientation.
+    pub momenta: Array2<f64>,
+    /// The simulation that made them, if any.
+    pub simulation: Option<&'a Simulation>,
+    /// a.u. in one unit of the file's momentum columns, as declared.
+    pub unit_au: f64,
+}
+
+impl<'a> Training<'a> {
+    /// The training of a run, from the momenta that it has kept.
+    pub fn of_run(run: &'a TrainedRun, support: &'a Support) -> Self {
+        Self {
+            molecule: support.molecule(),
+            momenta: support.momenta(&run.record.preprocessing, MOST_EVENTS),
+            simulation: run.record.simulation.as_ref(),
+            unit_au: run.experiment.columns.y_unit.factor(),
+        }
+    }
+
+    /// Judges the momenta `y` (rows x columns, a.u.) of a file; `outside` says of each event whether it is outside
+    /// the training support for other reasons, where that is known.
+    pub fn judge(&self, y: ArrayView2<'_, f64>, outside: Option<&[Outside]>) -> Plausibility {
+        let events = y.nrows();
+        let others = |event: usize| outside.is_some_and(|events| events[event].any());
+        let Some(molecule) = self.molecule else {
+            let count = (0..events).filter(|event| others(*event)).count();
+            let far = is_far(count, events, RARE);
+            return Plausibility {
+                events,
+                far,
+                outside_share: share(count, events),
+                kinetic_energy_ev: None,
+                momentum_au: Vec::new(),
+                momentum_sum_au: None,
+                zero_momentum_sum: false,
+                cause: far.then_some(Cause::Unknown { ratio: None }),
+            };
+        };
+        let training = Quantities::of(molecule, spaced(self.momenta.view(), MOST_EVENTS).view());
+        let rows = y.rows().into_iter().enumerate();
+        let limits = training.limits(RARE);
+        let count = rows
+            .filter(|(event, y)| others(*event) || limits.leaves_out(&quantities(molecule, *y)))
+            .count();
+        let file = Quantities::of(molecule, spaced(y, MOST_EVENTS).view());
+        let rare = RARE.max(2.0 / self.momenta.nrows().max(1) as f64);
+        let mut far = is_far(count, events, rare * (training.sorted.len() + 1) as f64);
+        let tried = Trial { molecule, training: &training, file: spaced(y, TRIED_EVENTS) };
+        let mut cause = None;
+        if events > 0 {
+            cause = if far { Some(self.cause(&tried, &file)) } else { tried.exchanged(&file) };
+            far |= cause.is_some();
+        }
+        let [energy, sum] = [0, 1].map(|quantity| Comparison::of(&file, &training, quantity));
+        let ions = molecule.labels().iter().enumerate().filter_map(|(ion, label)| {
+            let momentum = Comparison::of(&file, &training, 2 + ion)?;
+            Some(IonComparison { ion: label.clone(), momentum })
+        });
+        Plausibility {
+            events,
+            far,
+            outside_share: share(count, events),
+            kinetic_energy_ev: energy,
+            momentum_au: ions.collect(),
+            momentum_sum_au: sum,
+            zero_momentum_sum: sum.is_some_and(|sum| sum.file.q95 < IMPOSED * sum.training.q05)
+                && training.has_noise(),
+            cause,
+        }
+    }
+
+    /// The likely cause of momenta that are far from training.
+    fn cause(&self, tried: &Trial<'_>, file: &Quantities) -> Cause {
+        let factor = file.factor_to(tried.training);
+        let unknown = Cause::Unknown { ratio: energy_ratio(file, tried.training) };
+        let Some(factor) = factor else { return unknown };
+        if factor.ln().abs() >= OTHER_UNIT.ln() {
+            let (unit, au) = nearest_unit(factor * self.unit_au);
+            let factor = au / self.unit_au;
+            let order = tried.scaled(factor).swapped();
+            return Cause::Unit { factor, unit, order };
+        }
+        if let Some(order) = tried.swapped() {
+            return Cause::SwappedIons { order };
+        }
+        let as_it_is = tried.misfit(tried.training, 1.0);
+        let in_line = |misfit: f64| misfit <= (as_it_is / 3.0).max(0.05);
+        let scaled = Quantities::of(tried.molecule, tried.scaled(factor).file.view());
+        let by_factor = tried.training.apart(&scaled);
+        if let Some((likely, misfit, apart)) = self.other_charges(tried)
+            && in_line(misfit)
+            && (is_multiple(&likely, tried.molecule.charges()) && apart <= by_factor + AS_GOOD
+                || apart + AS_GOOD <= by_factor)
+        {
+            return Cause::Charges { trained: tried.molecule.charges().to_vec(), likely };
+        }
+        if in_line(tried.misfit(tried.training, factor)) {
+            return Cause::Energy { ratio: 1.0 / (factor * factor) };
+        }
+        unknown
+    }
+
+    /// The charges whose explosions are most like the momenta, what share of these they leave out, and how far apart
+    /// the distributions are; none if it is those of training.
+    fn other_charges(&self, tried: &Trial<'_>) -> Option<(Vec<f64>, f64, f64)> {
+        let simulation = self.simulation.filter(|law| law.geometry.is_some())?;
+        let trained = simulation.molecule.charges();
+        let states = charge_states(trained);
+        let mut best: Option<(Vec<f64>, f64, f64)> = None;
+        for charges in states {
+            let atoms = simulation.molecule.atoms().iter().zip(&charges);
+            let atoms = atoms.map(|(atom, charge)| {
+                let mut atom = atom.clone();
+                atom.charge = *charge;
+                atom
+            });
+            let molecule = Molecule::new(atoms.collect()).ok()?;
+            let law = Simulation { molecule, ..simulation.clone() };
+            let Ok(events) = simulate(&for_training(&law), TRIED_EVENTS, 0) else { continue };
+            let training = Quantities::of(tried.molecule, events.momenta.view());
+            let apart = training.apart(&Quantities::of(tried.molecule, tried.file.view()));
+            if best.as_ref().is_none_or(|(_, _, least)| apart < *least) {
+                best = Some((charges, tried.misfit(&training, 1.0), apart));
+            }
+        }
+        best.filter(|(charges, ..)| charges != trained)
+    }
+}
+
+/// Whether `count` of `events` are outside where one is with the probability `rate`, beyond chance and by much.
+fn is_far(count: usize, events: usize, rate: f64) -> bool {
+    let share = share(count, events);
+    let trials = events.min(MOST_EVENTS);
+    let successes = (share * trials as f64).round() as usize;
+    share >= FAR_SHARE && binomial_upper_tail(trials, rate.min(0.5), successes) <= FAR_LEVEL
+}
+
+/// At most `count` rows, evenly spaced.
+fn spaced(rows: ArrayView2<'_, f64>, count: usize) -> Array2<f64> {
+    let used = rows.nrows().min(count);
+    let spaced: Vec<_> = (0..used).map(|i| i * rows.nrows() / used).collect();
+    rows.select(Axis(0), &spaced)
+}

@@ -1,0 +1,121 @@
+//! The refined posterior of one event.
+
+use std::fmt;
+
+use ndarray::Array2;
+
+use crate::plausibility::Contact;
+
+/// The refined posterior of one event.
+#[derive(Debug, Clone)]
+pub struct RefinedEvent {
+    /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
+    /// network for an event that is outside the model.
+    pub draws: Array2<f64>,
+    /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
+    pub modes: Vec<PositionMode>,
+    /// Shape of the tail of the weights: infinite, the worst, where a few draws hold everything; minus infinity, the
+    /// best, where the largest weights are equal; none without noise.
+    pub k_hat: Option<f64>,
+    /// Effective number of independent draws; none without noise.
+    pub effective_sample_size: Option<f64>,
+    /// `log p(y)` per unit volume of the momenta (a.u.); none without noise.
+    pub log_evidence: Option<f64>,
+    /// Why it is not what the model describes.
+    pub outside: OutsideModel,
+    /// Limits of the geometry law that the posterior is in contact with.
+    pub contacts: Vec<Contact>,
+    /// Draws of a Markov chain for the same posterior, where they were asked for; none of an event all of whose
+    /// network draws the geometry law excludes.
+    pub chain: Option<ChainDraws>,
+}
+
+/// A geometry that explains the measured momenta.
+#[derive(Debug, Clone)]
+pub struct PositionMode {
+    /// Positions (3N, bohr) in the frame of the run.
+    pub positions: Vec<f64>,
+    /// Posterior probability of what is nearest to it; none without noise.
+    pub weight: Option<f64>,
+    /// Root mean square difference between its momenta and the measured ones: in units of the noise, or
+    /// in a.u. without noise.
+    pub misfit: f64,
+    /// Searches that ended there.
+    pub searches: usize,
+    /// Whether the geometry law excludes it; it is listed only where no geometry of the law gives the momenta.
+    pub outside_law: bool,
+}
+
+/// Draws of a Markov chain.
+#[derive(Debug, Clone)]
+pub struct ChainDraws {
+    /// Draws (any number x 3N, bohr) in the frame of the run.
+    pub draws: Array2<f64>,
+    /// Largest split R-hat of a coordinate; to be trusted below 1.05.
+    pub r_hat: f64,
+}
+
+/// Why an event is not what the model describes; empty if it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutsideModel {
+    /// The weights of the draws have too heavy a tail.
+    pub k_hat: bool,
+    /// The momenta are far less probable than those of training.
+    pub evidence: bool,
+    /// No geometry was found that gives the momenta.
+    pub no_mode: bool,
+    /// Without noise: independent searches for geometries that give the momenta do not agree, or did not end.
+    pub search: bool,
+    /// The posterior is pinned to a limit of the geometry law ([`LawEdges`](crate::plausibility::LawEdges)); without noise, only geometries
+    /// outside of the law give the momenta.
+    pub law_edge: bool,
+}
+
+impl RefinedEvent {
+    /// An event about which nothing was inferred, of so many position columns.
+    pub(crate) fn of_nothing(columns: usize) -> Self {
+        Self {
+            draws: Array2::zeros((0, columns)),
+            modes: Vec::new(),
+            k_hat: None,
+            effective_sample_size: None,
+            log_evidence: None,
+            outside: OutsideModel { no_mode: true, ..OutsideModel::default() },
+            chain: None,
+            contacts: Vec::new(),
+        }
+    }
+}
+
+impl OutsideModel {
+    /// Whether there is any reason.
+    pub fn any(self) -> bool {
+        self.k_hat || self.evidence || self.no_mode || self.search || self.law_edge
+    }
+}
+
+impl fmt::Display for OutsideModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = [
+            (self.k_hat, "k-hat"),
+            (self.evidence, "evidence"),
+            (self.no_mode, "no-mode"),
+            (self.search, "search"),
+            (self.law_edge, "law-edge"),
+        ];
+        let names: Vec<_> = reasons.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_are_named() {
+        let outside = OutsideModel { k_hat: true, law_edge: true, ..OutsideModel::default() };
+        assert_eq!(outside.to_string(), "k-hat law-edge");
+        assert!(outside.any() && !OutsideModel::default().any());
+    }
+}

@@ -1,0 +1,108 @@
+//! What a refinement is made of, and why it may be impossible.
+
+use cei_data::Preprocessing;
+use cei_physics::{Frame, Molecule, PositionDensity, Simulation};
+use ndarray::Array2;
+
+/// Why draws cannot be refined, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Why not.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+/// What a refinement is made of, known before the training.
+pub struct Ingredients<'a> {
+    /// The molecule of the table, if it is one.
+    pub molecule: Option<&'a Molecule>,
+    /// The simulation behind the table.
+    pub simulation: Option<&'a Simulation>,
+    /// The preprocessing, fitted.
+    pub preprocessing: &'a Preprocessing,
+    /// The declared noise of every momentum component (a.u.).
+    pub noise: Option<Vec<f64>>,
+}
+
+/// What has passed the check.
+pub(super) struct Refinable<'a> {
+    pub(super) molecule: &'a Molecule,
+    pub(super) simulation: Option<&'a Simulation>,
+    pub(super) origin: Vec<f64>,
+    pub(super) basis: Array2<f64>,
+    pub(super) noise: Vec<f64>,
+    pub(super) density: Option<PositionDensity>,
+}
+
+impl<'a> Ingredients<'a> {
+    /// Why draws made of these cannot be refined; none if they can.
+    pub fn obstacle(self) -> Option<Obstacle> {
+        self.check().err()
+    }
+
+    pub(super) fn check(self) -> Result<Refinable<'a>, Obstacle> {
+        let cannot = |why: &str, hint| Obstacle { why: why.to_owned(), hint };
+        let Self { preprocessing, simulation, .. } = self;
+        let molecule = self
+            .molecule
+            .filter(|molecule| preprocessing.y_names().len() == 3 * molecule.atom_count())
+            .ok_or_else(|| {
+                cannot("its table is no molecule", "the simulator needs `[molecule]`")
+            })?;
+        let separate = simulation.is_some_and(|s| matches!(s.frame, Frame::Separate { .. }));
+        if separate || !preprocessing.gauge().keeps_one_frame() {
+            return Err(cannot(
+                "positions and momenta are rotated apart",
+                "train with `preprocessing.gauge.frame = \"momentum\"` on a table whose momenta and positions share a frame",
+            ));
+        }
+        let (origin, basis) = preprocessing.chart().ok_or_else(|| {
+            cannot(
+                "its positions have bounds, or noise in directions without variation",
+                "train without `preprocessing.bounds` and with `preprocessing.degenerate = \"project\"`",
+            )
+        })?;
+        let noise = self.noise.ok_or_else(|| {
+            cannot(
+                "the noise of its momenta is not declared",
+                "declare `detector.momentum_noise_au` in the experiment",
+            )
+        })?;
+        let noise = if noise.iter().all(|sd| *sd == 0.0) { Vec::new() } else { noise };
+        if is_uneven(&noise) && simulation.is_some_and(|law| law.frame != Frame::default()) {
+            return Err(cannot(
+                "its noise differs between laboratory axes, but its events are turned out of the laboratory",
+                "simulate with `frame.kind = \"laboratory\"`",
+            ));
+        }
+        if simulation.is_some_and(|simulation| simulation.temperature_k > 0.0) {
+            return Err(cannot(
+                "its ions do not start at rest",
+                "simulate with `temperature_k = 0`",
+            ));
+        }
+        let density = match (noise.is_empty(), simulation) {
+            (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
+            (false, Some(simulation)) => {
+                let density = simulation.position_density().map_err(|error| Obstacle {
+                    why: error.to_string(),
+                    hint: "train on a simulation whose geometry law has a density (docs/refinement.md)",
+                })?;
+                Some(density)
+            }
+            (false, None) => {
+                return Err(cannot(
+                    "the geometry law behind its table is not known",
+                    "train on a table with its `.simulation.toml` beside it",
+                ));
+            }
+        };
+        Ok(Refinable { molecule, simulation, origin, basis, noise, density })
+    }
+}
+
+/// Whether the noise of an ion (three components each) differs between axes.
+pub(super) fn is_uneven(noise: &[f64]) -> bool {
+    noise.chunks_exact(3).any(|ion| ion.iter().any(|sd| *sd != ion[0]))
+}

@@ -1,0 +1,79 @@
+//! What a folder holds before a training begins in it, and what a run that is resumed goes on with.
+
+use std::path::Path;
+
+use cei_files::holder;
+
+use crate::dataset::sidecar_remarks;
+use crate::folder::Origin;
+use crate::folder::begun::{Begun, Difference, differences, may_change_on_resume};
+use crate::folder::layout::{self, CHECKPOINT, RECORD};
+use crate::{Experiment, RunError};
+
+/// Refuses to overwrite a run, to join another training in its folder, or to resume a run with another
+/// configuration; gives what a run to be resumed began with.
+pub(super) fn check_folder(
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+) -> Result<Option<Begun>, RunError> {
+    match holder(path) {
+        Some(holder) => Err(RunError::InTraining { path: path.to_owned(), holder }),
+        None => check_content(experiment, path, resume),
+    }
+}
+
+/// The same, whoever trains there.
+pub(super) fn check_content(
+    experiment: &Experiment,
+    path: &Path,
+    resume: bool,
+) -> Result<Option<Begun>, RunError> {
+    let either =
+        |file: &str| path.join(file).exists() || layout::member(path, 1).join(file).exists();
+    let (begun, trained) = (either(CHECKPOINT), either(RECORD));
+    match (resume, begun) {
+        (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
+        (_, false) if trained => Err(RunError::RunWithoutCheckpoint { path: path.to_owned() }),
+        (true, false) => Err(RunError::NoCheckpoint { path: path.to_owned() }),
+        (false, _) => Ok(None),
+        (true, true) => {
+            let begun = Begun::read(path)?;
+            let differs = differences(experiment, &begun.experiment)
+                .into_iter()
+                .find(|difference| !may_change_on_resume(&difference.key));
+            match differs {
+                Some(Difference { key, given, begun }) => {
+                    Err(RunError::ResumeDiffers { key, given, begun })
+                }
+                None => Ok(Some(begun)),
+            }
+        }
+    }
+}
+
+/// What is known of the events, and what has to be said about it. A run that is resumed goes on with what it began
+/// with, wherever its table lies now; a simulator must be the same as then.
+pub(super) fn origin_and_remarks(
+    experiment: &Experiment,
+    begun: Option<Begun>,
+    path: &Path,
+) -> Result<(Origin, Vec<String>), RunError> {
+    let simulator = experiment.source.simulator.is_some();
+    let Some(begun) = begun else {
+        let tables = if simulator { Vec::new() } else { experiment.source.resolve()? };
+        return Ok((Origin::of(experiment)?, sidecar_remarks(&tables)));
+    };
+    let (_, remarks) = begun.configuration(path)?;
+    if begun.sealed && !simulator {
+        return Ok((begun.origin, remarks));
+    }
+    let origin = Origin::of(experiment)?;
+    if let (true, Some(now), Some(then)) = (simulator, &origin.simulation, &begun.origin.simulation)
+        && let Some(Difference { key, given, begun }) = differences(now, then).into_iter().next()
+    {
+        let key = format!("{key}` of the simulation in `source.simulator");
+        return Err(RunError::ResumeDiffers { key, given, begun });
+    }
+    Ok((origin, remarks))
+}
