@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use cei_run::folder::layout::HISTORY;
 use clap::Args;
 
 use crate::cei::Cei;
@@ -122,7 +123,7 @@ fn train(cei: &Cei, run: &Path, variant: &Variant) -> anyhow::Result<()> {
 
 /// The lowest validation loss of a run, and the seconds of its epochs.
 pub(crate) fn outcome(run: &Path) -> anyhow::Result<(f64, f64)> {
-    let file = run.join("history.csv");
+    let file = run.join(HISTORY);
     let text = std::fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
     read_history(&text).with_context(|| format!("`{}` has no finished epoch", file.display()))
 }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use cei_run::ModelRecord;
+use cei_run::folder::layout::HISTORY;
 use cei_run::folder::load_record;
 use clap::Args;
 use serde::Deserialize;
@@ -298,7 +299,7 @@ impl Programs {
         let record: ModelRecord = load_record(&run)?;
         let rank = record.preprocessing.d_eff();
         ensure!(rank == 9, "the table's positions have rank {rank}, not 9");
-        let history = std::fs::read_to_string(run.join("history.csv"))?;
+        let history = std::fs::read_to_string(run.join(HISTORY))?;
         let seconds = later_epochs(&history).context("a history without times")?;
         let steps = TRAINING_ROWS.div_ceil(BATCH);
         best.add(EPOCH, name, &ours(threads), seconds * 1e3 / steps as f64);

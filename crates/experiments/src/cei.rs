@@ -52,11 +52,6 @@ impl Cei {
     }
 }
 
-/// Whether the training of a run, or of an ensemble's first member, got as far as its first checkpoint.
-pub(crate) fn has_checkpoint(run: &Path) -> bool {
-    ["", "member-1"].iter().any(|member| run.join(member).join("checkpoint.safetensors").exists())
-}
-
 /// The program `name` in the folder of this one, where one build has put both.
 pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use cei_run::evaluate::RunEvaluation;
+use cei_run::folder::layout::{self, CHECKPOINT, HISTORY, RECORD};
 use clap::Args;
 
-use crate::cei::{Cei, has_checkpoint};
+use crate::cei::Cei;
 use crate::csv::{column, read_csv, vector};
 use crate::{say, workspace_root, write_between_markers};
 
@@ -50,7 +51,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
         cei.run(&[what.as_slice(), &["-o", file]].concat())
     };
     let train = |run: &str, table: [&str; 3]| -> anyhow::Result<()> {
-        if root.join(run).join("model.json").exists() {
+        if root.join(run).join(RECORD).exists() {
             say(&format!("{run} was trained before: remove the folder to train again"));
             return Ok(());
         }
@@ -58,7 +59,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
             simulate(table)?;
         }
         let mut arguments = vec!["train", "--config", CONFIG, "--data", table[0], "-o", run];
-        if has_checkpoint(&root.join(run)) {
+        if layout::holds(&root.join(run), CHECKPOINT) {
             arguments = vec!["train", "--resume", "-o", run];
         }
         cei.run(&arguments)
@@ -83,7 +84,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
     cei.run(&[predict.as_slice(), &["-o", draws, "--modes", modes]].concat())?;
     let seconds = begun.elapsed().as_secs_f64();
     let outcome = compare([TEST[0], draws, modes].map(|file| root.join(file)))?;
-    let history = std::fs::read_to_string(root.join(RUN).join("history.csv"))?;
+    let history = std::fs::read_to_string(root.join(RUN).join(HISTORY))?;
     let page = [
         table(&network, &outcome, seconds)?,
         curve_by_events(&by_events)?,

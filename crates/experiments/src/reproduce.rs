@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use cei_run::folder::layout::{self, CALIBRATION, CHECKPOINT, EVALUATION, RECORD};
 
-use crate::cei::{Cei, has_checkpoint};
+use crate::cei::Cei;
 use crate::pipeline::{
     CALIBRATED_EVENTS, DATA_SETS, DataSet, QUICK_EVENTS, QUICK_OVERRIDES, RUNS, Run,
 };
@@ -125,11 +126,11 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
     let key = key(&[&cei.hash, &read(&config)?, &data_key, &seed, &members, &overrides.concat()]);
     let begun = Stamp::new(&absolute(&folder), "begun", key.clone());
     let done = Stamp::new(&absolute(&folder), "trained", key.clone());
-    if done.is_current() && absolute(&folder).join("model.json").exists() {
+    if done.is_current() && absolute(&folder).join(RECORD).exists() {
         say(&format!("{} is up to date", folder.display()));
         return Ok(key);
     }
-    let resume = begun.is_current() && has_checkpoint(&absolute(&folder));
+    let resume = begun.is_current() && layout::holds(&absolute(&folder), CHECKPOINT);
     if !resume && absolute(&folder).exists() {
         std::fs::remove_dir_all(absolute(&folder))?;
     }
@@ -157,7 +158,7 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
 fn evaluate(cei: &Cei, places: &Places, run: Run, trained: &str) -> anyhow::Result<()> {
     let folder = places.run(run.name);
     let stamp = Stamp::new(&absolute(&folder), "evaluated", trained.to_owned());
-    if stamp.is_current() && absolute(&folder).join("evaluation.json").exists() {
+    if stamp.is_current() && absolute(&folder).join(EVALUATION).exists() {
         say(&format!("{} is evaluated", folder.display()));
         return Ok(());
     }
@@ -169,7 +170,7 @@ fn evaluate(cei: &Cei, places: &Places, run: Run, trained: &str) -> anyhow::Resu
 fn calibrate(cei: &Cei, places: &Places, run: Run, trained: &str) -> anyhow::Result<()> {
     let folder = places.run(run.name);
     let stamp = Stamp::new(&absolute(&folder), "calibrated", trained.to_owned());
-    if stamp.is_current() && absolute(&folder).join("calibration.json").exists() {
+    if stamp.is_current() && absolute(&folder).join(CALIBRATION).exists() {
         say(&format!("{} is calibrated", folder.display()));
         return Ok(());
     }

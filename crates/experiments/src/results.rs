@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use cei_run::folder::layout::{self, figure};
 
 use crate::ambiguity::{self, Ambiguous};
 use crate::cei::Cei;
@@ -20,7 +21,7 @@ use crate::results::finished::Finished;
 use crate::results::tables::Groups;
 
 /// Figures of a run that are shown.
-const FIGURES: [&str; 3] = ["learning_curve", "true_vs_predicted", "residuals"];
+const FIGURES: [&str; 3] = [figure::LEARNING_CURVE, figure::TRUE_VS_PREDICTED, figure::RESIDUALS];
 
 /// Where README has its table, between two lines.
 const README_TABLE: [&str; 2] = ["<!-- results:begin -->", "<!-- results:end -->"];
@@ -119,7 +120,7 @@ pub(crate) fn ambiguity(ambiguous: &Ambiguous) -> String {
 fn figures(places: &Places) -> String {
     let mut text = "## Learning curves, predictions and residuals\n".to_owned();
     let folder = places.figures.display().to_string();
-    let from_report = if places.quick { "figures".to_owned() } else { folder };
+    let from_report = if places.quick { layout::FIGURES.to_owned() } else { folder };
     for run in single() {
         text.push_str(&format!("\n### {}\n\n", run.name));
         for figure in FIGURES {
@@ -138,7 +139,7 @@ fn copy_figures(places: &Places) -> anyhow::Result<()> {
     std::fs::create_dir_all(&target)?;
     for run in single() {
         for figure in FIGURES {
-            let from = absolute(&places.run(run.name)).join(format!("figures/{figure}.png"));
+            let from = layout::figure_path(&absolute(&places.run(run.name)), figure, "png");
             let to = target.join(format!("{}-{figure}.png", run.name));
             std::fs::copy(&from, &to).with_context(|| display(&from))?;
         }

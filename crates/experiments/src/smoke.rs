@@ -1,40 +1,35 @@
 //! `smoke`: the quick runs of `reproduce` and `inference-bench`, and whether they made everything that they should.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::ensure;
+use cei_run::folder::layout::{
+    CALIBRATION, CONFIG, EVALUATION, HISTORY, RECORD, SUPPORT, WEIGHTS, figure, figure_path, member,
+};
 
 use crate::pipeline::RUNS;
 use crate::reproduce::{absolute, reproduce};
 use crate::{BuildArgs, inference, say};
 
+/// What a run has in its folder,
+const EACH: [&str; 5] = [RECORD, CONFIG, SUPPORT, EVALUATION, CALIBRATION];
+/// what it has among its figures,
+const EACH_FIGURE: [&str; 4] =
+    [figure::TRUE_VS_PREDICTED, figure::RESIDUALS, figure::SBC_RANKS, figure::TARP];
+/// and what every model of it has in its own.
+const EACH_MODEL: [&str; 2] = [WEIGHTS, HISTORY];
+
 /// Both, with the binaries beside this one.
 pub(crate) fn smoke() -> anyhow::Result<()> {
     reproduce(&BuildArgs { quick: true, cei: None })?;
     let runs = absolute("runs/quick".as_ref());
-    let each = [
-        "model.json",
-        "config.toml",
-        "support.safetensors",
-        "evaluation.json",
-        "calibration.json",
-        "figures/true_vs_predicted.png",
-        "figures/residuals.png",
-        "figures/sbc_ranks.png",
-        "figures/tarp.png",
-    ];
-    // Of an ensemble, in the folder of a member.
-    let each_model = [
-        "model.safetensors",
-        "history.csv",
-        "figures/learning_curve.svg",
-        "figures/learning_curve.png",
-    ];
     for run in RUNS {
-        let member = if run.ensemble > 1 { "member-1" } else { "" };
-        let of_model = each_model.map(|file| Path::new(member).join(file));
-        for file in each.iter().map(PathBuf::from).chain(of_model) {
-            let path = runs.join(run.name).join(file);
+        let folder = runs.join(run.name);
+        // Of an ensemble, in the folder of a member.
+        let of_model = if run.ensemble > 1 { member(&folder, 1) } else { folder.clone() };
+        let files = EACH.map(|file| folder.join(file)).into_iter();
+        let figures = EACH_FIGURE.map(|name| figure_path(&folder, name, "png"));
+        let model = EACH_MODEL.map(|file| of_model.join(file));
+        let curve = ["svg", "png"].map(|end| figure_path(&of_model, figure::LEARNING_CURVE, end));
+        for path in files.chain(figures).chain(model).chain(curve) {
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             ensure!(size > 0, "the smoke run did not make `{}`", path.display());
         }

@@ -8,7 +8,7 @@ use cei_files::quoted;
 use thiserror::Error;
 
 use crate::config::ExperimentError;
-use crate::folder::layout::{EVALUATION, RECORD};
+use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
 pub use later::LaterError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
@@ -205,7 +205,7 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The table of a run is not where it was.
-    #[error("the table `{}` of run `{}` is not there\nhint: where it moved, name its new place with `cei train --resume --data`, or, for a trained run, in `source.files` of its `config.toml`; that it is the same is checked by its digest", file.display(), path.display())]
+    #[error("the table `{}` of run `{}` is not there\nhint: where it moved, name its new place with `cei train --resume --data`, or, for a trained run, in `source.files` of its `{}`; that it is the same is checked by its digest", file.display(), path.display(), CONFIG)]
     TableGone {
         /// The run folder.
         path: PathBuf,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cei_run::c2st::{C2stOptions, C2stReport, compare_samples};
+use cei_run::folder::layout::{C2ST, FIGURES};
 
 use crate::args::C2stArgs;
 use crate::commands::told;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
         if let (Some(folder), None) = (&args.output, &report.not_kept) {
             let folder = folder.display();
             to_stderr(&format!(
-                "accuracies are in `{folder}/c2st.json`, the figure in `{folder}/figures`"
+                "accuracies are in `{folder}/{C2ST}`, the figure in `{folder}/{FIGURES}`"
             ));
         }
     }

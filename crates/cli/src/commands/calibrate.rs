@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use cei_model::open_device;
 use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
+use cei_run::folder::layout::{CALIBRATION, FIGURES};
 
 use crate::args::CalibrateArgs;
 use crate::commands::{tell_remarks, told};
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     if !args.json && calibration.not_kept.is_none() {
         let folder = args.output.as_ref().unwrap_or(&args.run).display();
         to_stderr(&format!(
-            "tests are in `{folder}/calibration.json`, figures in `{folder}/figures`"
+            "tests are in `{folder}/{CALIBRATION}`, figures in `{folder}/{FIGURES}`"
         ));
     }
     told(calibration.not_kept.as_ref(), args.output.is_some())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use cei_run::compare::{ComparisonGroup, ComparisonRow, compare_runs};
+use cei_run::folder::layout::RECORD;
 
 use crate::args::CompareArgs;
 use crate::commands::tell_remarks;
@@ -12,7 +13,7 @@ use crate::output::{self, optional, to_stdout};
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let groups = compare_runs(&args.runs)?;
     // An evaluation may be kept without its model.
-    for run in args.runs.iter().filter(|run| run.join("model.json").exists()) {
+    for run in args.runs.iter().filter(|run| run.join(RECORD).exists()) {
         tell_remarks(run)?;
     }
     if args.json {

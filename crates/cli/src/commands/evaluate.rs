@@ -6,6 +6,7 @@ use cei_metrics::results::PointScores;
 use cei_model::open_device;
 use cei_run::dataset::LaterTable;
 use cei_run::evaluate::{EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run};
+use cei_run::folder::layout::{EVALUATION, FIGURES};
 use cei_run::plausibility::Plausibility;
 
 use crate::args::{EvaluateArgs, SplitArg};
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     to_stdout(&describe(&evaluation));
     if evaluation.scored.rows == ScoredRows::Test && evaluation.not_kept.is_none() {
         let path = args.run.display();
-        to_stderr(&format!("scores are in `{path}/evaluation.json`, figures in `{path}/figures`"));
+        to_stderr(&format!("scores are in `{path}/{EVALUATION}`, figures in `{path}/{FIGURES}`"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use cei_files::{check_distinct, quoted};
 use cei_run::config::{ExperimentError, with_overrides};
+use cei_run::folder::layout::CONFIG;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
 use cei_run::train::{TrainingPlan, train_run};
@@ -20,7 +21,7 @@ use crate::progress::TrainingProgress;
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let experiment = experiment(&args)?;
     if let (Some(config), false) = (&args.config, args.resume) {
-        check_distinct(&[config], &[&args.output.join("config.toml")])?;
+        check_distinct(&[config], &[&args.output.join(CONFIG)])?;
     }
     let quiet = args.quiet || args.json;
     let mut progress = TrainingProgress::new(quiet);
@@ -61,14 +62,14 @@ fn origin(args: &TrainArgs) -> String {
     let file = match (&args.config, &args.preset) {
         (Some(path), _) => format!("`{}`", path.display()),
         (None, Some(name)) => format!("preset `{name}`"),
-        (None, None) => format!("`{}`", args.output.join("config.toml").display()),
+        (None, None) => format!("`{}`", args.output.join(CONFIG).display()),
     };
     with_overrides(&file, &args.overrides)
 }
 
 /// The experiment with all that the command line changes about it.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
-    let begun = args.output.join("config.toml");
+    let begun = args.output.join(CONFIG);
     let mut experiment = match (&args.config, &args.preset) {
         (Some(path), _) => Experiment::read(path, &args.overrides)?,
         (None, Some(name)) => {

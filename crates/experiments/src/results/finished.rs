@@ -12,6 +12,7 @@ use cei_run::calibrate::JointC2st;
 use cei_run::config::{Density, ModelConfig};
 use cei_run::evaluate::Floor;
 use cei_run::evaluate::RunEvaluation;
+use cei_run::folder::layout::{CALIBRATION, EVALUATION, RECORD};
 use cei_run::folder::{ActiveLatent, TrainingSummary};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -59,8 +60,7 @@ impl Finished {
             let path = folder.join(file);
             std::fs::read_to_string(&path).with_context(|| format!("`{}`", path.display()))
         };
-        let [record, evaluation, calibration] =
-            ["model.json", "evaluation.json", "calibration.json"].map(text);
+        let [record, evaluation, calibration] = [RECORD, EVALUATION, CALIBRATION].map(text);
         Self::of_json(run, &record?, &evaluation?, &calibration?)
     }
 
@@ -73,16 +73,16 @@ impl Finished {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             run,
-            record: json(run, "model.json", record)?,
-            evaluation: json(run, "evaluation.json", evaluation)?,
-            calibration: json(run, "calibration.json", calibration)?,
+            record: json(run, RECORD, record)?,
+            evaluation: json(run, EVALUATION, evaluation)?,
+            calibration: json(run, CALIBRATION, calibration)?,
         })
     }
 
     /// What must be in `evaluation.json`.
     fn needed<T>(&self, key: &str, value: Option<T>) -> anyhow::Result<T> {
         let name = self.run.name;
-        value.with_context(|| format!("`evaluation.json` of `{name}` has no `{key}`"))
+        value.with_context(|| format!("`{EVALUATION}` of `{name}` has no `{key}`"))
     }
 
     /// Mean squared error of the posterior mean, and its standard error.

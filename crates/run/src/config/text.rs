@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::ExperimentError;
 use super::presets::{EXPERIMENTS, SIMULATIONS};
+use crate::folder::layout::CONFIG;
 
 /// Bytes of a configuration at most; those that there are have some thousand.
 const LARGEST: u64 = 4 << 20;
@@ -21,8 +22,8 @@ pub fn read_text(path: &Path) -> Result<String, ExperimentError> {
         hint: hint.to_owned(),
     };
     if path.is_dir() {
-        let hint = match path.join("config.toml").exists() {
-            true => format!("that of the run is `{}`", path.join("config.toml").display()),
+        let hint = match path.join(CONFIG).exists() {
+            true => format!("that of the run is `{}`", path.join(CONFIG).display()),
             false => "name a TOML file in it".to_owned(),
         };
         return Err(unusable("is a folder, not a configuration".into(), &hint));

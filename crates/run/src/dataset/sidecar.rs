@@ -8,13 +8,17 @@ use cei_physics::Simulation;
 use crate::RunError;
 use crate::config::{parse_with_overrides, read_text, to_toml};
 
+/// How the name of the file ends.
+const EXTENSION: &str = "simulation.toml";
+
 /// The line beside a table that holds its digest.
 const TABLE: &str = "# SHA-256 of the table: ";
 
 /// Where the configuration of a simulated table stands.
 pub fn sidecar_path(table: &Path) -> PathBuf {
     let mut name = table.as_os_str().to_owned();
-    name.push(".simulation.toml");
+    name.push(".");
+    name.push(EXTENSION);
     name.into()
 }
 
@@ -86,7 +90,7 @@ pub(crate) fn sidecar_text(simulation: &Simulation, table_sha256: &str) -> Strin
 /// Where the configuration of a table stands, if it does.
 fn sidecar_of(table: &Path) -> Option<PathBuf> {
     // Earlier versions left the extension out, so that tables of two formats shared one.
-    let paths = [sidecar_path(table), table.with_extension("simulation.toml")];
+    let paths = [sidecar_path(table), table.with_extension(EXTENSION)];
     paths.into_iter().find(|path| path.exists())
 }
 

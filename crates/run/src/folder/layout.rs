@@ -74,6 +74,11 @@ pub fn member(run: &Path, number: usize) -> PathBuf {
     run.join(format!("member-{number}"))
 }
 
+/// Whether a file is in the folder of a run or, if that is an ensemble, in that of its first member.
+pub fn holds(run: &Path, file: &str) -> bool {
+    run.join(file).exists() || member(run, 1).join(file).exists()
+}
+
 /// A figure of the folder `run`, named as in [`figure`], with an extension.
 pub fn figure_path(run: &Path, name: &str, extension: &str) -> PathBuf {
     run.join(FIGURES).join(format!("{name}.{extension}"))

@@ -66,8 +66,7 @@ fn check_finished(path: &Path) -> Result<(), RunError> {
     if let Some(holder) = cei_files::holder(path) {
         return Err(RunError::InTraining { path: path.to_owned(), holder });
     }
-    let begun = [path.to_owned(), layout::member(path, 1)];
-    if !path.join(RECORD).exists() && begun.iter().any(|path| path.join(CHECKPOINT).exists()) {
+    if !path.join(RECORD).exists() && layout::holds(path, CHECKPOINT) {
         return Err(RunError::Unfinished { path: path.to_owned() });
     }
     Ok(())

@@ -29,9 +29,7 @@ pub(super) fn check_content(
     path: &Path,
     resume: bool,
 ) -> Result<Option<Begun>, RunError> {
-    let either =
-        |file: &str| path.join(file).exists() || layout::member(path, 1).join(file).exists();
-    let (begun, trained) = (either(CHECKPOINT), either(RECORD));
+    let (begun, trained) = (layout::holds(path, CHECKPOINT), layout::holds(path, RECORD));
     match (resume, begun) {
         (false, true) => Err(RunError::RunExists { path: path.to_owned() }),
         (_, false) if trained => Err(RunError::RunWithoutCheckpoint { path: path.to_owned() }),
