@@ -2,7 +2,9 @@
 //! `proposal` are the proposal's; all other numbers are ours.
 
 use cei_model::Activation;
-use cei_model::config::{ConfigError, check_positive, check_weights, check_widths, weights};
+use cei_model::config::{
+    HyperParameterError, check_positive, check_weights, check_widths, weights,
+};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the cINN.
@@ -149,9 +151,13 @@ impl CinnConfig {
     ///
     /// # Errors
     /// Names the key, the value and the allowed range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), HyperParameterError> {
         if !(1..=1000).contains(&self.couplings) {
-            return Err(ConfigError::new("model.couplings", self.couplings, "from 1 to 1000"));
+            return Err(HyperParameterError::new(
+                "model.couplings",
+                self.couplings,
+                "from 1 to 1000",
+            ));
         }
         check_widths("model.hidden", &self.hidden)?;
         check_positive("model.clamp", self.clamp)?;
@@ -160,12 +166,16 @@ impl CinnConfig {
         check_dropout("model.dropout", self.dropout)?;
         if self.layers.len() > 1000 {
             let found = format!("a list of {} layers", self.layers.len());
-            return Err(ConfigError::new("model.layers", found, "a list of at most 1000 layers"));
+            return Err(HyperParameterError::new(
+                "model.layers",
+                found,
+                "a list of at most 1000 layers",
+            ));
         }
         if !self.layers.is_empty() {
             if self.preset != FlowPreset::Proposal {
                 let allowed = "left out where `model.layers` lists the layers";
-                return Err(ConfigError::new("model.preset", "spline", allowed));
+                return Err(HyperParameterError::new("model.preset", "spline", allowed));
             }
             self.layers.iter().try_for_each(LayerConfig::check)?;
             return check_weights(
@@ -178,11 +188,15 @@ impl CinnConfig {
         let alike = self.hidden.windows(2).all(|pair| pair[0] == pair[1]);
         if self.preset == FlowPreset::Spline && (!alike || self.hidden.is_empty()) {
             let allowed = "one width for every residual block, all alike, with preset `spline`";
-            return Err(ConfigError::new("model.hidden", format!("{:?}", self.hidden), allowed));
+            return Err(HyperParameterError::new(
+                "model.hidden",
+                format!("{:?}", self.hidden),
+                allowed,
+            ));
         }
         if self.preset == FlowPreset::Proposal && self.dropout > 0.0 {
             let allowed = "0 with preset `proposal`, whose subnets have no residual blocks";
-            return Err(ConfigError::new("model.dropout", self.dropout, allowed));
+            return Err(HyperParameterError::new("model.dropout", self.dropout, allowed));
         }
         Ok(())
     }
@@ -196,7 +210,7 @@ impl CinnConfig {
     ///
     /// # Errors
     /// Names the key and the value.
-    pub fn check_used(&self) -> Result<(), ConfigError> {
+    pub fn check_used(&self) -> Result<(), HyperParameterError> {
         if !self.layers.is_empty() {
             return Ok(());
         }
@@ -216,7 +230,7 @@ impl CinnConfig {
                         "left out with preset `spline`, which has no affine couplings"
                     }
                 };
-                return Err(ConfigError::new(key, value, allowed));
+                return Err(HyperParameterError::new(key, value, allowed));
             }
         }
         Ok(())
@@ -277,7 +291,7 @@ impl LayerConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), HyperParameterError> {
         match self {
             Self::Affine { subnet, clamp } => {
                 subnet.check()?;
@@ -296,14 +310,14 @@ impl LayerConfig {
 }
 
 impl SubnetConfig {
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), HyperParameterError> {
         match self {
             Self::Mlp { hidden, .. } => check_widths("model.layers.subnet.hidden", hidden),
             Self::Residual { width, blocks, dropout, .. } => {
                 check_widths("model.layers.subnet.width", &[*width])?;
                 if !(1..=100).contains(blocks) {
                     let key = "model.layers.subnet.blocks";
-                    return Err(ConfigError::new(key, blocks, "from 1 to 100"));
+                    return Err(HyperParameterError::new(key, blocks, "from 1 to 100"));
                 }
                 check_dropout("model.layers.subnet.dropout", *dropout)
             }
@@ -348,18 +362,18 @@ impl From<Keys> for CinnConfig {
     }
 }
 
-fn check_bins(key: &'static str, bins: usize) -> Result<(), ConfigError> {
+fn check_bins(key: &'static str, bins: usize) -> Result<(), HyperParameterError> {
     if (2..=128).contains(&bins) {
         return Ok(());
     }
-    Err(ConfigError::new(key, bins, "from 2 to 128"))
+    Err(HyperParameterError::new(key, bins, "from 2 to 128"))
 }
 
-fn check_dropout(key: &'static str, dropout: f64) -> Result<(), ConfigError> {
+fn check_dropout(key: &'static str, dropout: f64) -> Result<(), HyperParameterError> {
     if (0.0..=0.9).contains(&dropout) {
         return Ok(());
     }
-    Err(ConfigError::new(key, dropout, "from 0 to 0.9"))
+    Err(HyperParameterError::new(key, dropout, "from 0 to 0.9"))
 }
 
 fn relu() -> Activation {

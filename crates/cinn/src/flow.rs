@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cei_model::tensor::to_matrix;
-use cei_model::{ConditionalNetwork, ConfigError, Dimensions, LossTensors};
+use cei_model::{ConditionalNetwork, Dimensions, HyperParameterError, LossTensors};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -53,7 +53,7 @@ impl Flow {
         y_columns: usize,
         rng: &mut ChaCha8Rng,
         device: &Device,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, HyperParameterError> {
         config.check()?;
         let layers = config.flow_layers();
         let (mut couplings, mut splines) = (Vec::new(), Vec::new());

@@ -19,8 +19,8 @@ pub mod subnet;
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
 use cei_model::{
-    Architecture, ConditionalModel, ConditionalNetwork, ConfigError, Density, OnDevice, Parameters,
-    is_cpu,
+    Architecture, ConditionalModel, ConditionalNetwork, Density, HyperParameterError, OnDevice,
+    Parameters, is_cpu,
 };
 
 pub use config::{CinnConfig, FlowPreset, LayerConfig, SubnetConfig};
@@ -37,11 +37,11 @@ impl Architecture for CinnConfig {
         "negative log-likelihood (nats per event, scaled units)"
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), HyperParameterError> {
         CinnConfig::check(self)
     }
 
-    fn check_used(&self) -> Result<(), ConfigError> {
+    fn check_used(&self) -> Result<(), HyperParameterError> {
         CinnConfig::check_used(self)
     }
 
@@ -59,7 +59,7 @@ impl Architecture for CinnConfig {
         y_columns: usize,
         seed: u64,
         device: Device,
-    ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+    ) -> Result<Box<dyn ConditionalModel>, HyperParameterError> {
         build(self, x_columns, y_columns, seed, device)
     }
 }
@@ -75,7 +75,7 @@ pub fn build(
     y_columns: usize,
     seed: u64,
     device: Device,
-) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+) -> Result<Box<dyn ConditionalModel>, HyperParameterError> {
     let mut rng = stream(seed, Purpose::Weights, 0);
     let flow = Flow::new(config, x_columns, y_columns, &mut rng, &device)?;
     if is_cpu(&device) {

@@ -2,7 +2,7 @@
 //! beyond the proposal is off by default.
 
 use cei_model::Activation;
-use cei_model::config::{ConfigError, check_weights, check_widths, weights};
+use cei_model::config::{HyperParameterError, check_weights, check_widths, weights};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the CVAE.
@@ -111,18 +111,18 @@ impl CvaeConfig {
     ///
     /// # Errors
     /// Names the key, the value and the allowed range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), HyperParameterError> {
         check_widths("model.encoder_hidden", &self.encoder_hidden)?;
         check_widths("model.decoder_hidden", &self.decoder_hidden)?;
         if self.encoder_hidden.is_empty() {
-            return Err(ConfigError::new(
+            return Err(HyperParameterError::new(
                 "model.encoder_hidden",
                 "[]",
                 "a list of at least one width",
             ));
         }
         if !(1..=4096).contains(&self.latent) {
-            return Err(ConfigError::new("model.latent", self.latent, "from 1 to 4096"));
+            return Err(HyperParameterError::new("model.latent", self.latent, "from 1 to 4096"));
         }
         check_widths("model.prior_hidden", &self.prior_hidden)?;
         for (key, value) in [
@@ -131,7 +131,7 @@ impl CvaeConfig {
             ("model.free_bits", self.free_bits),
         ] {
             if !(value.is_finite() && value >= 0.0) {
-                return Err(ConfigError::new(key, value, "a finite number, at least 0"));
+                return Err(HyperParameterError::new(key, value, "a finite number, at least 0"));
             }
         }
         for (key, hidden, output) in [
@@ -144,7 +144,7 @@ impl CvaeConfig {
         }
         let learned = self.decoder_variance != DecoderVariance::Fixed;
         if learned && self.reconstruction == Reconstruction::Mean {
-            return Err(ConfigError::new(
+            return Err(HyperParameterError::new(
                 "model.reconstruction",
                 "mean",
                 "`sum` with a learned `model.decoder_variance`: a log-likelihood is a sum over components",

@@ -27,8 +27,8 @@ mod network;
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
 use cei_model::{
-    Architecture, ConditionalModel, ConditionalNetwork, ConfigError, Density, OnDevice, Parameters,
-    is_cpu,
+    Architecture, ConditionalModel, ConditionalNetwork, Density, HyperParameterError, OnDevice,
+    Parameters, is_cpu,
 };
 
 pub use config::{CvaeConfig, DecoderVariance, EncoderInput, LatentPrior, Reconstruction};
@@ -45,7 +45,7 @@ impl Architecture for CvaeConfig {
         "loss (reconstruction + KL divergence)"
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), HyperParameterError> {
         CvaeConfig::check(self)
     }
 
@@ -66,7 +66,7 @@ impl Architecture for CvaeConfig {
         y_columns: usize,
         seed: u64,
         device: Device,
-    ) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+    ) -> Result<Box<dyn ConditionalModel>, HyperParameterError> {
         build(self, x_columns, y_columns, seed, device)
     }
 }
@@ -82,7 +82,7 @@ pub fn build(
     y_columns: usize,
     seed: u64,
     device: Device,
-) -> Result<Box<dyn ConditionalModel>, ConfigError> {
+) -> Result<Box<dyn ConditionalModel>, HyperParameterError> {
     let mut rng = stream(seed, Purpose::Weights, 0);
     let network = Cvae::new(config, x_columns, y_columns, &mut rng, &device)?;
     if is_cpu(&device) {

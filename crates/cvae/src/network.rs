@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use cei_model::config::ConfigError;
+use cei_model::config::HyperParameterError;
 use cei_model::mlp::LastLayer;
 use cei_model::random::standard_normal;
 use cei_model::tensor::from_matrix;
@@ -62,7 +62,7 @@ impl Cvae {
         y_columns: usize,
         rng: &mut ChaCha8Rng,
         device: &Device,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, HyperParameterError> {
         config.check()?;
         let CvaeConfig { latent, activation, .. } = *config;
         let (last, body) = match config.encoder_hidden.split_last() {

@@ -3,7 +3,7 @@
 
 use burn::tensor::Device;
 
-use crate::{ConditionalModel, ConfigError};
+use crate::{ConditionalModel, HyperParameterError};
 
 /// What a kind of model can say of `log p(x | y)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +28,14 @@ pub trait Architecture {
     ///
     /// # Errors
     /// Names the key, the value and the allowed range.
-    fn check(&self) -> Result<(), ConfigError>;
+    fn check(&self) -> Result<(), HyperParameterError>;
 
     /// Checks that no hyper-parameter is set that is not used. Saved models of earlier versions may have such, so
     /// that only a training begins with this.
     ///
     /// # Errors
     /// Names the key and the value.
-    fn check_used(&self) -> Result<(), ConfigError> {
+    fn check_used(&self) -> Result<(), HyperParameterError> {
         Ok(())
     }
 
@@ -56,5 +56,5 @@ pub trait Architecture {
         y_columns: usize,
         seed: u64,
         device: Device,
-    ) -> Result<Box<dyn ConditionalModel>, ConfigError>;
+    ) -> Result<Box<dyn ConditionalModel>, HyperParameterError>;
 }

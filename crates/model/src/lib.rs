@@ -23,7 +23,7 @@ pub use architecture::{Architecture, Density};
 pub use bound::log_prob_bound;
 pub use burn::tensor::Device;
 pub use cei_kernels::{AdamStep, Gradient};
-pub use config::ConfigError;
+pub use config::HyperParameterError;
 pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
 pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};
 pub use latent::{LatentMoments, LatentStatistics};

@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::distribution::Distribution;
-use crate::error::ConfigError;
+use crate::error::SimulationConfigError;
 use crate::frame::Frame;
 use crate::geometry::{Angle, ResolvedLaw, is_separated, point_in_unit_ball};
 use crate::simulation::{Centre, Orientation, Simulation};
@@ -35,7 +35,7 @@ const LEAST_SINE: f64 = 1e-9;
 pub enum DensityError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SimulationConfigError),
     /// Positions lie on a subset without volume.
     #[error("the positions have no density: {reason}")]
     Singular {
@@ -312,7 +312,8 @@ impl Simulation {
     pub fn position_density(&self) -> Result<PositionDensity, DensityError> {
         self.check()?;
         let molecule = &self.molecule;
-        let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(molecule)?;
+        let law =
+            self.geometry.as_ref().ok_or(SimulationConfigError::NoGeometry)?.resolve(molecule)?;
         if matches!(self.frame, Frame::Separate { .. }) {
             let reason =
                 "`frame.kind = \"separate\"` turns the positions into a frame of their own";

@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ConfigError, require};
+use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
 
 /// What a detector adds to true momenta, in the laboratory and before any frame is fixed.
@@ -48,8 +48,11 @@ impl Detector {
     /// Standard deviation for each of the 3N momentum components in a.u.
     ///
     /// # Errors
-    /// [`ConfigError`] for a negative or infinite number, an unknown atom, and an atom left out.
-    pub fn standard_deviations(&self, molecule: &Molecule) -> Result<Vec<f64>, ConfigError> {
+    /// [`SimulationConfigError`] for a negative or infinite number, an unknown atom, and an atom left out.
+    pub fn standard_deviations(
+        &self,
+        molecule: &Molecule,
+    ) -> Result<Vec<f64>, SimulationConfigError> {
         let key = "detector.momentum_noise_au";
         let deviations = match &self.momentum_noise_au {
             Noise::Same(sd) => vec![*sd; 3 * molecule.atom_count()],
@@ -73,16 +76,21 @@ pub(crate) fn by_atom<T: Copy>(
     molecule: &Molecule,
     key: &str,
     table: &BTreeMap<String, T>,
-) -> Result<Vec<T>, ConfigError> {
+) -> Result<Vec<T>, SimulationConfigError> {
     let mut found = vec![None; molecule.atom_count()];
     for (label, entry) in table {
         let place = &mut found[molecule.require_index(key, label)?];
         if place.replace(*entry).is_some() {
-            return Err(ConfigError::RepeatedAtom { key: key.to_owned(), label: label.clone() });
+            return Err(SimulationConfigError::RepeatedAtom {
+                key: key.to_owned(),
+                label: label.clone(),
+            });
         }
     }
-    let missing =
-        |label: &String| ConfigError::MissingAtom { key: key.to_owned(), label: label.clone() };
+    let missing = |label: &String| SimulationConfigError::MissingAtom {
+        key: key.to_owned(),
+        label: label.clone(),
+    };
     found
         .into_iter()
         .zip(molecule.labels())
@@ -102,7 +110,7 @@ mod tests {
     use super::*;
     use crate::molecule::AtomSpec;
 
-    fn deviations(text: &str) -> Result<Vec<f64>, ConfigError> {
+    fn deviations(text: &str) -> Result<Vec<f64>, SimulationConfigError> {
         let molecule =
             Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)]).unwrap();
         toml::from_str::<Detector>(text).unwrap().standard_deviations(&molecule)

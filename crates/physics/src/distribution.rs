@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Exp1, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ConfigError, require};
+use crate::error::{SimulationConfigError, require};
 
 /// Draws after which a condition counts as impossible.
 pub(crate) const MAX_REDRAWS: usize = 100_000;
@@ -78,8 +78,8 @@ impl Distribution {
     /// Checks the parameters; `key` is where the distribution stands in the configuration.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] that names the parameter's key.
-    pub fn check(&self, key: &str) -> Result<(), ConfigError> {
+    /// [`SimulationConfigError::OutOfRange`] that names the parameter's key.
+    pub fn check(&self, key: &str) -> Result<(), SimulationConfigError> {
         let any = |name: &str, value| require(format!("{key}.{name}"), value, "finite", |_| true);
         let positive =
             |name: &str, value| require(format!("{key}.{name}"), value, "above 0", |v| v > 0.0);

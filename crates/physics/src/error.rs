@@ -2,7 +2,7 @@
 
 /// A configuration that cannot be simulated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ConfigError {
+pub enum SimulationConfigError {
     /// A number lies outside its allowed range.
     #[error("`{key}`: `{value}` is out of range, expected {expected}")]
     OutOfRange {
@@ -75,10 +75,10 @@ pub(crate) fn require(
     value: f64,
     expected: &'static str,
     valid: impl Fn(f64) -> bool,
-) -> Result<(), ConfigError> {
+) -> Result<(), SimulationConfigError> {
     if value.is_finite() && valid(value) {
         Ok(())
     } else {
-        Err(ConfigError::OutOfRange { key: key.into(), value, expected })
+        Err(SimulationConfigError::OutOfRange { key: key.into(), value, expected })
     }
 }

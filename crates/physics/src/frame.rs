@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::error::SimulationConfigError;
 use crate::molecule::Molecule;
 use crate::vector::{Vector, cross, difference, dot, norm, of_atom, scaled};
 
@@ -68,20 +68,20 @@ impl FrameRule {
     /// Finds the two atoms of a frame by their labels; `key` is where the frame stands in the configuration.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownAtom`]; [`ConfigError::RepeatedAtom`] if both are the same atom.
+    /// [`SimulationConfigError::UnknownAtom`]; [`SimulationConfigError::RepeatedAtom`] if both are the same atom.
     pub fn new(
         molecule: &Molecule,
         key: &str,
         x_axis: &str,
         xy_plane: &str,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, SimulationConfigError> {
         let rule = Self {
             x_axis: molecule.require_index(&format!("{key}.x_axis"), x_axis)?,
             xy_plane: molecule.require_index(&format!("{key}.xy_plane"), xy_plane)?,
         };
         if rule.x_axis == rule.xy_plane {
             let key = format!("{key}.xy_plane");
-            return Err(ConfigError::RepeatedAtom { key, label: xy_plane.to_owned() });
+            return Err(SimulationConfigError::RepeatedAtom { key, label: xy_plane.to_owned() });
         }
         Ok(rule)
     }
@@ -165,7 +165,10 @@ pub(crate) enum ResolvedFrame {
 }
 
 impl Frame {
-    pub(crate) fn resolve(&self, molecule: &Molecule) -> Result<ResolvedFrame, ConfigError> {
+    pub(crate) fn resolve(
+        &self,
+        molecule: &Molecule,
+    ) -> Result<ResolvedFrame, SimulationConfigError> {
         Ok(match self {
             Self::Laboratory {} => ResolvedFrame::Laboratory,
             Self::Separate { x_axis, xy_plane } => {

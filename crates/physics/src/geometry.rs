@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{add_noise, by_atom};
 use crate::distribution::{Distribution, MAX_REDRAWS};
-use crate::error::{ConfigError, require};
+use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
 use crate::units::BOHR_ANGSTROM;
 use crate::vector::{Vector, difference, dot, norm, of_atom};
@@ -114,12 +114,19 @@ pub(crate) enum Angle {
 }
 
 impl GeometryLaw {
-    pub(crate) fn resolve(&self, molecule: &Molecule) -> Result<ResolvedLaw, ConfigError> {
+    pub(crate) fn resolve(
+        &self,
+        molecule: &Molecule,
+    ) -> Result<ResolvedLaw, SimulationConfigError> {
         match self {
             Self::Triatomic { centre, bonds, angle_deg, bend_deg, common_stretch } => {
                 let found = molecule.atom_count();
                 if found != 3 {
-                    return Err(ConfigError::AtomCount { law: "triatomic", needed: 3, found });
+                    return Err(SimulationConfigError::AtomCount {
+                        law: "triatomic",
+                        needed: 3,
+                        found,
+                    });
                 }
                 let centre = molecule.require_index("geometry.centre", centre)?;
                 let outer = outer_atoms(molecule, centre, bonds)?;
@@ -179,7 +186,7 @@ impl Angle {
     fn new(
         angle_deg: Option<&Distribution>,
         bend_deg: Option<&Distribution>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, SimulationConfigError> {
         match (angle_deg, bend_deg) {
             (Some(angle), None) => {
                 angle.check("geometry.angle_deg")?;
@@ -189,7 +196,7 @@ impl Angle {
                 bend.check("geometry.bend_deg")?;
                 Ok(Self::Bend(bend.clone()))
             }
-            (first, _) => Err(ConfigError::ExactlyOne {
+            (first, _) => Err(SimulationConfigError::ExactlyOne {
                 first: "geometry.angle_deg",
                 second: "geometry.bend_deg",
                 found: if first.is_some() { 2 } else { 0 },
@@ -274,7 +281,7 @@ fn outer_atoms(
     molecule: &Molecule,
     centre: usize,
     bonds: &[Bond; 2],
-) -> Result<[usize; 2], ConfigError> {
+) -> Result<[usize; 2], SimulationConfigError> {
     let index = |place: usize| {
         molecule.require_index(&format!("geometry.bonds[{place}].atom"), &bonds[place].atom)
     };
@@ -287,13 +294,13 @@ fn outer_atoms(
         return Ok(outer);
     };
     let key = format!("geometry.bonds[{repeated}].atom");
-    Err(ConfigError::RepeatedAtom { key, label: bonds[repeated].atom.clone() })
+    Err(SimulationConfigError::RepeatedAtom { key, label: bonds[repeated].atom.clone() })
 }
 
 fn positions_bohr(
     molecule: &Molecule,
     table: &BTreeMap<String, [f64; 3]>,
-) -> Result<Vec<f64>, ConfigError> {
+) -> Result<Vec<f64>, SimulationConfigError> {
     let key = "geometry.positions_angstrom";
     let positions = by_atom(molecule, key, table)?.concat();
     for coordinate in &positions {
@@ -348,7 +355,7 @@ mod tests {
         Molecule::new(elements.iter().map(|e| AtomSpec::new(e, 1.0)).collect()).unwrap()
     }
 
-    fn resolve(elements: &[&str], text: &str) -> Result<ResolvedLaw, ConfigError> {
+    fn resolve(elements: &[&str], text: &str) -> Result<ResolvedLaw, SimulationConfigError> {
         toml::from_str::<GeometryLaw>(text).unwrap().resolve(&molecule(elements))
     }
 

@@ -43,7 +43,7 @@ mod vector;
 pub use density::{DensityError, PositionDensity};
 pub use detector::Detector;
 pub use distribution::Distribution;
-pub use error::ConfigError;
+pub use error::SimulationConfigError;
 pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all, explode_linearised};
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::distribution::Distribution;
-use crate::error::ConfigError;
+use crate::error::SimulationConfigError;
 use crate::geometry::{Angle, ImpossibleGeometry, ResolvedLaw};
 use crate::molecule::Molecule;
 use crate::simulation::Simulation;
@@ -67,9 +67,10 @@ impl Simulation {
     ///
     /// # Errors
     /// No geometry law, or one that is wrong.
-    pub fn limited_quantities(&self) -> Result<Vec<LimitedQuantity>, ConfigError> {
+    pub fn limited_quantities(&self) -> Result<Vec<LimitedQuantity>, SimulationConfigError> {
         let molecule = &self.molecule;
-        let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(molecule)?;
+        let law =
+            self.geometry.as_ref().ok_or(SimulationConfigError::NoGeometry)?.resolve(molecule)?;
         let quantities = match law {
             ResolvedLaw::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } => {
                 let (least, most) = common_stretch.as_ref().map_or((1.0, 1.0), Distribution::range);
@@ -115,7 +116,11 @@ impl Simulation {
     /// # Errors
     /// No geometry law, or one that is wrong or (almost) never met.
     pub fn draw_geometries(&self, count: usize, seed: u64) -> Result<Array2<f64>, GeometriesError> {
-        let law = self.geometry.as_ref().ok_or(ConfigError::NoGeometry)?.resolve(&self.molecule)?;
+        let law = self
+            .geometry
+            .as_ref()
+            .ok_or(SimulationConfigError::NoGeometry)?
+            .resolve(&self.molecule)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut positions = Array2::zeros((count, 3 * self.molecule.atom_count()));
         for mut row in positions.rows_mut() {
@@ -132,7 +137,7 @@ impl Simulation {
 pub enum GeometriesError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SimulationConfigError),
     /// The law is (almost) never met.
     #[error(transparent)]
     Impossible(#[from] ImpossibleGeometry),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::elements;
-use crate::error::ConfigError;
+use crate::error::SimulationConfigError;
 use crate::units::ELECTRON_MASSES_PER_U;
 
 /// The least number of atoms of a molecule.
@@ -288,8 +288,12 @@ impl Molecule {
     }
 
     /// The place of the atom with this label, else an error that names the configuration `key`.
-    pub(crate) fn require_index(&self, key: &str, label: &str) -> Result<usize, ConfigError> {
-        self.index_of(label).ok_or_else(|| ConfigError::UnknownAtom {
+    pub(crate) fn require_index(
+        &self,
+        key: &str,
+        label: &str,
+    ) -> Result<usize, SimulationConfigError> {
+        self.index_of(label).ok_or_else(|| SimulationConfigError::UnknownAtom {
             key: key.to_owned(),
             label: label.to_owned(),
             known: self.labels.clone(),

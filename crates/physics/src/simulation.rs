@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, add_noise};
-use crate::error::{ConfigError, require};
+use crate::error::{SimulationConfigError, require};
 use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError};
 use crate::frame::{Frame, ResolvedFrame, Rotation};
 use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
@@ -99,7 +99,7 @@ pub struct Events {
 pub enum SimulationError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SimulationConfigError),
     /// Given positions do not fit the molecule.
     #[error("positions have {found} columns, the molecule's {atoms} atoms need {}", 3 * .atoms)]
     PositionColumns {
@@ -159,7 +159,7 @@ pub fn simulate_range(
     range: Range<usize>,
     seed: u64,
 ) -> Result<Events, SimulationError> {
-    let law = simulation.geometry.as_ref().ok_or(ConfigError::NoGeometry)?;
+    let law = simulation.geometry.as_ref().ok_or(SimulationConfigError::NoGeometry)?;
     let law = law.resolve(&simulation.molecule)?;
     Plan::new(simulation)?.run(Source::Law(&law), range, seed)
 }
@@ -190,7 +190,7 @@ pub fn simulate_positions(
 /// of each ion; so the result has the law of events that were simulated with the detector.
 ///
 /// # Errors
-/// [`ConfigError`] for a detector that does not fit the molecule, and for noise that differs between axes
+/// [`SimulationConfigError`] for a detector that does not fit the molecule, and for noise that differs between axes
 /// where the events are not recorded in the laboratory.
 ///
 /// # Panics
@@ -200,13 +200,13 @@ pub fn measure(
     detector: &Detector,
     events: &mut Events,
     seed: u64,
-) -> Result<(), ConfigError> {
+) -> Result<(), SimulationConfigError> {
     let molecule = &simulation.molecule;
     let deviations = detector.standard_deviations(molecule)?;
     let turned = simulation.frame != Frame::default();
     let uneven = |axes: &[f64]| axes.iter().any(|sd| *sd != axes[0]);
     if turned && deviations.chunks_exact(3).any(uneven) {
-        return Err(ConfigError::UnevenNoise);
+        return Err(SimulationConfigError::UnevenNoise);
     }
     let frame = simulation.frame.resolve(molecule)?;
     let generator = ChaCha8Rng::seed_from_u64(seed);
@@ -237,8 +237,8 @@ impl Simulation {
     /// Checks everything that can be wrong with the configuration without simulating.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// [`SimulationConfigError`] that names the key.
+    pub fn check(&self) -> Result<(), SimulationConfigError> {
         if let Some(law) = &self.geometry {
             law.resolve(&self.molecule)?;
         }
@@ -277,7 +277,7 @@ enum ResolvedCentre {
 }
 
 impl<'a> Plan<'a> {
-    fn new(simulation: &'a Simulation) -> Result<Self, ConfigError> {
+    fn new(simulation: &'a Simulation) -> Result<Self, SimulationConfigError> {
         let at_least_0 = |key: &str, value| require(key, value, "at least 0", |v| v >= 0.0);
         at_least_0("displacement_bohr", simulation.displacement_bohr)?;
         at_least_0("temperature_k", simulation.temperature_k)?;

@@ -40,7 +40,7 @@ pub enum RunError {
     Preprocessing(#[from] cei_data::PreprocessingError),
     /// A hyper-parameter is out of range.
     #[error(transparent)]
-    HyperParameter(#[from] cei_model::ConfigError),
+    HyperParameter(#[from] cei_model::HyperParameterError),
     /// A device cannot be used.
     #[error(transparent)]
     Device(#[from] cei_model::DeviceError),
@@ -49,7 +49,7 @@ pub enum RunError {
     Simulation(#[from] cei_physics::SimulationError),
     /// A `[detector]` that does not fit the molecule.
     #[error(transparent)]
-    Physics(#[from] cei_physics::ConfigError),
+    Physics(#[from] cei_physics::SimulationConfigError),
     /// A `[detector]` without the molecule that it belongs to.
     #[error(
         "`[detector]` names the noise of ions, but the experiment has no `[molecule]`\nhint: add one with the atoms in column order, or leave `[detector]` out"

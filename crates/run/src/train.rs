@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use cei_data::{RowDigests, Rows as _};
 use cei_files::Lock;
-use cei_model::{ConfigError, open_device};
+use cei_model::{HyperParameterError, open_device};
 use cei_train::{Observer, TrainingConfig};
 
 use crate::config::to_toml;
@@ -124,7 +124,7 @@ fn check_seeds(training: &TrainingConfig) -> Result<(), RunError> {
     let last = training.seed.checked_add(training.ensemble as u64 - 1);
     if last.is_none_or(|last| i64::try_from(last).is_err()) {
         let allowed = "at most 2^63 - 1 for the last member of the ensemble";
-        return Err(ConfigError::new("training.seed", training.seed, allowed).into());
+        return Err(HyperParameterError::new("training.seed", training.seed, allowed).into());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! How a model is trained. The defaults are the proposal's (`docs/spec.md#training`).
 
-use cei_model::config::{ConfigError, check_positive};
+use cei_model::config::{HyperParameterError, check_positive};
 use serde::{Deserialize, Serialize};
 
 /// How a model is trained.
@@ -98,7 +98,7 @@ impl TrainingConfig {
     ///
     /// # Errors
     /// Names the key, the value and the allowed range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), HyperParameterError> {
         check_positive("training.learning_rate", self.learning_rate)?;
         let long = (1_000_000_000, "at most 1000000000");
         let counts = [
@@ -110,10 +110,10 @@ impl TrainingConfig {
         ];
         for (key, value, (most, allowed)) in counts {
             if value == 0 {
-                return Err(ConfigError::new(key, value, "at least 1"));
+                return Err(HyperParameterError::new(key, value, "at least 1"));
             }
             if value > most {
-                return Err(ConfigError::new(key, value, allowed));
+                return Err(HyperParameterError::new(key, value, allowed));
             }
         }
         let not_negative = [
@@ -123,20 +123,28 @@ impl TrainingConfig {
         ];
         for (key, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
-                return Err(ConfigError::new(key, value, "a finite number, at least 0"));
+                return Err(HyperParameterError::new(key, value, "a finite number, at least 0"));
             }
         }
         if !(self.warmup_epochs >= 0.0 && self.warmup_epochs < self.max_epochs as f64) {
             let allowed = "at least 0 and below `training.max_epochs`";
-            return Err(ConfigError::new("training.warmup_epochs", self.warmup_epochs, allowed));
+            return Err(HyperParameterError::new(
+                "training.warmup_epochs",
+                self.warmup_epochs,
+                allowed,
+            ));
         }
         if !(self.plateau_factor > 0.0 && self.plateau_factor <= 1.0) {
             let allowed = "above 0 and at most 1";
-            return Err(ConfigError::new("training.plateau_factor", self.plateau_factor, allowed));
+            return Err(HyperParameterError::new(
+                "training.plateau_factor",
+                self.plateau_factor,
+                allowed,
+            ));
         }
         if !(0.0..1.0).contains(&self.ema_decay) {
             let allowed = "at least 0 and below 1";
-            return Err(ConfigError::new("training.ema_decay", self.ema_decay, allowed));
+            return Err(HyperParameterError::new("training.ema_decay", self.ema_decay, allowed));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, ConfigError, Gradient, Loss};
+use cei_model::{Batch, ConditionalModel, Gradient, HyperParameterError, Loss};
 use thiserror::Error;
 
 use crate::adam::{Adam, StepSize};
@@ -92,7 +92,7 @@ pub struct TrainingReport {
 pub enum TrainError {
     /// A value of the configuration is out of range.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] HyperParameterError),
     /// There is nothing to train or to validate on.
     #[error(
         "there are {training} training and {validation} validation rows; each part needs at least one"

@@ -28,7 +28,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ConfigError, require};
+use crate::error::{SimulationConfigError, require};
 use crate::molecule::{MAX_ATOMS, Molecule};
 pub use jacobian::explode_linearised;
 
@@ -86,8 +86,8 @@ impl Accuracy {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] that names the key.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// [`SimulationConfigError::OutOfRange`] that names the key.
+    pub fn check(&self) -> Result<(), SimulationConfigError> {
         require("accuracy.tolerance", self.tolerance, "1e-14 to 1e-3", |value| {
             (1e-14..=1e-3).contains(&value)
         })?;
@@ -120,7 +120,7 @@ const FAST_TAIL: f64 = 2e-3;
 pub enum ExplosionError {
     /// The accuracy asked for is out of range.
     #[error(transparent)]
-    Accuracy(#[from] ConfigError),
+    Accuracy(#[from] SimulationConfigError),
     /// A row has the wrong length.
     #[error("{what} have {found} components, the molecule's {atoms} atoms need {}", 3 * .atoms)]
     Components {
@@ -250,7 +250,10 @@ pub(crate) struct Exploder<'a> {
 }
 
 impl<'a> Exploder<'a> {
-    pub(crate) fn new(molecule: &'a Molecule, accuracy: &Accuracy) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        molecule: &'a Molecule,
+        accuracy: &Accuracy,
+    ) -> Result<Self, SimulationConfigError> {
         accuracy.check()?;
         let ions = Ions::new(molecule);
         let lanes_serve = accuracy.mode != Mode::Reference && ions.all_repel();

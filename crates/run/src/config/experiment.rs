@@ -6,7 +6,7 @@ use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
 use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::latent::LatentSource;
-use cei_model::{Architecture, ConfigError};
+use cei_model::{Architecture, HyperParameterError};
 use cei_physics::{Detector, Molecule};
 use cei_train::TrainingConfig;
 use serde::{Deserialize, Serialize};
@@ -141,10 +141,14 @@ impl Experiment {
     ///
     /// # Errors
     /// Names the key, the value and the allowed range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), HyperParameterError> {
         self.model.architecture().check()?;
         if self.evaluation.draws < 2 {
-            return Err(ConfigError::new("evaluation.draws", self.evaluation.draws, "at least 2"));
+            return Err(HyperParameterError::new(
+                "evaluation.draws",
+                self.evaluation.draws,
+                "at least 2",
+            ));
         }
         let draws = [
             ("evaluation.draws", self.evaluation.draws),
@@ -152,7 +156,7 @@ impl Experiment {
         ];
         for (key, value) in draws {
             if value > MOST_DRAWS {
-                return Err(ConfigError::new(key, value, "at most 10000"));
+                return Err(HyperParameterError::new(key, value, "at most 10000"));
             }
         }
         self.training.check()
