@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::quoted;
+use crate::quoted::quoted;
 
 /// A file that cannot be written, or must not be.
 #[derive(Debug, Error)]

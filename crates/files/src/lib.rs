@@ -16,10 +16,13 @@ mod atomic;
 mod digest;
 mod error;
 mod lock;
+mod outputs;
 mod place;
+mod quoted;
 
 pub use atomic::{AtomicFile, remove_unfinished, sweep, write};
 pub use digest::{Seal, Sha256, seal_of, sealed, sha256, sha256_of_file};
 pub use error::FileError;
 pub use lock::{Lock, holder};
-pub use place::{check_distinct, check_outputs, quoted};
+pub use outputs::{check_distinct, check_outputs};
+pub use quoted::quoted;

@@ -2,8 +2,8 @@
 //! posterior draws, tested for uniformity: simulation-based calibration of every quantity,
 //! highest-density coverage and TARP of the posterior as a whole.
 //!
-//! The tests see nothing but plain arrays of draws, so any source of draws can be tested:
-//! [`calibrate_run`] gives them those of the network, [`calibrate`] those of its caller.
+//! The tests see nothing but plain arrays of draws, so any source of draws can be tested: [`calibrate_run`] gives them
+//! those of the network, or those that the simulator has refined.
 //!
 //! | in | is |
 //! | --- | --- |
@@ -35,9 +35,9 @@ use crate::trained::draws::{check_draws, draw_positions};
 use crate::trained::{log_prob_of_draws, log_prob_of_truth};
 use crate::{RunError, TrainedRun};
 
-pub use events::{CalibrationEvents, EventDraws};
+use events::{CalibrationEvents, EventDraws};
 pub use report::{Calibration, CalibrationTests, JointC2st, QuantityTest, RegionTest};
-pub use uniformity::calibrate;
+use uniformity::calibrate;
 
 /// Fewest events: 20 truths and 20 draws for the classifier; of fewer, no test of ranks can fail anything.
 const LEAST_EVENTS: usize = 40;

@@ -35,7 +35,8 @@ use crate::trained::draws::{check_draws, draw_positions};
 use crate::trained::{log_prob_of_draws, log_prob_of_truth};
 use crate::{RunError, TrainedRun};
 
-pub use floor::{Floor, floor};
+pub use floor::Floor;
+use floor::floor;
 pub use report::{RunEvaluation, Scored, ScoredRows};
 use scores::{Pairs, Scores};
 pub use table::RowsToScore;

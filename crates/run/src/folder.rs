@@ -4,8 +4,8 @@
 //! folder, and with all of these files but weights, history and checkpoint; its record names K.
 //!
 //! Every file that is read again is known by a digest: the record, what the training began with and the evaluation hold
-//! that of their own content ([`sealed`]), the checkpoint too, the record that of weights and [`companions`]; the
-//! configuration is compared with what the training began with ([`begun`]), key by key, and what a user may edit there
+//! that of their own content (`sealed`), the checkpoint too, the record that of weights and `companions`; the
+//! configuration is compared with what the training began with (`begun`), key by key, and what a user may edit there
 //! may differ. Reading checks version, shapes and digests, and never executes anything. While a training is under way
 //! its process holds the lock of the folder.
 
@@ -25,4 +25,3 @@ pub use origin::Origin;
 pub use record::{
     ActiveLatent, ModelRecord, PartCopies, SupportBounds, TrainingSummary, load_record,
 };
-pub use sealed::write_json;

@@ -34,7 +34,9 @@ mod units;
 
 pub(crate) use far_out::{all_far_out, far_out, refuse_far_out};
 pub use files::judge_files;
-pub use law_edge::{Contact, LawEdgeCounts, LawEdgeReport, LawEdges, PinnedLimit};
+pub(crate) use law_edge::{Contact, LawEdgeCounts, LawEdges};
+pub use law_edge::{LawEdgeReport, PinnedLimit};
 pub use report::{Cause, Comparison, IonComparison, Plausibility, Spread};
-pub use support::{Outside, Support};
+pub use support::Outside;
+pub(crate) use support::Support;
 pub use training::Training;

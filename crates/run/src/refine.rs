@@ -25,8 +25,9 @@ use crate::plausibility::{LawEdges, Support};
 use crate::trained::draws::draw_positions;
 use crate::{RunError, TrainedRun};
 
-pub use event::{ChainDraws, OutsideModel, PositionMode, RefinedEvent};
-pub use ingredients::{Ingredients, Obstacle};
+pub(crate) use event::{ChainDraws, OutsideModel, PositionMode, RefinedEvent};
+pub(crate) use ingredients::Ingredients;
+pub use ingredients::Obstacle;
 use ingredients::{Refinable, is_uneven};
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
@@ -55,7 +56,7 @@ const EXPLAINED: f64 = 5.0;
 const SOLVED: f64 = 1e-5;
 
 /// What all events of a run share.
-pub struct Refiner<'a> {
+pub(crate) struct Refiner<'a> {
     run: &'a TrainedRun,
     molecule: &'a Molecule,
     origin: Vec<f64>,
@@ -96,7 +97,7 @@ impl<'a> Refiner<'a> {
     /// A table that is no molecule, frames that the momenta do not share with the positions, positions with bounds
     /// or with noise in empty directions, ions that do not start at rest, noise or a geometry law that is not
     /// declared.
-    pub fn new(
+    pub(crate) fn new(
         run: &'a TrainedRun,
         samples: usize,
         draws: usize,
@@ -147,7 +148,7 @@ impl<'a> Refiner<'a> {
     ///
     /// # Errors
     /// Momenta without noise.
-    pub fn with_chain(mut self) -> Result<Self, RunError> {
+    pub(crate) fn with_chain(mut self) -> Result<Self, RunError> {
         if !self.has_noise() {
             return Err(RunError::CannotRefine {
                 path: self.run.path.clone(),
@@ -162,7 +163,7 @@ impl<'a> Refiner<'a> {
     }
 
     /// How many of the network's draws each event needs: with noise, those among the importance draws at least.
-    pub fn network_draws(&self) -> usize {
+    pub(crate) fn network_draws(&self) -> usize {
         let samples = self.options.samples;
         if !self.has_noise() {
             return samples;
@@ -172,7 +173,7 @@ impl<'a> Refiner<'a> {
     }
 
     /// Whether the momenta have noise, so that draws have weights.
-    pub fn has_noise(&self) -> bool {
+    pub(crate) fn has_noise(&self) -> bool {
         !self.noise.is_empty()
     }
 
@@ -181,7 +182,7 @@ impl<'a> Refiner<'a> {
     ///
     /// # Errors
     /// An event whose numbers do not fit; nothing depends on how well it is explained.
-    pub fn refine(
+    pub(crate) fn refine(
         &self,
         y: ArrayView2<'_, f64>,
         draws: &Array3<f64>,

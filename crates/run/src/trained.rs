@@ -14,8 +14,7 @@ pub mod draws;
 mod log_prob;
 mod run;
 
-pub use build::build;
-pub use coordinates::internal_coordinates;
-pub use log_prob::log_prob;
-pub(crate) use log_prob::{log_prob_of_draws, log_prob_of_truth, scaled};
+pub(crate) use build::build;
+pub(crate) use coordinates::internal_coordinates;
+pub(crate) use log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 pub use run::{Member, TrainedRun};

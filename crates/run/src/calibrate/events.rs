@@ -17,7 +17,7 @@ const REFERENCE_WIDTH: f64 = 0.5;
 
 /// Draws of some events, and densities where the source of draws has them.
 #[derive(Debug, Clone)]
-pub struct EventDraws {
+pub(super) struct EventDraws {
     /// Positions in the frame of the run: events x draws x columns.
     pub positions: Array3<f64>,
     /// Log density of the truth of each event and of each of its draws, up to a constant for each
@@ -27,7 +27,7 @@ pub struct EventDraws {
 
 /// The events of a test: what draws are compared with.
 #[derive(Debug, Clone)]
-pub struct CalibrationEvents {
+pub(super) struct CalibrationEvents {
     /// True positions in the frame of the run, events x columns.
     pub truth: Array2<f64>,
     /// References of TARP, made from momenta alone, events x columns.

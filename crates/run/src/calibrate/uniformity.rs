@@ -22,7 +22,7 @@ const CURVE_POINTS: usize = 39;
 ///
 /// # Errors
 /// What `source` fails with; draws that do not fit the events or are not finite; fewer than 20 events.
-pub fn calibrate(
+pub(super) fn calibrate(
     events: &CalibrationEvents,
     mut source: impl FnMut(Range<usize>) -> Result<EventDraws, RunError>,
     level: f64,

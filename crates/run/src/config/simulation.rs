@@ -31,7 +31,7 @@ pub fn preset_simulation(name: &str) -> Result<Simulation, ExperimentError> {
 ///
 /// # Errors
 /// There is neither, or the file is no simulation.
-pub fn simulation_by_name(name: &str) -> Result<Simulation, ExperimentError> {
+pub(crate) fn simulation_by_name(name: &str) -> Result<Simulation, ExperimentError> {
     let path = Path::new(name);
     if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
         return preset_simulation(name);

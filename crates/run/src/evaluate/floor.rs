@@ -43,7 +43,7 @@ pub struct Floor {
 ///
 /// # Errors
 /// A simulation that does not fit the rows.
-pub fn floor(
+pub(super) fn floor(
     run: &TrainedRun,
     simulation: &Simulation,
     x: ArrayView2<'_, f64>,

@@ -17,7 +17,7 @@ const KEY: &str = "sha256";
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
     let sealed = || {
         let text = serde_json::to_string_pretty(value)?;
         // What is read back is what the digest is of: of an f32 its shortest digits.

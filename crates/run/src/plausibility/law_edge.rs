@@ -35,7 +35,7 @@ const MOST_DRAWS: usize = 10_000;
 const LAW_DRAWS: usize = 20_000;
 
 /// The limits of the geometry law of a run.
-pub struct LawEdges {
+pub(crate) struct LawEdges {
     quantities: Vec<Quantity>,
     limits: Vec<Limit>,
 }
@@ -55,7 +55,7 @@ struct Limit {
 
 /// A limit that an event's posterior is in contact with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Contact {
+pub(crate) struct Contact {
     /// Which of the limits.
     limit: usize,
     /// Probability that the law gives to the half of the posterior next to the limit.
@@ -89,14 +89,14 @@ pub struct PinnedLimit {
 
 impl LawEdges {
     /// The limits of the law behind a run; none where the law is not known, or has no limits.
-    pub fn of_run(run: &TrainedRun) -> Option<Self> {
+    pub(crate) fn of_run(run: &TrainedRun) -> Option<Self> {
         let simulation = run.record.simulation.as_ref()?;
         run.molecule().filter(|m| m.labels() == simulation.molecule.labels())?;
         Self::of_law(simulation)
     }
 
     /// The limits of the geometry law of a simulation; none where it has none.
-    pub fn of_law(simulation: &Simulation) -> Option<Self> {
+    pub(crate) fn of_law(simulation: &Simulation) -> Option<Self> {
         // A law that cannot be resolved has not been trained on.
         let limited = simulation.limited_quantities().ok().filter(|all| !all.is_empty())?;
         let drawn = simulation.draw_geometries(LAW_DRAWS, 0).ok()?;
@@ -117,7 +117,7 @@ impl LawEdges {
     }
 
     /// The limits that the posterior of one event is in contact with, from its draws (any number x 3N, bohr).
-    pub fn contacts(&self, draws: ArrayView2<'_, f64>) -> Vec<Contact> {
+    pub(crate) fn contacts(&self, draws: ArrayView2<'_, f64>) -> Vec<Contact> {
         let used = draws.nrows().min(MOST_DRAWS);
         if used < LEAST_DRAWS {
             return Vec::new();
@@ -139,7 +139,7 @@ impl LawEdges {
 
     /// The limits that a geometry (3N, bohr) lies beyond: where only such geometries explain an event that has no sound
     /// posterior, it is pinned to them.
-    pub fn beyond(&self, positions: &[f64]) -> Vec<Contact> {
+    pub(crate) fn beyond(&self, positions: &[f64]) -> Vec<Contact> {
         let is_beyond = |(_, limit): &(usize, &Limit)| {
             let value = self.quantities[limit.quantity].limited.value(positions);
             if limit.is_upper { value > limit.value } else { value < limit.value }
@@ -173,7 +173,7 @@ impl LawEdges {
     }
 
     /// The limits that an event is flagged for, in words; none if it is not.
-    pub fn in_words(&self, contacts: &[Contact]) -> Option<String> {
+    pub(crate) fn in_words(&self, contacts: &[Contact]) -> Option<String> {
         let flagged = contacts.iter().filter(|contact| self.is_flagged(contact));
         let names: Vec<String> = flagged.map(|contact| self.name(contact.limit)).collect();
         (!names.is_empty()).then(|| names.join("; "))
@@ -190,7 +190,7 @@ impl LawEdges {
 
 /// Counts the contacts of the events of a file.
 #[derive(Debug, Default)]
-pub struct LawEdgeCounts {
+pub(crate) struct LawEdgeCounts {
     events: usize,
     flagged: usize,
     /// By limit: events flagged, and events at it where the file is judged.
@@ -199,7 +199,7 @@ pub struct LawEdgeCounts {
 
 impl LawEdgeCounts {
     /// Takes the contacts of one event.
-    pub fn add(&mut self, edges: &LawEdges, contacts: &[Contact]) {
+    pub(crate) fn add(&mut self, edges: &LawEdges, contacts: &[Contact]) {
         self.limits.resize(edges.limits.len(), [0, 0]);
         self.events += 1;
         self.flagged += usize::from(contacts.iter().any(|contact| edges.is_flagged(contact)));
@@ -211,7 +211,7 @@ impl LawEdgeCounts {
     }
 
     /// What they are of the whole file.
-    pub fn report(&self, edges: &LawEdges) -> LawEdgeReport {
+    pub(crate) fn report(&self, edges: &LawEdges) -> LawEdgeReport {
         let rate = 2.0 * OUTER_OF_FILE;
         let level = LEVEL / edges.limits.len() as f64;
         let limit = |(index, [flagged, near]): (usize, &[usize; 2])| {

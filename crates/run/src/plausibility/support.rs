@@ -26,7 +26,7 @@ const REFERENCE_ROWS: usize = 10_000;
 const ROUND_OFF: f64 = 1e-4;
 
 /// The support of a training table.
-pub struct Support {
+pub(crate) struct Support {
     bounds: SupportBounds,
     molecule: Option<Molecule>,
     reference: Array2<f32>,
@@ -72,7 +72,7 @@ impl Support {
     ///
     /// # Errors
     /// Momenta that are not finite.
-    pub fn fit(
+    pub(crate) fn fit(
         table: &Table,
         split: &Split,
         preprocessing: &Preprocessing,
@@ -116,7 +116,7 @@ impl Support {
     }
 
     /// The bounds alone.
-    pub fn bounds(&self) -> &SupportBounds {
+    pub(crate) fn bounds(&self) -> &SupportBounds {
         &self.bounds
     }
 
@@ -124,7 +124,7 @@ impl Support {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<(), RunError> {
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), RunError> {
         support::write(&self.reference, folder)
     }
 
@@ -132,7 +132,7 @@ impl Support {
     ///
     /// # Errors
     /// A file that is missing or damaged.
-    pub fn load(run: &TrainedRun) -> Result<Option<Self>, RunError> {
+    pub(crate) fn load(run: &TrainedRun) -> Result<Option<Self>, RunError> {
         let Some(bounds) = run.record.support.clone() else { return Ok(None) };
         let reference = support::read(&run.path, &run.record)?;
         let molecule = run
@@ -144,12 +144,12 @@ impl Support {
     }
 
     /// The molecule, if the momenta are three columns an atom.
-    pub fn molecule(&self) -> Option<&Molecule> {
+    pub(crate) fn molecule(&self) -> Option<&Molecule> {
         self.molecule.as_ref()
     }
 
     /// At most `count` training momenta, raw and in the gauge of the run.
-    pub fn momenta(&self, preprocessing: &Preprocessing, count: usize) -> Array2<f64> {
+    pub(crate) fn momenta(&self, preprocessing: &Preprocessing, count: usize) -> Array2<f64> {
         let rows = self.reference.nrows();
         let used = rows.min(count);
         let spaced: Vec<_> = (0..used).map(|i| i * rows / used).collect();
@@ -160,7 +160,7 @@ impl Support {
     ///
     /// # Errors
     /// Momenta that are not finite.
-    pub fn judge(
+    pub(crate) fn judge(
         &self,
         preprocessing: &Preprocessing,
         y: ArrayView2<'_, f64>,

@@ -52,7 +52,7 @@ pub struct Training<'a> {
 
 impl<'a> Training<'a> {
     /// The training of a run, from the momenta that it has kept.
-    pub fn of_run(run: &'a TrainedRun, support: &'a Support) -> Self {
+    pub(crate) fn of_run(run: &'a TrainedRun, support: &'a Support) -> Self {
         Self {
             molecule: support.molecule(),
             momenta: support.momenta(&run.record.preprocessing, MOST_EVENTS),

@@ -8,7 +8,7 @@ use crate::plausibility::Contact;
 
 /// The refined posterior of one event.
 #[derive(Debug, Clone)]
-pub struct RefinedEvent {
+pub(crate) struct RefinedEvent {
     /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
     /// network for an event that is outside the model.
     pub draws: Array2<f64>,
@@ -32,7 +32,7 @@ pub struct RefinedEvent {
 
 /// A geometry that explains the measured momenta.
 #[derive(Debug, Clone)]
-pub struct PositionMode {
+pub(crate) struct PositionMode {
     /// Positions (3N, bohr) in the frame of the run.
     pub positions: Vec<f64>,
     /// Posterior probability of what is nearest to it; none without noise.
@@ -48,7 +48,7 @@ pub struct PositionMode {
 
 /// Draws of a Markov chain.
 #[derive(Debug, Clone)]
-pub struct ChainDraws {
+pub(crate) struct ChainDraws {
     /// Draws (any number x 3N, bohr) in the frame of the run.
     pub draws: Array2<f64>,
     /// Largest split R-hat of a coordinate; to be trusted below 1.05.
@@ -57,7 +57,7 @@ pub struct ChainDraws {
 
 /// Why an event is not what the model describes; empty if it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutsideModel {
+pub(crate) struct OutsideModel {
     /// The weights of the draws have too heavy a tail.
     pub k_hat: bool,
     /// The momenta are far less probable than those of training.
@@ -89,7 +89,7 @@ impl RefinedEvent {
 
 impl OutsideModel {
     /// Whether there is any reason.
-    pub fn any(self) -> bool {
+    pub(crate) fn any(self) -> bool {
         self.k_hat || self.evidence || self.no_mode || self.search || self.law_edge
     }
 }

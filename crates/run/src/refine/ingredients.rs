@@ -14,7 +14,7 @@ pub struct Obstacle {
 }
 
 /// What a refinement is made of, known before the training.
-pub struct Ingredients<'a> {
+pub(crate) struct Ingredients<'a> {
     /// The molecule of the table, if it is one.
     pub molecule: Option<&'a Molecule>,
     /// The simulation behind the table.
@@ -37,7 +37,7 @@ pub(super) struct Refinable<'a> {
 
 impl<'a> Ingredients<'a> {
     /// Why draws made of these cannot be refined; none if they can.
-    pub fn obstacle(self) -> Option<Obstacle> {
+    pub(crate) fn obstacle(self) -> Option<Obstacle> {
         self.check().err()
     }
 

@@ -10,7 +10,7 @@ use crate::config::ModelConfig;
 ///
 /// # Errors
 /// A hyper-parameter outside its range.
-pub fn build(
+pub(crate) fn build(
     config: &ModelConfig,
     preprocessing: &Preprocessing,
     seed: u64,

@@ -9,7 +9,7 @@ use crate::{Experiment, RunError};
 ///
 /// # Errors
 /// A vertex that the molecule does not have.
-pub fn internal_coordinates(
+pub(crate) fn internal_coordinates(
     experiment: &Experiment,
     molecule: &Molecule,
 ) -> Result<InternalCoordinates, RunError> {

@@ -14,7 +14,7 @@ use super::run::TrainedRun;
 
 /// `log p(x | y)` of raw rows (`n` x columns) in nats; none for a model without an exact density.
 /// `seed` is that of the noise that such a model has on directions without variation.
-pub fn log_prob(
+pub(crate) fn log_prob(
     run: &TrainedRun,
     raw_x: ArrayView2<'_, f64>,
     raw_y: ArrayView2<'_, f64>,
