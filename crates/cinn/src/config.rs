@@ -2,10 +2,12 @@
 //! `proposal` are the proposal's; all other numbers are ours.
 
 use cei_model::Activation;
-use cei_model::config::{
-    HyperParameterError, check_positive, check_weights, check_widths, weights,
-};
+use cei_model::config::{HyperParameterError, check_positive, check_weights, check_widths};
 use serde::{Deserialize, Serialize};
+
+use crate::layers::spline::check_bins;
+use crate::layers::{ActNorm, Affine, Flip, LayerConfig, LuLinear, Spline};
+use crate::subnet::{SubnetConfig, check_dropout, relu};
 
 /// Hyper-parameters of the cINN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,83 +50,6 @@ pub enum FlowPreset {
     Spline,
 }
 
-/// One layer of a flow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "layer", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum LayerConfig {
-    /// `x2' = x2 exp(s) + t`.
-    Affine {
-        /// The network that gives `s` and `t`.
-        #[serde(default)]
-        subnet: SubnetConfig,
-        /// Bound of `s`.
-        #[serde(default = "clamp")]
-        clamp: f64,
-    },
-    /// `x2'` is a rational-quadratic spline of `x2` (Durkan et al. 2019).
-    Spline {
-        /// The network that gives the knots and slopes.
-        #[serde(default)]
-        subnet: SubnetConfig,
-        /// Bins between the bounds.
-        #[serde(default = "bins")]
-        bins: usize,
-        /// The spline acts between `-bound` and `bound`; beyond it is the identity.
-        #[serde(default = "bound")]
-        bound: f64,
-    },
-    /// Reverses the order of the features.
-    Flip {},
-    /// Shuffles the features, in an order that follows from `seed` and the place of the layer.
-    Permutation {
-        /// Seed of the order.
-        #[serde(default)]
-        seed: u64,
-    },
-    /// Scale and shift of every feature, at first such that the training rows have mean 0 and standard
-    /// deviation 1 (Kingma & Dhariwal 2018).
-    ActNorm {},
-    /// A full matrix, kept as its LU factors behind a fixed permutation (Oliva et al. 2018).
-    LuLinear {
-        /// Seed of the permutation.
-        #[serde(default)]
-        seed: u64,
-    },
-}
-
-/// The network of a coupling.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum SubnetConfig {
-    /// A perceptron.
-    Mlp {
-        /// Widths of its hidden layers.
-        hidden: Vec<usize>,
-        /// Its nonlinearity.
-        #[serde(default = "relu")]
-        activation: Activation,
-    },
-    /// `h + W2 a(W1 dropout(a(h)))`, once a block (He et al. 2016).
-    Residual {
-        /// Numbers in `h`.
-        width: usize,
-        /// How many blocks.
-        blocks: usize,
-        /// The nonlinearity `a`.
-        #[serde(default = "relu")]
-        activation: Activation,
-        /// Share of the inputs of a block that are dropped in training.
-        #[serde(default)]
-        dropout: f64,
-    },
-}
-
-impl Default for SubnetConfig {
-    fn default() -> Self {
-        Self::Residual { width: 128, blocks: 2, activation: relu(), dropout: 0.0 }
-    }
-}
-
 impl Default for CinnConfig {
     fn default() -> Self {
         Self {
@@ -132,9 +57,9 @@ impl Default for CinnConfig {
             couplings: 20,
             hidden: vec![128, 128],
             activation: relu(),
-            clamp: clamp(),
-            bins: bins(),
-            bound: bound(),
+            clamp: Affine::default().clamp,
+            bins: Spline::default().bins,
+            bound: Spline::default().bound,
             dropout: 0.0,
             layers: Vec::new(),
         }
@@ -177,7 +102,7 @@ impl CinnConfig {
                 let allowed = "left out where `model.layers` lists the layers";
                 return Err(HyperParameterError::new("model.preset", "spline", allowed));
             }
-            self.layers.iter().try_for_each(LayerConfig::check)?;
+            self.layers.iter().try_for_each(|layer| layer.kind().check())?;
             return check_weights(
                 "model.layers",
                 format!("{} layers", self.layers.len()),
@@ -203,7 +128,7 @@ impl CinnConfig {
 
     /// The weights of all subnets, about.
     fn weights(&self) -> u64 {
-        self.flow_layers().iter().map(LayerConfig::weights).sum()
+        self.flow_layers().iter().map(|layer| layer.kind().weights()).sum()
     }
 
     /// Checks that no hyper-parameter is set that the preset does not use. Models of earlier versions may have such.
@@ -245,83 +170,22 @@ impl CinnConfig {
         let group = match self.preset {
             FlowPreset::Proposal => {
                 let subnet = SubnetConfig::Mlp { hidden: self.hidden.clone(), activation };
-                vec![LayerConfig::Affine { subnet, clamp: self.clamp }, LayerConfig::Flip {}]
+                let affine = Affine { subnet, clamp: self.clamp };
+                vec![LayerConfig::Affine(affine), LayerConfig::Flip(Flip {})]
             }
             FlowPreset::Spline => {
                 let (width, blocks) = (self.hidden.first().map_or(1, |w| *w), self.hidden.len());
                 let dropout = self.dropout;
                 let subnet = SubnetConfig::Residual { width, blocks, activation, dropout };
                 vec![
-                    LayerConfig::ActNorm {},
-                    LayerConfig::LuLinear { seed: 0 },
-                    LayerConfig::Spline { subnet, bins: self.bins, bound: self.bound },
+                    LayerConfig::ActNorm(ActNorm {}),
+                    LayerConfig::LuLinear(LuLinear { seed: 0 }),
+                    LayerConfig::Spline(Spline { subnet, bins: self.bins, bound: self.bound }),
                 ]
             }
         };
         let count = group.len() * self.couplings;
         group.into_iter().cycle().take(count).collect()
-    }
-}
-
-impl LayerConfig {
-    /// Whether its subnet drops out.
-    pub(crate) fn drops(&self) -> bool {
-        let (Self::Affine { subnet, .. } | Self::Spline { subnet, .. }) = self else {
-            return false;
-        };
-        matches!(subnet, SubnetConfig::Residual { dropout, .. } if *dropout > 0.0)
-    }
-
-    /// The weights between its hidden layers, and those of its outputs for the few columns that a molecule has.
-    fn weights(&self) -> u64 {
-        const COLUMNS: usize = 10;
-        let (subnet, outputs) = match self {
-            Self::Affine { subnet, .. } => (subnet, 2 * COLUMNS),
-            Self::Spline { subnet, bins, .. } => (subnet, 3 * bins * COLUMNS),
-            _ => return 0,
-        };
-        match subnet {
-            SubnetConfig::Mlp { hidden, .. } => {
-                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
-            }
-            SubnetConfig::Residual { width, blocks, .. } => {
-                let hidden = vec![*width; 1 + 2 * blocks];
-                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
-            }
-        }
-    }
-
-    fn check(&self) -> Result<(), HyperParameterError> {
-        match self {
-            Self::Affine { subnet, clamp } => {
-                subnet.check()?;
-                check_positive("model.layers.clamp", *clamp)
-            }
-            Self::Spline { subnet, bins, bound } => {
-                subnet.check()?;
-                check_bins("model.layers.bins", *bins)?;
-                check_positive("model.layers.bound", *bound)
-            }
-            Self::Flip {} | Self::Permutation { .. } | Self::ActNorm {} | Self::LuLinear { .. } => {
-                Ok(())
-            }
-        }
-    }
-}
-
-impl SubnetConfig {
-    fn check(&self) -> Result<(), HyperParameterError> {
-        match self {
-            Self::Mlp { hidden, .. } => check_widths("model.layers.subnet.hidden", hidden),
-            Self::Residual { width, blocks, dropout, .. } => {
-                check_widths("model.layers.subnet.width", &[*width])?;
-                if !(1..=100).contains(blocks) {
-                    let key = "model.layers.subnet.blocks";
-                    return Err(HyperParameterError::new(key, blocks, "from 1 to 100"));
-                }
-                check_dropout("model.layers.subnet.dropout", *dropout)
-            }
-        }
     }
 }
 
@@ -362,44 +226,14 @@ impl From<Keys> for CinnConfig {
     }
 }
 
-fn check_bins(key: &'static str, bins: usize) -> Result<(), HyperParameterError> {
-    if (2..=128).contains(&bins) {
-        return Ok(());
-    }
-    Err(HyperParameterError::new(key, bins, "from 2 to 128"))
-}
-
-fn check_dropout(key: &'static str, dropout: f64) -> Result<(), HyperParameterError> {
-    if (0.0..=0.9).contains(&dropout) {
-        return Ok(());
-    }
-    Err(HyperParameterError::new(key, dropout, "from 0 to 0.9"))
-}
-
-fn relu() -> Activation {
-    Activation::Relu
-}
-
-fn clamp() -> f64 {
-    2.0
-}
-
-fn bins() -> usize {
-    10
-}
-
-fn bound() -> f64 {
-    5.0
-}
-
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 fn is_bins(value: &usize) -> bool {
-    *value == bins()
+    *value == Spline::default().bins
 }
 
 fn is_bound(value: &f64) -> bool {
-    *value == bound()
+    *value == Spline::default().bound
 }

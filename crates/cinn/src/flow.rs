@@ -2,43 +2,30 @@
 
 use std::f64::consts::TAU;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use cei_model::tensor::to_matrix;
-use cei_model::{ConditionalNetwork, Dimensions, HyperParameterError, LossTensors};
+use cei_model::parameters::{ParameterSource, Visitor};
+use cei_model::{ConditionalNetwork, Dimensions, HasParameters, HyperParameterError, LossTensors};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{CinnConfig, LayerConfig};
-use crate::coupling::AffineCoupling;
-use crate::mixing::{ActNorm, LuLinear, inverted, permutation, take};
-use crate::spline::SplineCoupling;
+use crate::config::CinnConfig;
+use crate::layer::{LayerKind, Slot, TensorLayer, layer_key, names};
+use crate::layers::LayerConfig;
 
-/// A sequence of invertible layers. Layers of a kind stand together, so that the parameters of the
-/// proposal's flow keep their names; `steps` is the order.
-#[derive(Module, Debug)]
+/// Groups in the order in which the parameters of their layers stand in the flat vector and in saved models;
+/// others follow as they appear in the flow.
+const GROUPS: [&str; 4] = ["couplings", "splines", "act_norms", "linears"];
+
+/// A sequence of invertible layers.
+#[derive(Debug, Clone)]
 pub struct Flow {
-    couplings: Vec<AffineCoupling>,
-    splines: Vec<SplineCoupling>,
-    act_norms: Vec<ActNorm>,
-    linears: Vec<LuLinear>,
-    #[module(skip)]
-    steps: Vec<Step>,
+    /// From the data to the latent, with their names.
+    layers: Vec<(String, Box<dyn TensorLayer>)>,
+    /// The order in which their parameters stand in the flat vector.
+    order: Vec<usize>,
     /// Whether a training step draws a dropout.
     drops: bool,
-    #[module(skip)]
     dimensions: Dimensions,
-}
-
-/// A layer: its place among those of its kind, or a fixed order of the features.
-#[derive(Debug, Clone)]
-enum Step {
-    Affine(usize),
-    Spline(usize),
-    Flip,
-    Permutation(Vec<usize>),
-    ActNorm(usize),
-    Linear(usize),
 }
 
 impl Flow {
@@ -56,38 +43,28 @@ impl Flow {
     ) -> Result<Self, HyperParameterError> {
         config.check()?;
         let layers = config.flow_layers();
-        let (mut couplings, mut splines) = (Vec::new(), Vec::new());
-        let (mut act_norms, mut linears) = (Vec::new(), Vec::new());
-        let (d, width) = (x_columns, y_columns);
-        let mut steps = Vec::with_capacity(layers.len());
-        for (index, layer) in layers.iter().enumerate() {
-            steps.push(match layer {
-                LayerConfig::Affine { subnet, clamp } => {
-                    couplings.push(AffineCoupling::new(subnet, *clamp, d, width, rng, device));
-                    Step::Affine(couplings.len() - 1)
-                }
-                LayerConfig::Spline { subnet, bins, bound } => {
-                    let shape = (*bins, *bound);
-                    splines.push(SplineCoupling::new(subnet, shape, d, width, rng, device));
-                    Step::Spline(splines.len() - 1)
-                }
-                LayerConfig::Flip {} => Step::Flip,
-                LayerConfig::Permutation { seed } => {
-                    Step::Permutation(permutation(d, *seed, index))
-                }
-                LayerConfig::ActNorm {} => {
-                    act_norms.push(ActNorm::new(d, device));
-                    Step::ActNorm(act_norms.len() - 1)
-                }
-                LayerConfig::LuLinear { seed } => {
-                    linears.push(LuLinear::new(permutation(d, *seed, index), device));
-                    Step::Linear(linears.len() - 1)
-                }
-            });
+        let kinds: Vec<_> = layers.iter().map(LayerConfig::kind).collect();
+        Ok(Self::of_layers(&kinds, x_columns, y_columns, rng, device))
+    }
+
+    /// A flow of these layers, from the data to the latent.
+    pub fn of_layers(
+        kinds: &[&dyn LayerKind],
+        x_columns: usize,
+        y_columns: usize,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        let layer = |(index, (name, kind)): (usize, (String, &&dyn LayerKind))| {
+            let slot = Slot { index, x: x_columns, y: y_columns };
+            (name, kind.in_tensors(slot, rng, device))
+        };
+        Self {
+            layers: names(kinds).into_iter().zip(kinds).enumerate().map(layer).collect(),
+            order: order(kinds),
+            drops: kinds.iter().any(|kind| kind.drops_out()),
+            dimensions: Dimensions { x: x_columns, y: y_columns, z: x_columns },
         }
-        let dimensions = Dimensions { x: d, y: width, z: d };
-        let drops = layers.iter().any(LayerConfig::drops);
-        Ok(Self { couplings, splines, act_norms, linears, steps, drops, dimensions })
     }
 
     /// Maps `x` to `z` (`n` x `d`), with `log|det dz/dx|` (`n` x 1).
@@ -99,8 +76,8 @@ impl Flow {
     fn forward_with(&self, x: Tensor<2>, y: Tensor<2>, key: Option<u64>) -> (Tensor<2>, Tensor<2>) {
         let mut log_det = Tensor::zeros([x.dims()[0], 1], &x.device());
         let mut z = x;
-        for index in 0..self.steps.len() {
-            let (value, term) = self.step(index, z, &y, key);
+        for (index, (_, layer)) in self.layers.iter().enumerate() {
+            let (value, term) = layer.forward(z, &y, key.map(|key| layer_key(key, index)));
             z = value;
             if let Some(term) = term {
                 log_det = log_det + term;
@@ -109,35 +86,9 @@ impl Flow {
         (z, log_det)
     }
 
-    fn step(
-        &self,
-        index: usize,
-        x: Tensor<2>,
-        y: &Tensor<2>,
-        key: Option<u64>,
-    ) -> (Tensor<2>, Option<Tensor<2>>) {
-        let key = key.map(|key| layer_key(key, index));
-        let (value, term) = match &self.steps[index] {
-            Step::Affine(i) => self.couplings[*i].forward(x, y.clone(), key),
-            Step::Spline(i) => self.splines[*i].forward(x, y.clone(), key),
-            Step::ActNorm(i) => self.act_norms[*i].forward(x),
-            Step::Linear(i) => self.linears[*i].forward(x),
-            Step::Flip => return (x.flip([1]), None),
-            Step::Permutation(order) => return (take(x, order), None),
-        };
-        (value, Some(term))
-    }
-
     /// Maps `z` back to `x` (`n` x `d`).
     pub fn inverse(&self, z: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        self.steps.iter().rev().fold(z, |z, step| match step {
-            Step::Affine(i) => self.couplings[*i].inverse(z, y.clone()),
-            Step::Spline(i) => self.splines[*i].inverse(z, y.clone()),
-            Step::ActNorm(i) => self.act_norms[*i].inverse(z),
-            Step::Linear(i) => self.linears[*i].inverse(z),
-            Step::Flip => z.flip([1]),
-            Step::Permutation(order) => take(z, &inverted(order)),
-        })
+        self.layers.iter().rev().fold(z, |z, (_, layer)| layer.inverse(z, &y))
     }
 
     /// `log p(x | y) = log N(z; 0, I) + log|det dz/dx|` (`n` x 1).
@@ -148,9 +99,32 @@ impl Flow {
     }
 }
 
-/// The key of the dropouts of a layer in a training step.
-pub(crate) fn layer_key(key: u64, layer: usize) -> u64 {
-    key.wrapping_add((layer as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+/// The layers in the order of their groups.
+fn order(kinds: &[&dyn LayerKind]) -> Vec<usize> {
+    let mut groups = GROUPS.to_vec();
+    for kind in kinds {
+        if !groups.contains(&kind.group()) {
+            groups.push(kind.group());
+        }
+    }
+    let of_group =
+        |group: &'static str| (0..kinds.len()).filter(move |index| kinds[*index].group() == group);
+    groups.into_iter().flat_map(of_group).collect()
+}
+
+impl HasParameters for Flow {
+    fn visit_parameters(&self, visitor: &mut Visitor<'_>) {
+        for index in &self.order {
+            let (name, layer) = &self.layers[*index];
+            visitor.visit_part(name, &**layer);
+        }
+    }
+
+    fn take_parameters(&mut self, source: &mut ParameterSource<'_>) {
+        for index in &self.order {
+            self.layers[*index].1.take_parameters(source);
+        }
+    }
 }
 
 impl ConditionalNetwork for Flow {
@@ -172,14 +146,10 @@ impl ConditionalNetwork for Flow {
     }
 
     fn initialise(mut self, x: Tensor<2>, y: Tensor<2>) -> Self {
-        let mut z = x;
-        for index in 0..self.steps.len() {
-            if let Step::ActNorm(i) = self.steps[index] {
-                let device = z.device();
-                self.act_norms[i].initialise(to_matrix(z.clone()).view(), &device);
-            }
-            z = self.step(index, z, &y, None).0;
-        }
+        self.layers.iter_mut().fold(x, |x, (_, layer)| {
+            layer.initialise(&x);
+            layer.forward(x, &y, None).0
+        });
         self
     }
 

@@ -9,12 +9,11 @@
 //! ```
 
 mod config;
-pub mod coupling;
 mod flow;
 mod fused;
-pub mod mixing;
-pub mod spline;
-pub mod subnet;
+pub mod layer;
+pub mod layers;
+mod subnet;
 
 use burn::tensor::Device;
 use cei_model::random::{Purpose, stream};
@@ -23,10 +22,13 @@ use cei_model::{
     Parameters, is_cpu,
 };
 
-pub use config::{CinnConfig, FlowPreset, LayerConfig, SubnetConfig};
+pub use config::{CinnConfig, FlowPreset};
 pub use flow::Flow;
+pub use layers::LayerConfig;
+pub use subnet::SubnetConfig;
 
 use fused::FusedFlow;
+use layer::LayerKind;
 
 impl Architecture for CinnConfig {
     fn name(&self) -> &'static str {
@@ -76,11 +78,27 @@ pub fn build(
     seed: u64,
     device: Device,
 ) -> Result<Box<dyn ConditionalModel>, HyperParameterError> {
+    config.check()?;
+    let layers = config.flow_layers();
+    let kinds: Vec<_> = layers.iter().map(LayerConfig::kind).collect();
+    Ok(build_of_layers(&kinds, x_columns, y_columns, seed, device))
+}
+
+/// [`build`] for these layers, from the data to the latent.
+pub fn build_of_layers(
+    kinds: &[&dyn LayerKind],
+    x_columns: usize,
+    y_columns: usize,
+    seed: u64,
+    device: Device,
+) -> Box<dyn ConditionalModel> {
     let mut rng = stream(seed, Purpose::Weights, 0);
-    let flow = Flow::new(config, x_columns, y_columns, &mut rng, &device)?;
+    let flow = Flow::of_layers(kinds, x_columns, y_columns, &mut rng, &device);
     if is_cpu(&device) {
-        Ok(Box::new(FusedFlow::new(config, flow.dimensions(), Parameters::of(&flow))))
-    } else {
-        Ok(Box::new(OnDevice::new(flow, device)))
+        let fused = FusedFlow::new(kinds, flow.dimensions(), Parameters::of(&flow));
+        if let Some(fused) = fused {
+            return Box::new(fused);
+        }
     }
+    Box::new(OnDevice::new(flow, device))
 }

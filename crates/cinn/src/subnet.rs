@@ -1,4 +1,4 @@
-//! The network of a coupling, in tensors.
+//! The network of a coupling: its keys, in tensors and in kernels.
 //!
 //! ```text
 //! perceptron   h_k = a(h_{k-1} W_k + b_k),  output linear
@@ -8,16 +8,103 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use cei_kernels::Dropout;
+use cei_kernels::{AdamStep, Deltas, Dropout, Hidden, Level, Matrix, Mlp, Residual, ResidualTrace};
 use cei_model::Activation;
+use cei_model::config::{HyperParameterError, check_widths, weights};
 use cei_model::mlp::linear;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::config::SubnetConfig;
+use crate::layer::Drops;
 
-/// A perceptron or a residual network; its last layer starts at zero.
+/// The network of a coupling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum SubnetConfig {
+    /// A perceptron.
+    Mlp {
+        /// Widths of its hidden layers.
+        hidden: Vec<usize>,
+        /// Its nonlinearity.
+        #[serde(default = "relu")]
+        activation: Activation,
+    },
+    /// `h + W2 a(W1 dropout(a(h)))`, once a block (He et al. 2016).
+    Residual {
+        /// Numbers in `h`.
+        width: usize,
+        /// How many blocks.
+        blocks: usize,
+        /// The nonlinearity `a`.
+        #[serde(default = "relu")]
+        activation: Activation,
+        /// Share of the inputs of a block that are dropped in training.
+        #[serde(default)]
+        dropout: f64,
+    },
+}
+
+impl Default for SubnetConfig {
+    fn default() -> Self {
+        Self::Residual { width: 128, blocks: 2, activation: relu(), dropout: 0.0 }
+    }
+}
+
+impl SubnetConfig {
+    pub(crate) fn check(&self) -> Result<(), HyperParameterError> {
+        match self {
+            Self::Mlp { hidden, .. } => check_widths("model.layers.subnet.hidden", hidden),
+            Self::Residual { width, blocks, dropout, .. } => {
+                check_widths("model.layers.subnet.width", &[*width])?;
+                if !(1..=100).contains(blocks) {
+                    let key = "model.layers.subnet.blocks";
+                    return Err(HyperParameterError::new(key, blocks, "from 1 to 100"));
+                }
+                check_dropout("model.layers.subnet.dropout", *dropout)
+            }
+        }
+    }
+
+    /// The weights between its hidden layers, and those of its inputs and outputs for the few columns that a
+    /// molecule has, each with this many outputs.
+    pub(crate) fn weights(&self, outputs: usize) -> u64 {
+        const COLUMNS: usize = 10;
+        let outputs = outputs * COLUMNS;
+        match self {
+            Self::Mlp { hidden, .. } => {
+                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
+            }
+            Self::Residual { width, blocks, .. } => {
+                let hidden = vec![*width; 1 + 2 * blocks];
+                weights(&[&[COLUMNS], hidden.as_slice(), &[outputs]].concat())
+            }
+        }
+    }
+
+    /// Whether a training step drops out.
+    pub(crate) fn drops_out(&self) -> bool {
+        matches!(self, Self::Residual { dropout, .. } if *dropout > 0.0)
+    }
+}
+
+/// Checks a share of inputs that are dropped.
+///
+/// # Errors
+/// Names the `key`, the value and the allowed range.
+pub(crate) fn check_dropout(key: &'static str, dropout: f64) -> Result<(), HyperParameterError> {
+    if (0.0..=0.9).contains(&dropout) {
+        return Ok(());
+    }
+    Err(HyperParameterError::new(key, dropout, "from 0 to 0.9"))
+}
+
+pub(crate) fn relu() -> Activation {
+    Activation::Relu
+}
+
+/// A perceptron or a residual network in tensors; its last layer starts at zero.
 #[derive(Module, Debug)]
-pub struct Subnet {
+pub(crate) struct Subnet {
     layers: Vec<Linear>,
     #[module(skip)]
     activation: Activation,
@@ -28,7 +115,7 @@ pub struct Subnet {
 
 impl Subnet {
     /// A network from `inputs` to `outputs` columns.
-    pub fn new(
+    pub(crate) fn new(
         config: &SubnetConfig,
         inputs: usize,
         outputs: usize,
@@ -52,7 +139,7 @@ impl Subnet {
     }
 
     /// Maps rows (`n` x inputs) to rows (`n` x outputs); drops out where `key` is that of a training step.
-    pub fn forward(&self, input: Tensor<2>, key: Option<u64>) -> Tensor<2> {
+    pub(crate) fn forward(&self, input: Tensor<2>, key: Option<u64>) -> Tensor<2> {
         let last = self.layers.len() - 1;
         let mut hidden = self.layers[0].forward(input);
         if !self.residual {
@@ -82,4 +169,90 @@ impl Subnet {
         }
         Tensor::from_data(TensorData::new(values, [rows, columns]), &like.device())
     }
+}
+
+/// The same in kernels. Its parameters are a stretch of its own, which begins at 0.
+#[derive(Debug)]
+pub(crate) enum FusedSubnet {
+    Mlp(Mlp),
+    /// With the probability of its dropout.
+    Residual(Residual, f32),
+}
+
+/// What it keeps for the way back.
+#[derive(Debug, Default)]
+pub(crate) struct SubnetTrace {
+    hidden: Hidden,
+    residual: ResidualTrace,
+}
+
+impl FusedSubnet {
+    /// A network from `inputs` to `outputs` columns.
+    pub(crate) fn new(level: Level, config: &SubnetConfig, inputs: usize, outputs: usize) -> Self {
+        match config {
+            SubnetConfig::Mlp { hidden, activation } => {
+                let widths = [&[inputs], &hidden[..], &[outputs]].concat();
+                Self::Mlp(Mlp::new(level, &widths, (*activation).into(), 0))
+            }
+            SubnetConfig::Residual { width, blocks, activation, dropout } => {
+                let widths = (inputs, *width, outputs);
+                let network = Residual::new(level, widths, *blocks, (*activation).into(), 0);
+                Self::Residual(network, *dropout as f32)
+            }
+        }
+    }
+
+    pub(crate) fn set_parameters(&mut self, parameters: &[f32]) {
+        match self {
+            Self::Mlp(network) => network.set_parameters(parameters),
+            Self::Residual(network, _) => network.set_parameters(parameters),
+        }
+    }
+
+    pub(crate) fn update(&mut self, parameters: &mut [f32], step: AdamStep<'_>) {
+        match self {
+            Self::Mlp(network) => network.update(parameters, step),
+            Self::Residual(network, _) => network.update(parameters, step),
+        }
+    }
+
+    pub(crate) fn forward(
+        &self,
+        input: &Matrix,
+        drops: Option<Drops>,
+        SubnetTrace { hidden, residual }: &mut SubnetTrace,
+        output: &mut Matrix,
+    ) {
+        match self {
+            Self::Mlp(network) => network.forward(input, hidden, output),
+            Self::Residual(network, p) => {
+                network.forward(input, dropout(*p, drops), residual, output);
+            }
+        }
+    }
+
+    pub(crate) fn backward(
+        &self,
+        input: &Matrix,
+        drops: Option<Drops>,
+        SubnetTrace { hidden, residual }: &mut SubnetTrace,
+        deltas: &mut Deltas,
+        (gradient, add): (&mut [f32], bool),
+        d_input: &mut Matrix,
+    ) {
+        match self {
+            Self::Mlp(network) => {
+                network.backward(input, hidden, deltas, gradient, add, Some(d_input));
+            }
+            Self::Residual(network, p) => {
+                let dropout = dropout(*p, drops);
+                network.backward(input, dropout, residual, deltas, gradient, add, d_input);
+            }
+        }
+    }
+}
+
+fn dropout(probability: f32, drops: Option<Drops>) -> Option<Dropout> {
+    let drops = drops.filter(|_| probability > 0.0)?;
+    Some(Dropout::new(drops.key, probability).from_row(drops.first_row))
 }

@@ -1,6 +1,7 @@
 //! The fused flow on the processor against the composed one: losses, gradients, densities, latents
 //! and draws.
 
+use cei_cinn::layers::{ActNorm, Affine, Flip, LuLinear, Permutation, Spline};
 use cei_cinn::{CinnConfig, Flow, LayerConfig, SubnetConfig, build};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::testing::{assert_close, assert_same_training, assert_update};
@@ -55,13 +56,13 @@ fn layers(activation: Activation, dropout: f64) -> CinnConfig {
     let residual = SubnetConfig::Residual { width: 19, blocks: 2, activation, dropout };
     let mlp = SubnetConfig::Mlp { hidden: vec![13], activation };
     let layers = vec![
-        LayerConfig::ActNorm {},
-        LayerConfig::LuLinear { seed: 3 },
-        LayerConfig::Spline { subnet: residual.clone(), bins: 7, bound: 2.5 },
-        LayerConfig::Flip {},
-        LayerConfig::Affine { subnet: residual, clamp: 1.5 },
-        LayerConfig::Permutation { seed: 1 },
-        LayerConfig::Spline { subnet: mlp, bins: 3, bound: 3.0 },
+        LayerConfig::ActNorm(ActNorm {}),
+        LayerConfig::LuLinear(LuLinear { seed: 3 }),
+        LayerConfig::Spline(Spline { subnet: residual.clone(), bins: 7, bound: 2.5 }),
+        LayerConfig::Flip(Flip {}),
+        LayerConfig::Affine(Affine { subnet: residual, clamp: 1.5 }),
+        LayerConfig::Permutation(Permutation { seed: 1 }),
+        LayerConfig::Spline(Spline { subnet: mlp, bins: 3, bound: 3.0 }),
     ];
     CinnConfig { layers, ..CinnConfig::default() }
 }
@@ -81,9 +82,8 @@ fn every_layer_agrees_on_odd_shapes() -> TestResult {
 
 #[test]
 fn each_coupling_alone_agrees_more_closely() -> TestResult {
-    let is_coupling = |layer: &LayerConfig| {
-        matches!(layer, LayerConfig::Affine { .. } | LayerConfig::Spline { .. })
-    };
+    let is_coupling =
+        |layer: &LayerConfig| matches!(layer, LayerConfig::Affine(_) | LayerConfig::Spline(_));
     for layer in layers(Activation::Elu, 0.0).layers.into_iter().filter(is_coupling) {
         for (x, y) in [(1, 1), (3, 2), (9, 9)] {
             for n in [1, 7, 513] {
@@ -177,8 +177,8 @@ fn a_spline_has_a_density_and_a_way_back_at_the_edges_of_its_bins() -> TestResul
     const PLACES: [f32; 11] =
         [-5.0, -3.000_000_2, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 3.000_000_2, 5.0];
     let subnet = SubnetConfig::Mlp { hidden: vec![8], activation: Activation::Tanh };
-    let spline = LayerConfig::Spline { subnet, bins: 6, bound: 3.0 };
-    let layers = vec![spline.clone(), LayerConfig::Flip {}, spline];
+    let spline = LayerConfig::Spline(Spline { subnet, bins: 6, bound: 3.0 });
+    let layers = vec![spline.clone(), LayerConfig::Flip(Flip {}), spline];
     let config = CinnConfig { layers, ..CinnConfig::default() };
     let (mut fused, mut composed) = pair(&config, 2, 1)?;
     let count = fused.parameters().values.len();

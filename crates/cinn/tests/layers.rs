@@ -2,6 +2,7 @@
 //! autodiff Jacobian, also at the edges of bins and in the tails.
 
 use burn::tensor::Device;
+use cei_cinn::layers::{ActNorm, Affine, Flip, LuLinear, Permutation, Spline};
 use cei_cinn::{CinnConfig, Flow, FlowPreset, LayerConfig, SubnetConfig};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::tensor::{from_matrix, to_matrix};
@@ -14,12 +15,12 @@ fn all_layers() -> Vec<LayerConfig> {
     let activation = Activation::Tanh;
     let subnet = SubnetConfig::Residual { width: 8, blocks: 2, activation, dropout: 0.0 };
     vec![
-        LayerConfig::Affine { subnet: subnet.clone(), clamp: 2.0 },
-        LayerConfig::Spline { subnet, bins: 6, bound: 3.0 },
-        LayerConfig::Flip {},
-        LayerConfig::Permutation { seed: 2 },
-        LayerConfig::ActNorm {},
-        LayerConfig::LuLinear { seed: 5 },
+        LayerConfig::Affine(Affine { subnet: subnet.clone(), clamp: 2.0 }),
+        LayerConfig::Spline(Spline { subnet, bins: 6, bound: 3.0 }),
+        LayerConfig::Flip(Flip {}),
+        LayerConfig::Permutation(Permutation { seed: 2 }),
+        LayerConfig::ActNorm(ActNorm {}),
+        LayerConfig::LuLinear(LuLinear { seed: 5 }),
     ]
 }
 
@@ -140,7 +141,7 @@ fn keys_are_strict_and_have_defaults() {
         (CinnConfig { bound: 0.0, ..spline.clone() }, "model.bound"),
         (CinnConfig { dropout: 1.0, ..spline.clone() }, "model.dropout"),
         (CinnConfig { hidden: vec![8, 9], ..spline.clone() }, "model.hidden"),
-        (CinnConfig { layers: vec![LayerConfig::Flip {}], ..spline }, "model.preset"),
+        (CinnConfig { layers: vec![LayerConfig::Flip(Flip {})], ..spline }, "model.preset"),
         (CinnConfig { dropout: 0.1, ..CinnConfig::default() }, "model.dropout"),
     ] {
         assert_eq!(config.check().map_err(|error| error.key), Err(key));

@@ -29,4 +29,4 @@ pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};
 pub use latent::{LatentMoments, LatentStatistics};
 pub use mlp::{Activation, Mlp};
 pub use network::{ConditionalNetwork, LossTensors, OnDevice};
-pub use parameters::{Parameter, Parameters};
+pub use parameters::{HasParameters, Parameter, Parameters};

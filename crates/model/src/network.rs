@@ -3,20 +3,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cei_kernels::Gradient;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use crate::tensor::{from_matrix, to_matrix, to_values};
-use crate::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
+use crate::{Batch, ConditionalModel, Dimensions, HasParameters, LatentMoments, Loss, Parameters};
 
 /// Rows that go through a network at once where no gradient is asked for; bounds the memory.
 const CHUNK: usize = 8192;
 
 /// The mathematics of a conditional model in tensors. All matrices have one row per event.
-pub trait ConditionalNetwork: Module {
+pub trait ConditionalNetwork: HasParameters + Clone {
     /// Names of the terms that [`Self::loss`] gives.
     const LOSS_TERMS: &'static [&'static str];
 

@@ -1,6 +1,8 @@
 //! The flat parameter vector of a network: one `Vec<f32>` on the host and the names and shapes of
 //! the tensors it is cut into.
 
+use std::ops::Range;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
@@ -38,12 +40,33 @@ pub struct Parameters {
     pub values: Vec<f32>,
 }
 
+/// What has parameters in tensors: every Burn module, and what holds several as trait objects. Without the
+/// two methods it has none.
+pub trait HasParameters: Send {
+    /// Shows every parameter, always in the same order.
+    fn visit_parameters(&self, _visitor: &mut Visitor<'_>) {}
+
+    /// Takes a value for every parameter, in the order of [`Self::visit_parameters`].
+    fn take_parameters(&mut self, _source: &mut ParameterSource<'_>) {}
+}
+
+impl<M: Module> HasParameters for M {
+    fn visit_parameters(&self, visitor: &mut Visitor<'_>) {
+        self.visit(visitor);
+    }
+
+    fn take_parameters(&mut self, source: &mut ParameterSource<'_>) {
+        *self = self.clone().map(source);
+    }
+}
+
 impl Parameters {
     /// Reads the parameters of a network.
-    pub fn of(network: &impl Module) -> Self {
-        let mut reader = Reader::default();
-        network.visit(&mut reader);
-        reader.parameters
+    pub fn of(network: &impl HasParameters) -> Self {
+        let mut parameters = Self::default();
+        let task = Task::Read(&mut parameters);
+        network.visit_parameters(&mut Visitor { path: Vec::new(), task });
+        parameters
     }
 
     /// The network with all its parameters set to `values`, placed on `device` (pass
@@ -51,8 +74,9 @@ impl Parameters {
     ///
     /// # Panics
     /// If `values` is shorter than the parameters of the network.
-    pub fn assign<M: Module>(network: M, values: &[f32], device: &Device) -> M {
-        network.map(&mut Writer { values, offset: 0, device })
+    pub fn assign<N: HasParameters>(mut network: N, values: &[f32], device: &Device) -> N {
+        network.take_parameters(&mut ParameterSource { values, offset: 0, device });
+        network
     }
 
     /// Writes the gradients that `network` received in a backward pass into the flat vector
@@ -60,26 +84,73 @@ impl Parameters {
     ///
     /// # Panics
     /// If `gradient` is shorter than the parameters of the network.
-    pub fn gather(network: &impl Module, gradients: Gradients, gradient: &mut [f32]) {
-        network.visit(&mut Gatherer { gradients, gradient, offset: 0 });
+    pub fn gather(network: &impl HasParameters, gradients: Gradients, gradient: &mut [f32]) {
+        let task = Task::Gather { gradients, gradient, offset: 0 };
+        network.visit_parameters(&mut Visitor { path: Vec::new(), task });
+    }
+
+    /// Where a part of the network stands in `values`: the tensor called `part`, or all whose names begin with
+    /// `part` and a dot; nowhere (`0..0`) where there is none.
+    ///
+    /// # Panics
+    /// If others stand between them.
+    pub fn place(&self, part: &str) -> Range<usize> {
+        let is_of_part = |parameter: &&Parameter| {
+            let rest = parameter.name.strip_prefix(part);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut parameters = self.layout.iter().filter(is_of_part);
+        let Some(first) = parameters.next() else { return 0..0 };
+        let end = parameters.fold(first.offset + first.len(), |end, parameter| {
+            assert_eq!(parameter.offset, end, "`{part}` stands together");
+            end + parameter.len()
+        });
+        first.offset..end
     }
 }
 
-#[derive(Default)]
-struct Reader {
+/// Sees the parameters of a network, each under the path of its parts.
+pub struct Visitor<'a> {
     path: Vec<String>,
-    parameters: Parameters,
+    task: Task<'a>,
 }
 
-impl ModuleVisitor for Reader {
+enum Task<'a> {
+    Read(&'a mut Parameters),
+    Gather { gradients: Gradients, gradient: &'a mut [f32], offset: usize },
+}
+
+impl Visitor<'_> {
+    /// Visits the part of the network with this name.
+    pub fn visit_part(&mut self, name: &str, part: &(impl HasParameters + ?Sized)) {
+        self.path.push(name.to_owned());
+        part.visit_parameters(self);
+        self.path.pop();
+    }
+}
+
+impl ModuleVisitor for Visitor<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        self.parameters.layout.push(Parameter {
-            name: self.path.join("."),
-            shape: value.dims().to_vec(),
-            offset: self.parameters.values.len(),
-        });
-        self.parameters.values.extend(to_values(value));
+        match &mut self.task {
+            Task::Read(parameters) => {
+                parameters.layout.push(Parameter {
+                    name: self.path.join("."),
+                    shape: value.dims().to_vec(),
+                    offset: parameters.values.len(),
+                });
+                parameters.values.extend(to_values(value));
+            }
+            Task::Gather { gradients, gradient, offset } => {
+                let end = *offset + value.dims().iter().product::<usize>();
+                let target = &mut gradient[*offset..end];
+                *offset = end;
+                match value.grad_remove(gradients) {
+                    Some(gradient) => target.copy_from_slice(&to_values(gradient)),
+                    None => target.fill(0.0),
+                }
+            }
+        }
     }
 
     fn enter_module(&mut self, name: &str, _container_type: &str) {
@@ -91,13 +162,14 @@ impl ModuleVisitor for Reader {
     }
 }
 
-struct Writer<'a> {
+/// Gives the parameters of a network their values, and places them on a device.
+pub struct ParameterSource<'a> {
     values: &'a [f32],
     offset: usize,
     device: &'a Device,
 }
 
-impl ModuleMapper for Writer<'_> {
+impl ModuleMapper for ParameterSource<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
         let end = self.offset + shape.iter().product::<usize>();
@@ -106,24 +178,5 @@ impl ModuleMapper for Writer<'_> {
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
         let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
         Param::initialized(param.id, tensor)
-    }
-}
-
-struct Gatherer<'a> {
-    gradients: Gradients,
-    gradient: &'a mut [f32],
-    offset: usize,
-}
-
-impl ModuleVisitor for Gatherer<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        let end = self.offset + value.dims().iter().product::<usize>();
-        let target = &mut self.gradient[self.offset..end];
-        self.offset = end;
-        match value.grad_remove(&mut self.gradients) {
-            Some(gradient) => target.copy_from_slice(&to_values(gradient)),
-            None => target.fill(0.0),
-        }
     }
 }

@@ -16,13 +16,12 @@
 //! ```
 //! `beta` is 0 for a latent dimension whose mean KL divergence over the batch is within the free bits.
 
+mod workspace;
+
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use cei_kernels::{
-    AdamStep, Deltas, Gradient, Hidden, Level, Matrix, Mlp, Pool, blocks, exp_of_all,
-    sum_over_tiles,
-};
+use cei_kernels::{AdamStep, Gradient, Level, Matrix, Mlp, Pool, blocks, sum_over_tiles};
 use cei_model::random::fill_standard_normal;
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
@@ -30,6 +29,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{CvaeConfig, EncoderInput, LatentPrior, Reconstruction};
 use crate::network::{LOG_SD_BOUND, LOG_SQRT_TWO_PI, LOG_VARIANCE_BOUND, LOSS_TERMS};
+use workspace::{Gaussians, Workspace, bounded, exponentials};
 
 /// A CVAE that computes with kernels.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct FusedCvae {
     decoder: Mlp,
     /// `y` to `m` and `log t^2` side by side.
     prior: Option<Mlp>,
+    /// Where the `log s` of the decoder stand in the parameters.
+    log_sd: Range<usize>,
     /// Weight of the squared error of each component of `x`.
     component_weights: Vec<f32>,
     /// What the negative log-likelihood of a row has beside its squared errors.
@@ -63,93 +65,6 @@ struct Buffers {
     kl: Vec<f64>,
 }
 
-/// What a block of rows needs on its way.
-#[derive(Debug, Default)]
-struct Workspace {
-    /// What the encoder sees.
-    x: Matrix,
-    encoder: Hidden,
-    /// `mu` and the unbounded `log sigma^2`, side by side.
-    moments: Matrix,
-    /// `sigma`, row after row.
-    sigma: Vec<f32>,
-    /// What the prior sees.
-    y: Matrix,
-    prior: Hidden,
-    /// `m` and the unbounded `log t^2`, side by side.
-    prior_moments: Matrix,
-    /// `1 / t^2`, row after row.
-    precision: Vec<f32>,
-    /// `[z, y]`.
-    latent: Matrix,
-    decoder: Hidden,
-    reconstructed: Matrix,
-    d_latent: Matrix,
-    deltas: Deltas,
-    d_prior: Deltas,
-}
-
-/// `mu`, `sigma`, `m` and `1 / t^2` of one latent dimension of one row.
-#[derive(Debug, Clone, Copy)]
-struct Gaussians {
-    mu: f32,
-    log_variance: f32,
-    sigma: f32,
-    m: f32,
-    prior_log_variance: f32,
-    precision: f32,
-}
-
-impl Gaussians {
-    /// `(sigma^2 + (mu - m)^2) / t^2`.
-    fn spread(self) -> f32 {
-        let shift = self.mu - self.m;
-        (shift * shift + self.sigma * self.sigma) * self.precision
-    }
-
-    fn kl_divergence(self) -> f32 {
-        let (shift, precision) = (self.mu - self.m, self.precision);
-        let (shift2, sigma2) = (shift * shift * precision, self.sigma * self.sigma * precision);
-        -0.5 * (1.0 + (self.log_variance - self.prior_log_variance) - shift2 - sigma2)
-    }
-}
-
-impl Workspace {
-    /// The Gaussians of every latent dimension of one row; `conditional`: with a prior `p(z | y)`.
-    fn gaussians(&self, row: usize, conditional: bool) -> impl Iterator<Item = Gaussians> {
-        let moments = self.moments.row(row);
-        let width = moments.len() / 2;
-        let (mu, log_variance) = moments.split_at(width);
-        let place = row * width..(row + 1) * width;
-        let sigma = &self.sigma[place.clone()];
-        let prior = conditional.then(|| {
-            let (m, log_variance) = self.prior_moments.row(row).split_at(width);
-            (m, log_variance, &self.precision[place])
-        });
-        mu.iter().zip(log_variance).zip(sigma).enumerate().map(
-            move |(index, ((&mu, &log_variance), &sigma))| {
-                let log_variance = bounded(log_variance);
-                let (m, prior_log_variance, precision) =
-                    prior.map_or((0.0, 0.0, 1.0), |(m, log_variance, precision)| {
-                        (m[index], bounded(log_variance[index]), precision[index])
-                    });
-                Gaussians { mu, log_variance, sigma, m, prior_log_variance, precision }
-            },
-        )
-    }
-}
-
-/// `exp(factor log sigma^2)`, row after row, where `moments` has the unbounded `log sigma^2` in its right half.
-fn exponentials(factor: f32, moments: &Matrix, values: &mut Vec<f32>) {
-    let width = moments.columns() / 2;
-    values.clear();
-    for row in 0..moments.rows() {
-        let log_variance = &moments.row(row)[width..];
-        values.extend(log_variance.iter().map(|value| factor * bounded(*value)));
-    }
-    exp_of_all(Level::best(), values);
-}
-
 impl FusedCvae {
     /// The CVAE with the `parameters` of a [`Cvae`](crate::Cvae) of this configuration.
     pub(crate) fn new(config: &CvaeConfig, dimensions: Dimensions, parameters: Parameters) -> Self {
@@ -157,23 +72,26 @@ impl FusedCvae {
         let Dimensions { x, y, z } = dimensions;
         let activation = cei_kernels::Activation::from(config.activation);
         let widths = [&[config.encoder_columns(x, y)], &config.encoder_hidden[..], &[z]].concat();
-        let encoder = Mlp::with_heads(level, &widths, 2, activation, 0);
+        // The heads are the mean and the log variance, whose parameters follow those of the encoder.
+        let place = parameters.place("encoder");
+        let encoder = Mlp::with_heads(level, &widths, 2, activation, place.start);
         let widths = [&[z + y], &config.decoder_hidden[..], &[x]].concat();
-        let decoder = Mlp::new(level, &widths, activation, encoder.parameters());
-        let mut count = encoder.parameters() + decoder.parameters();
+        let decoder = Mlp::new(level, &widths, activation, parameters.place("decoder").start);
         let prior = (config.prior == LatentPrior::Conditional).then(|| {
             let widths = [&[y], &config.prior_hidden[..], &[2 * z]].concat();
-            let prior = Mlp::new(level, &widths, activation, count);
-            count += prior.parameters();
-            prior
+            Mlp::new(level, &widths, activation, parameters.place("prior").start)
         });
-        count += config.decoder_sds(x);
-        assert_eq!(count, parameters.values.len(), "the parameters of the composed CVAE");
+        let log_sd = parameters.place("log_sd");
+        let networks = [Some(&encoder), Some(&decoder), prior.as_ref()];
+        let count: usize = networks.into_iter().flatten().map(Mlp::parameters).sum();
+        let all = parameters.values.len();
+        assert_eq!(count + log_sd.len(), all, "the parameters of the composed CVAE");
         let mut cvae = Self {
             dimensions,
             encoder,
             decoder,
             prior,
+            log_sd,
             component_weights: vec![1.0; x],
             log_normalisation: 0.0,
             beta: config.beta,
@@ -189,8 +107,7 @@ impl FusedCvae {
 
     /// The unbounded `log s` of the decoder: none, one, or one for each column.
     fn log_sd(&self) -> &[f32] {
-        let values = &self.parameters.values;
-        &values[values.len() - self.config.decoder_sds(self.dimensions.x)..]
+        &self.parameters.values[self.log_sd.clone()]
     }
 
     /// The bounded `log s` of each column, where they are learned.
@@ -363,7 +280,7 @@ impl FusedCvae {
         self.decoder.backward(&work.latent, &work.decoder, deltas, gradient, add, Some(d_latent));
     }
 
-    /// The gradient with respect to the `log s` of the decoder, which end the parameters.
+    /// The gradient with respect to the `log s` of the decoder.
     fn log_sd_gradient(
         &self,
         n: usize,
@@ -375,8 +292,7 @@ impl FusedCvae {
         if log_sd.is_empty() {
             return;
         }
-        let begin = gradient.len() - log_sd.len();
-        let gradient = &mut gradient[begin..];
+        let gradient = &mut gradient[self.log_sd.clone()];
         if !add {
             gradient.fill(0.0);
         }
@@ -597,9 +513,4 @@ impl ConditionalModel for FusedCvae {
         });
         x
     }
-}
-
-/// `log sigma^2` within its bound; NaN stays NaN.
-fn bounded(log_variance: f32) -> f32 {
-    log_variance.clamp(-LOG_VARIANCE_BOUND as f32, LOG_VARIANCE_BOUND as f32)
 }

@@ -10,19 +10,97 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, activation::softmax};
+use cei_kernels::{Columns, Level, Matrix, SplineCoupling as Kernel, SplineTrace};
+use cei_model::HyperParameterError;
+use cei_model::config::check_positive;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::config::SubnetConfig;
-use crate::coupling::{merge, split, subnet_input};
-use crate::subnet::Subnet;
+use super::coupling::{CouplingKernel, FusedCoupling, merge, split, subnet_input};
+use crate::layer::{ErasedLayer, LayerKind, Slot, TensorLayer};
+use crate::subnet::{FusedSubnet, Subnet, SubnetConfig};
 
 /// Least width and height of a bin, as a share of the interval, and least slope.
-pub(crate) const LEAST: f64 = 1e-3;
+const LEAST: f64 = 1e-3;
 
-/// `x2'` is a spline of `x2` whose knots come from `NN([x1, y])`; `x1`, the first floor(d/2)
-/// features, is kept.
+/// A spline coupling: `x2'` is a rational-quadratic spline of `x2` (Durkan et al. 2019).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spline {
+    /// The network that gives the knots and slopes.
+    pub subnet: SubnetConfig,
+    /// Bins between the bounds.
+    pub bins: usize,
+    /// The spline acts between `-bound` and `bound`; beyond it is the identity.
+    pub bound: f64,
+}
+
+impl Default for Spline {
+    fn default() -> Self {
+        Self { subnet: SubnetConfig::default(), bins: 10, bound: 5.0 }
+    }
+}
+
+impl LayerKind for Spline {
+    fn group(&self) -> &'static str {
+        "splines"
+    }
+
+    fn check(&self) -> Result<(), HyperParameterError> {
+        self.subnet.check()?;
+        check_bins("model.layers.bins", self.bins)?;
+        check_positive("model.layers.bound", self.bound)
+    }
+
+    fn weights(&self) -> u64 {
+        self.subnet.weights(3 * self.bins)
+    }
+
+    fn drops_out(&self) -> bool {
+        self.subnet.drops_out()
+    }
+
+    fn in_tensors(
+        &self,
+        slot: Slot,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Box<dyn TensorLayer> {
+        let (kept, bins) = (slot.kept(), self.bins);
+        let outputs = (3 * bins - 1) * (slot.x - kept);
+        let subnet = Subnet::new(&self.subnet, kept + slot.y, outputs, rng, device);
+        Box::new(SplineCoupling { subnet, kept, bins, bound: self.bound })
+    }
+
+    fn in_kernels(&self, slot: Slot) -> Option<Box<dyn ErasedLayer>> {
+        let (level, kept) = (Level::best(), slot.kept());
+        let kernel = Kernel {
+            level,
+            kept,
+            bins: self.bins,
+            bound: self.bound as f32,
+            least: LEAST as f32,
+            slope_offset: unit_slope() as f32,
+        };
+        let outputs = kernel.outputs(slot.x);
+        let subnet = FusedSubnet::new(level, &self.subnet, kept + slot.y, outputs);
+        Some(Box::new(FusedCoupling { subnet, kernel, kept }))
+    }
+}
+
+/// Checks a number of bins.
+///
+/// # Errors
+/// Names the `key`, the value and the allowed range.
+pub(crate) fn check_bins(key: &'static str, bins: usize) -> Result<(), HyperParameterError> {
+    if (2..=128).contains(&bins) {
+        return Ok(());
+    }
+    Err(HyperParameterError::new(key, bins, "from 2 to 128"))
+}
+
 #[derive(Module, Debug)]
-pub struct SplineCoupling {
+struct SplineCoupling {
     subnet: Subnet,
     /// Features in `x1`.
     kept: usize,
@@ -49,26 +127,15 @@ struct Knots {
     slopes: Tensor<3>,
 }
 
-impl SplineCoupling {
-    /// A coupling for `x_columns` features; starts as the identity.
-    pub fn new(
-        subnet: &SubnetConfig,
-        (bins, bound): (usize, f64),
-        x_columns: usize,
-        y_columns: usize,
-        rng: &mut ChaCha8Rng,
-        device: &Device,
-    ) -> Self {
-        let kept = x_columns / 2;
-        let outputs = (3 * bins - 1) * (x_columns - kept);
-        let subnet = Subnet::new(subnet, kept + y_columns, outputs, rng, device);
-        Self { subnet, kept, bins, bound }
-    }
-
-    /// Gives the mapped features (`n` x `d`) and `log|det J|` (`n` x 1).
-    pub fn forward(&self, x: Tensor<2>, y: Tensor<2>, key: Option<u64>) -> (Tensor<2>, Tensor<2>) {
+impl TensorLayer for SplineCoupling {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        y: &Tensor<2>,
+        key: Option<u64>,
+    ) -> (Tensor<2>, Option<Tensor<2>>) {
         let (x1, x2) = split(x, self.kept);
-        let knots = self.knots(self.subnet.forward(subnet_input(&x1, y), key));
+        let knots = self.knots(self.subnet.forward(subnet_input(&x1, y.clone()), key));
         let inside = x2.clone().abs().lower_equal_elem(self.bound);
         let clipped = x2.clone().clamp(-self.bound, self.bound);
         let bin = knots.bin(self.index(&knots.x, &clipped));
@@ -79,13 +146,12 @@ impl SplineCoupling {
         let log_slope = bin.log_slope(s, xi, q);
         let outside = inside.bool_not();
         let value = value.mask_where(outside.clone(), x2);
-        (merge(x1, value), log_slope.mask_fill(outside, 0.0).sum_dim(1))
+        (merge(x1, value), Some(log_slope.mask_fill(outside, 0.0).sum_dim(1)))
     }
 
-    /// Undoes [`Self::forward`].
-    pub fn inverse(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let (x1, x2) = split(x, self.kept);
-        let knots = self.knots(self.subnet.forward(subnet_input(&x1, y), None));
+    fn inverse(&self, z: Tensor<2>, y: &Tensor<2>) -> Tensor<2> {
+        let (x1, x2) = split(z, self.kept);
+        let knots = self.knots(self.subnet.forward(subnet_input(&x1, y.clone()), None));
         let outside = x2.clone().abs().greater_elem(self.bound);
         let clipped = x2.clone().clamp(-self.bound, self.bound);
         let bin = knots.bin(self.index(&knots.y, &clipped));
@@ -102,7 +168,9 @@ impl SplineCoupling {
         let value = bin.x + xi * bin.width;
         merge(x1, value.mask_where(outside, x2))
     }
+}
 
+impl SplineCoupling {
     /// Cuts the output of the subnet: for every feature widths, heights and inner slopes.
     fn knots(&self, output: Tensor<2>) -> Knots {
         let (n, bins) = (output.dims()[0], self.bins);
@@ -137,7 +205,7 @@ impl SplineCoupling {
 }
 
 /// What is added to a raw slope so that zero becomes the slope 1.
-pub(crate) fn unit_slope() -> f64 {
+fn unit_slope() -> f64 {
     (1.0 - LEAST).exp_m1().ln()
 }
 
@@ -174,5 +242,33 @@ impl Bin {
             + s.clone() * xi * rest.clone() * 2.0
             + lower * rest.square();
         s.log() * 2.0 + d.log() - q.log() * 2.0
+    }
+}
+
+impl CouplingKernel for Kernel {
+    type Trace = SplineTrace;
+
+    fn forward(
+        &self,
+        output: &Matrix,
+        x: &mut Columns,
+        log_det: &mut Columns,
+        trace: &mut SplineTrace,
+    ) {
+        Kernel::forward(self, output, x, log_det, trace);
+    }
+
+    fn inverse(&self, output: &Matrix, x: &mut Columns, trace: &mut SplineTrace) {
+        Kernel::inverse(self, output, x, trace);
+    }
+
+    fn backward(
+        &self,
+        trace: &mut SplineTrace,
+        d_x: &mut Columns,
+        d_log_det: f32,
+        d_output: &mut Matrix,
+    ) {
+        Kernel::backward(self, trace, d_x, d_log_det, d_output);
     }
 }
