@@ -13,13 +13,14 @@ use crate::{say, workspace_root};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    target_directory: PathBuf,
+    pub(crate) target_directory: PathBuf,
 }
 
 /// A crate of the workspace.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) dependencies: Vec<Dependency>,
 }
 

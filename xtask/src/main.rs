@@ -8,6 +8,7 @@ mod checks;
 mod references;
 mod studies;
 mod tidy;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

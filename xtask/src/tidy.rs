@@ -1,6 +1,6 @@
 //! The boundaries of the workspace, proved from `cargo metadata` and the sources: which crate may
-//! depend on which, who may know Polars, Burn and clap; that every file says what it is for, and that
-//! the pages that it names exist.
+//! depend on which, who may know Polars, Burn and clap; that every file says what it is for, that
+//! the pages that it names exist, and that what is cited is the version that is built.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -76,10 +76,12 @@ const TESTS: [&str; 3] = ["--workspace", "--edges", "normal,build,dev"];
 
 /// Checks every boundary; the error lists all that are broken.
 pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
-    let mut broken = broken_edges(&metadata()?);
+    let metadata = metadata()?;
+    let mut broken = broken_edges(&metadata);
     broken.extend(compiled_twice(&compiled(&studies::SELECTION)?, &compiled(&TESTS)?));
     broken.extend(files_without_header(root)?);
     broken.extend(references::dangling(root)?);
+    broken.extend(other_version(&std::fs::read_to_string(root.join("CITATION.cff"))?, &metadata));
     if broken.is_empty() {
         return Ok(());
     }
@@ -148,6 +150,13 @@ fn files_without_header(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
+/// A citation that names another version than that of the crates.
+fn other_version(citation: &str, metadata: &Metadata) -> Option<String> {
+    let version = &metadata.packages.first()?.version;
+    let is_cited = citation.lines().any(|line| line == format!("version: {version}"));
+    (!is_cited).then(|| format!("`CITATION.cff` does not have the line `version: {version}`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +176,15 @@ mod tests {
             broken.contains(&"`cei-cvae` must not depend on `cei-physics`".to_owned()),
             "{broken:?}"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_citation_of_another_version_is_found() -> anyhow::Result<()> {
+        let metadata = metadata()?;
+        let cited = |version: &str| format!("title: cei\nversion: {version}\n");
+        assert_eq!(other_version(&cited(&metadata.packages[0].version), &metadata), None);
+        assert!(other_version(&cited("0.0.9"), &metadata).is_some());
         Ok(())
     }
 

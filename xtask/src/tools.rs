@@ -1,0 +1,57 @@
+//! What programs beside cargo's own check: spelling, unused dependencies, licences and sources of dependencies.
+//!
+//! They are installed in the versions of `.ci/tools.txt`, into a Python environment in the target folder. One that cannot
+//! be installed is a failure: a check that is left out looks like one that passed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+use crate::cargo::{cargo_path, metadata};
+use crate::{say, workspace_root};
+
+/// Runs all of them.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let programs = install()?;
+    let run = |program: &str, arguments: &[&str]| run(&programs.join(program), arguments);
+    run("typos", &[])?;
+    run("cargo-shear", &["--deny-warnings"])?;
+    run("cargo-deny", &["check", "licenses", "bans", "sources"])?;
+    // Its database stands on a server that not every machine reaches; all else is from the package registries.
+    if run("cargo-deny", &["fetch", "db"]).is_ok() {
+        run("cargo-deny", &["check", "--disable-fetch", "advisories"])
+    } else {
+        say("advisories are NOT checked: their database cannot be had here");
+        Ok(())
+    }
+}
+
+/// Installs what is missing, and gives the folder of the programs.
+fn install() -> anyhow::Result<PathBuf> {
+    let environment = metadata()?.target_directory.join("tools");
+    let programs = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let folder = environment.to_string_lossy();
+    run(Path::new("python3"), &["-m", "venv", &folder]).context(
+        "Python is needed with its module `venv` (Debian: `apt-get install python3-venv`)",
+    )?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let wanted = ["--requirement", ".ci/tools.txt"];
+    run(&programs.join("python"), &[pip.as_slice(), &wanted].concat())?;
+    Ok(programs)
+}
+
+/// Runs a program in the workspace folder.
+fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let call = format!("{name} {}", arguments.join(" "));
+    say(&format!("$ {}", call.trim_end()));
+    let status = Command::new(program)
+        .args(arguments)
+        .env("CARGO", cargo_path())
+        .current_dir(workspace_root())
+        .status()
+        .with_context(|| format!("`{}` cannot be run", program.display()))?;
+    ensure!(status.success(), "`{}` failed ({status})", call.trim_end());
+    Ok(())
+}
