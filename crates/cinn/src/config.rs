@@ -3,6 +3,7 @@
 
 use cei_model::Activation;
 use cei_model::config::{HyperParameterError, check_positive, check_weights, check_widths};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::spline::check_bins;
@@ -10,37 +11,46 @@ use crate::layers::{ActNorm, Affine, Flip, LayerConfig, LuLinear, Spline};
 use crate::subnet::{SubnetConfig, check_dropout, relu};
 
 /// Hyper-parameters of the cINN.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Keys")]
+#[schemars(!from, default)]
 pub struct CinnConfig {
-    /// What the keys below describe, where no layers are listed.
+    /// Which flow the other keys describe, where no layers are listed.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = FlowPreset::default()))]
     pub preset: FlowPreset,
-    /// How many couplings.
+    /// How many couplings; 8 by default with preset `spline`.
+    #[schemars(range(min = 1, max = 1000))]
     pub couplings: usize,
     /// Hidden layers of every subnet: widths of a perceptron (`proposal`), or of residual blocks, all
     /// alike (`spline`).
+    #[schemars(length(max = 100), inner(range(min = 1, max = 65_536)))]
     pub hidden: Vec<usize>,
     /// Nonlinearity of the subnets.
     pub activation: Activation,
-    /// Bound `c` of the log-scales of affine couplings, `s = c tanh(u / c)`.
+    /// Bound `c` of the log-scales of affine couplings, `s = c tanh(u / c)` (`proposal`).
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub clamp: f64,
     /// Bins of a spline (`spline`).
     #[serde(skip_serializing_if = "is_bins")]
+    #[schemars(range(min = 2, max = 128), extend("default" = Spline::default().bins))]
     pub bins: usize,
     /// Splines act between `-bound` and `bound` (`spline`).
     #[serde(skip_serializing_if = "is_bound")]
+    #[schemars(extend("exclusiveMinimum" = 0, "default" = Spline::default().bound, "unit" = "scaled units"))]
     pub bound: f64,
     /// Share of the inputs of a residual block that are dropped in training (`spline`).
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(range(min = 0.0, max = 0.9), extend("default" = 0.0))]
     pub dropout: f64,
     /// The layers one by one, from the data to the latent, instead of a preset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
     pub layers: Vec<LayerConfig>,
 }
 
 /// A flow with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowPreset {
     /// Affine couplings, each followed by a flip: the proposal's flow.

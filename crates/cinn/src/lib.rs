@@ -71,6 +71,21 @@ impl Architecture for CinnConfig {
 ///
 /// # Errors
 /// A hyper-parameter outside its range.
+///
+/// ```
+/// use cei_cinn::{CinnConfig, build};
+/// use cei_model::{Batch, open_device};
+/// use ndarray::Array2;
+///
+/// // Positions of 6 columns from momenta of 9.
+/// let model = build(&CinnConfig::default(), 6, 9, 0, open_device("cpu")?)?;
+/// let (x, y) = (Array2::zeros((2, 6)), Array2::zeros((2, 9)));
+/// let batch = Batch { x: x.view(), y: y.view() };
+/// // A flow starts as the identity: the density of a standard normal in 6 dimensions.
+/// let log_prob = model.log_prob(batch).unwrap_or_default();
+/// assert!((log_prob[0] + 3.0 * std::f64::consts::TAU.ln()).abs() < 1e-5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn build(
     config: &CinnConfig,
     x_columns: usize,

@@ -13,17 +13,26 @@ use cei_model::Activation;
 use cei_model::config::{HyperParameterError, check_widths, weights};
 use cei_model::mlp::linear;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::Drops;
 
-/// The network of a coupling.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The network of a coupling: it gives the numbers by which one half of the features is moved, from the other half
+/// and the condition.
+///
+/// ```toml
+/// [[model.layers]]
+/// layer = "spline"
+/// subnet = { kind = "residual", width = 64, blocks = 2, dropout = 0.1 }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum SubnetConfig {
     /// A perceptron.
     Mlp {
         /// Widths of its hidden layers.
+        #[schemars(length(max = 100), inner(range(min = 1, max = 65_536)))]
         hidden: Vec<usize>,
         /// Its nonlinearity.
         #[serde(default = "relu")]
@@ -32,14 +41,17 @@ pub enum SubnetConfig {
     /// `h + W2 a(W1 dropout(a(h)))`, once a block (He et al. 2016).
     Residual {
         /// Numbers in `h`.
+        #[schemars(range(min = 1, max = 65_536))]
         width: usize,
         /// How many blocks.
+        #[schemars(range(min = 1, max = 100))]
         blocks: usize,
         /// The nonlinearity `a`.
         #[serde(default = "relu")]
         activation: Activation,
         /// Share of the inputs of a block that are dropped in training.
         #[serde(default)]
+        #[schemars(range(min = 0.0, max = 0.9))]
         dropout: f64,
     },
 }

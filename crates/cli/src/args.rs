@@ -453,7 +453,7 @@ pub(crate) struct ConfigArgs {
     #[arg(
         long,
         value_name = "FILE",
-        required_unless_present = "preset",
+        required_unless_present_any = ["preset", "reference"],
         conflicts_with = "preset"
     )]
     pub(crate) config: Option<PathBuf>,
@@ -466,6 +466,9 @@ pub(crate) struct ConfigArgs {
     /// Set a key, for example --set training.max_epochs=100
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    /// Print every key that there is, with type, default, unit, range and meaning, as Markdown
+    #[arg(long, conflicts_with_all = ["config", "preset", "overrides"])]
+    pub(crate) reference: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,43 +3,51 @@
 
 use cei_model::Activation;
 use cei_model::config::{HyperParameterError, check_weights, check_widths, weights};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of the CVAE.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CvaeConfig {
     /// Widths of the fully connected layers of the encoder.
+    #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
     pub encoder_hidden: Vec<usize>,
     /// Widths of the fully connected layers of the decoder.
+    #[schemars(length(max = 100), inner(range(min = 1, max = 65_536)))]
     pub decoder_hidden: Vec<usize>,
     /// Latent dimensions.
+    #[schemars(range(min = 1, max = 4096))]
     pub latent: usize,
     /// Nonlinearity of both networks.
     pub activation: Activation,
     /// Weight of the KL divergence; 1 is the proposal. With a learned decoder variance, 1 makes the
     /// loss the negative ELBO.
+    #[schemars(range(min = 0.0))]
     pub beta: f64,
     /// How the squared errors of the components of `x` are combined.
     pub reconstruction: Reconstruction,
     /// Variance of the Gaussian decoder.
     pub decoder_variance: DecoderVariance,
     /// Epochs in which the weight of the KL divergence grows linearly from 0 to `beta`; 0: none.
+    #[schemars(range(min = 0.0))]
     pub kl_warmup_epochs: f64,
-    /// Nats that every latent dimension may use without cost (free bits, Kingma et al. 2016,
+    /// What every latent dimension may use without cost (free bits, Kingma et al. 2016,
     /// equation 15): training minimises `sum_j max(free_bits, KL_j)` with `KL_j` the mean over the
     /// batch.
+    #[schemars(range(min = 0.0), extend("unit" = "nats"))]
     pub free_bits: f64,
     /// Where latents come from without `x`.
     pub prior: LatentPrior,
     /// Widths of the fully connected layers of a conditional prior.
+    #[schemars(length(max = 100), inner(range(min = 1, max = 65_536)))]
     pub prior_hidden: Vec<usize>,
     /// What the encoder sees.
     pub encoder_input: EncoderInput,
 }
 
 /// Variance of the Gaussian decoder `N(x; x^(z, y), diag s^2)`, in scaled units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecoderVariance {
     /// Not declared: the loss is the squared error, as in the proposal, and draws have no noise of
@@ -54,7 +62,7 @@ pub enum DecoderVariance {
 }
 
 /// Where latents come from without `x`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LatentPrior {
     /// `N(0, I)`: the proposal.
@@ -66,7 +74,7 @@ pub enum LatentPrior {
 }
 
 /// What the encoder sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderInput {
     /// `q(z | x)`: the proposal.
@@ -77,7 +85,7 @@ pub enum EncoderInput {
 }
 
 /// How the squared errors of the components of `x` are combined (`docs/spec.md#cvae`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reconstruction {
     /// Their sum: equation 5 of the proposal read literally.

@@ -76,6 +76,20 @@ impl Architecture for CvaeConfig {
 ///
 /// # Errors
 /// A hyper-parameter outside its range.
+///
+/// ```
+/// use cei_cvae::{CvaeConfig, build};
+/// use cei_model::open_device;
+/// use ndarray::Array2;
+///
+/// // Positions of 6 columns from momenta of 9.
+/// let model = build(&CvaeConfig::default(), 6, 9, 0, open_device("cpu")?)?;
+/// // A CVAE has no exact likelihood; its draws are decoded latents.
+/// let z = Array2::zeros((2, model.dimensions().z));
+/// let x = model.decode(z.view(), Array2::zeros((2, 9)).view());
+/// assert_eq!(x.dim(), (2, 6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn build(
     config: &CvaeConfig,
     x_columns: usize,

@@ -5,11 +5,12 @@
 use cei_physics::{FrameRule, Molecule, Rotation};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How positions are placed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PositionGauge {
     /// As they stand in the file.
@@ -22,7 +23,7 @@ pub enum PositionGauge {
 }
 
 /// How momenta are rotated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentumGauge {
     /// As they stand in the file.
@@ -33,7 +34,7 @@ pub enum MomentumGauge {
 }
 
 /// Whether positions and momenta are rotated apart or together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SharedFrame {
     /// Each side by its own rule.
@@ -43,8 +44,15 @@ pub enum SharedFrame {
     Momentum,
 }
 
-/// The gauge as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Placement of an event in space (`docs/spec.md#gauge`).
+///
+/// ```toml
+/// [preprocessing.gauge]
+/// frame = "momentum"
+/// x_axis = "S"
+/// xy_plane = "O"
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GaugeConfig {
     /// How positions are placed.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView1, Axis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Wanted};
@@ -18,12 +19,21 @@ use crate::table_file::TableFile;
 use crate::units::{MomentumUnit, PositionUnit};
 
 /// Which columns of the files make a table, and their units.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [columns]
+/// y = ["pcx", "pcy", "pcz", "pox", "poy", "poz", "psx", "psy", "psz"]
+/// x_unit = "angstrom"
+/// y_unit = "1e-22 kg m/s"
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Selection {
-    /// What is inferred (positions); empty where only the condition is known.
+    /// What is inferred: by default the positions of the molecule.
+    ///
+    /// Empty where only the condition is known.
     pub x: Vec<ColumnRef>,
-    /// What it is conditioned on (momenta).
+    /// What it is conditioned on: by default the momenta of the molecule.
     pub y: Vec<ColumnRef>,
     /// Unit of the `x` columns.
     pub x_unit: PositionUnit,
@@ -188,6 +198,25 @@ impl fmt::Display for DroppedRows {
 ///
 /// # Errors
 /// See [`LoadError`]; with `drop_invalid`, invalid rows are counted in [`Table::dropped`] instead.
+///
+/// ```
+/// use cei_data::{PositionUnit, Selection, Source, load};
+///
+/// let file = std::env::temp_dir().join(format!("cei-load-{}.csv", std::process::id()));
+/// std::fs::write(&file, "r;p\n100;1.5\n200;2.5\n")?;
+/// let selection = Selection {
+///     x: vec!["r".into()],
+///     y: vec!["p".into()],
+///     x_unit: PositionUnit::Pm,
+///     ..Selection::default()
+/// };
+/// let table = load(&Source::file(file.to_string_lossy()), &selection)?;
+/// // 1 bohr is 52.9177 pm; momenta are in atomic units already.
+/// assert!((table.x[[0, 0]] - 100.0 / 52.9177).abs() < 1e-5);
+/// assert_eq!(table.y[[1, 0]], 2.5);
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load(source: &Source, selection: &Selection) -> Result<Table, LoadError> {
     load_scaled(source, selection, (selection.x_unit.factor(), selection.y_unit.factor()))
 }

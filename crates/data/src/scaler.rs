@@ -1,10 +1,11 @@
 //! Column scalers: `scaled = (raw - offset) / scale`, fitted once and never changed.
 
 use ndarray::{ArrayView1, ArrayView2};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What offset and scale of a column are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScalerKind {
     /// Mean and standard deviation.

@@ -3,15 +3,23 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
 
 /// The files of one table and how to read them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [source]
+/// files = ["momenta-*.csv"]
+/// separator = "semicolon"
+/// drop_invalid = true
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
-    /// Paths or globs of CSV (`.csv`, `.tsv`, `.txt`, `.dat`) or Parquet (`.parquet`, `.pq`) files;
+    /// Paths or globs of text (`.csv`, `.tsv`, `.txt`, `.dat`) or Parquet (`.parquet`, `.pq`) files;
     /// several files are concatenated in this order, the matches of a glob in alphabetical order.
     pub files: Vec<String>,
     /// What separates the cells of a text file.
@@ -20,21 +28,27 @@ pub struct Source {
     pub header: Header,
     /// What lines of a text file begin with that are no rows.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = Comment::default()))]
     pub comment: Comment,
     /// What stands before the decimals of a number in a text file.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = Decimal::default()))]
     pub decimal: Decimal,
     /// Leave out rows with an invalid cell, counted by reason and column, instead of failing.
     pub drop_invalid: bool,
     /// In the place of files: a simulation, by the name of a preset or the path of a TOML file, that
-    /// makes new training events in every epoch. [`crate::load()`] does not read it.
+    /// makes new training events in every epoch.
+    ///
+    /// [`crate::load()`] does not read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simulator: Option<String>,
     /// Training events of each epoch of `simulator`; by default the `events` of the simulation. The
     /// fixed validation and test events stand to them as the shares of the split.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2))]
     pub events_per_epoch: Option<usize>,
     /// Draw new noise of the declared detector in every epoch; for a simulated table without noise.
+    ///
     /// [`crate::load()`] does not add it.
     pub fresh_noise: bool,
 }
@@ -101,7 +115,7 @@ fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, LoadError> {
 }
 
 /// What separates the cells of a text file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Separator {
     /// The one that cuts the first lines into equally many numbers.
@@ -118,7 +132,7 @@ pub enum Separator {
 }
 
 /// Whether the first line of a text file names the columns. Comment lines do not count as lines here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Header {
     /// Told from the first lines: a header has other cells than the rows below it.
@@ -133,7 +147,7 @@ pub enum Header {
 }
 
 /// What stands before the decimals of a number in a text file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decimal {
     /// Told from the first lines.
@@ -145,8 +159,9 @@ pub enum Decimal {
     Comma,
 }
 
-/// What lines of a text file begin with that are no rows: `auto`, `none`, or the sign itself (`"%"`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What lines of a text file begin with that are no rows: `auto` (the one of `#`, `%`, `!` and `//` that the first
+/// lines show; without any, `#`), `none`, or the sign itself (`"%"`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub enum Comment {
     /// The one of `#`, `%`, `!` and `//` that the first lines show; without any, `#`.
@@ -185,7 +200,7 @@ impl fmt::Display for Comment {
 }
 
 /// A column, chosen by name or by 0-based index.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ColumnRef {
     /// 0-based position in the file.

@@ -3,20 +3,31 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How a table is cut: the share of each part, each in (0, 1), together 1, and the seed of the shuffle.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// How a table is cut: the share of each part, together 1, and the seed of the shuffle.
+///
+/// ```toml
+/// [split]
+/// train = 0.8
+/// validation = 0.1
+/// test = 0.1
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SplitConfig {
     /// Seed of the shuffle: the same for all runs that are to be compared.
     pub seed: u64,
-    /// Rows that models and scalers are fitted on.
+    /// Share of the rows that models and scalers are fitted on.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub train: f64,
-    /// Rows that stop training.
+    /// Share of the rows that stop training.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub validation: f64,
-    /// Rows that are only scored.
+    /// Share of the rows that are only scored.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub test: f64,
 }
 
@@ -137,6 +148,14 @@ impl Split {
     ///
     /// # Errors
     /// Invalid proportions, or fewer rows than the parts need.
+    ///
+    /// ```
+    /// use cei_data::{Rows, Split, SplitConfig};
+    ///
+    /// let split = Split::new(100, &SplitConfig::default())?;
+    /// assert_eq!([split.train.rows().len(), split.test.rows().len()], [70, 15]);
+    /// # Ok::<(), cei_data::SplitError>(())
+    /// ```
     pub fn new(rows: usize, config: &SplitConfig) -> Result<Self, SplitError> {
         config.check()?;
         let [train, validation, _] = config

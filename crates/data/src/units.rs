@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use cei_physics::units::{BOHR_PM, MOMENTUM_AU_SI};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -36,8 +37,9 @@ pub struct Multiple {
 // The factor is finite.
 impl Eq for Multiple {}
 
-/// Unit of the position columns of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Unit of the position columns of a file: `bohr`, `angstrom`, `pm`, `nm`, `m`, `none`, or a multiple such as
+/// `1e-3 bohr`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum PositionUnit {
     /// Bohr, the internal unit.
@@ -133,8 +135,8 @@ impl From<PositionUnit> for String {
     }
 }
 
-/// Unit of the momentum columns of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Unit of the momentum columns of a file: `au`, `si` or `kg m/s`, `none`, or a multiple such as `1e-22 kg m/s`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum MomentumUnit {
     /// Atomic units of momentum, the internal unit.

@@ -142,6 +142,14 @@ impl AtomicFile {
 ///
 /// # Errors
 /// The folder does not exist or cannot be written; a full disk; a folder or a device stands there.
+///
+/// ```
+/// let file = std::env::temp_dir().join(format!("cei-files-{}.txt", std::process::id()));
+/// cei_files::write(&file, b"whole")?;
+/// assert_eq!(std::fs::read(&file)?, b"whole");
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)?;

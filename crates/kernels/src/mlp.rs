@@ -51,6 +51,14 @@ impl Mlp {
     ///
     /// # Panics
     /// With fewer than two widths.
+    ///
+    /// ```
+    /// use cei_kernels::{Activation, Level, Mlp};
+    ///
+    /// // 3 inputs, 4 hidden, 2 outputs: (3 + 1) 4 + (4 + 1) 2 parameters.
+    /// let perceptron = Mlp::new(Level::best(), &[3, 4, 2], Activation::Relu, 0);
+    /// assert_eq!(perceptron.parameters(), 26);
+    /// ```
     pub fn new(level: Level, widths: &[usize], activation: Activation, offset: usize) -> Self {
         Self::with_heads(level, widths, 1, activation, offset)
     }

@@ -127,6 +127,12 @@ pub fn is_cpu(device: &Device) -> bool {
 ///
 /// # Errors
 /// A name that is unknown, not compiled in or not present; the error says what is available.
+///
+/// ```
+/// let device = cei_model::open_device("cpu")?;
+/// assert!(cei_model::is_cpu(&device));
+/// # Ok::<(), cei_model::DeviceError>(())
+/// ```
 pub fn open_device(name: &str) -> Result<Device, DeviceError> {
     let (kind, index) = match name.split_once(':') {
         None => (name, Some(0)),

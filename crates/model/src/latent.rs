@@ -3,6 +3,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::random::standard_normal;
@@ -105,7 +106,7 @@ impl LatentStatistics {
 }
 
 /// Where the latents of predictive draws come from (`docs/spec.md#latents`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LatentSource {
     /// `N(mean, sd)` of the latents of the training rows: the proposal's recipe.

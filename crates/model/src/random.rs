@@ -38,6 +38,14 @@ pub enum Purpose {
 }
 
 /// The stream number `index` for `purpose` under `seed`.
+///
+/// ```
+/// use cei_model::random::{Purpose, standard_normal, stream};
+///
+/// let draw = |index| standard_normal(2, 3, &mut stream(7, Purpose::Draws, index));
+/// assert_eq!(draw(0), draw(0));
+/// assert_ne!(draw(0), draw(1));
+/// ```
 pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -4,22 +4,29 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
 
 /// What a detector adds to true momenta, in the laboratory and before any frame is fixed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [detector]
+/// momentum_noise_au = { C = 1.0, O = 1.0, S = [0.5, 0.5, 2.0] }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Detector {
-    /// Standard deviation of the momentum noise in a.u.: one number, or a table with an entry for every
-    /// atom (`O = 0.5` or `O = [0.2, 0.2, 1.0]` for the laboratory's x, y and z). Default 0.
+    /// Standard deviation of the momentum noise: one number, or a table with an entry for every
+    /// atom (`O = 0.5` or `O = [0.2, 0.2, 1.0]` for the laboratory's x, y and z).
+    #[schemars(extend("allowed" = "at least 0"))]
     pub momentum_noise_au: Noise,
 }
 
 /// Standard deviations of the noise for the whole molecule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number, or a table of numbers by atom")]
 pub enum Noise {
     /// The same for every component.
@@ -35,7 +42,7 @@ impl Default for Noise {
 }
 
 /// Standard deviations of the noise of one ion.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number or three numbers `[x, y, z]`")]
 pub enum AxisNoise {
     /// The same for the three axes.

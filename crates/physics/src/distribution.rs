@@ -2,6 +2,7 @@
 
 use rand::{Rng, RngExt};
 use rand_distr::{Exp1, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{SimulationConfigError, require};
@@ -10,7 +11,19 @@ use crate::error::{SimulationConfigError, require};
 pub(crate) const MAX_REDRAWS: usize = 100_000;
 
 /// A distribution of one real number, in the unit of the key that holds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [geometry]
+/// law = "triatomic"
+/// centre = "C"
+/// bonds = [
+///     { atom = "O", length_angstrom = { distribution = "normal", mean = 1.1578, sd = 0.03 } },
+///     { atom = "S", length_angstrom = { distribution = "fixed", value = 1.56 } },
+/// ]
+/// bend_deg = { distribution = "weibull", shape = 1.8, scale = 4.6 }
+/// common_stretch = { distribution = "truncated", of = { distribution = "exponential", mean = 0.16, offset = 1.0 }, max = 2.0 }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "distribution", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Distribution {
     /// Always `value`.
@@ -22,19 +35,22 @@ pub enum Distribution {
     Uniform {
         /// Lower end.
         low: f64,
-        /// Upper end, above `low`.
+        /// Upper end.
+        #[schemars(extend("allowed" = "above `low`"))]
         high: f64,
     },
     /// Normal.
     Normal {
         /// Mean.
         mean: f64,
-        /// Standard deviation, at least 0.
+        /// Standard deviation.
+        #[schemars(range(min = 0.0))]
         sd: f64,
     },
     /// `offset` plus an exponential of the given mean.
     Exponential {
-        /// Mean of the exponential part, above 0.
+        /// Mean of the exponential part.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         mean: f64,
         /// What is added.
         #[serde(default)]
@@ -42,9 +58,11 @@ pub enum Distribution {
     },
     /// `offset` plus a Weibull variable, `P(W > w) = exp(-(w / scale)^shape)`.
     Weibull {
-        /// Shape, above 0.
+        /// Shape.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         shape: f64,
-        /// Scale, above 0.
+        /// Scale.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         scale: f64,
         /// What is added.
         #[serde(default)]
@@ -54,10 +72,11 @@ pub enum Distribution {
     Truncated {
         /// The distribution drawn from.
         of: Box<Distribution>,
-        /// Lower limit, none by default.
+        /// Lower limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min: Option<f64>,
-        /// Upper limit, none by default.
+        /// Upper limit.
+        #[schemars(extend("allowed" = "at least `min`"))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<f64>,
     },
@@ -65,10 +84,11 @@ pub enum Distribution {
     Clamped {
         /// The distribution drawn from.
         of: Box<Distribution>,
-        /// Lower limit, none by default.
+        /// Lower limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min: Option<f64>,
-        /// Upper limit, none by default.
+        /// Upper limit.
+        #[schemars(extend("allowed" = "at least `min`"))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<f64>,
     },

@@ -1,6 +1,7 @@
 //! Frames of reference: the rotation that puts one atom's vector on +x and another's in the xy
 //! half-plane y > 0, and the choice of vectors that fix it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimulationConfigError;
@@ -128,10 +129,18 @@ fn any_perpendicular(x: Vector) -> Vector {
 }
 
 /// The frame in which a simulated event is recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [frame]
+/// kind = "momentum"
+/// x_axis = "S"
+/// xy_plane = "O"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Frame {
-    /// As in the laboratory: nothing is rotated. The braces make unknown keys an error here too.
+    /// As in the laboratory: nothing is rotated.
+    // The braces make unknown keys an error here too.
     Laboratory {},
     /// Positions are rotated about the origin by the rule applied to the positions, momenta SEPARATELY by
     /// the rule applied to the momenta.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rand::{Rng, RngExt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{add_noise, by_atom};
@@ -13,7 +14,22 @@ use crate::units::BOHR_ANGSTROM;
 use crate::vector::{Vector, difference, dot, norm, of_atom};
 
 /// A distribution of geometries. The pose (orientation, origin) is the simulation's business.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [geometry]
+/// law = "triatomic"
+/// centre = "C"
+/// angle_deg = { distribution = "uniform", low = 100.0, high = 180.0 }
+///
+/// [[geometry.bonds]]
+/// atom = "O"
+/// length_angstrom = { distribution = "uniform", low = 1.0, high = 5.0 }
+///
+/// [[geometry.bonds]]
+/// atom = "S"
+/// length_angstrom = { distribution = "uniform", low = 1.0, high = 5.0 }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "law", rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(clippy::large_enum_variant, reason = "a simulation holds one law")]
 pub enum GeometryLaw {
@@ -26,7 +42,7 @@ pub enum GeometryLaw {
         centre: String,
         /// The two bonds.
         bonds: [Bond; 2],
-        /// The bond angle in degrees; either this or `bend_deg`.
+        /// The bond angle; either this or `bend_deg`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         angle_deg: Option<Distribution>,
         /// 180 degrees minus the bond angle; either this or `angle_deg`.
@@ -41,9 +57,11 @@ pub enum GeometryLaw {
     ///
     /// The condition is met by drawing ALL atoms again, so the distribution is the uniform one restricted.
     Sphere {
-        /// Radius of the sphere in bohr.
+        /// Radius of the sphere.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         radius_bohr: f64,
-        /// Least distance between any two atoms in bohr.
+        /// Least distance between any two atoms.
+        #[schemars(extend("allowed" = "at least 0, below `2 radius_bohr`"))]
         minimum_separation_bohr: f64,
         /// Label of the atom that is moved to the origin; by default the sphere's centre stays there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,25 +70,26 @@ pub enum GeometryLaw {
     /// Independent normal displacements from given positions: a rough thermal or zero-point cloud for
     /// any molecule.
     Gaussian {
-        /// Equilibrium position `[x, y, z]` of every atom in angstrom.
+        /// Equilibrium position `[x, y, z]` of every atom.
         positions_angstrom: BTreeMap<String, [f64; 3]>,
-        /// Standard deviation of the displacement along each axis in angstrom, for every atom.
+        /// Standard deviation of the displacement along each axis, for every atom.
+        #[schemars(extend("allowed" = "at least 0"))]
         displacement_angstrom: BTreeMap<String, f64>,
     },
     /// The same geometry for every event.
     Fixed {
-        /// Position `[x, y, z]` of every atom in angstrom.
+        /// Position `[x, y, z]` of every atom.
         positions_angstrom: BTreeMap<String, [f64; 3]>,
     },
 }
 
-/// A bond from the central atom of a [`GeometryLaw::Triatomic`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A bond from the central atom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bond {
     /// Label of the outer atom.
     pub atom: String,
-    /// Bond length in angstrom, before the common stretch.
+    /// Bond length, before the common stretch.
     pub length_angstrom: Distribution,
 }
 

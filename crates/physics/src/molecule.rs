@@ -1,5 +1,6 @@
 //! The molecule: its atoms' labels, masses and charges, and the names of a table's columns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::elements;
@@ -11,8 +12,8 @@ pub const MIN_ATOMS: usize = 2;
 /// The greatest number of atoms of a molecule (`docs/spec.md#forward-model`).
 pub const MAX_ATOMS: usize = 10;
 
-/// One atom as a configuration gives it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One atom, or what flies apart as one ion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AtomSpec {
     /// Element or isotope, for example `Br`, `79Br`, `D`. Any name is allowed where `mass_u` is given.
@@ -21,10 +22,12 @@ pub struct AtomSpec {
     /// where several atoms would have that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Mass in u; by default that of the element or isotope.
+    /// Mass; by default that of the element or isotope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub mass_u: Option<f64>,
-    /// Charge after ionisation in elementary charges; any real number.
+    /// Charge after ionisation; any real number.
+    #[schemars(extend("unit" = "e"))]
     pub charge: f64,
 }
 
@@ -42,7 +45,7 @@ impl AtomSpec {
 }
 
 /// Which mass an element has that is given without its mass number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isotopes {
     /// The mean of the natural mixture (the standard atomic weight).
@@ -87,9 +90,17 @@ fn labels(atoms: &[AtomSpec]) -> Vec<String> {
     labels
 }
 
-/// A checked molecule of 2 to 10 atoms. In a configuration it is `{ atoms = [...] }`, with
-/// `isotopes = "commonest"` if elements are to have the mass of their commonest isotope.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A molecule of 2 to 10 atoms.
+///
+/// ```toml
+/// [molecule]
+/// atoms = [
+///     { element = "C", charge = 2.0 },
+///     { element = "O", charge = 2.0 },
+///     { element = "34S", charge = 2.0, label = "S" },
+/// ]
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "MoleculeSpec", into = "MoleculeSpec")]
 pub struct Molecule {
     atoms: Vec<AtomSpec>,
@@ -100,11 +111,15 @@ pub struct Molecule {
 }
 
 /// The unchecked form of a molecule in a file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MoleculeSpec {
+    /// Which mass an element has that is given without its mass number.
     #[serde(default, skip_serializing_if = "Isotopes::is_default")]
+    #[schemars(extend("default" = Isotopes::default()))]
     isotopes: Isotopes,
+    /// The atoms, in the order of the columns.
+    #[schemars(length(min = MIN_ATOMS, max = MAX_ATOMS))]
     atoms: Vec<AtomSpec>,
 }
 

@@ -11,6 +11,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, add_noise};
@@ -23,24 +24,32 @@ use crate::units::BOLTZMANN_HARTREE_PER_K;
 use crate::vector::{Vector, of_atom};
 
 /// Everything that defines a simulated data set; the content of a preset in `configs/data`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// events = 200_000
+/// orientation = "random"
+/// centre = "centre-of-mass"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Simulation {
-    /// Number of events that a caller simulates by default.
+    /// Number of events; `cei simulate --events` has the last word.
     #[serde(default = "default_events")]
     pub events: usize,
-    /// Seed that a caller uses by default.
+    /// Seed of all random numbers; `cei simulate --seed` has the last word.
     #[serde(default)]
     pub seed: u64,
     /// How the molecule is turned in the laboratory.
     #[serde(default)]
     pub orientation: Orientation,
-    /// Standard deviation in bohr, along each axis, of a common displacement of all atoms after centring.
+    /// Standard deviation, along each axis, of a common displacement of all atoms after centring.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub displacement_bohr: f64,
-    /// Temperature in kelvin of Gaussian initial momenta; 0 starts the ions at rest. Each component has the
+    /// Temperature of Gaussian initial momenta; 0 starts the ions at rest. Each component has the
     /// variance `m k T`; the centre of mass is then brought to rest.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub temperature_k: f64,
     /// What is at the origin before the displacement.
     #[serde(default)]
@@ -62,7 +71,7 @@ pub struct Simulation {
 }
 
 /// The molecule's orientation in the laboratory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
     /// As the geometry law draws it, or as the positions are given.
@@ -73,7 +82,7 @@ pub enum Orientation {
 }
 
 /// The origin of the positions; `centre = "centre-of-mass"` or `centre = { atom = "C" }`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Centre {
     /// As the geometry law draws it, or as the positions are given.

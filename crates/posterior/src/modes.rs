@@ -59,6 +59,38 @@ pub struct Mode {
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit and numbers that are not finite.
+///
+/// ```
+/// use cei_posterior::{Event, Forward, ModeOptions, find_modes};
+/// use ndarray::{Array2, Array3, ArrayView2, array};
+///
+/// /// `y = x^2`: two geometries, one measurement.
+/// struct Square;
+///
+/// impl Forward for Square {
+///     fn inputs(&self) -> usize {
+///         1
+///     }
+///     fn outputs(&self) -> usize {
+///         1
+///     }
+///     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+///         &x * &x
+///     }
+///     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+///         (self.values(x), (2.0 * &x).insert_axis(ndarray::Axis(2)))
+///     }
+/// }
+///
+/// let event =
+///     Event { forward: &Square, log_prior: &|_| 0.0, measured: &[4.0], noise: &[0.1] };
+/// let draws = array![[-1.0], [1.5], [3.0]];
+/// let modes = find_modes(&event, draws.view(), &ModeOptions::default())?;
+/// let mut found: Vec<f64> = modes.iter().map(|mode| mode.coordinates[0].round()).collect();
+/// found.sort_by(f64::total_cmp);
+/// assert_eq!(found, [-2.0, 2.0]);
+/// # Ok::<(), cei_posterior::PosteriorError>(())
+/// ```
 pub fn find_modes(
     event: &Event<'_>,
     draws: ArrayView2<'_, f64>,

@@ -33,6 +33,25 @@ pub struct TrueAndPredicted<'a> {
 /// # Errors
 /// No panels, a panel without a finite pair or with unequal numbers of values, or a file that
 /// cannot be written.
+///
+/// ```
+/// use cei_report::{TrueAndPredicted, true_vs_predicted};
+/// use ndarray::array;
+///
+/// let (truth, predicted) = (array![110.0, 120.0, 130.0], array![112.0, 119.0, 131.0]);
+/// let panel = TrueAndPredicted {
+///     quantity: "C-O bond length",
+///     unit: "pm",
+///     truth: truth.view(),
+///     predicted: predicted.view(),
+/// };
+/// let stem = std::env::temp_dir().join(format!("cei-report-{}", std::process::id()));
+/// true_vs_predicted(&stem, "Three events", &[panel])?;
+/// for extension in ["svg", "png"] {
+///     std::fs::remove_file(stem.with_extension(extension))?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn true_vs_predicted(
     stem: &Path,
     title: &str,

@@ -5,6 +5,7 @@
 //! | `experiment` | [`Experiment`] and its parts |
 //! | `simulation` | simulations by their names |
 //! | `presets` | the configurations that come with the program |
+//! | `reference` | every key with its type, default, unit, range and meaning |
 //! | `overrides` | from text to a typed configuration, with `--set`, and back |
 //! | `text` | the text of a file, whatever may stand where it is expected |
 //! | `error` | what can be wrong with all that |
@@ -13,6 +14,7 @@ mod error;
 mod experiment;
 mod overrides;
 pub mod presets;
+pub mod reference;
 mod simulation;
 mod text;
 

@@ -1,50 +1,74 @@
 //! How a model is trained. The defaults are the proposal's (`docs/spec.md#training`).
 
 use cei_model::config::{HyperParameterError, check_positive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a model is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How a model is trained (`docs/spec.md#training`).
+///
+/// ```toml
+/// [training]
+/// learning_rate = 1e-3
+/// schedule = "cosine"
+/// max_epochs = 200
+/// patience = 200
+/// ema_decay = 0.999
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Step size of Adam.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub learning_rate: f64,
     /// How the step size changes over the epochs.
     pub schedule: Schedule,
     /// Epochs, in whole or part, over which the step size first rises linearly; 0 for none.
+    #[schemars(range(min = 0.0), extend("allowed" = "at least 0, below `max_epochs`"))]
     pub warmup_epochs: f64,
-    /// Factor on the step size, in (0, 1], whenever the validation loss has not fallen for
+    /// Factor on the step size whenever the validation loss has not fallen for
     /// `plateau_patience` epochs; 1 for no such decay. It multiplies whatever the schedule gives.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
     pub plateau_factor: f64,
     /// Epochs without a fall of the validation loss (by `min_delta`) after which `plateau_factor`
     /// applies.
+    #[schemars(range(min = 1, max = MOST_EPOCHS), extend("unit" = "epochs"))]
     pub plateau_patience: usize,
-    /// Rows of a mini-batch, 1 to 1,000,000.
+    /// Rows of a mini-batch.
+    #[schemars(range(min = 1, max = MOST_ROWS))]
     pub batch_size: usize,
-    /// Epochs at most, 1 to 10^9.
+    /// Epochs at most.
+    #[schemars(range(min = 1, max = MOST_EPOCHS))]
     pub max_epochs: usize,
     /// Epochs without improvement of the validation loss after which training stops.
+    #[schemars(range(min = 1, max = MOST_EPOCHS), extend("unit" = "epochs"))]
     pub patience: usize,
     /// How much lower the validation loss must be to count as an improvement for the patience.
+    #[schemars(range(min = 0.0), extend("unit" = "of the loss"))]
     pub min_delta: f64,
     /// Decoupled weight decay (AdamW, Loshchilov & Hutter 2019): every step takes
     /// `learning_rate weight_decay` of each parameter away, apart from the gradient and its moments;
     /// 0 is plain Adam.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
     /// Largest norm of the gradient of all parameters together; 0 for no bound.
+    #[schemars(range(min = 0.0))]
     pub gradient_clip: f64,
-    /// Decay a step of the exponential moving average of the parameters, in [0, 1); 0 for none. With
+    /// Decay a step of the exponential moving average of the parameters; 0 for none. With
     /// it, the averaged parameters are validated and kept as the result.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))]
     pub ema_decay: f64,
     /// Seed of weights, shuffles and noise.
     pub seed: u64,
     /// Members of an ensemble: models trained on the same rows with the seeds `seed`, `seed + 1`, ... and
-    /// used as one equal-weight mixture. [`crate::train`] trains one of them.
+    /// used as one equal-weight mixture.
+    ///
+    /// [`crate::train`] trains one of them.
+    #[schemars(range(min = 1, max = MOST_MEMBERS))]
     pub ensemble: usize,
 }
 
 /// How the step size changes over the epochs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// After the warm-up, it does not.
@@ -60,6 +84,8 @@ pub enum Schedule {
 
 /// Members of an ensemble at most: each is a training of its own.
 const MOST_MEMBERS: usize = 1000;
+/// Epochs at most.
+const MOST_EPOCHS: usize = 1_000_000_000;
 /// Rows of a batch at most: they are held several times over.
 const MOST_ROWS: usize = 1_000_000;
 
@@ -100,7 +126,7 @@ impl TrainingConfig {
     /// Names the key, the value and the allowed range.
     pub fn check(&self) -> Result<(), HyperParameterError> {
         check_positive("training.learning_rate", self.learning_rate)?;
-        let long = (1_000_000_000, "at most 1000000000");
+        let long = (MOST_EPOCHS, "at most 1000000000");
         let counts = [
             ("training.batch_size", self.batch_size, (MOST_ROWS, "at most 1000000")),
             ("training.max_epochs", self.max_epochs, long),
@@ -151,6 +177,19 @@ impl TrainingConfig {
 
     /// The step size of the schedule when `epochs` (a fraction in the middle of one) of training are
     /// done.
+    ///
+    /// ```
+    /// use cei_train::{Schedule, TrainingConfig};
+    ///
+    /// let config = TrainingConfig {
+    ///     learning_rate: 1e-3,
+    ///     schedule: Schedule::Cosine,
+    ///     max_epochs: 100,
+    ///     ..TrainingConfig::default()
+    /// };
+    /// assert_eq!(config.learning_rate_at(0.0), 1e-3);
+    /// assert!((config.learning_rate_at(100.0) - 1e-5).abs() < 1e-12);
+    /// ```
     pub fn learning_rate_at(&self, epochs: f64) -> f64 {
         let (start, end, rise) = match self.schedule {
             Schedule::Constant => (0.0, 1.0, self.warmup_epochs),

@@ -10,6 +10,7 @@ use cei_kernels::{Columns, Level, act_norm, act_norm_backward, act_norm_inverse}
 use cei_model::tensor::to_matrix;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::{ErasedLayer, FusedLayer, Given, LayerKind, Rows, Slot, TensorLayer};
@@ -19,7 +20,7 @@ const LEAST_DEVIATION: f64 = 1e-6;
 
 /// Scale and shift of every feature, at first such that the training rows have mean 0 and standard
 /// deviation 1 (Kingma & Dhariwal 2018).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActNorm {}
 

@@ -10,6 +10,7 @@ use cei_kernels::{AffineCoupling as Kernel, Columns, CouplingTrace, Level, Matri
 use cei_model::HyperParameterError;
 use cei_model::config::check_positive;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::coupling::{CouplingKernel, FusedCoupling, merge, split, subnet_input};
@@ -17,12 +18,13 @@ use crate::layer::{ErasedLayer, LayerKind, Slot, TensorLayer};
 use crate::subnet::{FusedSubnet, Subnet, SubnetConfig};
 
 /// An affine coupling: `x2' = x2 exp(s) + t`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Affine {
     /// The network that gives `s` and `t`.
     pub subnet: SubnetConfig,
     /// Bound of `s`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub clamp: f64,
 }
 

@@ -8,13 +8,14 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use cei_kernels::{Columns, Level, Lu, permute, permute_back};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::permutation::{inverted, order, take};
 use crate::layer::{ErasedLayer, FusedLayer, Given, LayerKind, Rows, Slot, TensorLayer};
 
 /// A full matrix, kept as its LU factors behind a fixed permutation (Oliva et al. 2018).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LuLinear {
     /// Seed of the permutation.

@@ -8,6 +8,7 @@ mod lu_linear;
 mod permutation;
 pub(crate) mod spline;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerKind;
@@ -18,7 +19,19 @@ macro_rules! kinds {
         $(pub use $file::$kind;)*
 
         /// One layer of a flow.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        ///
+        /// ```toml
+        /// [model]
+        /// kind = "cinn"
+        /// layers = [
+        ///     { layer = "act-norm" },
+        ///     { layer = "lu-linear" },
+        ///     { layer = "spline", bins = 16 },
+        ///     { layer = "permutation", seed = 1 },
+        ///     { layer = "affine", subnet = { kind = "mlp", hidden = [64, 64], activation = "elu" } },
+        /// ]
+        /// ```
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[expect(missing_docs, reason = "each is described by its type")]
         #[serde(tag = "layer", rename_all = "kebab-case")]
         pub enum LayerConfig {

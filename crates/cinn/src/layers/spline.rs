@@ -14,6 +14,7 @@ use cei_kernels::{Columns, Level, Matrix, SplineCoupling as Kernel, SplineTrace}
 use cei_model::HyperParameterError;
 use cei_model::config::check_positive;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::coupling::{CouplingKernel, FusedCoupling, merge, split, subnet_input};
@@ -24,14 +25,16 @@ use crate::subnet::{FusedSubnet, Subnet, SubnetConfig};
 const LEAST: f64 = 1e-3;
 
 /// A spline coupling: `x2'` is a rational-quadratic spline of `x2` (Durkan et al. 2019).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spline {
     /// The network that gives the knots and slopes.
     pub subnet: SubnetConfig,
     /// Bins between the bounds.
+    #[schemars(range(min = 2, max = 128))]
     pub bins: usize,
     /// The spline acts between `-bound` and `bound`; beyond it is the identity.
+    #[schemars(extend("exclusiveMinimum" = 0, "unit" = "scaled units"))]
     pub bound: f64,
 }
 

@@ -1,9 +1,10 @@
-//! `cei config`: a complete resolved configuration, every default written out.
+//! `cei config`: a complete resolved configuration, every default written out, or the reference of all keys.
 
 use std::process::ExitCode;
 
 use cei_physics::Simulation;
 use cei_run::Experiment;
+use cei_run::config::reference::reference;
 use cei_run::config::{parse_with_overrides, read_text, to_toml};
 use cei_run::presets;
 
@@ -11,6 +12,10 @@ use crate::args::ConfigArgs;
 use crate::output::to_stdout;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    if args.reference {
+        to_stdout(reference().trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
     let (text, origin) = match (&args.config, &args.preset) {
         (Some(path), _) => (read_text(path)?, format!("`{}`", path.display())),
         (None, name) => {

@@ -26,6 +26,7 @@ mod tableau;
 use ndarray::{Array2, ArrayView2};
 use pulp::Arch;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{SimulationConfigError, require};
@@ -40,25 +41,33 @@ pub(crate) const CHUNK: usize = 256;
 
 /// How exactly an explosion is integrated. With the defaults, momenta of the presets' events are right to
 /// 3e-11 of each ion's momentum on average, and to 6e-10 at worst, where `docs/spec.md#forward-model` promises 1e-8.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [accuracy]
+/// mode = "fast"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accuracy {
-    /// Whether the numbers below hold as they are, or speed matters more.
+    /// Whether `tolerance` and `tail` hold as they are, or speed matters more.
     pub mode: Mode,
-    /// Allowed relative error of one step; 1e-14 to 1e-3.
+    /// Allowed relative error of one step.
+    #[schemars(range(min = 1e-14, max = 1e-3))]
     pub tolerance: f64,
     /// The integration ends where each pair's potential energy is below this part of its kinetic
-    /// energy; above 0, at most 1e-2.
+    /// energy.
+    #[schemars(range(max = 1e-2), extend("exclusiveMinimum" = 0))]
     pub tail: f64,
-    /// Steps, tried ones included, after which ions count as bound to each other; at least 1.
+    /// Steps, tried ones included, after which ions count as bound to each other.
+    #[schemars(range(min = 1))]
     pub max_steps: usize,
 }
 
 /// What an explosion is integrated for; `accuracy.mode = "fast"` in a configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// [`Accuracy::tolerance`] and [`Accuracy::tail`] as they are given, the default.
+    /// `tolerance` and `tail` as they are given.
     #[default]
     Precise,
     /// A tolerance of at least 1e-4 and a tail of at least 2e-3: four to six times as fast. Measured on

@@ -9,6 +9,7 @@ use cei_model::latent::LatentSource;
 use cei_model::{Architecture, HyperParameterError};
 use cei_physics::{Detector, Molecule};
 use cei_train::TrainingConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ExperimentError, Kind};
@@ -17,7 +18,15 @@ use super::simulation::simulation_by_name;
 use super::text::read_text;
 
 /// Everything that defines a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [model]
+/// kind = "cinn"
+///
+/// [source]
+/// simulator = "ocs-wide"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// The files.
@@ -52,12 +61,27 @@ pub struct Experiment {
 }
 
 /// A model and its hyper-parameters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ModelConfig {
-    /// Conditional variational autoencoder.
+    /// Conditional variational autoencoder (`docs/spec.md#cvae`).
+    ///
+    /// ```toml
+    /// [model]
+    /// kind = "cvae"
+    /// latent = 8
+    /// decoder_variance = "per-column"
+    /// ```
     Cvae(CvaeConfig),
-    /// Conditional invertible neural network.
+    /// Conditional invertible neural network (`docs/spec.md#cinn`).
+    ///
+    /// ```toml
+    /// [model]
+    /// kind = "cinn"
+    /// preset = "spline"
+    /// couplings = 8
+    /// hidden = [128, 128]
+    /// ```
     Cinn(CinnConfig),
 }
 
@@ -72,14 +96,22 @@ impl ModelConfig {
 }
 
 /// How a model is evaluated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// ```toml
+/// [evaluation]
+/// latent = "prior"
+/// draws = 1000
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationConfig {
     /// Where latents are drawn from.
     pub latent: LatentSource,
-    /// Draws of each event, 2 to 10,000.
+    /// Draws of each event.
+    #[schemars(range(min = 2, max = MOST_DRAWS))]
     pub draws: usize,
-    /// Draws of each event that are exploded again, at most `draws` of them; 0 to 10,000.
+    /// Draws of each event that are exploded again, at most `draws` of them.
+    #[schemars(range(max = MOST_DRAWS))]
     pub resimulated_draws: usize,
     /// Label of the atom at the vertex of the bond angles; the molecule's first by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +155,20 @@ impl Experiment {
     ///
     /// # Errors
     /// Unknown keys, values of a wrong kind or out of their range.
+    ///
+    /// ```
+    /// use cei_run::Experiment;
+    ///
+    /// let text = "model.kind = 'cinn'\nsource.simulator = 'ocs-wide'";
+    /// let experiment = Experiment::parse(text, "mine", &["training.max_epochs=5".to_owned()])?;
+    /// assert_eq!(experiment.training.max_epochs, 5);
+    /// // Positions and momenta of the simulation's molecule, where no columns are named.
+    /// assert_eq!(experiment.columns.x.len(), 9);
+    ///
+    /// let error = Experiment::parse("model.kind = 'cinn'\ntrainig = 1", "mine", &[]).unwrap_err();
+    /// assert!(error.to_string().contains("training"));
+    /// # Ok::<(), cei_run::config::ExperimentError>(())
+    /// ```
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
         let experiment: Self = parse_with_overrides(text, origin, overrides)?;
         let named = |error: ExperimentError| match error {
