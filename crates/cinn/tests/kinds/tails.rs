@@ -14,13 +14,15 @@ use cei_kernels::Columns;
 use cei_model::HyperParameterError;
 use cei_model::config::check_positive;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Tails and skewness of every feature (Jones & Pewsey 2009).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tails {
     /// Bound of `s`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub bound: f64,
 }
 
