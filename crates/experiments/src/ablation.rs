@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cei_run::folder::layout::HISTORY;
+use cei_run::presets::{Preset, WIDE_SPLINE};
 use clap::Args;
 
 use crate::cei::Cei;
@@ -21,7 +22,7 @@ pub(crate) struct AblationArgs {
 }
 
 /// The experiment that is varied, and how it is shortened.
-const CONFIG: &str = "configs/train/wide-spline.toml";
+const CONFIG: Preset = WIDE_SPLINE;
 const SHORT: [&str; 3] =
     ["training.max_epochs=15", "source.events_per_epoch=100000", "model.couplings=6"];
 /// The page that holds the table.
@@ -90,7 +91,7 @@ pub(crate) fn ablation(args: &AblationArgs) -> anyhow::Result<()> {
     let cei = Cei::new(args.cei.as_deref())?;
     let root = workspace_root().join("runs/ablation");
     std::fs::create_dir_all(&root)?;
-    let config = std::fs::read_to_string(workspace_root().join(CONFIG))?;
+    let config = std::fs::read_to_string(workspace_root().join(CONFIG.path))?;
     let mut results = Vec::new();
     for (index, variant) in variants().into_iter().enumerate() {
         let run = root.join(format!("{index:02}"));
@@ -114,7 +115,7 @@ fn train(cei: &Cei, run: &Path, variant: &Variant) -> anyhow::Result<()> {
         std::fs::remove_dir_all(run)?;
     }
     let run = run.display().to_string();
-    let mut arguments = vec!["train", "--config", CONFIG, "--quiet", "-o", &run];
+    let mut arguments = vec!["train", "--config", CONFIG.path, "--quiet", "-o", &run];
     for set in SHORT.into_iter().chain(variant.overrides.iter().map(String::as_str)) {
         arguments.extend(["--set", set]);
     }

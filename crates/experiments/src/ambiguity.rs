@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use cei_run::presets::{OCS_WIDE, Preset, WIDE_SPLINE};
+
 use crate::cei::Cei;
 use crate::csv::{column, read_csv, vector};
 use crate::reproduce::{Places, absolute};
@@ -18,7 +20,7 @@ const PM_PER_BOHR: f64 = 52.917_721_090_3;
 const ATOMS: &str = "molecule.atoms=[{ element = 'C', mass_u = 12.0, charge = 2 }, { element = 'O', mass_u = 16.0, charge = 2 }, { element = 'S', mass_u = 32.0, charge = 2 }]";
 
 /// The run whose posterior is examined.
-pub(crate) const RUN: &str = "wide-spline";
+pub(crate) const RUN: Preset = WIDE_SPLINE;
 /// Draws of the refinement and of the Markov chain.
 const REFINED_DRAWS: usize = 20_000;
 
@@ -102,7 +104,7 @@ pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
     cei.run(&[
         "simulate",
         "--preset",
-        "ocs-wide",
+        OCS_WIDE.name,
         "--set",
         ATOMS,
         "--set",
@@ -117,7 +119,7 @@ pub(crate) fn examine(cei: &Cei, places: &Places) -> anyhow::Result<Ambiguous> {
         &text(&table),
         "--quiet",
     ])?;
-    let (run, table_text) = (text(&places.run(RUN)), text(&table));
+    let (run, table_text) = (text(&places.run(RUN.name)), text(&table));
     let files =
         ["draws", "refined", "chain"].map(|what| folder.join(format!("ambiguous-{what}.csv")));
     let [network, refined, chain] = files.each_ref().map(|path| text(path));

@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use cei_run::ModelRecord;
 use cei_run::folder::layout::HISTORY;
 use cei_run::folder::load_record;
+use cei_run::presets::OCS_REFERENCE;
 use clap::Args;
 use serde::Deserialize;
 
@@ -245,7 +246,7 @@ impl Programs {
     fn simulate(&self, table: &Path) -> anyhow::Result<()> {
         let events = ROWS.to_string();
         let mut command = Command::new(&self.cei);
-        command.args(["simulate", "--preset", "ocs-reference", "--events", &events]);
+        command.args(["simulate", "--preset", OCS_REFERENCE.name, "--events", &events]);
         command.args(["--set", "frame={ kind = 'laboratory' }", "--quiet", "-o"]).arg(table);
         output(&mut command)?;
         Ok(())

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use cei_run::evaluate::RunEvaluation;
 use cei_run::folder::layout::{self, CHECKPOINT, HISTORY, RECORD};
+use cei_run::presets::{CHBRCLF, CHBRCLF_SPLINE, Preset};
 use clap::Args;
 
 use crate::cei::Cei;
@@ -25,7 +26,7 @@ pub(crate) struct ChbrclfArgs {
 }
 
 /// The experiment, and where it is kept.
-const CONFIG: &str = "configs/train/chbrclf-spline.toml";
+const CONFIG: Preset = CHBRCLF_SPLINE;
 const RUN: &str = "runs/chbrclf-spline";
 /// Events and seeds of the training table and of the test table.
 const TRAINING: [&str; 3] = ["data/generated/chbrclf.parquet", "4000000", "1"];
@@ -47,7 +48,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
     let root = workspace_root();
     std::fs::create_dir_all(root.join("data/generated"))?;
     let simulate = |[file, events, seed]: [&str; 3]| {
-        let what = ["simulate", "--preset", "chbrclf", "--events", events, "--seed", seed];
+        let what = ["simulate", "--preset", CHBRCLF.name, "--events", events, "--seed", seed];
         cei.run(&[what.as_slice(), &["-o", file]].concat())
     };
     let train = |run: &str, table: [&str; 3]| -> anyhow::Result<()> {
@@ -58,7 +59,7 @@ pub(crate) fn chbrclf(args: &ChbrclfArgs) -> anyhow::Result<()> {
         if !root.join(table[0]).exists() {
             simulate(table)?;
         }
-        let mut arguments = vec!["train", "--config", CONFIG, "--data", table[0], "-o", run];
+        let mut arguments = vec!["train", "--config", CONFIG.path, "--data", table[0], "-o", run];
         if layout::holds(&root.join(run), CHECKPOINT) {
             arguments = vec!["train", "--resume", "-o", run];
         }

@@ -89,6 +89,20 @@ struct Sizes {
     draws: usize,
 }
 
+impl Sizes {
+    fn of(args: &InferenceArgs, name: &str) -> Self {
+        if args.quick {
+            let settings = &["training.max_epochs=3"];
+            return Self { pairs: 500, settings, observations: 2, draws: 100 };
+        }
+        if name == KINEMATICS {
+            return Self { pairs: 1_000_000, settings: MILLION, observations: 1000, draws: 1000 };
+        }
+        let settings = if args.pairs > 10_000 { HUNDRED_THOUSAND } else { TEN_THOUSAND };
+        Self { pairs: args.pairs, settings, observations: 10, draws: 10_000 }
+    }
+}
+
 /// A problem as `cei-bench problem describe` gives it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
@@ -196,20 +210,7 @@ impl Programs {
 
     /// Pairs, training, draws and scores of one problem; skipped where the outcome is current.
     fn problem(&self, args: &InferenceArgs, root: &Path, name: &str) -> anyhow::Result<()> {
-        let kinematics = name == KINEMATICS;
-        let sizes = match (args.quick, kinematics) {
-            (true, _) => {
-                let settings = &["training.max_epochs=3"];
-                Sizes { pairs: 500, settings, observations: 2, draws: 100 }
-            }
-            (false, true) => {
-                Sizes { pairs: 1_000_000, settings: MILLION, observations: 1000, draws: 1000 }
-            }
-            (false, false) => {
-                let settings = if args.pairs > 10_000 { HUNDRED_THOUSAND } else { TEN_THOUSAND };
-                Sizes { pairs: args.pairs, settings, observations: 10, draws: 10_000 }
-            }
-        };
+        let sizes = Sizes::of(args, name);
         let folder = root.join(format!("{name}-{}", sizes.pairs));
         std::fs::create_dir_all(&folder)?;
         let outcome_file = folder.join("outcome.json");
@@ -253,26 +254,12 @@ impl Programs {
             &draws,
         ])?;
 
-        let (mut c2st, mut scores) = (Vec::new(), None);
-        if kinematics {
-            let text = self.bench(&["score", name, "--count", &count, "--draws-file", &draws])?;
-            scores = Some(serde_json::from_str(&text)?);
-        } else {
-            let exact = ["--count", &count, "--draws", &draw_count, "-o", &reference];
-            self.bench(&[["reference", name].as_slice(), exact.as_slice()].concat())?;
-            let text = self.cei.read(&["c2st", &draws, &reference, "--json"])?;
-            c2st = accuracies(&text)?;
-            ensure!(
-                c2st.len() == sizes.observations,
-                "`cei c2st` gave {} accuracies for {count} observations",
-                c2st.len()
-            );
-        }
+        let (c2st, kinematics) = self.score(name, &sizes, &draws, &reference)?;
         let outcome = Outcome {
             problem: name.to_owned(),
             pairs: sizes.pairs,
             c2st,
-            kinematics: scores,
+            kinematics,
             training_seconds,
             seconds: begun.elapsed().as_secs_f64(),
         };
@@ -284,6 +271,32 @@ impl Programs {
             }
         }
         Ok(done.set()?)
+    }
+
+    /// The scores of draws: accuracies of a classifier that tells them from exact ones, or those of the kinematics.
+    fn score(
+        &self,
+        name: &str,
+        sizes: &Sizes,
+        draws: &str,
+        reference: &str,
+    ) -> anyhow::Result<(Vec<f64>, Option<Kinematics>)> {
+        let [count, draw_count] =
+            [sizes.observations, sizes.draws].map(|number| number.to_string());
+        if name == KINEMATICS {
+            let text = self.bench(&["score", name, "--count", &count, "--draws-file", draws])?;
+            return Ok((Vec::new(), Some(serde_json::from_str(&text)?)));
+        }
+        let exact = ["--count", &count, "--draws", &draw_count, "-o", reference];
+        self.bench(&[["reference", name].as_slice(), exact.as_slice()].concat())?;
+        let text = self.cei.read(&["c2st", draws, reference, "--json"])?;
+        let c2st = accuracies(&text)?;
+        ensure!(
+            c2st.len() == sizes.observations,
+            "`cei c2st` gave {} accuracies for {count} observations",
+            c2st.len()
+        );
+        Ok((c2st, None))
     }
 
     /// Writes training pairs of a problem.

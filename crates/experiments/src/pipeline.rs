@@ -1,10 +1,16 @@
 //! What is made: data sets and experiments, and how the smoke run shortens them. Facts, not steps.
 
+use cei_run::presets::{
+    GAUGE_FIXED_CINN, GAUGE_FIXED_CVAE, GAUGE_FIXED_SIGMA_VAE, GAUGE_FIXED_SPLINE, OCS_REFERENCE,
+    OCS_WIDE, Preset, REFERENCE_CINN, REFERENCE_CVAE, REFERENCE_CVAE_MEAN, WIDE_CINN, WIDE_CVAE,
+    WIDE_SIGMA_VAE, WIDE_SPLINE,
+};
+
 /// A table to simulate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DataSet {
-    /// Name of the preset and of the file.
-    pub(crate) name: &'static str,
+    /// What is simulated; the file has its name.
+    pub(crate) preset: Preset,
     /// Events of the full run.
     pub(crate) events: usize,
     /// Events of the smoke run.
@@ -15,8 +21,8 @@ pub(crate) struct DataSet {
 
 /// The tables that experiments are trained on.
 pub(crate) const DATA_SETS: [DataSet; 2] = [
-    DataSet { name: "ocs-reference", events: 10_000, quick_events: 2_000, seed: 1 },
-    DataSet { name: "ocs-wide", events: 200_000, quick_events: 4_000, seed: 2 },
+    DataSet { preset: OCS_REFERENCE, events: 10_000, quick_events: 2_000, seed: 1 },
+    DataSet { preset: OCS_WIDE, events: 200_000, quick_events: 4_000, seed: 2 },
 ];
 
 /// A model to train.
@@ -24,12 +30,12 @@ pub(crate) const DATA_SETS: [DataSet; 2] = [
 pub(crate) struct Run {
     /// Name of the run folder.
     pub(crate) name: &'static str,
-    /// Name of `configs/train/CONFIG.toml`.
-    pub(crate) config: &'static str,
+    /// The experiment.
+    pub(crate) config: Preset,
     /// What README calls it.
     pub(crate) title: &'static str,
     /// The table, or the law of the events that the configuration simulates.
-    pub(crate) data: &'static str,
+    pub(crate) data: Preset,
     /// Whether the configuration simulates new events instead of reading the table.
     pub(crate) simulates: bool,
     /// Members; one is a single model.
@@ -38,32 +44,29 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
 }
 
-const fn run(name: &'static str, title: &'static str, data: &'static str) -> Run {
-    Run { name, config: name, title, data, simulates: false, ensemble: 1, seed: 1 }
+const fn run(config: Preset, title: &'static str, data: Preset) -> Run {
+    Run { name: config.name, config, title, data, simulates: false, ensemble: 1, seed: 1 }
+}
+
+const fn two(config: Preset, name: &'static str, data: Preset) -> Run {
+    Run { name, ensemble: 2, ..run(config, "two cINNs", data) }
 }
 
 /// The models of RESULTS.md.
 pub(crate) const RUNS: [Run; 13] = [
-    run("reference-cvae", "CVAE", "ocs-reference"),
-    run("reference-cvae-mean", "CVAE, mean over components", "ocs-reference"),
-    run("reference-cinn", "cINN", "ocs-reference"),
-    run("gauge-fixed-cvae", "CVAE", "ocs-reference"),
-    run("gauge-fixed-sigma-vae", "sigma-VAE", "ocs-reference"),
-    run("gauge-fixed-cinn", "cINN", "ocs-reference"),
-    run("gauge-fixed-spline", "spline cINN", "ocs-reference"),
-    Run {
-        config: "gauge-fixed-cinn",
-        ensemble: 2,
-        ..run("gauge-fixed-ensemble", "two cINNs", "ocs-reference")
-    },
-    run("wide-cvae", "CVAE", "ocs-wide"),
-    run("wide-sigma-vae", "sigma-VAE", "ocs-wide"),
-    run("wide-cinn", "cINN", "ocs-wide"),
-    Run {
-        simulates: true,
-        ..run("wide-spline", "spline cINN, new events every epoch", "ocs-wide")
-    },
-    Run { config: "wide-cinn", ensemble: 2, ..run("wide-ensemble", "two cINNs", "ocs-wide") },
+    run(REFERENCE_CVAE, "CVAE", OCS_REFERENCE),
+    run(REFERENCE_CVAE_MEAN, "CVAE, mean over components", OCS_REFERENCE),
+    run(REFERENCE_CINN, "cINN", OCS_REFERENCE),
+    run(GAUGE_FIXED_CVAE, "CVAE", OCS_REFERENCE),
+    run(GAUGE_FIXED_SIGMA_VAE, "sigma-VAE", OCS_REFERENCE),
+    run(GAUGE_FIXED_CINN, "cINN", OCS_REFERENCE),
+    run(GAUGE_FIXED_SPLINE, "spline cINN", OCS_REFERENCE),
+    two(GAUGE_FIXED_CINN, "gauge-fixed-ensemble", OCS_REFERENCE),
+    run(WIDE_CVAE, "CVAE", OCS_WIDE),
+    run(WIDE_SIGMA_VAE, "sigma-VAE", OCS_WIDE),
+    run(WIDE_CINN, "cINN", OCS_WIDE),
+    Run { simulates: true, ..run(WIDE_SPLINE, "spline cINN, new events every epoch", OCS_WIDE) },
+    two(WIDE_CINN, "wide-ensemble", OCS_WIDE),
 ];
 
 /// Test events of `cei calibrate`.

@@ -86,8 +86,8 @@ pub(crate) fn reproduce(args: &BuildArgs) -> anyhow::Result<()> {
 fn simulate(cei: &Cei, places: &Places, data_set: DataSet) -> anyhow::Result<()> {
     let events = if places.quick { data_set.quick_events } else { data_set.events };
     let (events, seed) = (events.to_string(), data_set.seed.to_string());
-    let table = places.table(data_set.name);
-    let preset = read(&format!("configs/data/{}.toml", data_set.name))?;
+    let table = places.table(data_set.preset.name);
+    let preset = read(data_set.preset.path)?;
     let stamp = stamp(&table, "made", &[&cei.hash, &preset, &events, &seed]);
     if stamp.is_current() && absolute(&table).exists() {
         say(&format!("{} is up to date", table.display()));
@@ -98,7 +98,7 @@ fn simulate(cei: &Cei, places: &Places, data_set: DataSet) -> anyhow::Result<()>
     cei.run(&[
         "simulate",
         "--preset",
-        data_set.name,
+        data_set.preset.name,
         "--events",
         &events,
         "--seed",
@@ -112,9 +112,9 @@ fn simulate(cei: &Cei, places: &Places, data_set: DataSet) -> anyhow::Result<()>
 /// Trains a run, or continues it if it was interrupted; gives the key of what it was made from.
 fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
     let folder = places.run(run.name);
-    let config = format!("configs/train/{}.toml", run.config);
-    let table = places.table(run.data).display().to_string();
-    let data_key = std::fs::read_to_string(absolute(&made_stamp(&places.table(run.data))))?;
+    let config = run.config.path;
+    let table = places.table(run.data.name).display().to_string();
+    let data_key = std::fs::read_to_string(absolute(&made_stamp(&places.table(run.data.name))))?;
     let mut overrides: Vec<&str> = Vec::new();
     if places.quick {
         overrides.extend(QUICK_OVERRIDES);
@@ -123,7 +123,7 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
         overrides.push(QUICK_EVENTS);
     }
     let (seed, members) = (run.seed.to_string(), run.ensemble.to_string());
-    let key = key(&[&cei.hash, &read(&config)?, &data_key, &seed, &members, &overrides.concat()]);
+    let key = key(&[&cei.hash, &read(config)?, &data_key, &seed, &members, &overrides.concat()]);
     let begun = Stamp::new(&absolute(&folder), "begun", key.clone());
     let done = Stamp::new(&absolute(&folder), "trained", key.clone());
     if done.is_current() && absolute(&folder).join(RECORD).exists() {
@@ -137,7 +137,7 @@ fn train(cei: &Cei, places: &Places, run: Run) -> anyhow::Result<String> {
     std::fs::create_dir_all(absolute(&places.runs))?;
     begun.set()?;
     let output = folder.display().to_string();
-    let mut args = vec!["train", "--config", &config, "--seed", &seed, "-o", &output];
+    let mut args = vec!["train", "--config", config, "--seed", &seed, "-o", &output];
     if !run.simulates {
         args.extend(["--data", &table]);
     }

@@ -64,7 +64,8 @@ fn with_table(readme: &str, table: &str) -> anyhow::Result<String> {
 fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
     let command =
         if places.quick { "cargo xtask reproduce --quick" } else { "cargo xtask reproduce" };
-    let seeds: Vec<String> = DATA_SETS.iter().map(|d| format!("{} {}", d.name, d.seed)).collect();
+    let seeds: Vec<String> =
+        DATA_SETS.iter().map(|d| format!("{} {}", d.preset.name, d.seed)).collect();
     let runs: Vec<String> = RUNS.iter().map(|run| format!("{} {}", run.name, run.seed)).collect();
     let rustc = Command::new("rustc").arg("--version").output()?;
     Ok(format!(
@@ -101,7 +102,7 @@ pub(crate) fn ambiguity(ambiguous: &Ambiguous) -> String {
          Markov chain on the exact simulator.\n\n\
          | draws | number | near the first | near the second | distance r_CO | distance r_CS |\n\
          | --- | --- | --- | --- | --- | --- |\n",
-        ambiguity::RUN
+        ambiguity::RUN.name
     ));
     let [.., chain] = &ambiguous.sources;
     for draws in &ambiguous.sources {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE};
 use cei_physics::{Accuracy, Events, Mode, Simulation, explode_all, simulate};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -35,10 +36,10 @@ H4 = [-0.6276, -0.6276, 0.6276]
 "#;
 
 const MOLECULES: [(&str, &str); 4] = [
-    ("ocs-reference", include_str!("../../../configs/data/ocs-reference.toml")),
-    ("ocs-wide", include_str!("../../../configs/data/ocs-wide.toml")),
+    (OCS_REFERENCE.name, OCS_REFERENCE.text),
+    (OCS_WIDE.name, OCS_WIDE.text),
     ("ch4", CH4),
-    ("chbrclf", include_str!("../../../configs/data/chbrclf.toml")),
+    (CHBRCLF.name, CHBRCLF.text),
 ];
 
 const MODES: [(&str, Mode); 3] =

@@ -480,6 +480,7 @@ fn cholesky_of_cloud(deviations: &[f64], common: f64, is_relative: bool) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE};
     use crate::simulation::simulate;
     use rand::RngExt;
     use rand_distr::StandardNormal;
@@ -488,15 +489,11 @@ mod tests {
         toml::from_str(text).unwrap()
     }
 
-    const WIDE: &str = include_str!("../../../configs/data/ocs-wide.toml");
-    const REFERENCE: &str = include_str!("../../../configs/data/ocs-reference.toml");
-    const SPHERE: &str = include_str!("../../../configs/data/chbrclf.toml");
-
     /// For any density g, the mean of g / p over draws from p is the probability that g gives to the support of
     /// p. With g normal in the Cartesian coordinates this proves the Jacobian and the normalisation.
     #[test]
     fn the_density_of_a_triatomic_is_that_of_its_draws() {
-        let mut wide = simulation(WIDE);
+        let mut wide = simulation(OCS_WIDE.text);
         wide.accuracy = crate::Accuracy::fast();
         let density = wide.position_density().unwrap();
         assert_eq!(density.coordinates().dim(), (6, 9));
@@ -530,7 +527,7 @@ mod tests {
     /// At right angles p = p_1 p_2 p_theta / (8 pi^2 r_1^2 r_2^2) by hand.
     #[test]
     fn a_triatomic_by_hand() {
-        let density = simulation(WIDE).position_density().unwrap();
+        let density = simulation(OCS_WIDE.text).position_density().unwrap();
         let r = 2.0 / BOHR_ANGSTROM;
         let angle = 120.0_f64.to_radians();
         let at = |angle: f64| {
@@ -559,7 +556,7 @@ mod tests {
     /// The common stretch: p(r_1, r_2) integrates to 1 over a grid and has the draws' moments.
     #[test]
     fn a_common_stretch_is_integrated_out() {
-        let reference = simulation(REFERENCE);
+        let reference = simulation(OCS_REFERENCE.text);
         let law = reference.geometry.as_ref().unwrap().resolve(&reference.molecule).unwrap();
         let ResolvedLaw::Triatomic { lengths_angstrom, common_stretch, .. } = law else {
             panic!("the preset is triatomic")
@@ -589,7 +586,7 @@ mod tests {
 
     #[test]
     fn displacement_adds_its_normal_law_to_absolute_positions() {
-        let mut reference = simulation(REFERENCE);
+        let mut reference = simulation(OCS_REFERENCE.text);
         reference.frame = Frame::default();
         let density = reference.position_density().unwrap();
         assert_eq!(density.coordinates().dim(), (9, 9));
@@ -623,9 +620,9 @@ mod tests {
         let positions = [0.3, 0.2, 0.1, 0.3 + x, 0.2 + y, 0.1 + z, x / 2.0, y / 2.0, z / 2.0];
         approx::assert_relative_eq!(common_volume(&positions, radius), lens, max_relative = 0.01);
 
-        let density = simulation(SPHERE).position_density().unwrap();
+        let density = simulation(CHBRCLF.text).position_density().unwrap();
         assert_eq!(density.coordinates().dim(), (12, 15));
-        let events = simulate(&simulation(SPHERE), 50, 1).unwrap();
+        let events = simulate(&simulation(CHBRCLF.text), 50, 1).unwrap();
         for row in events.positions.rows() {
             assert!(density.log_density(&row.to_vec()).is_finite());
         }
@@ -672,21 +669,24 @@ mod tests {
     #[test]
     fn what_has_no_density_is_said() {
         let reason = |change: &dyn Fn(&mut Simulation)| {
-            let mut simulation = simulation(WIDE);
+            let mut simulation = simulation(OCS_WIDE.text);
             change(&mut simulation);
             simulation.position_density().unwrap_err().to_string()
         };
         assert!(reason(&|s| s.orientation = Orientation::AsDrawn).contains("`orientation"));
         assert!(reason(&|s| s.geometry = None).contains("`geometry` is missing"));
         assert!(
-            simulation(REFERENCE)
+            simulation(OCS_REFERENCE.text)
                 .position_density()
                 .unwrap_err()
                 .to_string()
                 .contains("`frame.kind")
         );
-        let fixed =
-            WIDE.replacen("\"uniform\", low = 1.0, high = 5.0", "\"fixed\", value = 2.0", 1);
+        let fixed = OCS_WIDE.text.replacen(
+            "\"uniform\", low = 1.0, high = 5.0",
+            "\"fixed\", value = 2.0",
+            1,
+        );
         let message = simulation(&fixed).position_density().unwrap_err().to_string();
         assert!(message.contains("`geometry.bonds`"), "{message}");
     }

@@ -35,6 +35,7 @@ pub mod frame;
 pub mod geometry;
 pub mod limits;
 pub mod molecule;
+pub mod presets;
 pub mod simulation;
 pub mod units;
 

@@ -146,9 +146,10 @@ pub enum GeometriesError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::presets::{OCS_REFERENCE, OCS_WIDE, Preset};
 
-    fn limits(text: &str) -> Vec<(String, Option<f64>, Option<f64>)> {
-        let simulation: Simulation = toml::from_str(text).unwrap();
+    fn limits(preset: Preset) -> Vec<(String, Option<f64>, Option<f64>)> {
+        let simulation: Simulation = toml::from_str(preset.text).unwrap();
         let round = |x: Option<f64>| x.map(|x| (x * 1e6).round() / 1e6);
         let all = simulation.limited_quantities().unwrap();
         all.into_iter().map(|q| (q.name, round(q.lower), round(q.upper))).collect()
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn limits_of_the_presets() {
-        let wide = limits(include_str!("../../../configs/data/ocs-wide.toml"));
+        let wide = limits(OCS_WIDE);
         let named = |name: &str, low, high| (name.to_owned(), low, high);
         assert_eq!(
             wide,
@@ -167,14 +168,13 @@ mod tests {
             ]
         );
         // Normal lengths have no limits; a Weibull bend has a natural one only.
-        assert_eq!(limits(include_str!("../../../configs/data/ocs-reference.toml")), []);
+        assert_eq!(limits(OCS_REFERENCE), []);
     }
 
     /// No geometry that is drawn lies beyond a limit, and the limits are nearly reached.
     #[test]
     fn what_is_drawn_lies_within_the_limits() {
-        let text = include_str!("../../../configs/data/ocs-wide.toml");
-        let simulation: Simulation = toml::from_str(text).unwrap();
+        let simulation: Simulation = toml::from_str(OCS_WIDE.text).unwrap();
         let drawn = simulation.draw_geometries(2000, 3).unwrap();
         for quantity in simulation.limited_quantities().unwrap() {
             let values = drawn.rows().into_iter().map(|row| quantity.value(&row.to_vec()));

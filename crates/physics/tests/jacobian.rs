@@ -1,13 +1,13 @@
 //! The Jacobian of final momenta by positions against finite differences of the explosion itself.
 
+use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE, Preset};
 use cei_physics::{
     Accuracy, Mode, Molecule, Simulation, explode_all, explode_linearised, simulate,
 };
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
-fn events(preset: &str, count: usize) -> (Molecule, Array2<f64>) {
-    let text = std::fs::read_to_string(format!("../../configs/data/{preset}.toml")).unwrap();
-    let simulation: Simulation = toml::from_str(&text).unwrap();
+fn events(preset: Preset, count: usize) -> (Molecule, Array2<f64>) {
+    let simulation: Simulation = toml::from_str(preset.text).unwrap();
     let events = simulate(&simulation, count, 3).unwrap();
     (simulation.molecule, events.positions)
 }
@@ -46,12 +46,13 @@ fn largest_deviation(found: &Array3<f64>, expected: &Array3<f64>) -> f64 {
 
 #[test]
 fn jacobians_agree_with_finite_differences() {
-    for (preset, step) in [("ocs-wide", 5e-3), ("ocs-reference", 5e-3), ("chbrclf", 1e-3)] {
+    for (preset, step) in [(OCS_WIDE, 5e-3), (OCS_REFERENCE, 5e-3), (CHBRCLF, 1e-3)] {
         let (molecule, positions) = events(preset, 100);
         let expected = differences(&molecule, &positions, step);
         let (momenta, found) =
             explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
         let deviation = largest_deviation(&found, &expected);
+        let preset = preset.name;
         assert!(deviation < 1e-6, "{preset}: {deviation}");
         let plain = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
         let apart = (&momenta - &plain).iter().fold(0.0, |max: f64, e| max.max(e.abs()));
@@ -66,7 +67,7 @@ fn jacobians_agree_with_finite_differences() {
 /// Linear and nearly linear molecules, where turning about the axis moves nothing, and two atoms.
 #[test]
 fn linear_molecules_have_a_jacobian() {
-    let (molecule, _) = events("ocs-wide", 1);
+    let (molecule, _) = events(OCS_WIDE, 1);
     for bend in [0.0, 1e-6, 1e-3, 0.02, 0.05, 0.1] {
         let row = [0.1, 0.2, 0.3, 2.1, 0.2 + bend, 0.3 - bend, -3.0, 0.2, 0.3];
         let positions = Array2::from_shape_vec((1, 9), row.to_vec()).unwrap();
@@ -103,7 +104,7 @@ fn attraction_has_a_jacobian_too_and_bad_rows_are_nan() {
     assert!((&momenta - &plain).iter().all(|e| e.abs() < 1e-5));
     let deviation = largest_deviation(&found, &differences(&molecule, &positions, 5e-3));
     assert!(deviation < 1e-5, "attraction: {deviation}");
-    let (molecule, positions) = events("ocs-wide", 5);
+    let (molecule, positions) = events(OCS_WIDE, 5);
     let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
     let (_, scalar) = explode_linearised(&molecule, positions.view(), &reference).unwrap();
     let (_, lanes) = explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();

@@ -1,20 +1,14 @@
 //! The lanes against the scalar path on the presets, the fast mode's stated error, and that no event knows
 //! its neighbours.
 
+use cei_physics::presets::{CHBRCLF, OCS_WIDE, Preset, SIMULATIONS};
 use cei_physics::{
     Accuracy, Events, Mode, Molecule, Simulation, explode, explode_all, simulate, simulate_range,
 };
 use ndarray::{Array2, ArrayView2, s};
 
-const PRESETS: [&str; 4] = [
-    include_str!("../../../configs/data/ocs-reference.toml"),
-    include_str!("../../../configs/data/ocs-wide.toml"),
-    include_str!("../../../configs/data/ocs-wide-fine.toml"),
-    include_str!("../../../configs/data/chbrclf.toml"),
-];
-
-fn geometries(text: &str, events: usize) -> (Molecule, Array2<f64>) {
-    let simulation: Simulation = toml::from_str(text).unwrap();
+fn geometries(preset: &Preset, events: usize) -> (Molecule, Array2<f64>) {
+    let simulation: Simulation = toml::from_str(preset.text).unwrap();
     let positions = simulate(&simulation, events, 11).unwrap().positions;
     (simulation.molecule, positions)
 }
@@ -49,8 +43,8 @@ fn largest(values: &[f64]) -> f64 {
 
 #[test]
 fn lanes_agree_with_the_reference_on_every_preset() {
-    for text in PRESETS {
-        let (molecule, positions) = geometries(text, 1_000);
+    for preset in SIMULATIONS {
+        let (molecule, positions) = geometries(preset, 1_000);
         let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
         let expected = explode_all(&molecule, positions.view(), &reference).unwrap();
         let found = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
@@ -64,8 +58,8 @@ fn lanes_agree_with_the_reference_on_every_preset() {
 /// change no momentum by more than 1e-8.
 #[test]
 fn lanes_are_converged() {
-    for text in PRESETS {
-        let (molecule, positions) = geometries(text, 1_000);
+    for preset in SIMULATIONS {
+        let (molecule, positions) = geometries(preset, 1_000);
         let normal = Accuracy::default();
         let before = explode_all(&molecule, positions.view(), &normal).unwrap();
         // The end is at the first step beyond the criterion, and the last steps are long: a thousandth of
@@ -84,8 +78,8 @@ fn lanes_are_converged() {
 /// What the documentation of [`Mode::Fast`] states.
 #[test]
 fn the_fast_mode_has_its_stated_error() {
-    for text in PRESETS {
-        let (molecule, positions) = geometries(text, 1_000);
+    for preset in SIMULATIONS {
+        let (molecule, positions) = geometries(preset, 1_000);
         let expected = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
         let found = explode_all(&molecule, positions.view(), &Accuracy::fast()).unwrap();
         let (of_ion, of_event) = errors(found.view(), expected.view());
@@ -96,8 +90,8 @@ fn the_fast_mode_has_its_stated_error() {
 
 #[test]
 fn an_explosion_does_not_depend_on_its_neighbours() {
-    for text in [PRESETS[1], PRESETS[3]] {
-        let (molecule, positions) = geometries(text, 301);
+    for preset in [&OCS_WIDE, &CHBRCLF] {
+        let (molecule, positions) = geometries(preset, 301);
         for accuracy in [Accuracy::default(), Accuracy::fast()] {
             let all = explode_all(&molecule, positions.view(), &accuracy).unwrap();
             for (start, end) in [(1, 301), (3, 20), (7, 8), (150, 267)] {
@@ -120,7 +114,7 @@ fn an_explosion_does_not_depend_on_its_neighbours() {
 
 #[test]
 fn a_range_is_exactly_those_rows() {
-    let mut simulation: Simulation = toml::from_str(PRESETS[1]).unwrap();
+    let mut simulation: Simulation = toml::from_str(OCS_WIDE.text).unwrap();
     simulation.temperature_k = 500.0;
     for accuracy in [Accuracy::default(), Accuracy::fast()] {
         simulation.accuracy = accuracy;
@@ -137,7 +131,7 @@ fn a_range_is_exactly_those_rows() {
 #[test]
 fn what_the_lanes_do_not_take_is_exploded_all_the_same() {
     for charges in [[2.0, -0.5, 2.0], [2.0, 0.0, 1.0]] {
-        let mut simulation: Simulation = toml::from_str(PRESETS[1]).unwrap();
+        let mut simulation: Simulation = toml::from_str(OCS_WIDE.text).unwrap();
         let mut atoms = simulation.molecule.atoms().to_vec();
         atoms.iter_mut().zip(charges).for_each(|(atom, charge)| atom.charge = charge);
         let positions = simulate(&simulation, 20, 5).unwrap().positions;

@@ -2,19 +2,19 @@
 //! every simulation promises.
 
 use cei_physics::energy::kinetic_energy_release;
+use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, Preset, SIMULATIONS};
 use cei_physics::units::{BOHR_ANGSTROM, BOLTZMANN_HARTREE_PER_K, HARTREE_EV};
 use cei_physics::{
     Centre, Events, Simulation, SimulationError, simulate, simulate_positions, simulate_range,
 };
 use ndarray::{Array2, ArrayView1};
 
-const OCS_REFERENCE: &str = include_str!("../../../configs/data/ocs-reference.toml");
-const OCS_WIDE: &str = include_str!("../../../configs/data/ocs-wide.toml");
-const OCS_WIDE_FINE: &str = include_str!("../../../configs/data/ocs-wide-fine.toml");
-const CHBRCLF: &str = include_str!("../../../configs/data/chbrclf.toml");
-
-fn preset(text: &str) -> Simulation {
+fn simulation(text: &str) -> Simulation {
     toml::from_str(text).unwrap()
+}
+
+fn preset(preset: Preset) -> Simulation {
+    simulation(preset.text)
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -219,7 +219,7 @@ fn heat_adds_its_energy_and_leaves_the_centre_of_mass_at_rest() {
                 { element = \"C\", charge = 1 }, { element = \"H\", charge = 0 }]\n\
                 [geometry]\nlaw = \"fixed\"\n[geometry.positions_angstrom]\n\
                 N = [0, 0, 1.1]\nC = [0, 0, 0]\nH = [0, 0, -1]";
-    let hot = preset(text);
+    let hot = simulation(text);
     let mut cold = hot.clone();
     cold.temperature_k = 0.0;
     let release = |simulation: &Simulation, events| -> Vec<f64> {
@@ -241,24 +241,24 @@ fn heat_adds_its_energy_and_leaves_the_centre_of_mass_at_rest() {
 
 #[test]
 fn configurations_round_trip_and_have_defaults() {
-    for text in [OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, CHBRCLF] {
-        let simulation = preset(text);
+    for of_program in SIMULATIONS {
+        let simulation = preset(*of_program);
         simulation.check().unwrap();
-        assert_eq!(preset(&toml::to_string(&simulation).unwrap()), simulation);
+        assert_eq!(self::simulation(&toml::to_string(&simulation).unwrap()), simulation);
     }
-    let short = preset(
+    let short = simulation(
         "centre = { atom = \"C\" }\n[molecule]\natoms = [{ element = \"C\", charge = 1 }, { element = \"O\", charge = 1 }]",
     );
     assert_eq!((short.events, short.seed), (10_000, 0));
     assert_eq!(short.centre, Centre::Atom("C".to_owned()));
-    assert_eq!(preset(&toml::to_string(&short).unwrap()), short);
+    assert_eq!(simulation(&toml::to_string(&short).unwrap()), short);
 }
 
 #[test]
 fn errors_name_the_key_or_the_event() {
     let error_of = |from: &str, to: &str| {
-        assert!(OCS_WIDE.contains(from));
-        preset(&OCS_WIDE.replace(from, to)).check().unwrap_err().to_string()
+        assert!(OCS_WIDE.text.contains(from));
+        simulation(&OCS_WIDE.text.replace(from, to)).check().unwrap_err().to_string()
     };
     assert!(
         error_of("x_axis = \"S\"", "x_axis = \"Se\"")
@@ -273,7 +273,7 @@ fn errors_name_the_key_or_the_event() {
         error_of("noise_au = 1.0", "noise_au = -1.0").starts_with("`detector.momentum_noise_au`")
     );
     assert!(error_of("seed = 0", "temperature_k = -3").starts_with("`temperature_k`: `-3`"));
-    let unknown = toml::from_str::<Simulation>(&OCS_WIDE.replace("seed = 0", "sead = 0"));
+    let unknown = toml::from_str::<Simulation>(&OCS_WIDE.text.replace("seed = 0", "sead = 0"));
     assert!(unknown.unwrap_err().to_string().contains("sead"));
 
     let mut simulation = preset(OCS_WIDE);

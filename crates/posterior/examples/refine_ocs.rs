@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use cei_physics::presets::OCS_WIDE;
 use cei_physics::{Accuracy, Simulation, detector::Noise, simulate};
 use cei_posterior::{Chart, ChartPrior, Event, Explosion, RefineOptions, refine, worst_k_hat};
 use ndarray::{Array2, ArrayView1, Axis};
@@ -27,8 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let noise: f64 = arguments.next().map_or(Ok(1.0), |text| text.parse())?;
     let count: usize = arguments.next().map_or(Ok(100), |text| text.parse())?;
-    let mut simulation: Simulation =
-        toml::from_str(include_str!("../../../configs/data/ocs-wide.toml"))?;
+    let mut simulation: Simulation = toml::from_str(OCS_WIDE.text)?;
     simulation.detector.momentum_noise_au = Noise::Same(noise);
     simulation.accuracy = Accuracy::fast();
     let chart = Chart::centred(simulation.molecule.masses())?;

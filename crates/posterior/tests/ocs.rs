@@ -1,6 +1,7 @@
 //! The ambiguous momenta of carbonyl sulfide (`docs/spec.md#reference-values`): two different geometries give the
 //! same momenta.
 
+use cei_physics::presets::OCS_WIDE;
 use cei_physics::units::BOHR_PM;
 use cei_physics::{Accuracy, Centre, FrameRule, Simulation, explode, simulate};
 use cei_posterior::{
@@ -14,7 +15,8 @@ const GEOMETRIES: [[f64; 3]; 2] = [[121.053, 184.211, 163.158], [141.32, 154.03,
 
 /// `ocs-wide` with masses of exactly 12, 16 and 32 u, for which both geometries give the same momenta.
 fn simulation() -> Simulation {
-    let text = include_str!("../../../configs/data/ocs-wide.toml")
+    let text = OCS_WIDE
+        .text
         .replacen("\"C\", charge", "\"C\", mass_u = 12.0, charge", 1)
         .replacen("\"O\", charge", "\"O\", mass_u = 16.0, charge", 1)
         .replacen("\"S\", charge", "\"S\", mass_u = 32.0, charge", 1);

@@ -1,17 +1,18 @@
 //! Sets of momenta that are far from training, and why: units, orders, charges; and those that are not.
 
+use cei_physics::presets::{OCS_REFERENCE, OCS_WIDE, Preset};
 use cei_physics::units::MOMENTUM_AU_SI;
 use cei_physics::{Events, Simulation, simulate};
 use cei_run::plausibility::{Cause, Plausibility, Training};
 use ndarray::Array2;
 
-fn simulation(text: &str) -> Simulation {
-    toml::from_str(text).unwrap()
+fn simulation(preset: Preset) -> Simulation {
+    toml::from_str(preset.text).unwrap()
 }
 
 /// OCS of charges 2, wide, in the order C, O, S.
 fn wide() -> Simulation {
-    simulation(include_str!("../../../configs/data/ocs-wide.toml"))
+    simulation(OCS_WIDE)
 }
 
 fn momenta(simulation: &Simulation, events: usize, seed: u64) -> Array2<f64> {
@@ -85,7 +86,7 @@ fn a_wrong_unit_is_named() {
 /// Every order of three ions but the right one, of a narrow and of a wide law.
 #[test]
 fn swapped_ions_are_named_in_the_order_of_the_file() {
-    let narrow = simulation(include_str!("../../../configs/data/ocs-reference.toml"));
+    let narrow = simulation(OCS_REFERENCE);
     for law in [wide(), narrow] {
         let y = momenta(&law, 500, 7);
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -105,7 +106,7 @@ fn swapped_ions_are_named_in_the_order_of_the_file() {
 
 #[test]
 fn other_charges_and_less_energy_are_named() {
-    let narrow = simulation(include_str!("../../../configs/data/ocs-reference.toml"));
+    let narrow = simulation(OCS_REFERENCE);
     let y = momenta(&narrow, 300, 9);
     // Charges halved: momenta halved.
     let found = judged(&narrow, &(&y / 2.0));

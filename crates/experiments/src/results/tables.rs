@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use cei_metrics::COVERAGE_LEVELS;
 use cei_metrics::results::GaugeFreeErrors;
 use cei_run::config::ModelConfig;
+use cei_run::presets::{OCS_REFERENCE, OCS_WIDE, Preset};
 
 use super::finished::{Finished, Likelihood};
 use crate::pipeline::PROPOSAL;
@@ -21,14 +22,14 @@ pub(super) struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     pub(super) fn of(finished: &'a [Finished]) -> Self {
-        let group = |data: &str, prefix: &str| {
+        let group = |data: Preset, prefix: &str| {
             let belongs = |f: &&Finished| f.run.data == data && f.run.name.starts_with(prefix);
             finished.iter().filter(belongs).collect()
         };
         Self {
-            reference: group("ocs-reference", "reference"),
-            fixed: group("ocs-reference", "gauge-fixed"),
-            wide: group("ocs-wide", "wide"),
+            reference: group(OCS_REFERENCE, "reference"),
+            fixed: group(OCS_REFERENCE, "gauge-fixed"),
+            wide: group(OCS_WIDE, "wide"),
         }
     }
 }
@@ -322,6 +323,10 @@ pub(super) fn trainings(finished: &[Finished]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cei_run::presets::{
+        GAUGE_FIXED_CINN, GAUGE_FIXED_CVAE, REFERENCE_CINN, REFERENCE_CVAE, WIDE_CINN, WIDE_CVAE,
+        WIDE_SIGMA_VAE,
+    };
     use serde_json::Value;
 
     use super::*;
@@ -335,9 +340,12 @@ mod tests {
             name if name.ends_with("sigma-vae") => Kind::DeclaredVariance,
             _ => Kind::FixedVariance,
         };
-        let names = ["reference-cvae", "reference-cinn", "gauge-fixed-cvae"];
-        let more = ["gauge-fixed-cinn", "wide-cvae", "wide-sigma-vae", "wide-cinn"];
-        let wanted = |run: &Run| names.contains(&run.name) || more.contains(&run.name);
+        let reference = [REFERENCE_CVAE, REFERENCE_CINN];
+        let fixed = [GAUGE_FIXED_CVAE, GAUGE_FIXED_CINN];
+        let wide = [WIDE_CVAE, WIDE_SIGMA_VAE, WIDE_CINN];
+        let presets: Vec<&str> =
+            [&reference[..], &fixed, &wide].concat().iter().map(|preset| preset.name).collect();
+        let wanted = |run: &Run| presets.contains(&run.name);
         RUNS.into_iter().filter(wanted).map(|run| (run, kind(run.name))).collect()
     }
 
@@ -448,7 +456,7 @@ mod tests {
     #[test]
     fn a_missing_figure_is_named() {
         let mut files = files();
-        let flow = files.iter_mut().find(|(run, _)| run.name == "wide-cinn");
+        let flow = files.iter_mut().find(|(run, _)| run.name == WIDE_CINN.name);
         let evaluation = flow.and_then(|(_, [_, evaluation, _])| evaluation.as_object_mut());
         evaluation.map(|evaluation| evaluation.remove("nll"));
         let error = tables(&files).map_err(|error| error.to_string());

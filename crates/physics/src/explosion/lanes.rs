@@ -626,6 +626,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
 mod tests {
     use super::*;
     use crate::Simulation;
+    use crate::presets::{CHBRCLF, OCS_WIDE};
     use crate::simulation::simulate;
 
     /// Every instruction set of this machine, the widest last.
@@ -642,11 +643,8 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        for text in [
-            include_str!("../../../../configs/data/ocs-wide.toml"),
-            include_str!("../../../../configs/data/chbrclf.toml"),
-        ] {
-            let simulation: Simulation = toml::from_str(text).unwrap();
+        for preset in [OCS_WIDE, CHBRCLF] {
+            let simulation: Simulation = toml::from_str(preset.text).unwrap();
             let molecule = &simulation.molecule;
             let events = simulate(&simulation, 60, 5).unwrap();
             let positions: Vec<f64> = events.positions.iter().copied().collect();
@@ -672,8 +670,7 @@ mod tests {
 
     #[test]
     fn too_few_steps_leave_the_rows_to_the_scalar_path() {
-        let text = include_str!("../../../../configs/data/ocs-wide.toml");
-        let simulation: Simulation = toml::from_str(text).unwrap();
+        let simulation: Simulation = toml::from_str(OCS_WIDE.text).unwrap();
         let events = simulate(&simulation, 20, 5).unwrap();
         let positions: Vec<f64> = events.positions.iter().copied().collect();
         let rows = Rows { positions: &positions, initial_momenta: None };

@@ -232,11 +232,12 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE, Preset};
     use crate::simulation::simulate;
     use crate::{Molecule, Simulation};
 
-    fn preset(text: &str) -> (Molecule, Array2<f64>) {
-        let simulation: Simulation = toml::from_str(text).unwrap();
+    fn events(preset: Preset) -> (Molecule, Array2<f64>) {
+        let simulation: Simulation = toml::from_str(preset.text).unwrap();
         let events = simulate(&simulation, 300, 5).unwrap();
         (simulation.molecule, events.positions)
     }
@@ -264,12 +265,8 @@ mod tests {
     /// 1e-8.
     #[test]
     fn step_control_is_converged() {
-        for text in [
-            include_str!("../../../../configs/data/ocs-reference.toml"),
-            include_str!("../../../../configs/data/ocs-wide.toml"),
-            include_str!("../../../../configs/data/chbrclf.toml"),
-        ] {
-            let (molecule, positions) = preset(text);
+        for preset in [OCS_REFERENCE, OCS_WIDE, CHBRCLF] {
+            let (molecule, positions) = events(preset);
             let normal = Accuracy::default();
             // The end is at the first step beyond the criterion, so a twentieth of the tail is at least twice
             // the time.
@@ -292,8 +289,7 @@ mod tests {
     /// Without the closed form, the cut at the end would show.
     #[test]
     fn the_tail_matters_and_is_carried_to_infinity() {
-        let (molecule, positions) =
-            preset(include_str!("../../../../configs/data/ocs-reference.toml"));
+        let (molecule, positions) = events(OCS_REFERENCE);
         let ions = Ions::new(&molecule);
         let rough = Accuracy { tail: 1e-3, ..Accuracy::default() };
         for (rough, exact) in flights(&molecule, &positions, &rough).iter().zip(&flights(

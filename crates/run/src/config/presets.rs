@@ -1,34 +1,34 @@
-//! Configurations that come with the program: those of `configs/`.
+//! Configurations that come with the program: those of `configs/`. Help, documents, studies and tests take names and
+//! contents from the lists here.
+
+pub use cei_physics::presets::{
+    CHBRCLF, OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, Preset, SIMULATIONS,
+};
 
 use super::error::{ExperimentError, Kind};
 
-/// A configuration that comes with the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Preset {
-    /// Name for `--preset`.
-    pub name: &'static str,
-    /// Its TOML, comments included.
-    pub text: &'static str,
+cei_physics::presets! {
+    /// Experiments to train.
+    EXPERIMENTS of "train":
+    REFERENCE_CVAE = "reference-cvae",
+    REFERENCE_CVAE_MEAN = "reference-cvae-mean",
+    REFERENCE_CINN = "reference-cinn",
+    GAUGE_FIXED_CVAE = "gauge-fixed-cvae",
+    GAUGE_FIXED_CINN = "gauge-fixed-cinn",
+    GAUGE_FIXED_SPLINE = "gauge-fixed-spline",
+    GAUGE_FIXED_SIGMA_VAE = "gauge-fixed-sigma-vae",
+    WIDE_CVAE = "wide-cvae",
+    WIDE_CINN = "wide-cinn",
+    WIDE_SPLINE = "wide-spline",
+    WIDE_SIGMA_VAE = "wide-sigma-vae",
+    CHBRCLF_SPLINE = "chbrclf-spline",
 }
 
-macro_rules! presets {
-    ($folder:literal: $($name:literal),* $(,)?) => {
-        &[$(Preset {
-            name: $name,
-            text: include_str!(concat!("../../../../configs/", $folder, "/", $name, ".toml")),
-        }),*]
-    };
+/// The names of presets in a list, for help.
+#[must_use]
+pub fn names(presets: &[Preset]) -> String {
+    presets.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
 }
-
-/// Data sets to simulate.
-pub const SIMULATIONS: &[Preset] =
-    presets!("data": "ocs-reference", "ocs-wide", "ocs-wide-fine", "chbrclf");
-
-/// Experiments to train.
-pub const EXPERIMENTS: &[Preset] = presets!(
-    "train": "reference-cvae", "reference-cvae-mean", "reference-cinn", "gauge-fixed-cvae", "gauge-fixed-cinn",
-    "gauge-fixed-spline", "wide-cvae", "wide-cinn", "wide-spline", "gauge-fixed-sigma-vae", "wide-sigma-vae", "chbrclf-spline",
-);
 
 /// The preset of this name.
 ///
@@ -74,9 +74,15 @@ fn find_among(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use cei_physics::Simulation;
+
     use super::*;
     use crate::config::{Experiment, preset_simulation};
-    use cei_physics::Simulation;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     fn simulation(name: &str) -> Result<Simulation, ExperimentError> {
         preset_simulation(name)
@@ -88,12 +94,78 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_is_valid() -> Result<(), Box<dyn std::error::Error>> {
+    fn every_preset_is_valid() -> TestResult {
         for preset in SIMULATIONS {
             simulation(preset.name)?.check()?;
         }
         for preset in EXPERIMENTS {
             experiment(preset.name)?.check()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_configuration_is_a_preset() -> TestResult {
+        for (folder, presets) in [("data", SIMULATIONS), ("train", EXPERIMENTS)] {
+            let mut found = BTreeSet::new();
+            for file in std::fs::read_dir(workspace().join("configs").join(folder))? {
+                found.insert(format!("configs/{folder}/{}", file?.file_name().display()));
+            }
+            let known: BTreeSet<String> = presets.iter().map(|it| it.path.to_owned()).collect();
+            assert_eq!(found, known);
+        }
+        Ok(())
+    }
+
+    /// `--preset NAME` and `configs/FOLDER/NAME.toml` in pages, help, hints and configurations.
+    #[test]
+    fn what_is_named_exists() -> TestResult {
+        let mut texts = Vec::new();
+        for page in ["README.md", "RESULTS.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+            texts.push(workspace().join(page));
+        }
+        for folder in ["docs", "configs", "crates", "xtask", "tests"] {
+            collect(&workspace().join(folder), &mut texts)?;
+        }
+        let mut names = 0;
+        for file in texts {
+            let text = std::fs::read_to_string(&file)?;
+            let kinds =
+                [("--preset ", ""), ("configs/data/", ".toml"), ("configs/train/", ".toml")];
+            for (lead, end) in kinds {
+                for after in text.split(lead).skip(1) {
+                    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '-';
+                    let length = after.find(|c| !is_of_name(c)).unwrap_or(after.len());
+                    let (name, rest) = after.split_at(length);
+                    if name.is_empty() || MISTAKES.contains(&name) || !rest.starts_with(end) {
+                        continue;
+                    }
+                    assert!(find_any(name).is_ok(), "{}: no preset `{name}`", file.display());
+                    names += 1;
+                }
+            }
+        }
+        assert!(names > 50, "only {names} names were found");
+        Ok(())
+    }
+
+    /// What tests give for presets that do not exist.
+    const MISTAKES: [&str; 1] = ["ocs"];
+
+    fn workspace() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    /// Pages, sources and configurations in a folder and those below.
+    fn collect(folder: &Path, texts: &mut Vec<PathBuf>) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let end = path.extension().and_then(|end| end.to_str());
+            if path.is_dir() {
+                collect(&path, texts)?;
+            } else if end.is_some_and(|end| ["md", "rs", "toml"].contains(&end)) {
+                texts.push(path);
+            }
         }
         Ok(())
     }

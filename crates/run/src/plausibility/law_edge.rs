@@ -239,14 +239,14 @@ impl LawEdgeCounts {
 mod tests {
     use super::*;
     use cei_model::random::standard_normal;
+    use cei_physics::presets::OCS_WIDE;
     use cei_physics::units::BOHR_PM;
     use ndarray::Array2;
     use rand::{RngExt as _, SeedableRng as _};
     use rand_chacha::ChaCha8Rng;
 
     fn wide() -> LawEdges {
-        let text = include_str!("../../../../configs/data/ocs-wide.toml");
-        LawEdges::of_law(&toml::from_str(text).unwrap()).unwrap()
+        LawEdges::of_law(&toml::from_str(OCS_WIDE.text).unwrap()).unwrap()
     }
 
     /// Draws of the exact posterior of the length C-O (pm), uniform from 100 to 500, that was measured with noise `sd`;
