@@ -60,5 +60,5 @@ pub use scaler::{Scaler, ScalerKind};
 pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit, UnitError};
-pub use write::{ColumnData, ColumnType, TableWriter, WriteError, write_table};
+pub use write::{ColumnData, ColumnType, TableWriter, WriteError, header, write_table};
 pub use xyz::{LoadedPositions, PositionsError, XyzFrames, is_xyz, load_positions, read_xyz};

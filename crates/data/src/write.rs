@@ -157,14 +157,18 @@ pub enum WriteError {
     Type { file: PathBuf, column: String, expected: ColumnType, found: ColumnType },
 }
 
+/// Names and types of columns.
+#[must_use]
+pub fn header(columns: &[(String, ColumnData)]) -> Vec<(String, ColumnType)> {
+    columns.iter().map(|(name, data)| (name.clone(), data.column_type())).collect()
+}
+
 /// Writes a table at once. `columns` are names and values, all of one length.
 ///
 /// # Errors
 /// See [`WriteError`]; no file appears then.
 pub fn write_table(path: &Path, columns: Vec<(String, ColumnData)>) -> Result<(), WriteError> {
-    let types: Vec<(String, ColumnType)> =
-        columns.iter().map(|(name, data)| (name.clone(), data.column_type())).collect();
-    let mut writer = TableWriter::create(path, &types)?;
+    let mut writer = TableWriter::create(path, &header(&columns))?;
     writer.write(columns.into_iter().map(|(_, data)| data).collect())?;
     writer.finish()
 }

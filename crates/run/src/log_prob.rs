@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cei_data::{Copies, DroppedRows, OffRows, Reading};
+use cei_data::{ColumnData, Copies, DroppedRows, OffRows, Reading};
 use cei_model::Device;
 
 use crate::dataset::{LaterTable, Loaded, trained_on, warning};
@@ -34,6 +34,13 @@ impl LogProbs {
     pub fn warning(&self) -> Option<String> {
         warning(self.trained_on)
     }
+}
+
+/// The columns of a table of log-densities: number of the row, as `event`, and nats.
+#[must_use]
+pub fn columns(events: Vec<u64>, values: Vec<f64>) -> Vec<(String, ColumnData)> {
+    let columns = [("event", ColumnData::U64(events)), ("log_prob", ColumnData::F64(values))];
+    columns.map(|(name, data)| (name.to_owned(), data)).into()
 }
 
 /// The log-density of every row of a table of positions and momenta.

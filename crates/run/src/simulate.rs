@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use cei_data::{
-    ColumnData, ColumnType, LoadedPositions, PositionUnit, TableWriter, is_xyz, load_positions,
+    ColumnData, LoadedPositions, PositionUnit, TableWriter, header, is_xyz, load_positions,
 };
 use cei_files::{AtomicFile, Lock, check_outputs};
-use cei_physics::{Simulation, simulate_positions, simulate_range};
-use ndarray::{Array2, Axis};
+use cei_physics::{Events, Molecule, Simulation, simulate_positions, simulate_range};
+use ndarray::Array2;
 
 use crate::RunError;
 use crate::dataset::{ReadingOptions, is_laid_out_xyz, sidecar_path, sidecar_text};
@@ -80,11 +80,14 @@ pub fn simulate_to_file(
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }
-    let mut columns = [molecule.position_columns(), molecule.momentum_columns()].concat();
+    let none = Array2::zeros((0, 3 * molecule.atom_count()));
+    let none = Events { positions: none.clone(), momenta: none };
+    let mut header = header(&columns(molecule, &none));
     let (given, further, remarks) = match given {
         None => (None, Vec::new(), Vec::new()),
         Some(LoadedPositions { positions, mut remarks, further }) => {
-            let (further, said) = further.beside(&columns);
+            let own: Vec<String> = header.iter().map(|(name, _)| name.clone()).collect();
+            let (further, said) = further.beside(&own);
             remarks.extend(said);
             (Some(positions), further, remarks)
         }
@@ -96,15 +99,12 @@ pub fn simulate_to_file(
     if events > MOST_EVENTS {
         return Err(RunError::TooLarge { key: "--events", value: events, most: MOST_EVENTS });
     }
-    let mut typed: Vec<(String, ColumnType)> =
-        columns.iter().map(|name| (name.clone(), ColumnType::F64)).collect();
-    typed.extend(further.iter().map(|(name, data)| (name.clone(), data.column_type())));
-    columns.extend(further.iter().map(|(name, _)| name.clone()));
+    header.extend(cei_data::header(&further));
     // Given positions are one chunk, which has them all.
     let mut further = Some(further);
     // Table and configuration are of one simulation, whoever else writes here.
     let _lock = Lock::acquire(path)?;
-    let mut writer = TableWriter::create(path, &typed)?;
+    let mut writer = TableWriter::create(path, &header)?;
     let mut sidecar = AtomicFile::create(&configuration)?;
     // Given positions are one call, since their row number is their random stream.
     let chunk = if given.is_some() { events } else { CHUNK };
@@ -114,12 +114,9 @@ pub fn simulate_to_file(
             Some(positions) => simulate_positions(simulation, positions.view(), simulation.seed)?,
             None => simulate_range(simulation, start..end, simulation.seed)?,
         };
-        let data = [&made.positions, &made.momenta]
-            .into_iter()
-            .flat_map(|matrix| matrix.axis_iter(Axis(1)))
-            .map(|column| ColumnData::F64(column.to_vec()));
-        let further = further.take().into_iter().flatten().map(|(_, data)| data);
-        writer.write(data.chain(further).collect())?;
+        let batch =
+            columns(molecule, &made).into_iter().chain(further.take().into_iter().flatten());
+        writer.write(batch.map(|(_, data)| data).collect())?;
         progress(end, events);
     }
     let table = writer.complete()?;
@@ -128,5 +125,16 @@ pub fn simulate_to_file(
     // Whatever happens between the two, the older table is not believed to be of the new simulation.
     sidecar.commit()?;
     table.commit()?;
+    let columns = header.into_iter().map(|(name, _)| name).collect();
     Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns, remarks })
+}
+
+/// The columns of simulated events: positions (bohr) and momenta (a.u.).
+fn columns(molecule: &Molecule, made: &Events) -> Vec<(String, ColumnData)> {
+    let sides = [
+        (molecule.position_columns(), &made.positions),
+        (molecule.momentum_columns(), &made.momenta),
+    ];
+    let named = sides.into_iter().flat_map(|(names, side)| names.into_iter().zip(side.columns()));
+    named.map(|(name, column)| (name, ColumnData::F64(column.to_vec()))).collect()
 }

@@ -1,0 +1,207 @@
+//! The events of a prediction, a chunk after another: drawn, refined, and written while the next one is drawn.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use ndarray::{Array3, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use super::options::{PredictOptions, PredictStep};
+use super::output::Output;
+use super::report::RefinementSums;
+use super::tables::{Events, Kind, Tables};
+use crate::plausibility::{Contact, LawEdgeCounts, LawEdges};
+use crate::refine::{RefinedEvent, Refiner};
+use crate::trained::draws::{DrawStreams, draw_more, draw_positions};
+use crate::{RunError, TrainedRun};
+
+/// Rows of draws that are in memory at once.
+const CHUNK_DRAWS: usize = 100_000;
+/// Draws of an event that its summary is made of at most: they are in memory together.
+pub(super) const SUMMARISED_DRAWS: usize = 1_000_000;
+/// Events that are refined at once: they take long, and their progress is shown.
+const REFINED_EVENTS: usize = 64;
+/// Events that are refined first, to tell how long the rest will take.
+const TIMED_EVENTS: usize = 8;
+
+/// What all chunks have in common.
+pub(super) struct Prediction<'a> {
+    pub(super) run: &'a TrainedRun,
+    pub(super) options: &'a PredictOptions,
+    pub(super) tables: &'a Tables<'a>,
+    pub(super) refiner: Option<&'a Refiner<'a>>,
+    pub(super) edges: Option<&'a LawEdges>,
+    pub(super) y: ArrayView2<'a, f64>,
+}
+
+/// What has been found so far.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) refinement: RefinementSums,
+    pub(super) law_edges: LawEdgeCounts,
+}
+
+impl Prediction<'_> {
+    /// Draws all events and writes the tables, which appear when the last chunk is written.
+    pub(super) fn write(&self, watch: &mut impl FnMut(PredictStep<'_>)) -> Result<Found, RunError> {
+        let events = self.y.nrows();
+        let mut found = Found::default();
+        std::thread::scope(|scope| -> Result<(), RunError> {
+            let files = self.options.files().into_iter();
+            let outputs = files
+                .map(|(kind, path)| Output::create(scope, kind, path, self.tables))
+                .collect::<Result<Vec<_>, _>>()?;
+            let begun = Instant::now();
+            let mut start = 0;
+            while start < events {
+                let end = events.min(start + self.chunk(start));
+                if !self.write_chunk(start..end, &outputs, &mut found)? {
+                    // A writer has failed; its error is told below.
+                    break;
+                }
+                if start == 0 && self.refiner.is_some() && end < events {
+                    let left = events - end;
+                    let seconds = begun.elapsed().as_secs_f64() / end as f64 * left as f64;
+                    watch(PredictStep::Refining { events: left, seconds });
+                }
+                start = end;
+                watch(PredictStep::Done { events: end, of: events });
+            }
+            Ok(Output::finish(outputs)?)
+        })?;
+        Ok(found)
+    }
+
+    /// Draws of the network of each event.
+    fn network_draws(&self) -> usize {
+        self.refiner.map_or(self.options.draws, Refiner::network_draws)
+    }
+
+    /// Events of the chunk that begins with event `start`.
+    fn chunk(&self, start: usize) -> usize {
+        let most = if self.refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
+        let chunk = (CHUNK_DRAWS / self.network_draws()).clamp(1, most);
+        if start == 0 && self.refiner.is_some() {
+            return chunk.min(TIMED_EVENTS.max(2 * rayon::current_num_threads()));
+        }
+        chunk
+    }
+
+    /// Draws a chunk and sends its rows; false if nobody writes them any more.
+    fn write_chunk(
+        &self,
+        chunk: Range<usize>,
+        outputs: &[Output<'_>],
+        found: &mut Found,
+    ) -> Result<bool, RunError> {
+        let first = chunk.start;
+        let y = self.y.slice(s![chunk, ..]);
+        let count = self.network_draws();
+        if count > CHUNK_DRAWS && self.refiner.is_none() {
+            return self.write_long(first, y, outputs, found);
+        }
+        let draws = draw_positions(self.run, y, count, self.options.seed, first);
+        let mut refined = self.refined(first, y, &draws)?;
+        let contacts = self.contacts(&draws, refined.as_deref());
+        let law_edge = self.law_edges(&contacts, found);
+        if let Some(refined) = &mut refined {
+            for (event, edge) in refined.iter_mut().zip(&law_edge) {
+                event.outside.law_edge |= edge.is_some();
+            }
+            found.refinement.add(refined);
+        }
+        let events = Events {
+            first,
+            first_draw: 0,
+            y,
+            draws: &draws,
+            refined: refined.as_deref(),
+            law_edge: &law_edge,
+        };
+        self.send(outputs.iter(), &events)
+    }
+
+    /// The same for one event with more draws than are held at once, without a refinement: the draws that are
+    /// summarised are kept, up to [`SUMMARISED_DRAWS`].
+    fn write_long(
+        &self,
+        first: usize,
+        y: ArrayView2<'_, f64>,
+        outputs: &[Output<'_>],
+        found: &mut Found,
+    ) -> Result<bool, RunError> {
+        let of_kind = |kind| outputs.iter().filter(move |output| output.kind == kind);
+        let count = self.options.draws;
+        let kept = of_kind(Kind::Summary).map(|_| count.min(SUMMARISED_DRAWS)).sum();
+        let mut summarised = Array3::zeros((1, kept, self.tables.positions().len()));
+        let mut streams = [DrawStreams::of(self.run, self.options.seed, first)];
+        let mut law_edge = Vec::new();
+        for first_draw in (0..count).step_by(CHUNK_DRAWS) {
+            let end = count.min(first_draw + CHUNK_DRAWS);
+            let draws = draw_more(self.run, y, end - first_draw, &mut streams);
+            if first_draw == 0 {
+                law_edge = self.law_edges(&self.contacts(&draws, None), found);
+            }
+            let (draws, law_edge) = (&draws, &law_edge[..]);
+            let events = Events { first, first_draw, y, draws, refined: None, law_edge };
+            if !self.send(of_kind(Kind::Draws), &events)? {
+                return Ok(false);
+            }
+            let taken = kept.min(end).saturating_sub(first_draw);
+            let places = first_draw.min(kept)..(first_draw + taken).min(kept);
+            summarised.slice_mut(s![.., places, ..]).assign(&draws.slice(s![.., ..taken, ..]));
+        }
+        let (draws, law_edge) = (&summarised, &law_edge[..]);
+        let events = Events { first, first_draw: 0, y, draws, refined: None, law_edge };
+        self.send(of_kind(Kind::Summary), &events)
+    }
+
+    /// Sends the rows of some events to these files; false if nobody writes them any more.
+    fn send<'o>(
+        &self,
+        outputs: impl Iterator<Item = &'o Output<'o>>,
+        events: &Events<'_>,
+    ) -> Result<bool, RunError> {
+        for output in outputs {
+            if !output.write(self.tables, events)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the simulator makes of the draws, where it is asked.
+    fn refined(
+        &self,
+        first: usize,
+        y: ArrayView2<'_, f64>,
+        draws: &Array3<f64>,
+    ) -> Result<Option<Vec<RefinedEvent>>, RunError> {
+        let Some(refiner) = self.refiner else { return Ok(None) };
+        let mut refined = refiner.refine(y, draws, self.options.seed, first)?;
+        for (event, refined) in refined.iter_mut().enumerate() {
+            if self.tables.is_far_out(first + event) {
+                *refined = RefinedEvent::of_nothing(self.tables.positions().len());
+            }
+        }
+        Ok(Some(refined))
+    }
+
+    /// The limits of the geometry law that the posterior of each event is in contact with.
+    fn contacts(&self, draws: &Array3<f64>, refined: Option<&[RefinedEvent]>) -> Vec<Vec<Contact>> {
+        match (refined, self.edges) {
+            (Some(events), _) => events.iter().map(|event| event.contacts.clone()).collect(),
+            (None, Some(edges)) => {
+                draws.axis_iter(Axis(0)).into_par_iter().map(|rows| edges.contacts(rows)).collect()
+            }
+            (None, None) => vec![Vec::new(); draws.len_of(Axis(0))],
+        }
+    }
+
+    /// The limits of the geometry law that each event is flagged for, in words, and counted.
+    fn law_edges(&self, contacts: &[Vec<Contact>], found: &mut Found) -> Vec<Option<String>> {
+        let Some(edges) = self.edges else { return vec![None; contacts.len()] };
+        contacts.iter().for_each(|contacts| found.law_edges.add(edges, contacts));
+        contacts.iter().map(|contacts| edges.in_words(contacts)).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! What a prediction is asked for, and what it tells while it is made.
+
+use std::path::{Path, PathBuf};
+
+use cei_data::Reading;
+use cei_files::check_outputs;
+
+use super::tables::Kind;
+use crate::RunError;
+use crate::dataset::LaterTable;
+use crate::folder::layout::HISTORY;
+use crate::plausibility::Plausibility;
+use crate::trained::draws::{MOST_WRITTEN, check_draws};
+
+/// Refined draws of an event at most: they are weighted together.
+const MOST_REFINED: usize = 100_000;
+
+/// What to infer, and where to write it.
+#[derive(Debug, Clone)]
+pub struct PredictOptions {
+    /// The momenta; no positions needed.
+    pub momenta: LaterTable,
+    /// Draws of each event.
+    pub draws: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Where draws are written (CSV or Parquet).
+    pub draws_file: PathBuf,
+    /// Where a summary of each event is written (CSV or Parquet), if wanted.
+    pub summary_file: Option<PathBuf>,
+    /// Whether the simulator corrects the draws.
+    pub refine: bool,
+    /// Where the draws of a Markov chain for each refined event are written (CSV or Parquet), if wanted.
+    pub chain_file: Option<PathBuf>,
+    /// Where the modes of each refined event are written (CSV or Parquet), if wanted.
+    pub modes_file: Option<PathBuf>,
+}
+
+/// What a prediction tells while it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PredictStep<'a> {
+    /// How the files were read.
+    Read(&'a [Reading]),
+    /// How the file compares with training as a set, before anything is answered.
+    Judged(&'a Plausibility),
+    /// So many events are about to be refined, which will take about so many seconds.
+    Refining {
+        /// Events that are left.
+        events: usize,
+        /// Seconds.
+        seconds: f64,
+    },
+    /// So many of all events are done.
+    Done {
+        /// Events done.
+        events: usize,
+        /// All events.
+        of: usize,
+    },
+}
+
+impl PredictOptions {
+    /// The tables that are wanted, and where they are written.
+    pub(super) fn files(&self) -> Vec<(Kind, &Path)> {
+        let Self { draws_file, summary_file, modes_file, chain_file, .. } = self;
+        let more =
+            [(Kind::Summary, summary_file), (Kind::Modes, modes_file), (Kind::Chain, chain_file)];
+        let more = more.into_iter().filter_map(|(kind, path)| Some((kind, path.as_deref()?)));
+        std::iter::once((Kind::Draws, draws_file.as_path())).chain(more).collect()
+    }
+
+    /// Checks what needs neither run nor momenta.
+    pub(super) fn check(&self) -> Result<(), RunError> {
+        check_draws(self.draws, 1, MOST_WRITTEN)?;
+        if self.refine && self.draws > MOST_REFINED {
+            let (key, value) = ("--draws` with `--refine", self.draws);
+            return Err(RunError::TooLarge { key, value, most: MOST_REFINED });
+        }
+        Ok(())
+    }
+
+    /// Checks that no file that is read would be replaced.
+    pub(super) fn check_files(&self, run: &Path) -> Result<(), RunError> {
+        let mut inputs = self.momenta.resolve()?;
+        inputs.push(run.join(HISTORY));
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        let outputs: Vec<&Path> = self.files().into_iter().map(|(_, path)| path).collect();
+        Ok(check_outputs(&inputs, &outputs)?)
+    }
+}

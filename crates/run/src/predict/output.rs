@@ -1,0 +1,62 @@
+//! A table of a prediction that is written while the next chunk is drawn.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use cei_data::{ColumnData, TableWriter, WriteError};
+
+use super::columns::Column;
+use super::tables::{Events, Kind, Tables};
+use crate::RunError;
+
+/// A file: its columns, and what writes it.
+pub(super) struct Output<'scope> {
+    pub(super) kind: Kind,
+    columns: Vec<&'static Column>,
+    batches: SyncSender<Vec<ColumnData>>,
+    writer: ScopedJoinHandle<'scope, Result<TableWriter, WriteError>>,
+}
+
+impl<'scope> Output<'scope> {
+    /// Begins the file, on a thread of its own. One batch waits while another is written.
+    pub(super) fn create(
+        scope: &'scope Scope<'scope, '_>,
+        kind: Kind,
+        path: &Path,
+        tables: &Tables<'_>,
+    ) -> Result<Self, WriteError> {
+        let writer = TableWriter::create(path, &kind.header(tables))?;
+        let (batches, waiting) = sync_channel(1);
+        let writer = scope.spawn(move || write_all(writer, waiting));
+        Ok(Self { kind, columns: kind.columns(tables), batches, writer })
+    }
+
+    /// Sends the rows of a few events; false if nobody writes them any more.
+    pub(super) fn write(&self, tables: &Tables<'_>, events: &Events<'_>) -> Result<bool, RunError> {
+        let rows = tables.rows(self.kind, events)?;
+        let batch = self.columns.iter().flat_map(|column| column.data(&rows)).collect();
+        Ok(self.batches.send(batch).is_ok())
+    }
+
+    /// Gives the files their names when all of them are complete.
+    pub(super) fn finish(outputs: Vec<Self>) -> Result<(), WriteError> {
+        let written = outputs.into_iter().map(Self::written).collect::<Result<Vec<_>, _>>()?;
+        written.into_iter().try_for_each(TableWriter::finish)
+    }
+
+    fn written(self) -> Result<TableWriter, WriteError> {
+        drop(self.batches);
+        self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+fn write_all(
+    mut writer: TableWriter,
+    batches: Receiver<Vec<ColumnData>>,
+) -> Result<TableWriter, WriteError> {
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    Ok(writer)
+}

@@ -1,0 +1,135 @@
+//! What a prediction tells when it is done: how many events, and which are flagged for what.
+
+use cei_data::DroppedRows;
+use cei_metrics::{number, quantile};
+use serde::Serialize;
+
+use crate::plausibility::{LawEdgeReport, Outside, Plausibility};
+use crate::refine::RefinedEvent;
+
+/// What was predicted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PredictionReport {
+    /// Events.
+    pub events: usize,
+    /// Draws of each.
+    pub draws: usize,
+    /// The frame of the positions, in words.
+    pub frame: String,
+    /// Unit of the positions; none where the training table has none.
+    pub unit: Option<&'static str>,
+    /// Whether columns in the orientation of the file were written too.
+    pub rotated_back: bool,
+    /// Rows of the momenta file that `drop_invalid` left out.
+    pub dropped: DroppedRows,
+    /// Events in which a momentum that never varied in training has another value.
+    pub off_constant_events: usize,
+    /// How the file compares with training as a set; absent for a run that has not kept any training momenta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plausibility: Option<Plausibility>,
+    /// Events pinned to a limit of the geometry law; absent where that is not known, or has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub law_edge: Option<LawEdgeReport>,
+    /// Draws of each event that the summary is made of, where these are not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarised_draws: Option<usize>,
+    /// What has to be said about further columns of the file, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// Momenta that are no measurements, in words; their events have no draws.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub far_out: Vec<String>,
+    /// Events outside the training support, by reason; absent for a run without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<OutsideCounts>,
+    /// What the refinement by the simulator found, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<RefinementReport>,
+}
+
+/// What the refinement by the simulator found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RefinementReport {
+    /// Whether the momenta have noise; without it the draws are the modes.
+    pub noise: bool,
+    /// Events outside the model, for any reason.
+    pub outside_model: usize,
+    /// Events whose weights have too heavy a tail.
+    pub k_hat: usize,
+    /// Events whose momenta are far less probable than those of training.
+    pub evidence: usize,
+    /// Events without a geometry that gives their momenta.
+    pub no_mode: usize,
+    /// Without noise: those of which independent searches for geometries do not agree, or did not end.
+    pub search: usize,
+    /// Events whose posterior is pinned to a limit of the geometry law.
+    pub law_edge: usize,
+    /// Events with more than one mode.
+    pub several_modes: usize,
+    /// Largest split R-hat of the Markov chains; absent without them.
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
+    pub worst_r_hat: Option<f64>,
+    /// Median over the events of the effective number of draws; absent without noise.
+    #[serde(skip_serializing_if = "Option::is_none", with = "number")]
+    pub median_effective_sample_size: Option<f64>,
+}
+
+/// How many events are outside the training support, and why; an event may have several reasons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OutsideCounts {
+    /// Events with any reason.
+    pub events: usize,
+    /// The momenta add up to more than in training.
+    pub momentum_sum: usize,
+    /// The kinetic energy release is above or below that of the training events.
+    pub kinetic_energy: usize,
+    /// No training momenta are near.
+    pub distance: usize,
+    /// A momentum is no measurement: these events have no draws.
+    pub far_out: usize,
+}
+
+impl OutsideCounts {
+    pub(super) fn of(events: &[Outside]) -> Self {
+        let count = |is: fn(&Outside) -> bool| events.iter().filter(|event| is(event)).count();
+        Self {
+            events: count(|event| event.any()),
+            momentum_sum: count(|event| event.momentum_sum),
+            kinetic_energy: count(|event| event.kinetic_energy),
+            distance: count(|event| event.distance),
+            far_out: count(|event| event.far_out),
+        }
+    }
+}
+
+/// What the refinement has found so far.
+#[derive(Default)]
+pub(super) struct RefinementSums {
+    counts: RefinementReport,
+    sizes: Vec<f64>,
+}
+
+impl RefinementSums {
+    pub(super) fn add(&mut self, events: &[RefinedEvent]) {
+        for event in events {
+            self.counts.outside_model += usize::from(event.outside.any());
+            self.counts.k_hat += usize::from(event.outside.k_hat);
+            self.counts.evidence += usize::from(event.outside.evidence);
+            self.counts.no_mode += usize::from(event.outside.no_mode);
+            self.counts.search += usize::from(event.outside.search);
+            self.counts.law_edge += usize::from(event.outside.law_edge);
+            self.counts.several_modes += usize::from(event.modes.len() > 1);
+            self.sizes.extend(event.effective_sample_size);
+            if let Some(chain) = &event.chain {
+                let worst = self.counts.worst_r_hat.unwrap_or(1.0);
+                self.counts.worst_r_hat = Some(worst.max(chain.r_hat));
+            }
+        }
+    }
+
+    pub(super) fn report(mut self, noise: bool) -> RefinementReport {
+        self.sizes.sort_by(f64::total_cmp);
+        let median = quantile(&self.sizes, 0.5);
+        RefinementReport { noise, median_effective_sample_size: median, ..self.counts }
+    }
+}
