@@ -1,14 +1,19 @@
 //! What can be typed. Parsing checks the form of the arguments and never acts.
 
+mod shared;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use cei_data::{ColumnRef, Comment, Decimal, Header, MomentumUnit, PositionUnit, Separator};
-use cei_run::dataset::{ColumnOptions, ReadingOptions};
-use clap::builder::RangedU64ValueParser;
-use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use cei_data::{MomentumUnit, PositionUnit};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use serde::de::DeserializeOwned;
+
+use shared::{
+    ConfigurationArgs, DeviceArgs, LaterArgs, QuietArgs, ReadingArgs, RowArgs, RunArgs, SeedArgs,
+    kept_seed, of_either, of_experiment, of_flow, of_simulation, of_tables, or_else,
+};
+pub(crate) use shared::{FormatArgs, column_refs};
 
 /// Coulomb explosion imaging run backwards: from measured ion momenta to the molecule's geometry
 /// before the explosion, with its uncertainty.
@@ -17,11 +22,6 @@ use serde::de::DeserializeOwned;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Seeds that are kept in TOML, whose integers have a sign.
-fn seed() -> RangedU64ValueParser {
-    RangedU64ValueParser::new().range(..=i64::MAX as u64)
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,30 +47,21 @@ pub(crate) enum Command {
     /// Print a complete resolved configuration
     Config(ConfigArgs),
     /// List the devices that are compiled in and present
-    Devices(JsonArgs),
+    Devices(FormatArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
-#[command(mut_args(|arg| of_tables(arg, "positions")))]
+#[command(mut_args(|arg| of_simulation(of_tables(arg, "positions"))))]
 pub(crate) struct SimulateArgs {
-    /// A data set that comes with the program: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf
-    #[arg(
-        long,
-        value_name = "NAME",
-        required_unless_present = "config",
-        conflicts_with = "config"
-    )]
-    pub(crate) preset: Option<String>,
-    /// A simulation in TOML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArgs,
     /// Number of events; by default that of the simulation
     #[arg(long, value_name = "N", conflicts_with = "positions")]
     pub(crate) events: Option<usize>,
     /// Seed; by default that of the simulation
-    #[arg(long, value_name = "S", value_parser = seed())]
+    #[arg(long, value_name = "S", value_parser = kept_seed())]
     pub(crate) seed: Option<u64>,
     /// Explode the geometries of this file (columns of a CSV or Parquet file, or multi-frame XYZ)
     /// instead of drawing them
@@ -82,93 +73,16 @@ pub(crate) struct SimulateArgs {
     pub(crate) position_unit: Option<PositionUnit>,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
-    /// Set a key of the simulation, for example --set detector.momentum_noise_au=0.5
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) overrides: Vec<String>,
     /// Output file, .csv or .parquet
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no progress
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
-/// How tables of text are read. For a trained run, what is not given is as its own table was read.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ReadingArgs {
-    /// Whether the first line names the columns
-    #[arg(long, help_heading = READING, value_name = "auto|yes|no|commented", value_parser = word::<Header>)]
-    header: Option<Header>,
-    /// What separates the cells
-    #[arg(long, help_heading = READING, value_name = "auto|comma|semicolon|tab|whitespace", value_parser = word::<Separator>)]
-    separator: Option<Separator>,
-    /// What lines begin with that are no rows: auto, none, or a sign such as %
-    #[arg(long, help_heading = READING, value_name = "SIGN")]
-    comment: Option<String>,
-    /// The decimal sign
-    #[arg(long, help_heading = READING, value_name = "auto|point|comma", value_parser = word::<Decimal>)]
-    decimal: Option<Decimal>,
-}
-
-/// Which columns of a file are those of a trained run.
 #[derive(Debug, Args)]
-pub(crate) struct ColumnArgs {
-    /// The momenta in the order of the run, by names or by indices from 0, where this file names them otherwise
-    #[arg(help_heading = COLUMNS, long, value_name = "NAMES", value_delimiter = ',')]
-    columns: Vec<String>,
-    /// Set `columns.x`, `columns.y`, `columns.x_unit` or `columns.y_unit` for this file
-    #[arg(help_heading = COLUMNS, long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-}
-
-const READING: &str = "How text is read";
-const COLUMNS: &str = "Columns of the file";
-
-/// Options of the two groups above are for tables that another option names.
-fn of_tables(arg: Arg, option: &'static str) -> Arg {
-    match arg.get_help_heading() {
-        Some(READING | COLUMNS) => arg.requires(option),
-        _ => arg,
-    }
-}
-
-impl ReadingArgs {
-    pub(crate) fn options(&self, drop_invalid: bool) -> ReadingOptions {
-        ReadingOptions {
-            header: self.header,
-            separator: self.separator,
-            comment: self.comment.clone().map(Comment::from),
-            decimal: self.decimal,
-            drop_invalid,
-        }
-    }
-}
-
-impl ColumnArgs {
-    pub(crate) fn options(&self) -> ColumnOptions {
-        ColumnOptions { momenta: column_refs(&self.columns), overrides: self.overrides.clone() }
-    }
-}
-
-/// Columns by name or index: digits alone are an index.
-pub(crate) fn column_refs(names: &[String]) -> Vec<ColumnRef> {
-    let column = |name: &String| match name.trim().parse::<usize>() {
-        Ok(index) => index.into(),
-        Err(_) => name.trim().to_owned().into(),
-    };
-    names.iter().map(column).collect()
-}
-
-/// A word that a configuration knows.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let value = toml::Value::String(text.to_owned());
-    value.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
-}
-
-#[derive(Debug, Clone, Args)]
 pub(crate) struct InspectArgs {
     /// CSV or Parquet files, or globs of them
     #[arg(value_name = "FILE", required = true)]
@@ -193,56 +107,40 @@ pub(crate) struct InspectArgs {
     pub(crate) molecule: Vec<String>,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| of_experiment(or_else(arg, "resume"))))]
 pub(crate) struct TrainArgs {
-    /// The experiment in TOML
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present_any = ["preset", "resume"],
-        conflicts_with = "preset"
-    )]
-    pub(crate) config: Option<PathBuf>,
-    /// An experiment that comes with the program (see `cei config --help`)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArgs,
     /// Table of positions and momenta (CSV, Parquet or a glob); by default that of the experiment
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Vec<String>,
-    /// Set a key of the experiment, for example --set training.max_epochs=100
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) overrides: Vec<String>,
     /// Run folder
     #[arg(short, long, value_name = "RUN")]
     pub(crate) output: PathBuf,
     /// Continue the training in the run folder
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Device: cpu, ndarray, cuda:0, ... (see `cei devices`)
-    #[arg(long, value_name = "D", default_value = "cpu")]
-    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
     /// Seed of weights, order of rows and noise
-    #[arg(long, value_name = "S", value_parser = seed())]
+    #[arg(long, value_name = "S", value_parser = kept_seed())]
     pub(crate) seed: Option<u64>,
     /// Train K models with consecutive seeds and use them as one mixture
     #[arg(long, value_name = "K")]
     pub(crate) ensemble: Option<NonZeroUsize>,
-    /// Leave out rows with invalid cells, or cells far from all others, and count them, instead of failing
-    #[arg(long)]
-    pub(crate) drop_invalid: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
-    /// Print one JSON object at the end instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print nothing but warnings and errors
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 /// How the scores are defined, where programs differ.
@@ -255,9 +153,8 @@ square. In JSON, infinities and NaN are the strings \"inf\", \"-inf\" and \"nan\
 #[derive(Debug, Args)]
 #[command(after_help = SCORES, mut_args(|arg| of_tables(arg, "data")))]
 pub(crate) struct EvaluateArgs {
-    /// Run folder
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
     /// Score this table of positions and momenta instead of the run's own
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
     pub(crate) data: Vec<String>,
@@ -267,25 +164,16 @@ pub(crate) struct EvaluateArgs {
     /// Draws of each event; by default those of the experiment
     #[arg(long, value_name = "K")]
     pub(crate) draws: Option<usize>,
-    /// Seed of the draws
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Leave out rows of --data with invalid cells, and count them, instead of failing
-    #[arg(long, requires = "data")]
-    pub(crate) drop_invalid: bool,
     #[command(flatten)]
-    pub(crate) reading: ReadingArgs,
+    pub(crate) random: SeedArgs,
     #[command(flatten)]
-    pub(crate) columns: ColumnArgs,
-    /// Device: cpu, ndarray, cuda:0, ...
-    #[arg(long, value_name = "D", default_value = "cpu")]
-    pub(crate) device: String,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no progress
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    pub(crate) later: LaterArgs,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -298,9 +186,8 @@ pub(crate) enum SplitArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// Run folder
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
     /// Momenta, with the column names of the training table; positions are not needed
     #[arg(value_name = "MOMENTA_FILE")]
     pub(crate) momenta: String,
@@ -325,51 +212,35 @@ pub(crate) struct PredictArgs {
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) chain: Option<PathBuf>,
-    /// Seed of the draws
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Leave out rows with invalid cells instead of failing; `event` counts them too
-    #[arg(long)]
-    pub(crate) drop_invalid: bool,
     #[command(flatten)]
-    pub(crate) reading: ReadingArgs,
+    pub(crate) random: SeedArgs,
     #[command(flatten)]
-    pub(crate) columns: ColumnArgs,
-    /// Device: cpu, ndarray, cuda:0, ...
-    #[arg(long, value_name = "D", default_value = "cpu")]
-    pub(crate) device: String,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no progress, only warnings and counts of flagged events
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    pub(crate) later: LaterArgs,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(of_flow))]
 pub(crate) struct LogProbArgs {
-    /// Run folder of a cINN
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
     /// Tables of positions and momenta, with the column names of the training table
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<String>,
     /// File for the log-densities, .csv or .parquet; by default they are printed as CSV
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out rows with invalid cells instead of failing; `event` counts them too
-    #[arg(long)]
-    pub(crate) drop_invalid: bool,
     #[command(flatten)]
-    pub(crate) reading: ReadingArgs,
+    pub(crate) later: LaterArgs,
     #[command(flatten)]
-    pub(crate) columns: ColumnArgs,
-    /// Device: cpu, ndarray, cuda:0, ...
-    #[arg(long, value_name = "D", default_value = "cpu")]
-    pub(crate) device: String,
-    /// Print one JSON object instead of CSV
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -378,16 +249,14 @@ pub(crate) struct CompareArgs {
     /// Evaluated run folders
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
-    /// Run folder
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
     /// Test events at most
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) events: usize,
@@ -397,24 +266,20 @@ pub(crate) struct CalibrateArgs {
     /// Test the draws that the simulator has refined, as `cei predict --refine` gives them
     #[arg(long)]
     pub(crate) refine: bool,
-    /// Seed of draws and references
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
     /// Error rate: how often an exact posterior may fail each family of tests
     #[arg(long, value_name = "P", default_value_t = 0.01)]
     pub(crate) level: f64,
     /// Folder for calibration.json and figures; by default the run folder
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) output: Option<PathBuf>,
-    /// Device: cpu, ndarray, cuda:0, ...
-    #[arg(long, value_name = "D", default_value = "cpu")]
-    pub(crate) device: String,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print no progress
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 #[derive(Debug, Args)]
@@ -433,49 +298,26 @@ pub(crate) struct C2stArgs {
     pub(crate) columns: Vec<String>,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
-    /// Seed of folds, weights and batches
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
     /// Error rate: how often two samples of one law may fail
     #[arg(long, value_name = "P", default_value_t = 0.01)]
     pub(crate) level: f64,
     /// Folder for c2st.json and the figure; nothing is written by default
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) output: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| of_either(or_else(arg, "reference"))))]
 pub(crate) struct ConfigArgs {
-    /// A configuration to resolve: an experiment or a simulation
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present_any = ["preset", "reference"],
-        conflicts_with = "preset"
-    )]
-    pub(crate) config: Option<PathBuf>,
-    /// One that comes with the program. Data sets: ocs-reference, ocs-wide, ocs-wide-fine, chbrclf.
-    /// Experiments: reference-cvae, reference-cvae-mean, reference-cinn, gauge-fixed-cvae,
-    /// gauge-fixed-cinn, gauge-fixed-spline, gauge-fixed-sigma-vae, wide-cvae, wide-cinn, wide-spline,
-    /// wide-sigma-vae, chbrclf-spline
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
-    /// Set a key, for example --set training.max_epochs=100
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArgs,
     /// Print every key that there is, with type, default, unit, range and meaning, as Markdown
     #[arg(long, conflicts_with_all = ["config", "preset", "overrides"])]
     pub(crate) reference: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct JsonArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,8 +23,8 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Simulate(args) => commands::simulate::run(&args),
-        Command::Inspect(args) => commands::inspect::run(args),
-        Command::Train(args) => commands::train::run(args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::LogProb(args) => commands::log_prob::run(&args),

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
         reference: args.reference.clone(),
         columns: args.columns.clone(),
         reading: args.reading.options(false),
-        seed: args.seed,
+        seed: args.random.seed,
         level: args.level,
         folder: args.output.clone(),
     };
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &C2stArgs) -> anyhow::Result<ExitCode> {
     progress.clear();
     let report = result?;
     say_how_read(&report.readings);
-    if args.json {
+    if args.format.json {
         output::json(&report)?;
     } else {
         to_stdout(&describe(&report));

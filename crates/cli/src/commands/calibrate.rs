@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use cei_model::open_device;
 use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
 use cei_run::folder::layout::{CALIBRATION, FIGURES};
 
@@ -12,18 +11,18 @@ use crate::output::{self, number, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
-    tell_remarks(&args.run)?;
+    tell_remarks(&args.trained.run)?;
     let options = CalibrateOptions {
         events: args.events,
         draws: args.draws,
-        seed: args.seed,
+        seed: args.random.seed,
         level: args.level,
         refine: args.refine,
         folder: args.output.clone(),
     };
-    let device = open_device(&args.device)?;
-    let progress = RowProgress::new("calibrating", "events", args.quiet);
-    let result = calibrate_run(&args.run, &options, device, |done, total| {
+    let device = args.compute.open()?;
+    let progress = RowProgress::new("calibrating", "events", args.progress.quiet);
+    let result = calibrate_run(&args.trained.run, &options, device, |done, total| {
         progress.show(done, total);
     });
     progress.clear();
@@ -31,13 +30,13 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     if let Some(warning) = calibration.warning() {
         to_stderr(&format!("warning: {warning}"));
     }
-    if args.json {
+    if args.format.json {
         output::json(&calibration)?;
     } else {
         to_stdout(&describe(&calibration));
     }
-    if !args.json && calibration.not_kept.is_none() {
-        let folder = args.output.as_ref().unwrap_or(&args.run).display();
+    if !args.format.json && calibration.not_kept.is_none() {
+        let folder = args.output.as_ref().unwrap_or(&args.trained.run).display();
         to_stderr(&format!(
             "tests are in `{folder}/{CALIBRATION}`, figures in `{folder}/{FIGURES}`"
         ));

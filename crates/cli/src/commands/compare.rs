@@ -16,7 +16,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     for run in args.runs.iter().filter(|run| run.join(RECORD).exists()) {
         tell_remarks(run)?;
     }
-    if args.json {
+    if args.format.json {
         output::json(&serde_json::json!({ "groups": groups }))?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_physics::Simulation;
 use cei_run::Experiment;
 use cei_run::config::reference::reference;
-use cei_run::config::{parse_with_overrides, read_text, to_toml};
+use cei_run::config::{parse_with_overrides, to_toml};
 use cei_run::presets;
 
 use crate::args::ConfigArgs;
@@ -16,20 +16,14 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         to_stdout(reference().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let (text, origin) = match (&args.config, &args.preset) {
-        (Some(path), _) => (read_text(path)?, format!("`{}`", path.display())),
-        (None, name) => {
-            let name = name.as_deref().unwrap_or_default();
-            let preset = presets::find_any(name)?;
-            (preset.text.to_owned(), format!("preset `{name}`"))
-        }
-    };
+    let given = &args.configuration;
+    let (text, origin) = (given.text(presets::find_any)?, given.origin());
     // An experiment has a model; what has none is a simulation.
-    let table: toml::Table = parse_with_overrides(&text, &origin, &args.overrides)?;
+    let table: toml::Table = parse_with_overrides(&text, &origin, &given.overrides)?;
     let resolved = if table.contains_key("model") {
-        Experiment::parse(&text, &origin, &args.overrides)?.to_toml()
+        Experiment::parse(&text, &origin, &given.overrides)?.to_toml()
     } else {
-        let simulation: Simulation = parse_with_overrides(&text, &origin, &args.overrides)?;
+        let simulation: Simulation = parse_with_overrides(&text, &origin, &given.overrides)?;
         to_toml(&simulation)
     };
     to_stdout(resolved.trim_end());

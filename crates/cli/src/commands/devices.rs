@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::args::JsonArgs;
+use crate::args::FormatArgs;
 use crate::output;
 
-pub(crate) fn run(args: &JsonArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &FormatArgs) -> anyhow::Result<ExitCode> {
     let devices = cei_model::devices();
     if args.json {
         output::json(&serde_json::json!({ "devices": devices }))?;

@@ -3,8 +3,6 @@
 use std::process::ExitCode;
 
 use cei_metrics::results::PointScores;
-use cei_model::open_device;
-use cei_run::dataset::LaterTable;
 use cei_run::evaluate::{EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run};
 use cei_run::folder::layout::{EVALUATION, FIGURES};
 use cei_run::plausibility::Plausibility;
@@ -16,24 +14,20 @@ use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let rows = match args.split {
-        _ if !args.data.is_empty() => RowsToScore::Other(LaterTable {
-            files: args.data.clone(),
-            reading: args.reading.options(args.drop_invalid),
-            columns: args.columns.options(),
-        }),
+        _ if !args.data.is_empty() => RowsToScore::Other(args.later.table(&args.data)),
         SplitArg::Test => RowsToScore::Test,
         SplitArg::All => RowsToScore::All,
     };
-    tell_remarks(&args.run)?;
-    let options = EvaluateOptions { rows, draws: args.draws, seed: args.seed };
-    let device = open_device(&args.device)?;
-    let progress = RowProgress::new("evaluating", "events", args.quiet);
+    tell_remarks(&args.trained.run)?;
+    let options = EvaluateOptions { rows, draws: args.draws, seed: args.random.seed };
+    let device = args.compute.open()?;
+    let progress = RowProgress::new("evaluating", "events", args.progress.quiet);
     let judged = |plausibility: &Plausibility| {
         if let Some(warning) = plausibility.warning() {
             progress.aside(&warning);
         }
     };
-    let result = evaluate_run(&args.run, &options, device, judged, |done, total| {
+    let result = evaluate_run(&args.trained.run, &options, device, judged, |done, total| {
         progress.show(done, total);
     });
     progress.clear();
@@ -47,13 +41,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     for warning in &evaluation.warnings {
         to_stderr(&format!("warning: {warning}"));
     }
-    if args.json {
+    if args.format.json {
         output::json(&evaluation)?;
         return Ok(ExitCode::SUCCESS);
     }
     to_stdout(&describe(&evaluation));
     if evaluation.scored.rows == ScoredRows::Test && evaluation.not_kept.is_none() {
-        let path = args.run.display();
+        let path = args.trained.run.display();
         to_stderr(&format!("scores are in `{path}/{EVALUATION}`, figures in `{path}/{FIGURES}`"));
     }
     Ok(ExitCode::SUCCESS)

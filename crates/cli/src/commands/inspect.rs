@@ -30,7 +30,7 @@ struct Report<'a> {
     plausibility: Option<&'a Plausibility>,
 }
 
-pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let experiment = args.config.as_ref().map(|path| Experiment::read(path, &[])).transpose()?;
     let (mut source, mut options, mut unit_origin) = match experiment.clone() {
         None => (Source::default(), InspectOptions::default(), "as given"),
@@ -51,7 +51,7 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
     if args.config.is_none() {
         unit_origin = from_simulation(&source, &mut options).unwrap_or(unit_origin);
     }
-    apply(args.clone(), &mut options)?;
+    apply(args, &mut options)?;
     if args.unit.is_some() || args.position_unit.is_some() {
         unit_origin = "as given";
     }
@@ -61,7 +61,7 @@ pub(crate) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
         to_stderr(&warning);
     }
     say_how_read(&inspection.readings);
-    if args.json {
+    if args.format.json {
         output::json(&Report { inspection: &inspection, plausibility: judged.as_ref() })?;
     } else {
         to_stdout(&describe(&inspection, unit_origin));
@@ -105,16 +105,16 @@ fn from_simulation(source: &Source, options: &mut InspectOptions) -> Option<&'st
 }
 
 /// What the command line says instead.
-fn apply(args: InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()> {
+fn apply(args: &InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()> {
     if !args.columns.is_empty() || !args.position_columns.is_empty() {
         options.x = column_refs(&args.position_columns);
         options.y = column_refs(&args.columns);
         options.either_side = false;
     }
-    options.x_unit = args.position_unit.or(options.x_unit.take());
+    options.x_unit = args.position_unit.clone().or(options.x_unit.take());
     if args.unit.is_some() {
         options.either_side &= args.config.is_some();
-        options.y_unit = args.unit;
+        options.y_unit.clone_from(&args.unit);
     }
     if !args.molecule.is_empty() {
         options.molecule = Some(molecule(&args.molecule)?);

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cei_data::{ColumnData, ColumnType, Copies, TableWriter};
+use cei_data::{Copies, TableWriter, header};
 use cei_files::check_outputs;
 use cei_metrics::number;
-use cei_model::open_device;
-use cei_run::dataset::LaterTable;
 use cei_run::folder::layout::HISTORY;
-use cei_run::log_prob::{LogProbs, log_prob_of_file};
+use cei_run::log_prob::{LogProbs, columns, log_prob_of_file};
 use serde::Serialize;
 
 use crate::args::LogProbArgs;
@@ -31,24 +29,18 @@ struct Summary {
 }
 
 pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
-    tell_remarks(&args.run)?;
-    let table = LaterTable {
-        files: args.files.clone(),
-        reading: args.reading.options(args.drop_invalid),
-        columns: args.columns.options(),
-    };
+    tell_remarks(&args.trained.run)?;
+    let table = args.later.table(&args.files);
     if let Some(output) = &args.output {
         let mut inputs = table.resolve()?;
-        inputs.push(args.run.join(HISTORY));
+        inputs.push(args.trained.run.join(HISTORY));
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         check_outputs(&inputs, &[output])?;
     }
     // A file that cannot be written is told before anything is computed.
-    let columns = [("event", ColumnType::U64), ("log_prob", ColumnType::F64)];
-    let columns = columns.map(|(name, kind)| (name.to_owned(), kind));
-    let writer = args.output.as_ref().map(|path| TableWriter::create(path, &columns));
-    let writer = writer.transpose()?;
-    let result = log_prob_of_file(&args.run, &table, open_device(&args.device)?)?;
+    let header = header(&columns(Vec::new(), Vec::new()));
+    let writer = args.output.as_ref().map(|path| TableWriter::create(path, &header)).transpose()?;
+    let result = log_prob_of_file(&args.trained.run, &table, args.compute.open()?)?;
     say_how_read(&result.readings);
     warn(&result);
     let LogProbs { values, d_eff, dropped, trained_on, .. } = result;
@@ -56,10 +48,11 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     let events = dropped.kept(rows);
     let mean = values.iter().sum::<f64>() / rows as f64;
     if let Some(mut writer) = writer {
-        writer.write(vec![ColumnData::U64(events.clone()), ColumnData::F64(values.clone())])?;
+        let columns = columns(events.clone(), values.clone());
+        writer.write(columns.into_iter().map(|(_, data)| data).collect())?;
         writer.finish()?;
     }
-    if args.json {
+    if args.format.json {
         output::json(&Summary {
             rows,
             d_eff,
@@ -74,7 +67,7 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
             path.display()
         ));
     } else {
-        to_stdout("event,log_prob");
+        to_stdout(&header.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(","));
         for (event, value) in events.iter().zip(&values) {
             to_stdout(&format!("{event},{value}"));
         }

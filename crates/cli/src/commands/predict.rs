@@ -3,8 +3,6 @@
 use std::process::ExitCode;
 
 use cei_data::remarks;
-use cei_model::open_device;
-use cei_run::dataset::LaterTable;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
     OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport,
@@ -20,24 +18,20 @@ use crate::progress::{RowProgress, about};
 const MOST_NAMED: usize = 5;
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
-    tell_remarks(&args.run)?;
+    tell_remarks(&args.trained.run)?;
     let options = PredictOptions {
-        momenta: LaterTable {
-            files: vec![args.momenta.clone()],
-            reading: args.reading.options(args.drop_invalid),
-            columns: args.columns.options(),
-        },
+        momenta: args.later.table(std::slice::from_ref(&args.momenta)),
         draws: args.draws,
-        seed: args.seed,
+        seed: args.random.seed,
         draws_file: args.output.clone(),
         summary_file: args.summary.clone(),
         refine: args.refine,
         modes_file: args.modes.clone(),
         chain_file: args.chain.clone(),
     };
-    let device = open_device(&args.device)?;
-    let progress = RowProgress::new("predicting", "events", args.quiet);
-    let result = predict_to_files(&args.run, &options, device, |step| match step {
+    let device = args.compute.open()?;
+    let progress = RowProgress::new("predicting", "events", args.progress.quiet);
+    let result = predict_to_files(&args.trained.run, &options, device, |step| match step {
         PredictStep::Read(readings) => {
             remarks(readings).iter().for_each(|said| progress.aside(said));
         }
@@ -46,7 +40,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
                 progress.aside(&warning);
             }
         }
-        PredictStep::Refining { events, seconds } if !args.quiet => {
+        PredictStep::Refining { events, seconds } if !args.progress.quiet => {
             progress.aside(&format!("refining {events} more events will take {}", about(seconds)));
         }
         PredictStep::Refining { .. } => {}
@@ -55,11 +49,11 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     progress.clear();
     let report = result?;
     warn(&report);
-    if args.json {
+    if args.format.json {
         output::json(&report)?;
     } else {
         let lines = flagged(&report, args.summary.is_some());
-        if args.quiet {
+        if args.progress.quiet {
             doubt(&report).iter().for_each(|doubt| to_stderr(doubt));
             lines.iter().filter(|line| line.is_bad).for_each(|line| to_stderr(&line.text));
         } else {

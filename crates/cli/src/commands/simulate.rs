@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cei_files::check_outputs;
 use cei_physics::Simulation;
-use cei_run::config::{ExperimentError, parse_with_overrides, read_text, with_overrides};
+use cei_run::config::{parse_with_overrides, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 
@@ -13,7 +13,10 @@ use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
-    let mut simulation = simulation(args)?;
+    let given = &args.configuration;
+    let text = given.text(|name| find(SIMULATIONS, name))?;
+    let mut simulation: Simulation =
+        parse_with_overrides(&text, &given.origin(), &given.overrides)?;
     simulation.events = args.events.unwrap_or(simulation.events);
     simulation.seed = args.seed.unwrap_or(simulation.seed);
     let geometries = match &args.positions {
@@ -24,11 +27,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
             reading: args.reading.options(false),
         },
     };
-    if let Some(config) = &args.config {
+    if let Some(config) = &given.config {
         // A table may be made anew from what stands beside it.
         check_outputs(&[config], &[&args.output])?;
     }
-    let progress = RowProgress::new("simulating", "events", args.quiet);
+    let progress = RowProgress::new("simulating", "events", args.progress.quiet);
     let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {
         progress.show(done, total);
     });
@@ -37,15 +40,12 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         if args.positions.is_some() {
             return error;
         }
-        let name = args.preset.as_deref().unwrap_or_default();
-        let preset = || format!("preset `{name}`");
-        let file = args.config.as_ref().map_or_else(preset, |path| format!("`{}`", path.display()));
-        error.of_configuration(&with_overrides(&file, &args.overrides))
+        error.of_configuration(&with_overrides(&given.origin(), &given.overrides))
     })?;
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
-    if args.json {
+    if args.format.json {
         output::json(&table)?;
-    } else if !args.quiet {
+    } else if !args.progress.quiet {
         to_stdout(&format!(
             "{} events written to `{}`; how they were made stands in `{}`",
             table.events,
@@ -54,19 +54,4 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn simulation(args: &SimulateArgs) -> Result<Simulation, ExperimentError> {
-    match (&args.config, &args.preset) {
-        (Some(path), _) => parse_with_overrides(
-            &read_text(path)?,
-            &format!("`{}`", path.display()),
-            &args.overrides,
-        ),
-        (None, name) => {
-            let name = name.as_deref().unwrap_or_default();
-            let preset = find(SIMULATIONS, name)?;
-            parse_with_overrides(preset.text, &format!("preset `{name}`"), &args.overrides)
-        }
-    }
 }

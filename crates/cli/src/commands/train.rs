@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cei_files::{check_distinct, quoted};
-use cei_run::config::{ExperimentError, with_overrides};
+use cei_run::config::with_overrides;
 use cei_run::folder::layout::CONFIG;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
@@ -18,17 +18,17 @@ use crate::interrupt::{INTERRUPTED, stop_flag};
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 use crate::progress::TrainingProgress;
 
-pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
-    let experiment = experiment(&args)?;
-    if let (Some(config), false) = (&args.config, args.resume) {
+pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let experiment = experiment(args)?;
+    if let (Some(config), false) = (&args.configuration.config, args.resume) {
         check_distinct(&[config], &[&args.output.join(CONFIG)])?;
     }
-    let quiet = args.quiet || args.json;
+    let quiet = args.progress.quiet || args.format.json;
     let mut progress = TrainingProgress::new(quiet);
     let result = train_run(
         &experiment,
         &args.output,
-        &args.device,
+        &args.compute.device,
         args.resume,
         stop_flag()?,
         |plan| {
@@ -41,17 +41,17 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         &mut progress,
     );
     progress.finish();
-    let outcome = result.map_err(|error| error.of_configuration(&origin(&args)))?;
+    let outcome = result.map_err(|error| error.of_configuration(&origin(args)))?;
     let Some(record) = outcome.record else {
         to_stderr(&format!(
             "interrupted; the state is saved\nhint: continue with `{}`",
-            resume_command(&args)
+            resume_command(args)
         ));
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    if args.json {
+    if args.format.json {
         output::json(&record.training)?;
-    } else if !args.quiet {
+    } else if !args.progress.quiet {
         to_stdout(&summarise(&record, outcome.reason, &args.output));
     }
     Ok(ExitCode::SUCCESS)
@@ -59,37 +59,32 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
 
 /// Where the experiment comes from, for messages.
 fn origin(args: &TrainArgs) -> String {
-    let file = match (&args.config, &args.preset) {
-        (Some(path), _) => format!("`{}`", path.display()),
-        (None, Some(name)) => format!("preset `{name}`"),
-        (None, None) => format!("`{}`", args.output.join(CONFIG).display()),
-    };
-    with_overrides(&file, &args.overrides)
+    let given = &args.configuration;
+    let begun = || format!("`{}`", args.output.join(CONFIG).display());
+    with_overrides(&if given.is_given() { given.origin() } else { begun() }, &given.overrides)
 }
 
 /// The experiment with all that the command line changes about it.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     let begun = args.output.join(CONFIG);
-    let mut experiment = match (&args.config, &args.preset) {
-        (Some(path), _) => Experiment::read(path, &args.overrides)?,
-        (None, Some(name)) => {
-            let preset = find(EXPERIMENTS, name)?;
-            Experiment::parse(preset.text, &format!("preset `{name}`"), &args.overrides)?
-        }
-        (None, None) if !begun.exists() => {
-            return Err(RunError::NoCheckpoint { path: args.output.clone() }.into());
-        }
-        (None, None) => Experiment::read(&begun, &args.overrides)?,
+    let given = &args.configuration;
+    let mut experiment = if given.is_given() {
+        let text = given.text(|name| find(EXPERIMENTS, name))?;
+        Experiment::parse(&text, &given.origin(), &given.overrides)?
+    } else if begun.exists() {
+        Experiment::read(&begun, &given.overrides)?
+    } else {
+        return Err(RunError::NoCheckpoint { path: args.output.clone() }.into());
     };
     if !args.data.is_empty() {
         experiment.source.files = args.data.clone();
     }
     let source = std::mem::take(&mut experiment.source);
-    experiment.source = args.reading.options(args.drop_invalid).apply(source);
+    experiment.source = args.reading.options(args.rows.drop_invalid).apply(source);
     experiment.training.ensemble =
         args.ensemble.map_or(experiment.training.ensemble, NonZeroUsize::get);
     experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
-    Ok::<_, ExperimentError>(experiment).map_err(Into::into)
+    Ok(experiment)
 }
 
 fn describe(plan: &TrainingPlan) -> String {
@@ -149,5 +144,5 @@ fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {
 
 /// The command that continues this training.
 fn resume_command(args: &TrainArgs) -> String {
-    format!("cei train -o {} --resume --device {}", quoted(&args.output), args.device)
+    format!("cei train -o {} --resume --device {}", quoted(&args.output), args.compute.device)
 }

@@ -1,0 +1,252 @@
+//! Options that several commands share, one struct a group: what they are called, how they are checked, what they mean.
+
+use std::path::PathBuf;
+
+use cei_data::{ColumnRef, Comment, Decimal, Header, Separator};
+use cei_model::{Device, DeviceError, open_device};
+use cei_run::config::{ExperimentError, read_text};
+use cei_run::dataset::{ColumnOptions, LaterTable, ReadingOptions};
+use cei_run::presets::{self, EXPERIMENTS, Preset, SIMULATIONS};
+use clap::builder::RangedU64ValueParser;
+use clap::{Arg, Args};
+use serde::de::DeserializeOwned;
+
+const READING: &str = "How text is read";
+const COLUMNS: &str = "Columns of the file";
+
+/// A configuration, and what is changed of it.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigurationArgs {
+    /// A configuration in TOML
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "preset",
+        conflicts_with = "preset"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// A configuration that comes with the program
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Set a key, for example --set KEY=VALUE
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// [`ConfigurationArgs`] of a command that takes a simulation.
+pub(crate) fn of_simulation(arg: Arg) -> Arg {
+    let presets = format!("One that comes with the program: {}", presets::names(SIMULATIONS));
+    in_words(arg, "The simulation", presets, "detector.momentum_noise_au=0.5")
+}
+
+/// [`ConfigurationArgs`] of a command that takes an experiment.
+pub(crate) fn of_experiment(arg: Arg) -> Arg {
+    let presets = format!("One that comes with the program: {}", presets::names(EXPERIMENTS));
+    in_words(arg, "The experiment", presets, "training.max_epochs=100")
+}
+
+/// [`ConfigurationArgs`] of a command that takes both.
+pub(crate) fn of_either(arg: Arg) -> Arg {
+    let presets = format!(
+        "One that comes with the program. Data sets: {}. Experiments: {}",
+        presets::names(SIMULATIONS),
+        presets::names(EXPERIMENTS)
+    );
+    in_words(arg, "The experiment or simulation", presets, "training.max_epochs=100")
+}
+
+fn in_words(arg: Arg, what: &str, presets: String, example: &str) -> Arg {
+    match arg.get_id().as_str() {
+        "config" => arg.help(format!("{what} in TOML")),
+        "preset" => arg.help(presets),
+        "overrides" => arg.help(format!("Set a key, for example --set {example}")),
+        _ => arg,
+    }
+}
+
+/// [`ConfigurationArgs`] of a command that needs none with the option `other`.
+pub(crate) fn or_else(arg: Arg, other: &'static str) -> Arg {
+    if arg.get_id() == "config" { arg.required_unless_present(other) } else { arg }
+}
+
+impl ConfigurationArgs {
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.config.is_some() || self.preset.is_some()
+    }
+
+    /// What messages call it.
+    pub(crate) fn origin(&self) -> String {
+        match &self.config {
+            Some(path) => format!("`{}`", path.display()),
+            None => format!("preset `{}`", self.preset.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// Its text, where presets are found by `find`.
+    pub(crate) fn text(
+        &self,
+        find: impl Fn(&str) -> Result<Preset, ExperimentError>,
+    ) -> Result<String, ExperimentError> {
+        match &self.config {
+            Some(path) => read_text(path),
+            None => Ok(find(self.preset.as_deref().unwrap_or_default())?.text.to_owned()),
+        }
+    }
+}
+
+/// How tables of text are read. For a trained run, what is not given is as its own table was read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
+    /// Whether the first line names the columns
+    #[arg(long, help_heading = READING, value_name = "auto|yes|no|commented", value_parser = word::<Header>)]
+    header: Option<Header>,
+    /// What separates the cells
+    #[arg(long, help_heading = READING, value_name = "auto|comma|semicolon|tab|whitespace", value_parser = word::<Separator>)]
+    separator: Option<Separator>,
+    /// What lines begin with that are no rows: auto, none, or a sign such as %
+    #[arg(long, help_heading = READING, value_name = "SIGN")]
+    comment: Option<String>,
+    /// The decimal sign
+    #[arg(long, help_heading = READING, value_name = "auto|point|comma", value_parser = word::<Decimal>)]
+    decimal: Option<Decimal>,
+}
+
+/// Which rows are left out.
+#[derive(Debug, Args)]
+pub(crate) struct RowArgs {
+    /// Leave out rows with invalid cells, or cells far from all others, instead of failing; numbers of events count
+    /// them too
+    #[arg(long)]
+    pub(crate) drop_invalid: bool,
+}
+
+/// Which columns of a file are those of a trained run.
+#[derive(Debug, Args)]
+pub(crate) struct ColumnArgs {
+    /// The momenta in the order of the run, by names or by indices from 0, where this file names them otherwise
+    #[arg(help_heading = COLUMNS, long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Set `columns.x`, `columns.y`, `columns.x_unit` or `columns.y_unit` for this file
+    #[arg(help_heading = COLUMNS, long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// How a table is read that is given to a trained run.
+#[derive(Debug, Args)]
+pub(crate) struct LaterArgs {
+    #[command(flatten)]
+    rows: RowArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    columns: ColumnArgs,
+}
+
+/// Options that say how a table is read are for tables that another option names.
+pub(crate) fn of_tables(arg: Arg, option: &'static str) -> Arg {
+    match arg.get_help_heading() {
+        Some(READING | COLUMNS) => arg.requires(option),
+        _ if arg.get_id() == "drop_invalid" => arg.requires(option),
+        _ => arg,
+    }
+}
+
+impl ReadingArgs {
+    pub(crate) fn options(&self, drop_invalid: bool) -> ReadingOptions {
+        ReadingOptions {
+            header: self.header,
+            separator: self.separator,
+            comment: self.comment.clone().map(Comment::from),
+            decimal: self.decimal,
+            drop_invalid,
+        }
+    }
+}
+
+impl LaterArgs {
+    /// The table of these files.
+    pub(crate) fn table(&self, files: &[String]) -> LaterTable {
+        LaterTable {
+            files: files.to_vec(),
+            reading: self.reading.options(self.rows.drop_invalid),
+            columns: ColumnOptions {
+                momenta: column_refs(&self.columns.columns),
+                overrides: self.columns.overrides.clone(),
+            },
+        }
+    }
+}
+
+/// Columns by name or index: digits alone are an index.
+pub(crate) fn column_refs(names: &[String]) -> Vec<ColumnRef> {
+    let column = |name: &String| match name.trim().parse::<usize>() {
+        Ok(index) => index.into(),
+        Err(_) => name.trim().to_owned().into(),
+    };
+    names.iter().map(column).collect()
+}
+
+/// A word that a configuration knows.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let value = toml::Value::String(text.to_owned());
+    value.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+/// A trained run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+}
+
+/// [`RunArgs`] of a command that needs a density.
+pub(crate) fn of_flow(arg: Arg) -> Arg {
+    // `mut_arg` would make this argument the last one.
+    if arg.get_id() == "run" { arg.help("Run folder of a cINN") } else { arg }
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// Device: cpu, ndarray, cuda:0, ... (see `cei devices`)
+    #[arg(long, value_name = "D", default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+impl DeviceArgs {
+    /// The device, if it is there.
+    pub(crate) fn open(&self) -> Result<Device, DeviceError> {
+        open_device(&self.device)
+    }
+}
+
+/// What random numbers follow from.
+#[derive(Debug, Args)]
+pub(crate) struct SeedArgs {
+    /// Seed of all that is drawn at random
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+/// Seeds that are kept in TOML, whose integers have a sign.
+pub(crate) fn kept_seed() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(..=i64::MAX as u64)
+}
+
+/// What results are printed as.
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is printed beside results.
+#[derive(Debug, Args)]
+pub(crate) struct QuietArgs {
+    /// Print no progress, only results, warnings and errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
