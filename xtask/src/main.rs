@@ -5,6 +5,7 @@
 
 mod cargo;
 mod checks;
+mod circles;
 mod references;
 mod studies;
 mod tidy;

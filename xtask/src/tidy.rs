@@ -1,6 +1,7 @@
 //! The boundaries of the workspace, proved from `cargo metadata` and the sources: which crate may
 //! depend on which, who may know Polars, Burn and clap; that every file says what it is for, that
-//! the pages that it names exist, and that what is cited is the version that is built.
+//! the pages that it names exist, that no file needs another in a circle, and that what is cited is the version that is
+//! built.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 
 use crate::cargo::{Metadata, compiled, metadata};
-use crate::{references, studies};
+use crate::{circles, references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
 const EDGES: [(&str, &[&str]); 16] = [
@@ -82,6 +83,7 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     broken.extend(files_without_header(root)?);
     broken.extend(references::dangling(root)?);
     broken.extend(other_version(&std::fs::read_to_string(root.join("CITATION.cff"))?, &metadata));
+    broken.extend(circles::circles(root)?);
     if broken.is_empty() {
         return Ok(());
     }

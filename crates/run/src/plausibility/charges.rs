@@ -1,8 +1,9 @@
 //! Charge states that are tried in the place of those of training.
 
-/// Ions of which all charge states are tried, and the highest charge.
+/// Ions of which all charge states are tried.
 const MOST_CHARGED: usize = 3;
 
+/// The highest charge that is tried.
 const HIGHEST_CHARGE: u32 = 4;
 
 /// Charges to be tried, those of training among them: of few ions all states of up to [`HIGHEST_CHARGE`], of many
