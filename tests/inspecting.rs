@@ -307,6 +307,11 @@ fn columns_and_cells_are_judged_as_by_a_training() -> TestResult {
     let told = String::from_utf8(output.stderr)?;
     assert!(output.status.success() && told.contains("are not compared"), "{told}");
     assert!(told.contains("missing.csv"), "{told}");
+    folder.write("other.toml", EXPERIMENT.replace("files = [\"momenta.txt\"]", ""))?;
+    let output = folder.cei(&["inspect", "momenta.txt", "--config", "other.toml"])?;
+    let told = String::from_utf8(output.stderr)?;
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("are not compared") && told.contains("`source.simulator`"), "{told}");
     Ok(())
 }
 

@@ -191,10 +191,11 @@ impl Digests {
             return 0;
         }
         let rows = sides.first().map_or(0, |side| side.nrows());
-        (0..rows).into_par_iter().filter(|&row| self.holds(sides, row)).count()
+        let sieve = Sieve::of(&self.sorted);
+        (0..rows).into_par_iter().filter(|&row| self.holds(&sieve, sides, row)).count()
     }
 
-    fn holds(&self, sides: &[ArrayView2<'_, f64>], row: usize) -> bool {
+    fn holds(&self, sieve: &Sieve, sides: &[ArrayView2<'_, f64>], row: usize) -> bool {
         let mut own = 0_u64;
         // Distance from the edge of the cell, and what the digest changes by beyond it.
         let mut edges: Vec<(f64, u64)> = Vec::new();
@@ -211,7 +212,8 @@ impl Digests {
         });
         edges.sort_by(|a, b| a.0.total_cmp(&b.0));
         edges.truncate(MOST_EDGES);
-        let among = |digest: u64| self.sorted.binary_search(&digest).is_ok();
+        let among =
+            |digest: u64| sieve.passes(digest) && self.sorted.binary_search(&digest).is_ok();
         // Gray code: from one set of neighbours to the next only one column changes.
         let mut digest = own;
         for step in 0..1_usize << edges.len() {
@@ -230,6 +232,31 @@ impl Digests {
             }
         }
         false
+    }
+}
+
+/// Most digests that are looked up are not there; their first bits say so without a search.
+struct Sieve {
+    words: Vec<u64>,
+    /// How far a digest is shifted to leave the number of its bit.
+    shift: u32,
+}
+
+impl Sieve {
+    /// Some 16 to 32 bits for each digest: one in as many passes that is not there.
+    fn of(digests: &[u64]) -> Self {
+        let bits = (16 * digests.len()).next_power_of_two().max(64);
+        let mut sieve = Self { words: vec![0; bits / 64], shift: 64 - bits.trailing_zeros() };
+        for &digest in digests {
+            let bit = digest >> sieve.shift;
+            sieve.words[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+        sieve
+    }
+
+    fn passes(&self, digest: u64) -> bool {
+        let bit = digest >> self.shift;
+        self.words[(bit / 64) as usize] >> (bit % 64) & 1 == 1
     }
 }
 

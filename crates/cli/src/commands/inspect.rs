@@ -76,6 +76,13 @@ fn judged(
     source: &Source,
     options: &InspectOptions,
 ) -> Option<Plausibility> {
+    if experiment.source.simulator.is_none() && experiment.source.files.is_empty() {
+        to_stderr(
+            "remark: the momenta are not compared with those that the configuration trains on: it has neither \
+             `source.simulator` nor `source.files`",
+        );
+        return None;
+    }
     let unit = options.y_unit.clone().unwrap_or_default();
     let told = |error: RunError| {
         to_stderr(&format!(
