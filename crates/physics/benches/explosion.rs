@@ -5,7 +5,7 @@
 use std::fmt;
 
 use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE};
-use cei_physics::{Accuracy, Events, Mode, Simulation, explode_all, simulate};
+use cei_physics::{Accuracy, Events, Exploder, Mode, Simulation, simulate};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -35,9 +35,16 @@ H3 = [-0.6276, 0.6276, -0.6276]
 H4 = [-0.6276, -0.6276, 0.6276]
 "#;
 
-const MOLECULES: [(&str, &str); 4] = [
+/// Charge that takes time.
+const EXPONENTIAL: &str = concat!(
+    include_str!("../../../configs/data/ocs-wide.toml"),
+    "\n[charging]\nkind = \"exponential\"\ntau_fs = 10.0\n"
+);
+
+const MOLECULES: [(&str, &str); 5] = [
     (OCS_REFERENCE.name, OCS_REFERENCE.text),
     (OCS_WIDE.name, OCS_WIDE.text),
+    ("ocs-wide-exponential", EXPONENTIAL),
     ("ch4", CH4),
     (CHBRCLF.name, CHBRCLF.text),
 ];
@@ -69,11 +76,12 @@ fn main() {
 fn explosions(bencher: Bencher<'_, '_>, case: &Case) {
     let Case { simulation, .. } = case;
     let Events { positions, .. } = checked(simulate(simulation, EVENTS, 0));
-    let (molecule, accuracy) = (&simulation.molecule, &simulation.accuracy);
+    let Simulation { molecule, charging, accuracy, .. } = simulation;
+    let exploder = checked(Exploder::new(molecule, charging, accuracy));
     let pool = pool(case.threads);
     bencher
         .counter(ItemsCount::new(EVENTS))
-        .bench(|| pool.install(|| explode_all(molecule, positions.view(), accuracy)));
+        .bench(|| pool.install(|| exploder.explode_all(positions.view())));
 }
 
 /// Geometries, explosions, noise and frames.

@@ -7,7 +7,7 @@
 //! order of the [`Molecule`]; momenta have the same layout.
 //!
 //! [`simulate`] makes a table of events from a [`Simulation`]; [`explode`] and [`explode_all`] are
-//! the forward model alone. Two ions of 1 u, 1 bohr apart, share an energy of 1 hartree:
+//! the forward model alone, and [`Exploder`] is the same for charges that take time ([`Charging`]). Two ions of 1 u, 1 bohr apart, share an energy of 1 hartree:
 //!
 //! ```
 //! use cei_physics::{Accuracy, AtomSpec, Molecule, explode};
@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod charging;
 pub mod density;
 pub mod detector;
 pub mod distribution;
@@ -41,11 +42,14 @@ pub mod units;
 
 mod vector;
 
+pub use charging::Charging;
 pub use density::{DensityError, PositionDensity};
 pub use detector::Detector;
 pub use distribution::Distribution;
 pub use error::SimulationConfigError;
-pub use explosion::{Accuracy, ExplosionError, Mode, explode, explode_all, explode_linearised};
+pub use explosion::{
+    Accuracy, Exploder, ExplosionError, Mode, explode, explode_all, explode_linearised,
+};
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::GeometryLaw;
 pub use limits::LimitedQuantity;

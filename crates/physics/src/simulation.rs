@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::charging::Charging;
 use crate::detector::{Detector, add_noise};
 use crate::error::{SimulationConfigError, require};
 use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError};
@@ -56,6 +57,9 @@ pub struct Simulation {
     pub centre: Centre,
     /// The molecule.
     pub molecule: Molecule,
+    /// How its ions come to their charges.
+    #[serde(default, skip_serializing_if = "Charging::is_instantaneous")]
+    pub charging: Charging,
     /// The law of its geometries; not needed where positions are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geometry: Option<GeometryLaw>,
@@ -295,7 +299,7 @@ impl<'a> Plan<'a> {
         let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
         Ok(Self {
             simulation,
-            exploder: Exploder::new(molecule, &simulation.accuracy)?,
+            exploder: Exploder::new(molecule, &simulation.charging, &simulation.accuracy)?,
             centre: match &simulation.centre {
                 Centre::AsDrawn => ResolvedCentre::AsDrawn,
                 Centre::CentreOfMass => ResolvedCentre::CentreOfMass,

@@ -2,7 +2,8 @@
 
 use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE, Preset};
 use cei_physics::{
-    Accuracy, Mode, Molecule, Simulation, explode_all, explode_linearised, simulate,
+    Accuracy, Charging, Exploder, Mode, Molecule, Simulation, explode_all, explode_linearised,
+    simulate,
 };
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
@@ -15,6 +16,14 @@ fn events(preset: Preset, count: usize) -> (Molecule, Array2<f64>) {
 /// Central differences of order 6 with a step of 1e-2 times the shortest distance (errors about 1e-9).
 fn differences(molecule: &Molecule, positions: &Array2<f64>, step: f64) -> Array3<f64> {
     let accuracy = Accuracy { tolerance: 1e-13, ..Accuracy::default() };
+    differences_of(positions, step, |moved| explode_all(molecule, moved.view(), &accuracy).unwrap())
+}
+
+fn differences_of(
+    positions: &Array2<f64>,
+    step: f64,
+    explode: impl Fn(&Array2<f64>) -> Array2<f64>,
+) -> Array3<f64> {
     let (rows, columns) = positions.dim();
     let mut jacobian = Array3::zeros((rows, columns, columns));
     for column in 0..columns {
@@ -22,7 +31,7 @@ fn differences(molecule: &Molecule, positions: &Array2<f64>, step: f64) -> Array
             for sign in [1.0, -1.0] {
                 let mut moved = positions.clone();
                 moved.column_mut(column).mapv_inplace(|x| x + sign * steps * step);
-                let momenta = explode_all(molecule, moved.view(), &accuracy).unwrap();
+                let momenta = explode(&moved);
                 let mut slice = jacobian.slice_mut(s![.., .., column]);
                 slice.scaled_add(sign * weight / (60.0 * step), &momenta);
             }
@@ -119,5 +128,110 @@ fn attraction_has_a_jacobian_too_and_bad_rows_are_nan() {
         let is_bad = row == 1 || row == 2;
         assert_eq!(momenta.row(row).iter().all(|p| p.is_nan()), is_bad);
         assert_eq!(jacobians.index_axis(Axis(0), row).iter().all(|p| p.is_nan()), is_bad);
+    }
+}
+
+/// Charges that take time have exact Jacobians too, in the lanes; outside of them differences.
+#[test]
+fn charging_has_a_jacobian() {
+    for (preset, step, atom) in [(OCS_WIDE, 5e-3, "C"), (CHBRCLF, 1e-3, "Br")] {
+        let (molecule, positions) = events(preset, 20);
+        let name = preset.name;
+        let initial = format!("initial_charges = {{ {atom} = 0.5 }}");
+        for text in [
+            "kind = \"exponential\"\ntau_fs = 10".to_owned(),
+            format!("kind = \"exponential\"\ntau_fs = 30\n{initial}"),
+            "kind = \"linear\"\ntau_fs = 5".to_owned(),
+            format!("kind = \"linear\"\ntau_fs = 60\n{initial}"),
+            "kind = \"pulse\"\nfwhm_fs = 15".to_owned(),
+            format!("kind = \"pulse\"\nfwhm_fs = 40\n{initial}"),
+            format!("kind = \"transfer\"\natom = \"{atom}\"\ntau_fs = 10\nrate_per_fs = 0.1"),
+        ] {
+            let charging: Charging = toml::from_str(&text).unwrap();
+            let exploder =
+                |accuracy: Accuracy| Exploder::new(&molecule, &charging, &accuracy).unwrap();
+            let precise = exploder(Accuracy { tolerance: 1e-13, ..Accuracy::default() });
+            let expected =
+                differences_of(&positions, step, |p| precise.explode_all(p.view()).unwrap());
+            let (momenta, found) =
+                exploder(Accuracy::default()).explode_linearised(positions.view()).unwrap();
+            let deviation = largest_deviation(&found, &expected);
+            assert!(deviation < 1e-6, "{name} {text}: {deviation}");
+            let plain = exploder(Accuracy::default()).explode_all(positions.view()).unwrap();
+            let apart = (&momenta - &plain).iter().fold(0.0, |max: f64, e| max.max(e.abs()));
+            assert!(apart < 1e-6, "{name} {text}: momenta differ by {apart} a.u.");
+            let (_, fast) =
+                exploder(Accuracy::fast()).explode_linearised(positions.view()).unwrap();
+            let deviation = largest_deviation(&fast, &expected);
+            assert!(deviation < 2e-3, "{name} {text}, fast: {deviation}");
+            let few = positions.slice(s![..2, ..]);
+            let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
+            let (_, scalar) = exploder(reference).explode_linearised(few).unwrap();
+            let deviation = largest_deviation(&scalar, &expected.slice(s![..2, .., ..]).to_owned());
+            assert!(deviation < 1e-6, "{name} {text}, scalar: {deviation}");
+        }
+    }
+}
+
+/// A linear molecule, where rotations are not used, and two atoms.
+#[test]
+fn charging_has_a_jacobian_for_linear_molecules() {
+    let (molecule, _) = events(OCS_WIDE, 1);
+    let pair: Molecule = toml::from_str(
+        "atoms = [{ element = \"C\", charge = 1 }, { element = \"O\", charge = 2 }]",
+    )
+    .unwrap();
+    let charging: Charging = toml::from_str("kind = \"linear\"\ntau_fs = 8").unwrap();
+    for (molecule, row) in [
+        (&molecule, vec![0.1, 0.2, 0.3, 2.1, 0.2, 0.3, -3.0, 0.2, 0.3]),
+        (&pair, vec![0.0, 0.0, 0.0, 1.0, 1.5, -0.5]),
+    ] {
+        let positions = Array2::from_shape_vec((1, row.len()), row).unwrap();
+        let exploder = |tolerance: f64| {
+            let accuracy = Accuracy { tolerance, ..Accuracy::default() };
+            Exploder::new(molecule, &charging, &accuracy).unwrap()
+        };
+        let precise = exploder(1e-13);
+        let expected = differences_of(&positions, 3e-3, |p| precise.explode_all(p.view()).unwrap());
+        let (_, found) = exploder(1e-10).explode_linearised(positions.view()).unwrap();
+        let deviation = largest_deviation(&found, &expected);
+        assert!(deviation < 1e-6, "{:?}: {deviation}", molecule.labels());
+    }
+}
+
+/// Six and more ions, which one code of the lanes serves whatever their number.
+#[test]
+fn charging_has_a_jacobian_for_larger_molecules() {
+    for atoms in [6, 7, 10] {
+        let list: Vec<String> = (0..atoms)
+            .map(|k| format!("{{ element = \"C\", label = \"C{k}\", charge = {} }}", 1 + k % 3))
+            .collect();
+        let molecule: Molecule = toml::from_str(&format!("atoms = [{}]", list.join(", "))).unwrap();
+        let row = (0..atoms).flat_map(|k| {
+            let k = k as f64;
+            [2.5 * k.sin() + 0.2 * k, 2.5 * k.cos(), 1.1 * (1.7 * k).sin()]
+        });
+        let positions = Array2::from_shape_vec((1, 3 * atoms), row.collect()).unwrap();
+        for text in [
+            "kind = \"exponential\"\ntau_fs = 10",
+            "kind = \"linear\"\ntau_fs = 8",
+            "kind = \"pulse\"\nfwhm_fs = 15\ninitial_charges = { C1 = 0.5 }",
+            "kind = \"transfer\"\natom = \"C2\"\ntau_fs = 10\nrate_per_fs = 0.1",
+        ] {
+            let charging: Charging = toml::from_str(text).unwrap();
+            let exploder = |tolerance: f64| {
+                let accuracy = Accuracy { tolerance, ..Accuracy::default() };
+                Exploder::new(&molecule, &charging, &accuracy).unwrap()
+            };
+            let precise = exploder(1e-13);
+            let expected =
+                differences_of(&positions, 3e-3, |p| precise.explode_all(p.view()).unwrap());
+            let (momenta, found) = exploder(1e-10).explode_linearised(positions.view()).unwrap();
+            let deviation = largest_deviation(&found, &expected);
+            assert!(deviation < 1e-6, "{atoms} atoms, {text}: {deviation}");
+            let plain = exploder(1e-10).explode_all(positions.view()).unwrap();
+            let apart = (&momenta - &plain).iter().fold(0.0, |max: f64, e| max.max(e.abs()));
+            assert!(apart < 1e-6, "{atoms} atoms, {text}: momenta differ by {apart} a.u.");
+        }
     }
 }

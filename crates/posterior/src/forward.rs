@@ -2,7 +2,7 @@
 //!
 //! `J_u = J_x B^T` with the exact Jacobian `J_x` of final momenta by positions.
 
-use cei_physics::{Accuracy, Molecule, explode_all, explode_linearised};
+use cei_physics::{Accuracy, Charging, Exploder, ExplosionError, Molecule};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 
 use crate::chart::Chart;
@@ -25,6 +25,7 @@ pub trait Forward: Sync {
 pub struct Explosion<'a> {
     molecule: &'a Molecule,
     chart: &'a Chart,
+    charging: Charging,
     accuracy: Accuracy,
 }
 
@@ -33,7 +34,7 @@ pub struct Explosion<'a> {
 const HIDDEN: f64 = 2e-4;
 
 impl<'a> Explosion<'a> {
-    /// The explosion of `molecule` seen through `chart`.
+    /// The explosion of `molecule`, whose charges are there at once, seen through `chart`.
     ///
     /// # Errors
     /// [`PosteriorError::Size`] if the chart is of another number of atoms; [`PosteriorError::Explosion`] for
@@ -43,7 +44,7 @@ impl<'a> Explosion<'a> {
         chart: &'a Chart,
         accuracy: &Accuracy,
     ) -> Result<Self, PosteriorError> {
-        accuracy.check().map_err(cei_physics::ExplosionError::from)?;
+        accuracy.check().map_err(ExplosionError::from)?;
         if chart.columns() != 3 * molecule.atom_count() {
             return Err(PosteriorError::Size {
                 what: "positions of the chart",
@@ -51,7 +52,21 @@ impl<'a> Explosion<'a> {
                 expected: 3 * molecule.atom_count(),
             });
         }
-        Ok(Self { molecule, chart, accuracy: accuracy.clone() })
+        let (charging, accuracy) = (Charging::default(), accuracy.clone());
+        Ok(Self { molecule, chart, charging, accuracy })
+    }
+
+    /// The same with charges that come as `charging` says.
+    ///
+    /// # Errors
+    /// [`PosteriorError::Explosion`] for a charging that does not fit the molecule.
+    pub fn with_charging(self, charging: &Charging) -> Result<Self, PosteriorError> {
+        charging.check(self.molecule).map_err(ExplosionError::from)?;
+        Ok(Self { charging: charging.clone(), ..self })
+    }
+
+    fn exploder(&self) -> Result<Exploder<'a>, ExplosionError> {
+        Ok(Exploder::new(self.molecule, &self.charging, &self.accuracy)?)
     }
 
     /// `accuracy`, made fast where noise of at least `least_noise` (a.u.) on momenta of up to
@@ -73,16 +88,18 @@ impl Forward for Explosion<'_> {
     fn values(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
         let positions = self.chart.positions(coordinates);
         let failed = |_| Array2::from_elem(positions.raw_dim(), f64::NAN);
-        explode_all(self.molecule, positions.view(), &self.accuracy).unwrap_or_else(failed)
+        self.exploder()
+            .and_then(|exploder| exploder.explode_all(positions.view()))
+            .unwrap_or_else(failed)
     }
 
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
         let positions = self.chart.positions(coordinates);
         let (rows, columns) = positions.dim();
         let mut jacobians = Array3::from_elem((rows, columns, self.chart.dimension()), f64::NAN);
-        // The sizes and the accuracy were checked by `new`, and nothing else is an error here.
+        // The sizes, the accuracy and the charging were checked before, and nothing else is an error here.
         let Ok((momenta, by_position)) =
-            explode_linearised(self.molecule, positions.view(), &self.accuracy)
+            self.exploder().and_then(|exploder| exploder.explode_linearised(positions.view()))
         else {
             return (Array2::from_elem((rows, columns), f64::NAN), jacobians);
         };

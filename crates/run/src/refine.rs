@@ -11,7 +11,7 @@ mod ingredients;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{Accuracy, Molecule, PositionDensity, Simulation, simulate};
+use cei_physics::{Accuracy, Charging, Molecule, PositionDensity, Simulation, simulate};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
     RefineOptions, Refined, find_solutions, refine, sample_chain, worst_k_hat,
@@ -64,6 +64,7 @@ pub(crate) struct Refiner<'a> {
     /// The geometry law; without noise it only excludes solutions, and may be unknown.
     density: Option<PositionDensity>,
     noise: Vec<f64>,
+    charging: Charging,
     accuracy: Accuracy,
     options: RefineOptions,
     chain: Option<ChainOptions>,
@@ -132,6 +133,7 @@ impl<'a> Refiner<'a> {
             basis,
             density,
             noise,
+            charging: run.charging(),
             accuracy,
             options,
             chain: None,
@@ -239,7 +241,9 @@ impl<'a> Refiner<'a> {
         } else {
             self.accuracy.clone()
         };
-        let explosion = Explosion::new(self.molecule, &chart, &accuracy)?;
+        let charging = &self.charging;
+        let explosion =
+            Explosion::new(self.molecule, &chart, &accuracy)?.with_charging(charging)?;
         let prior = match &self.density {
             Some(density) if self.has_noise() => Some(ChartPrior::new(density, &chart)?),
             Some(density) => ChartPrior::new(density, &chart).ok(),
@@ -257,7 +261,8 @@ impl<'a> Refiner<'a> {
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match &self.law {
             Some(law) => {
-                let fast = Explosion::new(self.molecule, &chart, &Accuracy::fast())?;
+                let fast = Explosion::new(self.molecule, &chart, &Accuracy::fast())?
+                    .with_charging(charging)?;
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
                 let near = law.by_momenta.draws(scaled_y.mapv(f64::from).view(), NEAREST)?;

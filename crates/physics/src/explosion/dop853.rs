@@ -1,14 +1,15 @@
 //! One step of DOP853 for one trajectory: `y_{n+1} = y_n + h sum_i b_i k_i`,
-//! `k_i = f(y_n + h sum_{j<i} a_ij k_j)`, for autonomous `f` and the coefficients of [`super::tableau`].
+//! `k_i = f(t_n + c_i h, y_n + h sum_{j<i} a_ij k_j)`, for the coefficients of [`super::tableau`].
 
-use super::tableau::{A, B, B_3, ERROR_5, Row, STAGES};
+use super::tableau::{A, B, B_3, ERROR_5, NODES, Row, STAGES};
 
 /// Position and momentum `(x, y, z, px, py, pz)` of each of N atoms, or their derivatives. The size is a
 /// constant so that the sums over stages unroll.
 pub(super) type State<const N: usize> = [[f64; 6]; N];
 
-/// The integrator at one point of a trajectory: `state` and its derivative.
+/// The integrator at one point of a trajectory: `time`, `state` and its derivative.
 pub(super) struct Dop853<const N: usize, F> {
+    pub(super) time: f64,
     pub(super) state: State<N>,
     derivative: F,
     stages: [State<N>; STAGES],
@@ -17,30 +18,33 @@ pub(super) struct Dop853<const N: usize, F> {
 /// A step that was tried: where it ends and how large its error is in units of the allowed one.
 pub(super) struct Trial<const N: usize> {
     state: State<N>,
+    time: f64,
     pub(super) error: f64,
 }
 
-impl<const N: usize, F: Fn(&State<N>) -> State<N>> Dop853<N, F> {
+impl<const N: usize, F: Fn(f64, &State<N>) -> State<N>> Dop853<N, F> {
+    /// At time 0.
     pub(super) fn new(derivative: F, state: State<N>) -> Self {
         let mut stages = [[[0.0; 6]; N]; STAGES];
-        stages[0] = derivative(&state);
-        Self { state, derivative, stages }
+        stages[0] = derivative(0.0, &state);
+        Self { time: 0.0, state, derivative, stages }
     }
 
     /// Tries a step of size `h`. `scale` is the allowed error of each entry of the state.
     pub(super) fn attempt(&mut self, h: f64, scale: &State<N>) -> Trial<N> {
-        for (row, stage) in A.iter().zip(1..) {
+        for ((row, node), stage) in A.iter().zip(NODES).zip(1..) {
             let argument = self.moved(&self.weighted(row), h);
-            self.stages[stage] = (self.derivative)(&argument);
+            self.stages[stage] = (self.derivative)(self.time + node * h, &argument);
         }
         let slope = self.weighted(B);
-        Trial { state: self.moved(&slope, h), error: self.error(&slope, h, scale) }
+        let (state, error) = (self.moved(&slope, h), self.error(&slope, h, scale));
+        Trial { state, time: self.time + h, error }
     }
 
     /// Moves to the end of `trial`.
     pub(super) fn accept(&mut self, trial: &Trial<N>) {
-        self.state = trial.state;
-        self.stages[0] = (self.derivative)(&self.state);
+        (self.time, self.state) = (trial.time, trial.state);
+        self.stages[0] = (self.derivative)(self.time, &self.state);
     }
 
     /// `state + h slope`.
@@ -94,7 +98,7 @@ mod tests {
     /// about 2^8 where round-off does not yet count (error 4e-9 at 20 steps).
     #[test]
     fn halving_the_step_gains_eight_orders_of_two() {
-        let kepler = |state: &State<1>| {
+        let kepler = |_, state: &State<1>| {
             let [x, y, _, px, py, _] = state[0];
             let cube = (x * x + y * y).powf(1.5);
             [[px, py, 0.0, -x / cube, -y / cube, 0.0]]

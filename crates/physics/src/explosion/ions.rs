@@ -1,6 +1,7 @@
 //! A molecule prepared for integration, and what is wrong with a row before any step is taken.
 
-use super::ExplosionError;
+use super::error::ExplosionError;
+use crate::charging::ChargeLaw;
 use crate::energy::{kinetic_energy_release, potential_energy};
 use crate::molecule::Molecule;
 use crate::units::HARTREE_EV;
@@ -14,7 +15,7 @@ const COINCIDENT_BOHR: f64 = 1e-6;
 pub(super) struct Pair {
     pub(super) first: usize,
     pub(super) second: usize,
-    /// Product of the charges.
+    /// Product of the final charges.
     pub(super) strength: f64,
     /// Reduced mass in electron masses.
     pub(super) reduced_mass: f64,
@@ -24,12 +25,14 @@ pub(super) struct Pair {
 pub(super) struct Ions<'a> {
     pub(super) molecule: &'a Molecule,
     pub(super) inverse_masses: Vec<f64>,
-    /// All pairs but those whose charges multiply to zero.
+    /// All pairs but those whose charges always multiply to zero.
     pub(super) pairs: Vec<Pair>,
+    /// How the charges change; none if they are constant.
+    pub(super) law: Option<ChargeLaw>,
 }
 
 impl<'a> Ions<'a> {
-    pub(super) fn new(molecule: &'a Molecule) -> Self {
+    pub(super) fn new(molecule: &'a Molecule, law: Option<ChargeLaw>) -> Self {
         let (masses, charges) = (molecule.masses(), molecule.charges());
         let mut pairs = Vec::new();
         for second in 0..masses.len() {
@@ -37,19 +40,21 @@ impl<'a> Ions<'a> {
                 let strength = charges[first] * charges[second];
                 let reduced_mass =
                     masses[first] * masses[second] / (masses[first] + masses[second]);
-                if strength != 0.0 {
+                let ever = |law: &ChargeLaw| [first, second].map(|atom| law.is_ever_charged(atom));
+                if strength != 0.0 || law.as_ref().map(ever) == Some([true; 2]) {
                     pairs.push(Pair { first, second, strength, reduced_mass });
                 }
             }
         }
         let inverse_masses = masses.iter().map(|mass| 1.0 / mass).collect();
-        Self { molecule, inverse_masses, pairs }
+        Self { molecule, inverse_masses, pairs, law }
     }
 
-    /// Every ion repels every other.
+    /// Every ion repels every other; at the start they may be neutral.
     pub(super) fn all_repel(&self) -> bool {
         let atoms = self.molecule.atom_count();
-        self.pairs.len() == atoms * (atoms - 1) / 2
+        self.law.as_ref().is_none_or(ChargeLaw::repels)
+            && self.pairs.len() == atoms * (atoms - 1) / 2
             && self.pairs.iter().all(|pair| pair.strength > 0.0)
     }
 
@@ -82,13 +87,14 @@ impl<'a> Ions<'a> {
         Ok(())
     }
 
-    /// If all ions fly apart, their energy about the centre of mass ends up kinetic, hence above zero.
+    /// If all ions fly apart, their energy about the centre of mass ends up kinetic, hence above zero. While
+    /// charges change, energy is not conserved, and nothing is known.
     pub(super) fn check_unbound(
         &self,
         positions: &[f64],
         momenta: &[f64],
     ) -> Result<(), ExplosionError> {
-        if self.pairs.iter().all(|pair| pair.strength > 0.0) {
+        if self.law.is_some() || self.pairs.iter().all(|pair| pair.strength > 0.0) {
             return Ok(());
         }
         let energy = potential_energy(self.molecule, positions)

@@ -3,17 +3,21 @@
 //! What symmetry says is not integrated: moving all ions changes nothing, turning them by `w` turns the
 //! momenta (`w x p`), and stretching the geometry by `1 + e` changes them by `-e p / 2` (energies go with the
 //! inverse of length). These directions are made orthonormal, `q_k`, their changes with them, and completed by
-//! `3N - 7` directions that are (`lanes::variation`). Then `J = sum_k (dp / dq_k) q_k^T`.
+//! `3N - 7` directions that are (`convoy::variation`). Then `J = sum_k (dp / dq_k) q_k^T`.
 //!
 //! Turning a nearly linear molecule about its axis moves it little, and dividing by that would lose digits:
-//! there rotations are not used and `3N - 4` directions are integrated.
+//! there rotations are not used and `3N - 4` directions are integrated. Charges that take time have a scale of
+//! their own: the stretch is no symmetry then, and is one of the directions that are integrated.
 
 use ndarray::{Array2, Array3, ArrayView2};
 use rayon::prelude::*;
 
-use super::lanes::Goal;
-use super::lanes::variation::{Variations, explode_varied};
-use super::{Accuracy, CHUNK, Exploder, ExplosionError};
+use super::accuracy::Accuracy;
+use super::convoy::variation::{Variations, explode_varied};
+use super::convoy::{Goal, charging};
+use super::error::ExplosionError;
+use super::exploder::{CHUNK, Exploder};
+use crate::charging::Charging;
 use crate::molecule::{MAX_ATOMS, Molecule};
 use crate::vector::cross;
 
@@ -24,7 +28,8 @@ const LEAST_TURN: f64 = 0.02;
 const DIFFERENCE_BOHR: f64 = 2e-3;
 
 /// Explodes every row of `positions` (rows, 3N; bohr) from rest, in parallel, into momenta (rows, 3N; a.u.) and
-/// their Jacobians (rows, 3N, 3N; a.u. per bohr; entry `[row, i, k]` is `dp_i / dx_k`).
+/// their Jacobians (rows, 3N, 3N; a.u. per bohr; entry `[row, i, k]` is `dp_i / dx_k`). The charges are there at
+/// once; for others see [`Exploder`].
 ///
 /// Rows that cannot be exploded are NaN in both. Jacobians are as precise as the momenta, relative to the
 /// event's largest entry, where all ions repel each other. With attraction, neutral atoms or
@@ -39,26 +44,7 @@ pub fn explode_linearised(
     positions: ArrayView2<'_, f64>,
     accuracy: &Accuracy,
 ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
-    let exploder = Exploder::new(molecule, accuracy)?;
-    let (rows, columns) = positions.dim();
-    if columns != 3 * molecule.atom_count() {
-        let atoms = molecule.atom_count();
-        return Err(ExplosionError::Components { what: "positions", found: columns, atoms });
-    }
-    let positions = positions.as_standard_layout();
-    let mut momenta = Array2::from_elem((rows, columns), f64::NAN);
-    let mut jacobians = Array3::from_elem((rows, columns, columns), f64::NAN);
-    if let (Some(positions), Some(momenta), Some(jacobians)) =
-        (positions.as_slice(), momenta.as_slice_mut(), jacobians.as_slice_mut())
-    {
-        let chunk = CHUNK * columns;
-        momenta
-            .par_chunks_mut(chunk)
-            .zip(jacobians.par_chunks_mut(chunk * columns))
-            .zip(positions.par_chunks(chunk))
-            .for_each(|((momenta, jacobians), rows)| exploder.linearise(rows, momenta, jacobians));
-    }
-    Ok((momenta, jacobians))
+    Exploder::new(molecule, &Charging::default(), accuracy)?.explode_linearised(positions)
 }
 
 /// Orthonormal directions of one row; the first ones have changes of momenta that symmetry gives.
@@ -68,34 +54,46 @@ struct Directions {
     changes: Vec<f64>,
     /// Directions whose changes must be integrated.
     unknown: Vec<f64>,
+    /// Numbers of the symmetries behind the known ones, see [`symmetry`].
+    symmetries: Vec<usize>,
     uses_rotations: bool,
+}
+
+/// Numbers of the symmetries that are used.
+fn symmetries(stretch: bool, rotations: bool) -> impl Iterator<Item = usize> {
+    (0..7).filter(move |number| match number {
+        0..3 => true,
+        3 => stretch,
+        _ => rotations,
+    })
 }
 
 impl Directions {
     /// The directions at `positions`; the changes are filled in by [`Self::change`].
-    fn new(positions: &[f64]) -> Self {
-        let with = Self::orthonormal(positions, true);
+    fn new(positions: &[f64], stretch: bool) -> Self {
+        let with = Self::orthonormal(positions, stretch, true);
         with.unwrap_or_else(|| {
             // Without rotations nothing is small.
-            Self::orthonormal(positions, false).unwrap_or_else(|| Self {
+            Self::orthonormal(positions, stretch, false).unwrap_or_else(|| Self {
                 known: Vec::new(),
                 changes: Vec::new(),
                 unknown: Vec::new(),
+                symmetries: Vec::new(),
                 uses_rotations: false,
             })
         })
     }
 
     /// `None` if a rotation hardly moves the molecule.
-    fn orthonormal(positions: &[f64], rotations: bool) -> Option<Self> {
+    fn orthonormal(positions: &[f64], stretch: bool, rotations: bool) -> Option<Self> {
         let columns = positions.len();
         let size = {
             let shape = symmetry(positions, 3);
             shape.iter().map(|x| x * x).sum::<f64>().sqrt()
         };
         let mut basis: Vec<f64> = Vec::with_capacity(columns * columns);
-        let count = if rotations { 7 } else { 4 };
-        for number in 0..count {
+        let symmetries: Vec<usize> = symmetries(stretch, rotations).collect();
+        for &number in &symmetries {
             let mut vector = symmetry(positions, number);
             let length = orthogonalise(&mut vector, &basis);
             if number > 3 && length < LEAST_TURN * size {
@@ -118,28 +116,28 @@ impl Directions {
             basis.extend(vector.iter().map(|v| v / length));
         }
         let unknown = basis.split_off(known);
-        Some(Self { known: basis, changes: Vec::new(), unknown, uses_rotations: rotations })
+        let changes = Vec::new();
+        Some(Self { known: basis, changes, unknown, symmetries, uses_rotations: rotations })
     }
 
     /// Fills in the changes of the known directions by the same elimination that made them orthonormal.
     fn change(&mut self, positions: &[f64], momenta: &[f64]) {
         let columns = positions.len();
-        let count = self.known.len() / columns;
-        for number in 0..count {
+        for (place, &number) in self.symmetries.iter().enumerate() {
             let vector = symmetry(positions, number);
             let mut change = change_by_symmetry(momenta, number);
             let along = |k: usize| {
                 let q = &self.known[k * columns..(k + 1) * columns];
                 q.iter().zip(&vector).map(|(q, v)| q * v).sum::<f64>()
             };
-            for k in 0..number {
+            for k in 0..place {
                 let part = along(k);
                 let before = &self.changes[k * columns..(k + 1) * columns];
                 for (c, b) in change.iter_mut().zip(before) {
                     *c -= part * b;
                 }
             }
-            let length = along(number);
+            let length = along(place);
             self.changes.extend(change.iter().map(|c| c / length));
         }
     }
@@ -189,18 +187,47 @@ fn turned(row: &[f64], axis: usize) -> Vec<f64> {
 }
 
 impl Exploder<'_> {
+    /// Momenta and Jacobians of every row, as the function [`explode_linearised`].
+    ///
+    /// # Errors
+    /// [`ExplosionError::Components`] if the number of columns is not 3N.
+    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+    pub fn explode_linearised(
+        &self,
+        positions: ArrayView2<'_, f64>,
+    ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
+        let columns = self.check_columns(positions.ncols())?;
+        let rows = positions.nrows();
+        let positions = positions.as_standard_layout();
+        let mut momenta = Array2::from_elem((rows, columns), f64::NAN);
+        let mut jacobians = Array3::from_elem((rows, columns, columns), f64::NAN);
+        if let (Some(positions), Some(momenta), Some(jacobians)) =
+            (positions.as_slice(), momenta.as_slice_mut(), jacobians.as_slice_mut())
+        {
+            let chunk = CHUNK * columns;
+            momenta
+                .par_chunks_mut(chunk)
+                .zip(jacobians.par_chunks_mut(chunk * columns))
+                .zip(positions.par_chunks(chunk))
+                .for_each(|((momenta, jacobians), rows)| self.linearise(rows, momenta, jacobians));
+        }
+        Ok((momenta, jacobians))
+    }
+
     /// Explodes rows from rest into momenta and Jacobians, which must come as NaN.
     fn linearise(&self, positions: &[f64], momenta: &mut [f64], jacobians: &mut [f64]) {
         let columns = 3 * self.ions.molecule.atom_count();
         let at_rest = [0.0; 3 * MAX_ATOMS];
         let row = |index: usize| &positions[index * columns..(index + 1) * columns];
-        let stride = columns - 4;
+        let stretch = self.ions.law.is_none();
+        let known = |rotations| symmetries(stretch, rotations).count();
+        let stride = columns - known(false);
         let rows = positions.len() / columns;
         let mut directions: Vec<Option<Directions>> = Vec::with_capacity(rows);
         let mut flat = vec![0.0; rows * stride * columns];
         for index in 0..rows {
             let sound = self.ions.check_row(row(index), &at_rest[..columns]).is_ok();
-            let found = sound.then(|| Directions::new(row(index)));
+            let found = sound.then(|| Directions::new(row(index), stretch));
             if let Some(found) = &found {
                 let start = index * stride * columns;
                 flat[start..start + found.unknown.len()].copy_from_slice(&found.unknown);
@@ -218,19 +245,24 @@ impl Exploder<'_> {
                 left.extend(queue);
                 continue;
             };
-            let tangents = columns - if uses_rotations { 7 } else { 4 };
+            let tangents = columns - known(uses_rotations);
             let rows = Variations { positions, directions: &flat, stride, tangents };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
-            left.extend(explode_varied(
-                arch,
-                self.ions.molecule,
-                &rows,
-                &queue,
-                goal,
-                momenta,
-                &mut changes,
-            ));
+            let molecule = self.ions.molecule;
+            left.extend(match &self.ions.law {
+                None => explode_varied(arch, molecule, &rows, &queue, goal, momenta, &mut changes),
+                Some(law) => charging::variation::explode_varied(
+                    arch,
+                    molecule,
+                    law,
+                    &rows,
+                    &queue,
+                    goal,
+                    momenta,
+                    &mut changes,
+                ),
+            });
         }
         for index in left {
             let span = index * stride * columns..(index + 1) * stride * columns;

@@ -10,10 +10,15 @@
 //! - The end of the integration is where, for every interacting pair, the ions recede and the pair's
 //!   potential energy is below [`Accuracy::tail`] times the kinetic energy of its relative motion
 //!   (the time of the end is inversely proportional to `tail`).
+//! - While charges change, potentials at the end are those of the final charges, and there is no end before these
+//!   are complete. The momentum scale is that of [`super::scales`].
 
+use super::accuracy::Accuracy;
 use super::dop853::{Dop853, State};
+use super::error::ExplosionError;
 use super::ions::{Ions, Pair};
-use super::{Accuracy, ExplosionError};
+use super::scales::scales;
+use crate::charging::Rise;
 use crate::molecule::MAX_ATOMS;
 use crate::units::TIME_AU_FS;
 use crate::vector::{Vector, difference, dot, norm, of_atom, scaled};
@@ -77,35 +82,59 @@ impl Ions<'_> {
             ion[..3].copy_from_slice(&of_atom(positions, atom));
             ion[3..].copy_from_slice(&of_atom(initial_momenta, atom));
         }
-        let momentum_scale = self.momentum_scale(&state);
+        let momentum_scale = match &self.law {
+            None => self.momentum_scale(&state),
+            Some(law) => {
+                scales(self.molecule, law, positions).momentum.max(largest_momentum(&state))
+            }
+        };
+        let rise = self.law.as_ref().map(|law| law.rise);
+        let complete_at = rise.filter(|_| !self.pairs.is_empty()).map_or(0.0, Rise::complete_at);
+        let kink = rise.and_then(Rise::kink).unwrap_or(0.0);
         let mut survey = self.survey(&state, accuracy.tail);
-        let (mut time, mut h) = (0.0, self.first_step(&state));
-        let mut integrator = Dop853::new(|state: &State<N>| self.derivative(state), state);
+        let mut h = self.first_step(&state);
+        let mut integrator =
+            Dop853::new(|time, state: &State<N>| self.derivative(time, state), state);
         let mut steps = 0;
-        while !survey.apart {
+        while !survey.apart || integrator.time < complete_at {
             if steps == accuracy.max_steps {
-                return Err(self.not_apart(&survey, steps, time));
+                return Err(self.not_apart(&survey, steps, integrator.time));
             }
             steps += 1;
             h = h.min(survey.longest_step);
+            let meets_kink = integrator.time < kink && integrator.time + h >= kink;
+            let wanted = h;
+            if meets_kink {
+                h = kink - integrator.time;
+            }
             let scale = error_scale(&survey, momentum_scale, accuracy.tolerance);
             let trial = integrator.attempt(h, &scale);
             if trial.error <= 1.0 {
                 integrator.accept(&trial);
-                time += h;
+                if meets_kink {
+                    integrator.time = kink;
+                }
                 survey = self.survey(&integrator.state, accuracy.tail);
             }
             h *= step_factor(trial.error);
+            if meets_kink && trial.error <= 1.0 {
+                // A step that was cut short says little about the next.
+                h = h.max(wanted);
+            }
         }
         let mut momenta = [0.0; 3 * MAX_ATOMS];
         for (momentum, ion) in momenta.chunks_exact_mut(3).zip(&integrator.state) {
             momentum.copy_from_slice(&ion[3..]);
         }
         self.add_tail(&integrator.state, &mut momenta);
-        Ok(Flight { momenta, end_time: time })
+        Ok(Flight { momenta, end_time: integrator.time })
     }
 
-    fn derivative<const N: usize>(&self, state: &State<N>) -> State<N> {
+    fn derivative<const N: usize>(&self, time: f64, state: &State<N>) -> State<N> {
+        let charges: Option<[f64; N]> = self.law.as_ref().map(|law| {
+            let fractions = law.rise.fractions(time);
+            std::array::from_fn(|atom| law.charge(atom, fractions))
+        });
         let mut slope = [[0.0; 6]; N];
         for ((slope, ion), inverse_mass) in slope.iter_mut().zip(state).zip(&self.inverse_masses) {
             for axis in 0..3 {
@@ -115,7 +144,11 @@ impl Ions<'_> {
         for pair in &self.pairs {
             let separation = difference(position(state, pair.first), position(state, pair.second));
             let square = dot(separation, separation);
-            let factor = pair.strength / (square * square.sqrt());
+            let strength = match &charges {
+                None => pair.strength,
+                Some(charges) => charges[pair.first] * charges[pair.second],
+            };
+            let factor = strength / (square * square.sqrt());
             for axis in 0..3 {
                 slope[pair.first][3 + axis] += factor * separation[axis];
                 slope[pair.second][3 + axis] -= factor * separation[axis];
@@ -158,21 +191,20 @@ impl Ions<'_> {
             }
             let potential = pair.strength.abs() / distance;
             let kinetic = 0.5 * pair.reduced_mass * speed * speed;
-            survey.apart &= approach > 0.0 && potential < tail * kinetic;
+            let is_apart = approach > 0.0 && potential < tail * kinetic;
+            survey.apart &= is_apart || pair.strength == 0.0;
         }
         survey
     }
 
     fn momentum_scale<const N: usize>(&self, state: &State<N>) -> f64 {
-        let initial =
-            state.iter().flat_map(|ion| &ion[3..]).fold(0.0, |max: f64, p| max.max(p.abs()));
-        self.pairs.iter().fold(initial, |max, pair| {
+        self.pairs.iter().fold(largest_momentum(state), |max, pair| {
             let distance = norm(self.relative(pair, state).0);
             max.max((2.0 * pair.reduced_mass * pair.strength.abs() / distance).sqrt())
         })
     }
 
-    /// A hundredth of the shortest time in which a pair's distance would change of itself.
+    /// A hundredth of the shortest time in which a pair's distance would change of itself, or charges do.
     fn first_step<const N: usize>(&self, state: &State<N>) -> f64 {
         let time_of = |pair: &Pair| {
             let (separation, velocity) = self.relative(pair, state);
@@ -180,7 +212,8 @@ impl Ions<'_> {
             let of_force = (pair.reduced_mass * distance.powi(3) / pair.strength.abs()).sqrt();
             of_force.min(distance / norm(velocity))
         };
-        0.01 * self.pairs.iter().map(time_of).fold(f64::INFINITY, f64::min)
+        let of_charges = self.law.as_ref().map_or(f64::INFINITY, |law| law.rise.time_scale());
+        0.01 * self.pairs.iter().map(time_of).fold(of_charges, f64::min)
     }
 
     /// Adds the impulse from the state at the end to infinite time along straight lines.
@@ -204,6 +237,10 @@ impl Ions<'_> {
         let time_fs = time * TIME_AU_FS;
         ExplosionError::NotApart { first, second, distance_bohr, steps, time_fs }
     }
+}
+
+fn largest_momentum<const N: usize>(state: &State<N>) -> f64 {
+    state.iter().flat_map(|ion| &ion[3..]).fold(0.0, |max: f64, p| max.max(p.abs()))
 }
 
 fn position<const N: usize>(state: &State<N>, atom: usize) -> Vector {
@@ -243,7 +280,7 @@ mod tests {
     }
 
     fn flights(molecule: &Molecule, positions: &Array2<f64>, accuracy: &Accuracy) -> Vec<Flight> {
-        let ions = Ions::new(molecule);
+        let ions = Ions::new(molecule, None);
         let at_rest = vec![0.0; positions.ncols()];
         let row = |row: ndarray::ArrayView1<'_, f64>| {
             ions.fly_apart(&row.to_vec(), &at_rest, accuracy).unwrap()
@@ -290,7 +327,7 @@ mod tests {
     #[test]
     fn the_tail_matters_and_is_carried_to_infinity() {
         let (molecule, positions) = events(OCS_REFERENCE);
-        let ions = Ions::new(&molecule);
+        let ions = Ions::new(&molecule, None);
         let rough = Accuracy { tail: 1e-3, ..Accuracy::default() };
         for (rough, exact) in flights(&molecule, &positions, &rough).iter().zip(&flights(
             &molecule,

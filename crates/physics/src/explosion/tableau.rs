@@ -34,6 +34,14 @@ pub(super) const A: [Row; STAGES - 1] = [
       (8, -8.872_856_933_530_63), (9, 1.236_056_717_579_430_3E1), (10, 6.433_927_460_157_636E-1)],
 ];
 
+/// `c_i` of the stages from 1 on: `0.118...` and `0.281...` are `(6 -+ sqrt 6) / 30`, and the first two are 4/9 and 2/3
+/// of the former.
+#[rustfmt::skip]
+pub(super) const NODES: [f64; STAGES - 1] = [
+    5.260_015_195_876_773E-2, 7.890_022_793_815_16E-2, 1.183_503_419_072_274E-1, 2.816_496_580_927_726E-1,
+    1.0 / 3.0, 0.25, 4.0 / 13.0, 127.0 / 195.0, 0.6, 6.0 / 7.0, 1.0,
+];
+
 /// `b_i`: the step of order 8.
 #[rustfmt::skip]
 pub(super) const B: Row = &[
@@ -77,9 +85,10 @@ mod tests {
             6.0 / 7.0,
             1.0,
         ];
-        for (row, node) in A.iter().zip(nodes) {
+        for ((row, node), stated) in A.iter().zip(nodes).zip(NODES) {
             let sum: f64 = row.iter().map(|(_, a)| a).sum();
             approx::assert_abs_diff_eq!(sum, node, epsilon = 2e-14);
+            approx::assert_abs_diff_eq!(stated, node, epsilon = 1e-15);
         }
     }
 

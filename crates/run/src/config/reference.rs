@@ -25,7 +25,7 @@ const SHARED: [(&str, &str); 2] =
     [("Distribution", "Distributions"), ("SubnetConfig", "Subnets of couplings")];
 
 /// Units by the end of a key.
-const UNITS: [(&str, &str); 7] = [
+const UNITS: [(&str, &str); 10] = [
     ("_bohr", "bohr"),
     ("_angstrom", "angstrom"),
     ("_deg", "degrees"),
@@ -33,6 +33,9 @@ const UNITS: [(&str, &str); 7] = [
     ("_k", "K"),
     ("_u", "u"),
     ("_epochs", "epochs"),
+    ("_per_fs", "1/fs"),
+    ("_fs", "fs"),
+    ("_charges", "elementary charges"),
 ];
 
 /// The reference as Markdown.

@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 
 use cei_data::Preprocessing;
 use cei_model::random::{Purpose, derived_seed};
-use cei_physics::{Accuracy, Detector, Events, Mode, Simulation, measure, simulate_range};
+use cei_physics::{
+    Accuracy, Detector, Events, Exploder, Mode, Simulation, measure, simulate_range,
+};
 use cei_train::{EpochRows, EpochRowsError, Rows};
 use ndarray::{Array2, s};
 
@@ -92,7 +94,9 @@ impl Recipe {
 /// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
 /// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
 pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
-    let repel = simulation.molecule.charges().iter().all(|charge| *charge > 0.0);
+    let Simulation { molecule, charging, accuracy, .. } = simulation;
+    let repel = molecule.charges().iter().all(|charge| *charge > 0.0)
+        && Exploder::new(molecule, charging, accuracy).is_ok_and(|exploder| exploder.all_repel());
     let precise = simulation.accuracy.mode == Mode::Precise;
     let mode = if repel && precise { Mode::Fast } else { simulation.accuracy.mode };
     Simulation { accuracy: Accuracy { mode, ..simulation.accuracy }, ..simulation.clone() }

@@ -3,7 +3,7 @@
 use cei_metrics::{
     COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
 };
-use cei_physics::{Accuracy, FrameRule, Molecule, explode_all};
+use cei_physics::{Accuracy, Exploder, FrameRule, Molecule};
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate};
 
 use crate::trained::draws::first_rows;
@@ -53,7 +53,8 @@ impl MoleculeScores {
         }
         let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
         let positions = first_rows(draws, count);
-        let resimulated = explode_all(&self.molecule, positions.view(), &Accuracy::default())?;
+        let exploder = Exploder::new(&self.molecule, &run.charging(), &Accuracy::default())?;
+        let resimulated = exploder.explode_all(positions.view())?;
         let resimulated = self.in_one_frame(resimulated);
         let measured = self.in_one_frame(y.to_owned());
         let shape = (x.nrows(), count, x.ncols());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cei_model::latent::LatentSource;
 use cei_model::{Batch, ConditionalModel, Device, LatentStatistics};
-use cei_physics::Molecule;
+use cei_physics::{Charging, Molecule};
 use rand_chacha::ChaCha8Rng;
 
 use super::build::build;
@@ -108,6 +108,11 @@ impl TrainedRun {
     pub fn molecule(&self) -> Option<&Molecule> {
         let columns = self.record.preprocessing.x_names().len();
         self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
+    }
+
+    /// How the ions come to their charges: as in the simulation behind the table, at once where none is known.
+    pub(crate) fn charging(&self) -> Charging {
+        self.record.simulation.as_ref().map(|law| law.charging.clone()).unwrap_or_default()
     }
 }
 

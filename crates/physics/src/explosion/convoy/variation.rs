@@ -13,11 +13,12 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{
-    FIRST_STEP, Flight, Goal, Ions, Lanes, MOST_LANES, MOST_STEPS, Molecule, State, TOLERANCE,
-    attempt, dot, moved, separation, step_factor, survey, weighted,
-};
+use super::relative_ions::RelativeIons;
+use super::step::{Flight, State, attempt, dot, moved, separation, step_factor, survey, weighted};
+use super::{FIRST_STEP, Goal, MOST_LANES, MOST_STEPS, TOLERANCE, on};
+use crate::explosion::simd::Lanes;
 use crate::explosion::tableau::{A, B, STAGES};
+use crate::molecule::Molecule;
 
 /// Rows from rest, and the directions in which each is varied.
 pub(in crate::explosion) struct Variations<'a> {
@@ -45,14 +46,17 @@ pub(in crate::explosion) fn explode_varied(
 ) -> Vec<usize> {
     macro_rules! of_size {
         ($others:literal) => {
-            arch.dispatch(Group::<$others> {
-                ions: Ions::new(molecule),
-                rows,
-                queue,
-                goal,
-                momenta,
-                changes,
-            })
+            on(
+                arch,
+                Group::<$others, true> {
+                    ions: RelativeIons::new(molecule),
+                    rows,
+                    queue,
+                    goal,
+                    momenta,
+                    changes,
+                },
+            )
         };
     }
     match molecule.atom_count() - 1 {
@@ -68,13 +72,14 @@ pub(in crate::explosion) fn explode_varied(
     }
 }
 
-struct Group<'a, const M: usize> {
-    ions: Ions<M>,
-    rows: &'a Variations<'a>,
-    queue: &'a [usize],
-    goal: Goal,
-    momenta: &'a mut [f64],
-    changes: &'a mut [f64],
+/// Rows on their way through the lanes, a register of them at a time.
+pub(super) struct Group<'a, const M: usize, const EXACT: bool> {
+    pub(super) ions: RelativeIons<M, EXACT>,
+    pub(super) rows: &'a Variations<'a>,
+    pub(super) queue: &'a [usize],
+    pub(super) goal: Goal,
+    pub(super) momenta: &'a mut [f64],
+    pub(super) changes: &'a mut [f64],
 }
 
 /// A pair at one stage: d, f, and 3 f c^2.
@@ -96,16 +101,16 @@ struct Scene<S: Simd, const M: usize> {
 /// Variation of the state, and of its derivative at every stage.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Tangent<S: Simd, const M: usize> {
-    state: State<S, M>,
-    stages: [State<S, M>; STAGES],
+pub(super) struct Tangent<S: Simd, const M: usize> {
+    pub(super) state: State<S, M>,
+    pub(super) stages: [State<S, M>; STAGES],
 }
 
 /// Fills `scene` with the geometry of `state`.
 #[inline(always)]
 fn see<S: Simd, const M: usize>(
     simd: S,
-    ions: &Ions<M>,
+    ions: &RelativeIons<M, true>,
     state: &State<S, M>,
     scene: &mut Scene<S, M>,
 ) {
@@ -130,7 +135,7 @@ fn see<S: Simd, const M: usize>(
 #[inline(always)]
 fn vary<S: Simd, const M: usize>(
     simd: S,
-    ions: &Ions<M>,
+    ions: &RelativeIons<M, true>,
     scene: &Scene<S, M>,
     there: &State<S, M>,
     state: &State<S, M>,
@@ -174,10 +179,38 @@ fn vary<S: Simd, const M: usize>(
     }
 }
 
-impl<const M: usize> Group<'_, M> {
+impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
+    /// Puts the row, at rest, and its directions into the lane.
+    #[inline(always)]
+    pub(super) fn load<S: Simd>(
+        &self,
+        flight: &mut Flight<S, M>,
+        tangents: &mut [Tangent<S, M>],
+        lane: usize,
+        row: usize,
+    ) {
+        let others = self.ions.others();
+        let width = 3 * (others + 1);
+        let reference = self.ions.reference();
+        let positions = &self.rows.positions[row * width..(row + 1) * width];
+        for (j, place) in self.ions.places[..others].iter().enumerate() {
+            for axis in 0..3 {
+                let from = |vector: &[f64]| vector[3 * place + axis] - vector[3 * reference + axis];
+                flight.state[j][axis].set(lane, from(positions));
+                flight.state[j][3 + axis].set(lane, 0.0);
+                for (number, tangent) in tangents.iter_mut().enumerate() {
+                    let start = (row * self.rows.stride + number) * width;
+                    let direction = &self.rows.directions[start..start + width];
+                    tangent.state[j][axis].set(lane, from(direction));
+                    tangent.state[j][3 + axis].set(lane, 0.0);
+                }
+            }
+        }
+    }
+
     /// Momenta at infinite time of all lanes, as the parent's `land`, and their variations.
     #[inline(always)]
-    fn land<S: Simd>(
+    pub(super) fn land<S: Simd>(
         &mut self,
         simd: S,
         state: &State<S, M>,
@@ -187,8 +220,9 @@ impl<const M: usize> Group<'_, M> {
     ) {
         let splat = |value| Lanes::splat(simd, value);
         let one = splat(1.0);
+        let others = self.ions.others();
         let mut impulse = [[splat(0.0); 3]; M];
-        for j in 0..M {
+        for j in 0..others {
             for i in 0..=j {
                 let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
                 let (distance, speed) = (dot(d, d).sqrt(), dot(w, w).sqrt());
@@ -202,13 +236,13 @@ impl<const M: usize> Group<'_, M> {
                 }
             }
         }
-        let width = 3 * (M + 1);
+        let width = 3 * (others + 1);
         let starts = |row: usize| row * width;
         self.write(simd, state, &impulse, rows, solved, starts, true);
         for (number, tangent) in tangents.iter().enumerate() {
             let varied = &tangent.state;
             let mut impulse = [[splat(0.0); 3]; M];
-            for j in 0..M {
+            for j in 0..others {
                 for i in 0..=j {
                     let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
                     let (vd, vw) = (separation(varied, j, i, 0), separation(varied, j, i, 3));
@@ -255,13 +289,13 @@ impl<const M: usize> Group<'_, M> {
         let out = if are_momenta { &mut *self.momenta } else { &mut *self.changes };
         for axis in 0..3 {
             let mut drift = splat(0.0);
-            for j in 0..M {
+            for j in 0..ions.others() {
                 drift = splat(ions.masses[j]).mul_add(state[j][3 + axis], drift);
             }
             let drift = drift * splat(1.0 / ions.total_mass);
             let mut rest = splat(0.0);
-            for j in 0..=M {
-                let momentum = if j < M {
+            for j in 0..=ions.others() {
+                let momentum = if j < ions.others() {
                     let velocity = state[j][3 + axis] - drift;
                     let momentum = splat(ions.masses[j]).mul_add(velocity, impulse[j][axis]);
                     rest = rest - momentum;
@@ -279,7 +313,7 @@ impl<const M: usize> Group<'_, M> {
     }
 }
 
-impl<const M: usize> WithSimd for Group<'_, M> {
+impl<const M: usize> WithSimd for Group<'_, M, true> {
     type Output = Vec<usize>;
 
     #[inline(always)]
@@ -289,8 +323,6 @@ impl<const M: usize> WithSimd for Group<'_, M> {
         let (zero, one) = (splat(0.0), splat(1.0));
         let most_steps = self.goal.max_steps.min(MOST_STEPS);
         let first_step = splat(FIRST_STEP * tolerance.powf(0.125));
-        let width = 3 * (M + 1);
-        let reference = self.ions.reference();
         let rest = [[one; 6]; M];
         let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
         let pair = PairThere { d: [one; 3], factor: one, steepness: one };
@@ -301,23 +333,7 @@ impl<const M: usize> WithSimd for Group<'_, M> {
         for rows in self.queue.chunks(S::F64_LANES) {
             for lane in 0..S::F64_LANES {
                 // Lanes to spare repeat the last row; they are not written.
-                let row = rows[lane.min(rows.len() - 1)];
-                let positions = &self.rows.positions[row * width..(row + 1) * width];
-                for (j, place) in self.ions.places[..M].iter().enumerate() {
-                    for axis in 0..3 {
-                        let from = |vector: &[f64]| {
-                            vector[3 * place + axis] - vector[3 * reference + axis]
-                        };
-                        flight.state[j][axis].set(lane, from(positions));
-                        flight.state[j][3 + axis].set(lane, 0.0);
-                        for (number, tangent) in tangents.iter_mut().enumerate() {
-                            let start = (row * self.rows.stride + number) * width;
-                            let direction = &self.rows.directions[start..start + width];
-                            tangent.state[j][axis].set(lane, from(direction));
-                            tangent.state[j][3 + axis].set(lane, 0.0);
-                        }
-                    }
-                }
+                self.load(&mut flight, &mut tangents, lane, rows[lane.min(rows.len() - 1)]);
             }
             let mut h = zero;
             let mut solved = [false; MOST_LANES];
@@ -340,7 +356,7 @@ impl<const M: usize> WithSimd for Group<'_, M> {
                 see(simd, &self.ions, &flight.state, &mut scenes[0]);
                 for (row, stage) in A.iter().zip(1..) {
                     let Flight { state, stages, argument } = &mut flight;
-                    moved(simd, state, stages, row, h, argument);
+                    moved(simd, M, state, stages, row, h, argument);
                     see(simd, &self.ions, argument, &mut scenes[stage]);
                 }
                 for tangent in &mut tangents {
@@ -348,7 +364,7 @@ impl<const M: usize> WithSimd for Group<'_, M> {
                     vary(simd, &self.ions, &scenes[0], &flight.stages[0], state, &mut stages[0]);
                     for (row, stage) in A.iter().zip(1..) {
                         let argument = &mut flight.argument;
-                        moved(simd, state, stages, row, h, argument);
+                        moved(simd, M, state, stages, row, h, argument);
                         let there = &flight.stages[stage];
                         vary(simd, &self.ions, &scenes[stage], there, argument, &mut stages[stage]);
                     }

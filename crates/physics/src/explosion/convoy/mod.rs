@@ -37,13 +37,18 @@
 
 #![allow(clippy::needless_range_loop, reason = "the indices are those of the equations")]
 
+pub(super) mod charging;
+mod relative_ions;
+mod step;
 pub(super) mod variation;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::lane::{Lanes, Mask};
-use super::tableau::{A, B, B_3, ERROR_5, Row, STAGES};
-use crate::molecule::{MAX_ATOMS, Molecule};
+use self::relative_ions::RelativeIons;
+use self::step::{Flight, State, attempt, dot, separation, step_factor, survey};
+use super::simd::Lanes;
+use super::tableau::STAGES;
+use crate::molecule::Molecule;
 
 /// Steps after which an event is left to the scalar path; ordinary ones take a tenth of it.
 const MOST_STEPS: usize = 500;
@@ -101,336 +106,40 @@ pub(super) fn explode(
     goal: Goal,
     momenta: &mut [f64],
 ) -> Vec<usize> {
-    match molecule.atom_count() - 1 {
-        1 => arch.dispatch(Convoy::<1>::new(molecule, rows, queue, goal, momenta)),
-        2 => arch.dispatch(Convoy::<2>::new(molecule, rows, queue, goal, momenta)),
-        3 => arch.dispatch(Convoy::<3>::new(molecule, rows, queue, goal, momenta)),
-        4 => arch.dispatch(Convoy::<4>::new(molecule, rows, queue, goal, momenta)),
-        5 => arch.dispatch(Convoy::<5>::new(molecule, rows, queue, goal, momenta)),
-        6 => arch.dispatch(Convoy::<6>::new(molecule, rows, queue, goal, momenta)),
-        7 => arch.dispatch(Convoy::<7>::new(molecule, rows, queue, goal, momenta)),
-        8 => arch.dispatch(Convoy::<8>::new(molecule, rows, queue, goal, momenta)),
-        _ => arch.dispatch(Convoy::<9>::new(molecule, rows, queue, goal, momenta)),
-    }
-}
-
-/// Constants of a pair.
-#[derive(Clone, Copy, Default)]
-struct Pair {
-    /// k.
-    strength: f64,
-    /// mu.
-    reduced_mass: f64,
-    /// `m_i m_j / 2M`: times w^2, summed over pairs, this is T.
-    kinetic: f64,
-}
-
-/// A molecule of M + 1 ions, its heaviest one first.
-struct Ions<const M: usize> {
-    /// Place in the molecule of ion j; the reference is last.
-    places: [usize; MAX_ATOMS],
-    masses: [f64; M],
-    reference_mass: f64,
-    total_mass: f64,
-    /// Entry `[j][i]` for i < j is the pair of ions j and i, entry `[j][j]` that of j and the reference.
-    pairs: [[Pair; M]; M],
-}
-
-impl<const M: usize> Ions<M> {
-    fn new(molecule: &Molecule) -> Self {
-        let (masses, charges) = (molecule.masses(), molecule.charges());
-        let heaviest =
-            (0..=M).fold(0, |best, atom| if masses[atom] > masses[best] { atom } else { best });
-        let mut places = [heaviest; MAX_ATOMS];
-        let others = (0..=M).filter(|atom| *atom != heaviest);
-        places.iter_mut().zip(others).for_each(|(place, atom)| *place = atom);
-        let total_mass = masses.iter().sum();
-        let pair = |a: usize, b: usize| Pair {
-            strength: charges[a] * charges[b],
-            reduced_mass: masses[a] * masses[b] / (masses[a] + masses[b]),
-            kinetic: 0.5 * masses[a] * masses[b] / total_mass,
+    macro_rules! of_size {
+        ($others:literal) => {
+            on(arch, Convoy::<$others, true>::new(molecule, rows, queue, goal, momenta))
         };
-        let mut pairs = [[Pair::default(); M]; M];
-        for j in 0..M {
-            for i in 0..j {
-                pairs[j][i] = pair(places[j], places[i]);
-            }
-            pairs[j][j] = pair(places[j], heaviest);
-        }
-        Self {
-            places,
-            masses: std::array::from_fn(|j| masses[places[j]]),
-            reference_mass: masses[heaviest],
-            total_mass,
-            pairs,
-        }
     }
-
-    /// The reference's place in the molecule.
-    fn reference(&self) -> usize {
-        self.places[M]
+    match molecule.atom_count() - 1 {
+        1 => of_size!(1),
+        2 => of_size!(2),
+        3 => of_size!(3),
+        4 => of_size!(4),
+        5 => of_size!(5),
+        6 => of_size!(6),
+        7 => of_size!(7),
+        8 => of_size!(8),
+        _ => of_size!(9),
     }
 }
 
-/// `(x, w)` of every ion but the reference, or their derivatives.
-type State<S, const M: usize> = [[Lanes<S>; 6]; M];
-
-/// Forces on every ion but the reference, and the potential energy.
-struct Forces<S: Simd, const M: usize> {
-    forces: [[Lanes<S>; 3]; M],
-    potential: Lanes<S>,
-}
-
-impl<S: Simd, const M: usize> Forces<S, M> {
-    #[inline(always)]
-    fn none(simd: S) -> Self {
-        let zero = Lanes::splat(simd, 0.0);
-        Self { forces: [[zero; 3]; M], potential: zero }
-    }
-
-    /// Adds what the pair `[j][i]` does. `d` points to j; `closeness` is 1 / r.
-    #[inline(always)]
-    fn add(
-        &mut self,
-        j: usize,
-        i: usize,
-        d: [Lanes<S>; 3],
-        potential: Lanes<S>,
-        closeness: Lanes<S>,
-    ) {
-        self.potential = self.potential + potential;
-        let factor = potential * (closeness * closeness);
-        for axis in 0..3 {
-            self.forces[j][axis] = factor.mul_add(d[axis], self.forces[j][axis]);
-            if i != j {
-                self.forces[i][axis] = factor.negative_mul_add(d[axis], self.forces[i][axis]);
-            }
-        }
-    }
-
-    /// The derivative of the state by s.
-    #[inline(always)]
-    fn slope(&self, simd: S, ions: &Ions<M>, state: &State<S, M>, slope: &mut State<S, M>) {
-        let pace = Lanes::splat(simd, 1.0) / self.potential;
-        for axis in 0..3 {
-            let mut sum = self.forces[0][axis];
-            for force in &self.forces[1..] {
-                sum = sum + force[axis];
-            }
-            let of_reference = sum * (pace * Lanes::splat(simd, 1.0 / ions.reference_mass));
-            for j in 0..M {
-                let inverse_mass = pace * Lanes::splat(simd, 1.0 / ions.masses[j]);
-                slope[j][axis] = state[j][3 + axis] * pace;
-                slope[j][3 + axis] = self.forces[j][axis].mul_add(inverse_mass, of_reference);
-            }
-        }
-    }
-}
-
-/// What the step control reads off a state.
-struct Survey<S: Simd> {
-    /// 1 / (allowed position error for a tolerance of 1).
-    position_scale: Lanes<S>,
-    /// 1 / (allowed momentum error for a tolerance of 1), squared.
-    momentum_scale_2: Lanes<S>,
-    /// The step in s that is one shortest time scale of any pair.
-    natural_step: Lanes<S>,
-    /// The longest step in s that approaching pairs allow.
-    longest_step: Lanes<S>,
-    /// Every pair recedes with its potential energy below the tail.
-    apart: Mask<S>,
-}
-
-/// The separation of pair `[j][i]`: components `from..from + 3` of ion j minus those of ion i or, if i is j, of
-/// the reference.
-#[inline(always)]
-fn separation<S: Simd, const M: usize>(
-    state: &State<S, M>,
-    j: usize,
-    i: usize,
-    from: usize,
-) -> [Lanes<S>; 3] {
-    let of = |ion: usize| [state[ion][from], state[ion][from + 1], state[ion][from + 2]];
-    if i == j {
-        return of(j);
-    }
-    let (a, b) = (of(j), of(i));
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-#[inline(always)]
-fn dot<S: Simd>(a: [Lanes<S>; 3], b: [Lanes<S>; 3]) -> Lanes<S> {
-    a[0].mul_add(b[0], a[1].mul_add(b[1], a[2] * b[2]))
-}
-
-#[inline(always)]
-fn slope<S: Simd, const M: usize>(
-    simd: S,
-    ions: &Ions<M>,
-    state: &State<S, M>,
-    slope: &mut State<S, M>,
-) {
-    let mut forces = Forces::<S, M>::none(simd);
-    for j in 0..M {
-        for i in 0..=j {
-            let d = separation(state, j, i, 0);
-            let closeness = dot(d, d).inverse_sqrt();
-            let potential = Lanes::splat(simd, ions.pairs[j][i].strength) * closeness;
-            forces.add(j, i, d, potential, closeness);
-        }
-    }
-    forces.slope(simd, ions, state, slope);
-}
-
-#[inline(always)]
-fn survey<S: Simd, const M: usize>(
-    simd: S,
-    ions: &Ions<M>,
-    tail: f64,
-    state: &State<S, M>,
-    slope: &mut State<S, M>,
-) -> Survey<S> {
-    let splat = |value| Lanes::splat(simd, value);
-    let (zero, one) = (splat(0.0), splat(1.0));
-    let mut forces = Forces::<S, M>::none(simd);
-    let mut kinetic = zero;
-    let (mut closest, mut momentum_2, mut rate_2, mut approach) = (zero, zero, zero, zero);
-    let mut apart = one.greater(zero);
-    for j in 0..M {
-        for i in 0..=j {
-            let pair = &ions.pairs[j][i];
-            let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
-            let closeness = dot(d, d).inverse_sqrt();
-            let closeness_2 = closeness * closeness;
-            let potential = splat(pair.strength) * closeness;
-            let (speed_2, outward) = (dot(w, w), dot(d, w));
-            forces.add(j, i, d, potential, closeness);
-            kinetic = splat(pair.kinetic).mul_add(speed_2, kinetic);
-            closest = closest.max(closeness);
-            let mu = splat(pair.reduced_mass);
-            momentum_2 = momentum_2.max(mu * (mu * speed_2 + splat(2.0) * potential));
-            // (1 / time scale)^2 of falling and of flying by.
-            let falling = splat(0.5 / pair.reduced_mass) * potential * closeness_2;
-            rate_2 = rate_2.max(falling).max(speed_2 * closeness_2);
-            approach = approach.max((zero - outward) * closeness_2);
-            let allowed = splat(0.5 * tail * pair.reduced_mass) * speed_2;
-            apart = apart.and(outward.greater(zero)).and(allowed.greater(potential));
-        }
-    }
-    let potential = forces.potential;
-    forces.slope(simd, ions, state, slope);
-    Survey {
-        position_scale: closest * (potential / (potential + kinetic)),
-        momentum_scale_2: one / momentum_2,
-        natural_step: potential / rate_2.sqrt(),
-        longest_step: approach
-            .greater(zero)
-            .select(splat(0.5) * potential / approach, splat(f64::INFINITY)),
-        apart,
-    }
-}
-
-/// Where a trajectory is and what a step of it needs. Aligned to a cache line, which a register of the
-/// widest instruction set fills.
-#[repr(C, align(64))]
-struct Flight<S: Simd, const M: usize> {
-    state: State<S, M>,
-    stages: [State<S, M>; STAGES],
-    argument: State<S, M>,
-}
-
-/// Tries a step of DOP853 of size `h` in s, from `state` and its derivative in stage 0. Leaves its end in
-/// `argument`; returns the square of its error in units of the allowed one.
-#[inline(always)]
-fn attempt<S: Simd, const M: usize>(
-    simd: S,
-    ions: &Ions<M>,
-    tolerance: f64,
-    flight: &mut Flight<S, M>,
-    survey: &Survey<S>,
-    h: Lanes<S>,
-) -> Lanes<S> {
-    let Flight { state, stages, argument } = flight;
-    for (row, stage) in A.iter().zip(1..) {
-        moved(simd, state, stages, row, h, argument);
-        slope(simd, ions, argument, &mut stages[stage]);
-    }
-    moved(simd, state, stages, B, h, argument);
-    let zero = Lanes::splat(simd, 0.0);
-    let (mut square_5, mut square_3) = (zero, zero);
-    for j in 0..M {
-        let order_5 = weighted(simd, stages, ERROR_5, j);
-        let order_8 = weighted(simd, stages, B, j);
-        let order_3 = weighted(simd, stages, B_3, j);
-        let (mut ion_5, mut ion_3) = ([zero; 2], [zero; 2]);
-        for c in 0..6 {
-            let error_3 = order_8[c] - order_3[c];
-            ion_5[c / 3] = order_5[c].mul_add(order_5[c], ion_5[c / 3]);
-            ion_3[c / 3] = error_3.mul_add(error_3, ion_3[c / 3]);
-        }
-        let of_position = survey.position_scale * survey.position_scale;
-        let mass = ions.masses[j];
-        let of_velocity = survey.momentum_scale_2 * Lanes::splat(simd, mass * mass);
-        square_5 = of_position.mul_add(ion_5[0], of_velocity.mul_add(ion_5[1], square_5));
-        square_3 = of_position.mul_add(ion_3[0], of_velocity.mul_add(ion_3[1], square_3));
-    }
-    // Hairer's combination of both estimators, h e5^2 / sqrt(e5^2 + 0.01 e3^2), of order 8, in the root mean
-    // square over components.
-    let combined = Lanes::splat(simd, 0.01).mul_add(square_3, square_5);
-    let scale = Lanes::splat(simd, 1.0 / ((6 * M) as f64 * tolerance * tolerance));
-    // An error of exactly zero must not become 0 / 0.
-    let tiny = Lanes::splat(simd, f64::MIN_POSITIVE);
-    (h * h * square_5) * (square_5 / combined.max(tiny)) * scale
-}
-
-/// `sum_i w_i k_i` for ion j.
-#[inline(always)]
-fn weighted<S: Simd, const M: usize>(
-    simd: S,
-    stages: &[State<S, M>; STAGES],
-    weights: Row,
-    j: usize,
-) -> [Lanes<S>; 6] {
-    let mut sum = [Lanes::splat(simd, 0.0); 6];
-    for &(stage, weight) in weights {
-        let weight = Lanes::splat(simd, weight);
-        for c in 0..6 {
-            sum[c] = weight.mul_add(stages[stage][j][c], sum[c]);
-        }
-    }
-    sum
-}
-
-/// `state + h sum_i w_i k_i`.
-#[inline(always)]
-fn moved<S: Simd, const M: usize>(
-    simd: S,
-    state: &State<S, M>,
-    stages: &[State<S, M>; STAGES],
-    weights: Row,
-    h: Lanes<S>,
-    moved: &mut State<S, M>,
-) {
-    for j in 0..M {
-        let slope = weighted(simd, stages, weights, j);
-        for c in 0..6 {
-            moved[j][c] = h.mul_add(slope[c], state[j][c]);
-        }
-    }
-}
-
-/// By how much the next step may differ: `0.9 error^(-1/8)`, between 1/3 and 6. An error that is not a
-/// number gives the least.
-#[inline(always)]
-fn step_factor<S: Simd>(simd: S, error_2: Lanes<S>) -> Lanes<S> {
-    let root_8 = error_2.sqrt().sqrt().sqrt().sqrt();
-    let factor = Lanes::splat(simd, 0.9) / root_8;
-    Lanes::splat(simd, 6.0).min(factor).max(Lanes::splat(simd, 1.0 / 3.0))
+/// Runs `work` on an instruction set that has lanes ([`pay_on`]). Code for one that has none is compiled into the
+/// tests alone: it is a third of all.
+fn on<W: WithSimd>(arch: Arch, work: W) -> W::Output {
+    #[cfg(all(target_arch = "x86_64", not(test)))]
+    return match arch {
+        Arch::V4(simd) => Simd::vectorize(simd, work),
+        Arch::V3(simd) => Simd::vectorize(simd, work),
+        _ => unreachable!("rows come here only where there are lanes"),
+    };
+    #[cfg(not(all(target_arch = "x86_64", not(test))))]
+    arch.dispatch(work)
 }
 
 /// The events of one call, on their way through the lanes.
-struct Convoy<'a, const M: usize> {
-    ions: Ions<M>,
+struct Convoy<'a, const M: usize, const EXACT: bool> {
+    ions: RelativeIons<M, EXACT>,
     rows: Rows<'a>,
     queue: std::slice::Iter<'a, usize>,
     goal: Goal,
@@ -445,7 +154,7 @@ struct Landed<S: Simd, const M: usize> {
     count: usize,
 }
 
-impl<'a, const M: usize> Convoy<'a, M> {
+impl<'a, const M: usize, const EXACT: bool> Convoy<'a, M, EXACT> {
     fn new(
         molecule: &Molecule,
         rows: Rows<'a>,
@@ -453,15 +162,17 @@ impl<'a, const M: usize> Convoy<'a, M> {
         goal: Goal,
         momenta: &'a mut [f64],
     ) -> Self {
-        Self { ions: Ions::new(molecule), rows, queue: queue.iter(), goal, momenta }
+        Self { ions: RelativeIons::new(molecule), rows, queue: queue.iter(), goal, momenta }
     }
 
     /// Puts the row into the lane, with the reference subtracted.
     #[inline(always)]
     fn load<S: Simd>(&self, state: &mut State<S, M>, lane: usize, row: usize) {
-        let start = row * 3 * (M + 1);
-        let reference = self.ions.reference();
-        let positions = &self.rows.positions[start..start + 3 * (M + 1)];
+        let (others, reference) = (self.ions.others(), self.ions.reference());
+        let width = 3 * (others + 1);
+        let span = row * width..(row + 1) * width;
+        let state = &mut state[..others];
+        let positions = &self.rows.positions[span.clone()];
         for (ion, place) in state.iter_mut().zip(self.ions.places) {
             for axis in 0..3 {
                 ion[axis].set(lane, positions[3 * place + axis] - positions[3 * reference + axis]);
@@ -469,7 +180,7 @@ impl<'a, const M: usize> Convoy<'a, M> {
             }
         }
         if let Some(momenta) = self.rows.initial_momenta {
-            let momenta = &momenta[start..start + 3 * (M + 1)];
+            let momenta = &momenta[span];
             for ((ion, place), mass) in state.iter_mut().zip(self.ions.places).zip(self.ions.masses)
             {
                 for axis in 0..3 {
@@ -487,7 +198,7 @@ impl<'a, const M: usize> Convoy<'a, M> {
         let splat = |value| Lanes::splat(simd, value);
         let (ions, state) = (&self.ions, &landed.state);
         let mut impulse = [[splat(0.0); 3]; M];
-        for j in 0..M {
+        for j in 0..ions.others() {
             for i in 0..=j {
                 let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
                 let (distance, speed) = (dot(d, d).sqrt(), dot(w, w).sqrt());
@@ -506,17 +217,17 @@ impl<'a, const M: usize> Convoy<'a, M> {
         let mut momenta = [[splat(0.0); 3]; M];
         for axis in 0..3 {
             let mut drift = splat(0.0);
-            for j in 0..M {
+            for j in 0..ions.others() {
                 drift = splat(ions.masses[j]).mul_add(state[j][3 + axis], drift);
             }
             // Velocity of the centre of mass relative to the reference.
             let drift = drift * splat(1.0 / ions.total_mass);
-            for j in 0..M {
+            for j in 0..ions.others() {
                 let velocity = state[j][3 + axis] - drift;
                 momenta[j][axis] = splat(ions.masses[j]).mul_add(velocity, impulse[j][axis]);
             }
         }
-        let width = 3 * (M + 1);
+        let width = 3 * (ions.others() + 1);
         for (lane, row) in landed.rows[..landed.count].iter().enumerate() {
             let span = row * width..(row + 1) * width;
             let out = &mut self.momenta[span.clone()];
@@ -524,7 +235,7 @@ impl<'a, const M: usize> Convoy<'a, M> {
             for axis in 0..3 {
                 let total = initial.map_or(0.0, |row| row[axis..].iter().step_by(3).sum());
                 let mut rest = total;
-                for j in 0..M {
+                for j in 0..ions.others() {
                     let share = total * (ions.masses[j] / ions.total_mass);
                     let momentum = momenta[j][axis].get(lane) + share;
                     out[3 * ions.places[j] + axis] = momentum;
@@ -537,7 +248,7 @@ impl<'a, const M: usize> Convoy<'a, M> {
     }
 }
 
-impl<const M: usize> WithSimd for Convoy<'_, M> {
+impl<const M: usize> WithSimd for Convoy<'_, M, true> {
     type Output = Vec<usize>;
 
     #[inline(always)]
@@ -625,9 +336,10 @@ impl<const M: usize> WithSimd for Convoy<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Simulation;
+    use crate::charging::ChargeLaw;
     use crate::presets::{CHBRCLF, OCS_WIDE};
     use crate::simulation::simulate;
+    use crate::{Charging, Simulation};
 
     /// Every instruction set of this machine, the widest last.
     fn instruction_sets() -> Vec<Arch> {
@@ -641,21 +353,54 @@ mod tests {
         sets
     }
 
-    #[test]
-    fn every_instruction_set_gives_the_same_bits() {
+    /// A molecule, positions and momenta of rows, and the law of its charges if they take time.
+    type Case = (Molecule, Vec<f64>, Vec<f64>, Option<ChargeLaw>);
+
+    fn cases() -> Vec<Case> {
+        let mut cases = vec![];
         for preset in [OCS_WIDE, CHBRCLF] {
             let simulation: Simulation = toml::from_str(preset.text).unwrap();
-            let molecule = &simulation.molecule;
             let events = simulate(&simulation, 60, 5).unwrap();
             let positions: Vec<f64> = events.positions.iter().copied().collect();
             let initial: Vec<f64> = events.momenta.iter().map(|p| 0.1 * p).collect();
-            let rows = Rows { positions: &positions, initial_momenta: Some(&initial) };
+            cases.push((simulation.molecule, positions, initial, None));
+        }
+        // Of a size for which charges that take time have no code of their own.
+        let atoms = "{ element = \"C\", charge = 2 },".repeat(7);
+        let molecule: Molecule = toml::from_str(&format!("atoms = [{atoms}]")).unwrap();
+        let positions: Vec<f64> =
+            (0..60 * 21).map(|c| 3.0 * (1.0 + 7.3 * f64::from(c)).sin()).collect();
+        let initial = vec![0.0; positions.len()];
+        cases.push((molecule, positions, initial, None));
+        for charging in [
+            "kind = \"exponential\"\ntau_fs = 8",
+            "kind = \"linear\"\ntau_fs = 8",
+            "kind = \"pulse\"\nfwhm_fs = 8",
+        ] {
+            let charging: Charging = toml::from_str(charging).unwrap();
+            for case in 0..3 {
+                let (molecule, positions, initial, _) = cases[case].clone();
+                let law = charging.resolve(&molecule).unwrap();
+                cases.push((molecule, positions, initial, law));
+            }
+        }
+        cases
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        for (molecule, positions, initial, law) in &cases() {
+            let rows = Rows { positions, initial_momenta: Some(initial) };
             let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: MOST_STEPS };
             // Not in the order of the rows, and not all of them.
             let queue: Vec<usize> = (1..60).rev().collect();
             let momenta_on = |arch| {
                 let mut momenta = vec![0.0; positions.len()];
-                let left = explode(arch, molecule, rows, &queue, goal, &mut momenta);
+                let out = &mut momenta;
+                let left = match law {
+                    None => explode(arch, molecule, rows, &queue, goal, out),
+                    Some(law) => charging::explode(arch, molecule, law, rows, &queue, goal, out),
+                };
                 assert!(left.is_empty());
                 momenta
             };
