@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::distribution::Distribution;
 use crate::error::SimulationConfigError;
-use crate::geometry::{Angle, ImpossibleGeometry, ResolvedLaw};
+use crate::geometry::{Angle, ImpossibleGeometry, ResolvedLaw, Sphere, Triatomic};
 use crate::molecule::Molecule;
 use crate::simulation::Simulation;
 use crate::units::{BOHR_ANGSTROM, BOHR_PM};
@@ -72,7 +72,8 @@ impl Simulation {
         let law =
             self.geometry.as_ref().ok_or(SimulationConfigError::NoGeometry)?.resolve(molecule)?;
         let quantities = match law {
-            ResolvedLaw::Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } => {
+            ResolvedLaw::Triatomic(law) => {
+                let Triatomic { centre, outer, lengths_angstrom, angle, common_stretch } = law;
                 let (least, most) = common_stretch.as_ref().map_or((1.0, 1.0), Distribution::range);
                 let lengths = outer.iter().zip(&lengths_angstrom).map(|(atom, length)| {
                     let (low, high) = length.range();
@@ -97,7 +98,7 @@ impl Simulation {
                 };
                 lengths.chain([angle]).collect()
             }
-            ResolvedLaw::Sphere { radius_bohr, minimum_separation_bohr, .. } => {
+            ResolvedLaw::Sphere(Sphere { radius_bohr, minimum_separation_bohr, .. }) => {
                 let range = [minimum_separation_bohr, 2.0 * radius_bohr].map(|r| r * BOHR_ANGSTROM);
                 let atoms = molecule.atom_count();
                 let pairs = (0..atoms).flat_map(|b| (0..b).map(move |a| [a, b]));
@@ -105,7 +106,7 @@ impl Simulation {
                     .map(|[a, b]| LimitedQuantity::length(molecule, a, b, (range[0], range[1])))
                     .collect()
             }
-            ResolvedLaw::Gaussian { .. } => Vec::new(),
+            ResolvedLaw::Gaussian(_) => Vec::new(),
         };
         let is_limited = |q: &LimitedQuantity| q.lower.is_some() || q.upper.is_some();
         Ok(quantities.into_iter().filter(is_limited).collect())

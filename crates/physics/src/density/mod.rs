@@ -1,0 +1,10 @@
+//! The probability density of positions that a simulation draws: the prior of `p(x | y)`; a file a law.
+
+mod error;
+mod gaussian;
+mod position;
+mod sphere;
+mod triatomic;
+
+pub use error::DensityError;
+pub use position::PositionDensity;

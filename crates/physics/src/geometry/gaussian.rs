@@ -1,0 +1,64 @@
+//! The laws `gaussian` and `fixed`: normal displacements, or none, from given positions.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+
+use crate::detector::{add_noise, by_atom};
+use crate::error::{SimulationConfigError, require};
+use crate::molecule::Molecule;
+use crate::units::BOHR_ANGSTROM;
+
+/// The law, checked, its atoms found.
+#[derive(Debug, Clone)]
+pub(crate) struct Gaussian {
+    pub(crate) positions_bohr: Vec<f64>,
+    pub(crate) deviations_bohr: Vec<f64>,
+}
+
+impl Gaussian {
+    pub(super) fn resolve(
+        molecule: &Molecule,
+        positions_angstrom: &BTreeMap<String, [f64; 3]>,
+        displacement_angstrom: &BTreeMap<String, f64>,
+    ) -> Result<Self, SimulationConfigError> {
+        let key = "geometry.displacement_angstrom";
+        let deviations = by_atom(molecule, key, displacement_angstrom)?;
+        for sd in &deviations {
+            require(key, *sd, "at least 0", |sd| sd >= 0.0)?;
+        }
+        Ok(Self {
+            positions_bohr: positions_bohr(molecule, positions_angstrom)?,
+            deviations_bohr: deviations.iter().flat_map(|sd| [sd / BOHR_ANGSTROM; 3]).collect(),
+        })
+    }
+
+    /// The same geometry for every event.
+    pub(super) fn fixed(
+        molecule: &Molecule,
+        positions_angstrom: &BTreeMap<String, [f64; 3]>,
+    ) -> Result<Self, SimulationConfigError> {
+        Ok(Self {
+            positions_bohr: positions_bohr(molecule, positions_angstrom)?,
+            deviations_bohr: vec![0.0; 3 * molecule.atom_count()],
+        })
+    }
+
+    /// Draws one geometry into `positions` (3N numbers, bohr).
+    pub(super) fn draw(&self, rng: &mut impl Rng, positions: &mut [f64]) {
+        positions.copy_from_slice(&self.positions_bohr);
+        add_noise(rng, &self.deviations_bohr, positions);
+    }
+}
+
+fn positions_bohr(
+    molecule: &Molecule,
+    table: &BTreeMap<String, [f64; 3]>,
+) -> Result<Vec<f64>, SimulationConfigError> {
+    let key = "geometry.positions_angstrom";
+    let positions = by_atom(molecule, key, table)?.concat();
+    for coordinate in &positions {
+        require(key, *coordinate, "finite", |_| true)?;
+    }
+    Ok(positions.into_iter().map(|coordinate| coordinate / BOHR_ANGSTROM).collect())
+}
