@@ -5,7 +5,7 @@ mod shared;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use cei_data::{MomentumUnit, PositionUnit};
+use cei_data::{MomentumUnit, MotionUnit, PositionUnit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -63,16 +63,31 @@ pub(crate) struct SimulateArgs {
     /// Seed; by default that of the simulation
     #[arg(long, value_name = "S", value_parser = kept_seed())]
     pub(crate) seed: Option<u64>,
-    /// Explode the geometries of this file (columns of a CSV or Parquet file, or multi-frame XYZ)
-    /// instead of drawing them
+    /// Explode the geometries of this file (columns of a CSV or Parquet file, multi-frame XYZ, initial conditions of
+    /// SHARC or Newton-X) instead of drawing them; ions start with the velocities or momenta that the file has
     #[arg(long, value_name = "FILE")]
     pub(crate) positions: Option<PathBuf>,
     /// Unit of the columns of --positions, bohr by default: bohr, angstrom, pm, nm, or a multiple of one, for example
     /// "1e-3 bohr" (XYZ files are in angstrom)
     #[arg(long, value_name = "UNIT", requires = "positions")]
     pub(crate) position_unit: Option<PositionUnit>,
+    /// Columns of --positions with the momenta or velocities with which the ions start, three an atom in the order of
+    /// the molecule; by default `initial_pcx`, ... if the table has them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "positions")]
+    pub(crate) motion_columns: Vec<String>,
+    /// Unit of the momenta (au, kg m/s, u angstrom/fs, sqrt(u eV)) or velocities (bohr/au, bohr/fs, angstrom/fs,
+    /// angstrom/ps, nm/ps, m/s, km/s, sqrt(eV/u)) of --positions, or a multiple of one; by default what the format says,
+    /// or a guess that is told
+    #[arg(long, value_name = "UNIT", requires = "positions")]
+    pub(crate) motion_unit: Option<MotionUnit>,
+    /// Leave velocities and momenta of --positions out: the ions start at rest
+    #[arg(long, requires = "positions", conflicts_with_all = ["motion_columns", "motion_unit"])]
+    pub(crate) at_rest: bool,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+    /// Write the momenta with which the ions start, too (columns `initial_pcx`, ..., a.u.)
+    #[arg(long)]
+    pub(crate) initial_momenta: bool,
     /// Output file, .csv or .parquet
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

@@ -73,8 +73,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
                 Some(
                     RunError::TooSmall { .. }
                     | RunError::TooLarge { .. }
-                    | RunError::UnitOfXyz { .. }
-                    | RunError::LayoutOfXyz { .. }
+                    | RunError::UnitOfFrames { .. }
+                    | RunError::LayoutOfFrames { .. }
                     | RunError::Later(LaterError::ColumnCount { .. })
                     | RunError::Level { .. },
                 ) => true,

@@ -3,7 +3,7 @@
 //! A [`Source`] names files, a [`Selection`] the columns; [`load()`] gives a checked [`Table`] in
 //! internal units (bohr, atomic units of momentum). [`Split`] cuts it, [`Preprocessing`] is fitted on
 //! the training part alone and turns raw rows into what a network sees, and back. [`inspect()`] says
-//! what a file holds, [`mod@write`] and [`xyz`] are the other ways in and out.
+//! what a file holds, [`mod@write`] and [`positions`] are the other ways in and out.
 //!
 //! Matrices are plain `ndarray` matrices, rows are events; no Polars type is public.
 
@@ -17,6 +17,8 @@ pub mod further;
 pub mod gauge;
 pub mod inspect;
 pub mod load;
+pub mod motion;
+pub mod positions;
 pub mod preprocessing;
 pub mod reading;
 pub mod rounding;
@@ -26,7 +28,6 @@ pub mod source;
 pub mod split;
 pub mod units;
 pub mod write;
-pub mod xyz;
 
 mod block;
 mod cells;
@@ -51,6 +52,11 @@ pub use further::Further;
 pub use gauge::{Gauge, GaugeConfig, GaugeError, MomentumGauge, PositionGauge, SharedFrame};
 pub use inspect::{InspectOptions, Inspection, inspect};
 pub use load::{DroppedRows, Selection, Table, column_names, load};
+pub use motion::{MotionOptions, MotionUnit, Quantity};
+pub use positions::{
+    FrameMotion, Frames, FramesFormat, LoadedPositions, MoldenModes, PositionsError, is_xyz,
+    load_positions, read_molden, read_xyz,
+};
 pub use preprocessing::{
     DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,
 };
@@ -61,4 +67,3 @@ pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit, UnitError};
 pub use write::{ColumnData, ColumnType, TableWriter, WriteError, header, write_table};
-pub use xyz::{LoadedPositions, PositionsError, XyzFrames, is_xyz, load_positions, read_xyz};

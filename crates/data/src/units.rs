@@ -216,7 +216,7 @@ impl From<MomentumUnit> for String {
 }
 
 /// The number before a unit, if there is one, and the unit's name in lower case without blanks and products' signs.
-fn split(text: &str) -> Result<(Option<f64>, String), UnitError> {
+pub(crate) fn split(text: &str) -> Result<(Option<f64>, String), UnitError> {
     let text = text.trim();
     let is_mark = |c: char| c.is_whitespace() || matches!(c, '*' | '·' | '×');
     let normal = |name: &str| name.to_lowercase().replace(is_mark, "");

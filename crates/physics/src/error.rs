@@ -1,5 +1,7 @@
 //! What can be wrong with a simulation's configuration; every variant names the key.
 
+use crate::modes::ModesError;
+
 /// A configuration that cannot be simulated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SimulationConfigError {
@@ -62,6 +64,22 @@ pub enum SimulationConfigError {
     /// Geometries are to be drawn, and no law is configured.
     #[error("`geometry` is missing\nhint: configure a geometry law, or give positions")]
     NoGeometry,
+    /// Normal modes that describe no vibrating molecule.
+    #[error(transparent)]
+    Modes(#[from] ModesError),
+    /// Ions that would get momenta twice.
+    #[error(
+        "`temperature_k` gives the ions momenta, and {other} does too\nhint: set `temperature_k = 0`"
+    )]
+    MomentaTwice {
+        /// What else does.
+        other: &'static str,
+    },
+    /// Momenta of a file are declared, and there is no file.
+    #[error(
+        "`initial_momenta` is `given`: the ions started with momenta of a file, which new events do not have\nhint: explode positions and momenta of a file with `cei simulate --positions`, or remove the key"
+    )]
+    MomentaNotGiven,
     /// Noise along laboratory axes that the recorded events do not know any more.
     #[error(
         "`detector.momentum_noise_au` differs between the laboratory's axes, which events in another frame do not know any more\nhint: record the events with `frame = {{ kind = \"laboratory\" }}`, or declare one number for each ion"

@@ -191,18 +191,21 @@ impl Frame {
 }
 
 impl ResolvedFrame {
-    /// Rotates one event into the frame.
-    pub(crate) fn apply(self, positions: &mut [f64], momenta: &mut [f64]) {
+    /// Rotates one event into the frame; gives the rotation of its positions.
+    pub(crate) fn apply(self, positions: &mut [f64], momenta: &mut [f64]) -> Rotation {
         match self {
-            Self::Laboratory => {}
+            Self::Laboratory => Rotation::IDENTITY,
             Self::Separate(rule) => {
-                rule.rotation(positions).apply(positions);
+                let rotation = rule.rotation(positions);
+                rotation.apply(positions);
                 rule.rotation(momenta).apply(momenta);
+                rotation
             }
             Self::Momentum(rule) => {
                 let rotation = rule.rotation(momenta);
                 rotation.apply(positions);
                 rotation.apply(momenta);
+                rotation
             }
         }
     }

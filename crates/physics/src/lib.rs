@@ -35,11 +35,14 @@ pub mod explosion;
 pub mod frame;
 pub mod geometry;
 pub mod limits;
+pub mod modes;
 pub mod molecule;
+pub mod momenta;
 pub mod presets;
 pub mod simulation;
 pub mod units;
 
+mod symmetric;
 mod vector;
 
 pub use charging::Charging;
@@ -51,10 +54,12 @@ pub use explosion::{
     Accuracy, Exploder, ExplosionError, Mode, explode, explode_all, explode_linearised,
 };
 pub use frame::{Frame, FrameRule, Rotation};
-pub use geometry::GeometryLaw;
+pub use geometry::{GeometryLaw, Statistics, Vibrations};
 pub use limits::LimitedQuantity;
+pub use modes::{Imaginary, ModesError, NormalMode};
 pub use molecule::{AtomSpec, Isotopes, Molecule, MoleculeError};
+pub use momenta::InitialMomentumLaw;
 pub use simulation::{
-    Centre, Events, Orientation, Simulation, SimulationError, measure, simulate,
-    simulate_positions, simulate_range,
+    Centre, Events, InitialMomenta, Orientation, Simulation, SimulationError, measure, simulate,
+    simulate_moving, simulate_positions, simulate_range,
 };

@@ -106,7 +106,7 @@ impl Simulation {
                     .map(|[a, b]| LimitedQuantity::length(molecule, a, b, (range[0], range[1])))
                     .collect()
             }
-            ResolvedLaw::Gaussian(_) => Vec::new(),
+            ResolvedLaw::Gaussian(_) | ResolvedLaw::Harmonic(_) => Vec::new(),
         };
         let is_limited = |q: &LimitedQuantity| q.lower.is_some() || q.upper.is_some();
         Ok(quantities.into_iter().filter(is_limited).collect())
@@ -126,7 +126,7 @@ impl Simulation {
         let mut positions = Array2::zeros((count, 3 * self.molecule.atom_count()));
         for mut row in positions.rows_mut() {
             if let Some(row) = row.as_slice_mut() {
-                law.draw(&mut rng, row)?;
+                law.draw(&mut rng, row, &mut [])?;
             }
         }
         Ok(positions)

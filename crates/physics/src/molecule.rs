@@ -290,6 +290,11 @@ impl Molecule {
         self.columns("p")
     }
 
+    /// Names of the 3N columns of initial momenta: `initial_pcx`, `initial_pcy`, ...
+    pub fn initial_momentum_columns(&self) -> Vec<String> {
+        self.columns("initial_p")
+    }
+
     /// The centre of mass of `positions` (3N numbers), in their unit.
     pub fn centre_of_mass(&self, positions: &[f64]) -> [f64; 3] {
         let mut centre = [0.0; 3];

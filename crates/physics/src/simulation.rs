@@ -1,7 +1,7 @@
 //! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
 //!
-//! One event: geometry, centre, orientation, displacement, thermal momenta, explosion, detector noise,
-//! frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
+//! One event: geometry (with its momenta, if the law has them), centre, orientation, displacement, thermal momenta,
+//! explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
 //! seed for event `i`, so it depends neither on the number of threads nor on the events beside it.
 
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::frame::{Frame, ResolvedFrame, Rotation};
 use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
 use crate::molecule::Molecule;
 use crate::units::BOLTZMANN_HARTREE_PER_K;
-use crate::vector::{Vector, of_atom};
+use crate::vector::{Vector, bring_to_rest, of_atom};
 
 /// Everything that defines a simulated data set; the content of a preset in `configs/data`.
 ///
@@ -52,6 +52,9 @@ pub struct Simulation {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub temperature_k: f64,
+    /// Where the momenta come from with which the ions start.
+    #[serde(default, skip_serializing_if = "InitialMomenta::is_law")]
+    pub initial_momenta: InitialMomenta,
     /// What is at the origin before the displacement.
     #[serde(default)]
     pub centre: Centre,
@@ -98,6 +101,24 @@ pub enum Centre {
     Atom(String),
 }
 
+/// Where the momenta come from with which ions start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitialMomenta {
+    /// From `temperature_k` or the geometry law `harmonic`; without either the ions start at rest.
+    #[default]
+    Law,
+    /// From the file of the positions. `cei simulate --positions` writes it beside a table whose ions did so; new
+    /// events cannot be drawn then.
+    Given,
+}
+
+impl InitialMomenta {
+    pub(crate) fn is_law(&self) -> bool {
+        *self == Self::Law
+    }
+}
+
 /// Simulated events; rows are events, columns `(x, y, z)` per atom.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Events {
@@ -105,6 +126,8 @@ pub struct Events {
     pub positions: Array2<f64>,
     /// Measured momenta (events, 3N) in a.u.
     pub momenta: Array2<f64>,
+    /// Momenta (events, 3N) in a.u. with which the ions started, turned with the positions; none where they start at rest.
+    pub initial_momenta: Option<Array2<f64>>,
 }
 
 /// A simulation that cannot be run.
@@ -174,6 +197,9 @@ pub fn simulate_range(
 ) -> Result<Events, SimulationError> {
     let law = simulation.geometry.as_ref().ok_or(SimulationConfigError::NoGeometry)?;
     let law = law.resolve(&simulation.molecule)?;
+    if !simulation.initial_momenta.is_law() {
+        return Err(SimulationConfigError::MomentaNotGiven.into());
+    }
     Plan::new(simulation)?.run(Source::Law(&law), range, seed)
 }
 
@@ -192,7 +218,32 @@ pub fn simulate_positions(
     if positions.ncols() != 3 * atoms {
         return Err(SimulationError::PositionColumns { found: positions.ncols(), atoms });
     }
-    Plan::new(simulation)?.run(Source::Rows(positions), 0..positions.nrows(), seed)
+    Plan::new(simulation)?.run(Source::Rows(positions, None), 0..positions.nrows(), seed)
+}
+
+/// The same for ions that start with `momenta` (events, 3N; a.u.), which are turned with the positions.
+///
+/// # Errors
+/// As [`simulate_positions`], and [`SimulationConfigError::MomentaTwice`] if `temperature_k` gives momenta too.
+#[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+pub fn simulate_moving(
+    simulation: &Simulation,
+    positions: ArrayView2<'_, f64>,
+    momenta: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Result<Events, SimulationError> {
+    let atoms = simulation.molecule.atom_count();
+    for side in [&positions, &momenta] {
+        if side.ncols() != 3 * atoms {
+            return Err(SimulationError::PositionColumns { found: side.ncols(), atoms });
+        }
+    }
+    if simulation.temperature_k > 0.0 {
+        let other = "the file of the positions";
+        return Err(SimulationConfigError::MomentaTwice { other }.into());
+    }
+    let rows = 0..positions.nrows().min(momenta.nrows());
+    Plan::new(simulation)?.run(Source::Rows(positions, Some(momenta)), rows, seed)
 }
 
 /// Measures noise-free events of `simulation` by `detector`: adds noise to the momenta of every row and
@@ -224,7 +275,7 @@ pub fn measure(
     let frame = simulation.frame.resolve(molecule)?;
     let generator = ChaCha8Rng::seed_from_u64(seed);
     let columns = 3 * molecule.atom_count();
-    let Events { positions, momenta } = events;
+    let Events { positions, momenta, .. } = events;
     assert_eq!(positions.ncols(), columns, "three position columns an atom");
     assert_eq!(momenta.ncols(), columns, "three momentum columns an atom");
     for values in [&mut *positions, &mut *momenta] {
@@ -267,7 +318,17 @@ fn default_events() -> usize {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Law(&'a ResolvedLaw),
-    Rows(ArrayView2<'a, f64>),
+    /// Given positions, and momenta if the ions move.
+    Rows(ArrayView2<'a, f64>, Option<ArrayView2<'a, f64>>),
+}
+
+impl Source<'_> {
+    fn has_momenta(&self) -> bool {
+        match self {
+            Self::Law(law) => law.has_momenta(),
+            Self::Rows(_, momenta) => momenta.is_some(),
+        }
+    }
 }
 
 /// A checked simulation with all its atoms found.
@@ -294,6 +355,12 @@ impl<'a> Plan<'a> {
         let at_least_0 = |key: &str, value| require(key, value, "at least 0", |v| v >= 0.0);
         at_least_0("displacement_bohr", simulation.displacement_bohr)?;
         at_least_0("temperature_k", simulation.temperature_k)?;
+        if simulation.temperature_k > 0.0
+            && simulation.geometry.as_ref().is_some_and(GeometryLaw::has_momenta)
+        {
+            let other = "`geometry.law = \"harmonic\"`";
+            return Err(SimulationConfigError::MomentaTwice { other });
+        }
         let molecule = &simulation.molecule;
         let energy = BOLTZMANN_HARTREE_PER_K * simulation.temperature_k;
         let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
@@ -323,23 +390,36 @@ impl<'a> Plan<'a> {
         let generator = ChaCha8Rng::seed_from_u64(seed);
         let mut positions = Array2::zeros((range.len(), columns));
         let mut momenta = Array2::zeros((range.len(), columns));
-        let (Some(all_positions), Some(all_momenta)) =
-            (positions.as_slice_mut(), momenta.as_slice_mut())
+        // Rows of no width where the ions start at rest.
+        let moves = source.has_momenta() || !self.thermal.is_empty();
+        let moving_columns = if moves { columns } else { 0 };
+        let mut initial = Array2::zeros((range.len(), moving_columns));
+        let (Some(all_positions), Some(all_momenta), Some(all_initial)) =
+            (positions.as_slice_mut(), momenta.as_slice_mut(), initial.as_slice_mut())
         else {
             unreachable!("new arrays are contiguous")
         };
-        let chunk = CHUNK * columns;
+        let rows = |columns: usize| CHUNK * columns;
+        // An empty slice has no chunks, but every chunk of events needs one.
+        let mut at_rest: Vec<&mut [f64]> = Vec::new();
+        let initial_chunks: Vec<&mut [f64]> = if moves {
+            all_initial.chunks_mut(rows(columns)).collect()
+        } else {
+            at_rest.resize_with(range.len().div_ceil(CHUNK), || &mut []);
+            at_rest
+        };
         let first_failure = all_positions
-            .par_chunks_mut(chunk)
-            .zip(all_momenta.par_chunks_mut(chunk))
+            .par_chunks_mut(rows(columns))
+            .zip(all_momenta.par_chunks_mut(rows(columns)))
+            .zip(initial_chunks)
             .zip(range.into_par_iter().step_by(CHUNK))
-            .filter_map(|((positions, momenta), first)| {
-                self.chunk(source, first, &generator, positions, momenta).err()
+            .filter_map(|(((positions, momenta), initial), first)| {
+                self.chunk(source, first, &generator, positions, initial, momenta).err()
             })
             .min_by_key(SimulationError::event);
         match first_failure {
             Some(error) => Err(error),
-            None => Ok(Events { positions, momenta }),
+            None => Ok(Events { positions, momenta, initial_momenta: moves.then_some(initial) }),
         }
     }
 
@@ -351,10 +431,10 @@ impl<'a> Plan<'a> {
         first: usize,
         generator: &ChaCha8Rng,
         positions: &mut [f64],
+        initial: &mut [f64],
         momenta: &mut [f64],
     ) -> Result<(), SimulationError> {
         let columns = 3 * self.simulation.molecule.atom_count();
-        let mut initial = vec![0.0; if self.thermal.is_empty() { 0 } else { positions.len() }];
         let mut noise = vec![0.0; if self.noise.is_empty() { 0 } else { positions.len() }];
         let mut undrawn = None;
         let mut drawn = 0;
@@ -363,12 +443,13 @@ impl<'a> Plan<'a> {
             let span = drawn..drawn + columns;
             let mut rng = generator.clone();
             rng.set_stream(event as u64);
-            if let Err(error) = self.place(source, event, &mut rng, row) {
+            let moving = initial.get_mut(span.clone()).unwrap_or_default();
+            if let Err(error) = self.place(source, event, &mut rng, row, moving) {
                 undrawn = Some(error);
                 break;
             }
-            if let Some(initial) = initial.get_mut(span.clone()) {
-                self.draw_thermal(&mut rng, initial);
+            if !self.thermal.is_empty() {
+                self.draw_thermal(&mut rng, moving);
             }
             if let Some(noise) = noise.get_mut(span.clone()) {
                 add_noise(&mut rng, &self.noise, noise);
@@ -377,8 +458,8 @@ impl<'a> Plan<'a> {
         }
         // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
         let (positions, momenta) = (&mut positions[..drawn], &mut momenta[..drawn]);
-        let initial = initial.get(..drawn);
-        let failed = self.exploder.explode_rows(positions, initial, momenta);
+        let moving = initial.get(..drawn).filter(|initial| !initial.is_empty());
+        let failed = self.exploder.explode_rows(positions, moving, momenta);
         if let Some((row, source)) = failed.into_iter().next() {
             return Err(SimulationError::Explosion { event: first + row, source });
         }
@@ -389,34 +470,46 @@ impl<'a> Plan<'a> {
             *momentum += noise;
         }
         let rows = positions.chunks_exact_mut(columns).zip(momenta.chunks_exact_mut(columns));
-        for (positions, momenta) in rows {
-            self.frame.apply(positions, momenta);
+        for (row, (positions, momenta)) in rows.enumerate() {
+            let rotation = self.frame.apply(positions, momenta);
+            if let Some(initial) = initial.get_mut(row * columns..(row + 1) * columns) {
+                rotation.apply(initial);
+            }
         }
         Ok(())
     }
 
-    /// The positions of one event in the laboratory.
+    /// The positions of one event in the laboratory, and the momenta that come with them; `momenta` is empty where there
+    /// are none.
     fn place(
         &self,
         source: Source<'_>,
         event: usize,
         rng: &mut ChaCha8Rng,
         positions: &mut [f64],
+        momenta: &mut [f64],
     ) -> Result<(), SimulationError> {
         let simulation = self.simulation;
         match source {
             Source::Law(law) => law
-                .draw(rng, positions)
+                .draw(rng, positions, momenta)
                 .map_err(|source| SimulationError::Geometry { event, source })?,
-            Source::Rows(given) => {
+            Source::Rows(given, moving) => {
                 for (position, value) in positions.iter_mut().zip(given.row(event)) {
                     *position = *value;
+                }
+                for (momentum, value) in
+                    momenta.iter_mut().zip(moving.iter().flat_map(|moving| moving.row(event)))
+                {
+                    *momentum = *value;
                 }
             }
         }
         self.move_to_origin(positions);
         if simulation.orientation == Orientation::Random {
-            Rotation::from_quaternion([0; 4].map(|_| rng.sample(StandardNormal))).apply(positions);
+            let turn = Rotation::from_quaternion([0; 4].map(|_| rng.sample(StandardNormal)));
+            turn.apply(positions);
+            turn.apply(momenta);
         }
         if simulation.displacement_bohr > 0.0 {
             let step: Vector = [0; 3].map(|_| rng.sample::<f64, _>(StandardNormal));
@@ -437,14 +530,7 @@ impl<'a> Plan<'a> {
     /// Adds independent normal momenta, minus each atom's share of the centre of mass's motion.
     fn draw_thermal(&self, rng: &mut impl Rng, momenta: &mut [f64]) {
         add_noise(rng, &self.thermal, momenta);
-        let masses = self.simulation.molecule.masses();
-        let total_mass: f64 = masses.iter().sum();
-        for axis in 0..3 {
-            let total: f64 = momenta[axis..].iter().step_by(3).sum();
-            for (momentum, mass) in momenta[axis..].iter_mut().step_by(3).zip(masses) {
-                *momentum -= total * mass / total_mass;
-            }
-        }
+        bring_to_rest(momenta, self.simulation.molecule.masses());
     }
 }
 

@@ -6,6 +6,8 @@ pub const BOHR_PM: f64 = 52.917_721_090_3;
 pub const BOHR_ANGSTROM: f64 = 0.529_177_210_903;
 /// One hartree in electronvolts.
 pub const HARTREE_EV: f64 = 27.211_386_245_988;
+/// One hartree as a wavenumber in 1/cm.
+pub const HARTREE_CM1: f64 = 219_474.631_363_20;
 /// One unified atomic mass unit in electron masses.
 pub const ELECTRON_MASSES_PER_U: f64 = 1_822.888_486_209;
 /// One atomic unit of momentum in kg m/s.

@@ -120,7 +120,8 @@ fn a_range_is_exactly_those_rows() {
         simulation.accuracy = accuracy;
         let all = simulate(&simulation, 700, 3).unwrap();
         for (start, end) in [(1, 2), (3, 300), (255, 258), (401, 700)] {
-            let Events { positions, momenta } = simulate_range(&simulation, start..end, 3).unwrap();
+            let Events { positions, momenta, .. } =
+                simulate_range(&simulation, start..end, 3).unwrap();
             assert_eq!(positions, all.positions.slice(s![start..end, ..]));
             assert_eq!(momenta, all.momenta.slice(s![start..end, ..]));
         }

@@ -63,7 +63,7 @@ fn assert_within(name: &str, found: f64, expected: f64, relative: f64) {
 #[test]
 fn ocs_reference_has_the_published_moments() {
     let simulation = preset(OCS_REFERENCE);
-    let Events { positions, momenta } = simulate(&simulation, 10_000, 0).unwrap();
+    let Events { positions, momenta, .. } = simulate(&simulation, 10_000, 0).unwrap();
     let [r_co, r_cs, angle] = shapes(&positions);
     let ker: Vec<f64> = momenta
         .rows()
@@ -100,7 +100,7 @@ fn ocs_reference_has_the_published_moments() {
 #[test]
 fn ocs_wide_is_uniform_and_in_the_momentum_frame() {
     let simulation = preset(OCS_WIDE);
-    let Events { positions, momenta } = simulate(&simulation, 4_000, 1).unwrap();
+    let Events { positions, momenta, .. } = simulate(&simulation, 4_000, 1).unwrap();
     let [r_co, r_cs, angle] = shapes(&positions);
     for lengths in [r_co, r_cs] {
         let angstrom: Vec<f64> = lengths.iter().map(|r| r * BOHR_ANGSTROM).collect();
@@ -129,7 +129,7 @@ fn the_fine_detector_differs_in_nothing_but_the_noise() {
 #[test]
 fn chbrclf_has_separated_atoms_and_carbon_at_the_origin() {
     let simulation = preset(CHBRCLF);
-    let Events { positions, momenta } = simulate(&simulation, 500, 0).unwrap();
+    let Events { positions, momenta, .. } = simulate(&simulation, 500, 0).unwrap();
     assert_eq!(simulation.molecule.position_columns()[9], "cx");
     for (position, momentum) in positions.rows().into_iter().zip(momenta.rows()) {
         assert_eq!(position.to_vec()[9..12], [0.0; 3]);

@@ -26,7 +26,7 @@ pub(crate) use copies::{in_words, trained_on, warning};
 pub(crate) use fresh::for_training;
 pub use fresh::{FreshRows, Recipe};
 pub use later::{ColumnOptions, LaterTable, ReadingOptions};
-pub(crate) use later::{Loaded, is_laid_out_xyz, remembered};
+pub(crate) use later::{Loaded, remembered};
 pub use load::Dataset;
 pub(crate) use sidecar::sidecar_text;
 pub use sidecar::{sidecar_path, sidecar_remarks, simulation_beside, simulation_of};

@@ -428,16 +428,20 @@ pub enum RunError {
         source: Box<RunError>,
     },
     /// A unit for a file whose format has one.
-    #[error("`{}` is an XYZ file, whose positions are in angstrom, but `--position-unit` gives another unit\nhint: leave it out; positions in another unit belong into columns of a CSV or Parquet file", path.display())]
-    UnitOfXyz {
+    #[error("`{}` is {format}, whose positions are in {}, but `--position-unit` gives another unit\nhint: leave it out; positions in another unit belong into columns of a CSV or Parquet file", path.display(), format.position_unit())]
+    UnitOfFrames {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        format: cei_data::FramesFormat,
     },
     /// A layout of text for a file that is no table.
-    #[error("`{}` is XYZ, which has no columns\nhint: `--header`, `--separator`, `--comment` and `--decimal` are for tables; leave them out", path.display())]
-    LayoutOfXyz {
+    #[error("`{}` is {format}, which has no columns\nhint: `--header`, `--separator`, `--comment` and `--decimal` are for tables; leave them out", path.display())]
+    LayoutOfFrames {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        format: cei_data::FramesFormat,
     },
     /// An atom that the molecule does not have.
     #[error("`{key}` is `{label}`, but the molecule has the atoms {atoms}")]

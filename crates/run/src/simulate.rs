@@ -1,16 +1,21 @@
 //! Simulating a data set into a file, with the configuration that made it beside it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use cei_data::{
-    ColumnData, LoadedPositions, PositionUnit, TableWriter, header, is_xyz, load_positions,
+    ColumnData, FramesFormat, LoadedPositions, MotionOptions, PositionUnit, PositionsError,
+    TableWriter, header, load_positions,
 };
 use cei_files::{AtomicFile, Lock, check_outputs};
-use cei_physics::{Events, Molecule, Simulation, simulate_positions, simulate_range};
+use cei_physics::{
+    Events, InitialMomenta, Molecule, Simulation, simulate_moving, simulate_positions,
+    simulate_range,
+};
 use ndarray::Array2;
 
 use crate::RunError;
-use crate::dataset::{ReadingOptions, is_laid_out_xyz, sidecar_path, sidecar_text};
+use crate::dataset::{ReadingOptions, sidecar_path, sidecar_text};
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
@@ -39,18 +44,27 @@ pub struct SimulatedTable {
 pub enum Geometries {
     /// `simulation.events` draws of the geometry law.
     Law,
-    /// A file: columns named like the output, or multi-frame XYZ.
+    /// A file: columns named like the output, multi-frame XYZ, or initial conditions of a dynamics program.
     File {
         /// The file.
         path: PathBuf,
-        /// Unit of its columns, bohr by default; none for XYZ, which is in angstrom.
+        /// Unit of its columns, bohr by default; none for a format that has one.
         unit: Option<PositionUnit>,
+        /// What is said about the momenta or velocities of its atoms.
+        motion: MotionOptions,
         /// How a table is read.
         reading: ReadingOptions,
     },
 }
 
-/// Simulates and writes a table, chunk by chunk; nothing appears if it fails.
+/// What is read of a file of geometries.
+struct Given {
+    positions: Array2<f64>,
+    momenta: Option<Array2<f64>>,
+}
+
+/// Simulates and writes a table, chunk by chunk; nothing appears if it fails. With `initial` it has the momenta with which
+/// the ions start, too.
 ///
 /// # Errors
 /// A configuration without geometry law (unless positions are given), positions that do not fit, too many events, a
@@ -58,41 +72,33 @@ pub enum Geometries {
 pub fn simulate_to_file(
     simulation: &Simulation,
     geometries: &Geometries,
+    initial: bool,
     path: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<SimulatedTable, RunError> {
     let molecule = &simulation.molecule;
-    let given = match geometries {
-        Geometries::Law if simulation.geometry.is_none() => return Err(RunError::NoGeometry),
-        Geometries::Law => None,
-        Geometries::File { path, reading, .. } if is_laid_out_xyz(path, reading) => {
-            return Err(RunError::LayoutOfXyz { path: path.clone() });
-        }
-        Geometries::File { path, unit: Some(_), .. } if is_xyz(&path.to_string_lossy()) => {
-            return Err(RunError::UnitOfXyz { path: path.clone() });
-        }
-        Geometries::File { path, unit, reading } => {
-            let source = reading.source(&[path.to_string_lossy().into_owned()]);
-            Some(load_positions(&source, molecule, unit.as_ref().unwrap_or(&PositionUnit::Bohr))?)
-        }
-    };
+    if matches!(geometries, Geometries::Law) && simulation.geometry.is_none() {
+        return Err(RunError::NoGeometry);
+    }
+    let loaded = load(molecule, geometries)?;
     let configuration = sidecar_path(path);
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }
     let none = Array2::zeros((0, 3 * molecule.atom_count()));
-    let none = Events { positions: none.clone(), momenta: none };
-    let mut header = header(&columns(molecule, &none));
-    let (given, further, remarks) = match given {
-        None => (None, Vec::new(), Vec::new()),
-        Some(LoadedPositions { positions, mut remarks, further }) => {
+    let none = Events { positions: none.clone(), momenta: none, initial_momenta: None };
+    let mut header = header(&columns(molecule, &none, initial));
+    let (given, further, remarks) = match loaded {
+        None => (None, Vec::new(), simulation.remarks()?),
+        Some(LoadedPositions { positions, momenta, mut remarks, further }) => {
+            remarks.extend(rest_remark(simulation, geometries, momenta.is_some()));
             let own: Vec<String> = header.iter().map(|(name, _)| name.clone()).collect();
             let (further, said) = further.beside(&own);
             remarks.extend(said);
-            (Some(positions), further, remarks)
+            (Some(Given { positions, momenta }), further, remarks)
         }
     };
-    let events = given.as_ref().map_or(simulation.events, Array2::nrows);
+    let events = given.as_ref().map_or(simulation.events, |given| given.positions.nrows());
     if events == 0 {
         return Err(RunError::TooSmall { key: "--events", value: 0, least: 1 });
     }
@@ -110,17 +116,19 @@ pub fn simulate_to_file(
     let chunk = if given.is_some() { events } else { CHUNK };
     for start in (0..events).step_by(chunk) {
         let end = (start + chunk).min(events);
-        let made = match &given {
-            Some(positions) => simulate_positions(simulation, positions.view(), simulation.seed)?,
-            None => simulate_range(simulation, start..end, simulation.seed)?,
-        };
-        let batch =
-            columns(molecule, &made).into_iter().chain(further.take().into_iter().flatten());
+        let made = events_of(simulation, given.as_ref(), start..end)?;
+        let own = columns(molecule, &made, initial);
+        let batch = own.into_iter().chain(further.take().into_iter().flatten());
         writer.write(batch.map(|(_, data)| data).collect())?;
         progress(end, events);
     }
     let table = writer.complete()?;
-    let simulation = Simulation { events, ..simulation.clone() };
+    let initial_momenta = match &given {
+        None => simulation.initial_momenta,
+        Some(Given { momenta: Some(_), .. }) => InitialMomenta::Given,
+        Some(Given { momenta: None, .. }) => InitialMomenta::Law,
+    };
+    let simulation = Simulation { events, initial_momenta, ..simulation.clone() };
     sidecar.write_all(sidecar_text(&simulation, &table.sha256()?).as_bytes())?;
     // Whatever happens between the two, the older table is not believed to be of the new simulation.
     sidecar.commit()?;
@@ -129,12 +137,67 @@ pub fn simulate_to_file(
     Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns, remarks })
 }
 
-/// The columns of simulated events: positions (bohr) and momenta (a.u.).
-fn columns(molecule: &Molecule, made: &Events) -> Vec<(String, ColumnData)> {
-    let sides = [
+/// What a file gives of the geometries; none for those of the law.
+fn load(molecule: &Molecule, geometries: &Geometries) -> Result<Option<LoadedPositions>, RunError> {
+    let Geometries::File { path, unit, motion, reading } = geometries else { return Ok(None) };
+    if let Some(format) = FramesFormat::of(path).map_err(PositionsError::from)? {
+        if !reading.says_nothing() {
+            return Err(RunError::LayoutOfFrames { path: path.clone(), format });
+        }
+        if unit.is_some() {
+            return Err(RunError::UnitOfFrames { path: path.clone(), format });
+        }
+    }
+    let source = reading.source(&[path.to_string_lossy().into_owned()]);
+    let unit = unit.as_ref().unwrap_or(&PositionUnit::Bohr);
+    Ok(Some(load_positions(&source, molecule, unit, motion)?))
+}
+
+/// That ions start at rest though a file could have said otherwise.
+fn rest_remark(simulation: &Simulation, geometries: &Geometries, moving: bool) -> Option<String> {
+    let Geometries::File { path, motion, .. } = geometries else { return None };
+    if moving || motion.at_rest {
+        return None;
+    }
+    let path = path.display();
+    Some(if simulation.temperature_k > 0.0 {
+        format!(
+            "`{path}`: the file has no velocities; the ions start with thermal momenta (`temperature_k`)"
+        )
+    } else {
+        format!("`{path}`: ions start at rest: the file has no velocities")
+    })
+}
+
+fn events_of(
+    simulation: &Simulation,
+    given: Option<&Given>,
+    range: Range<usize>,
+) -> Result<Events, RunError> {
+    let seed = simulation.seed;
+    Ok(match given {
+        None => simulate_range(simulation, range, seed)?,
+        Some(Given { positions, momenta: None }) => {
+            simulate_positions(simulation, positions.view(), seed)?
+        }
+        Some(Given { positions, momenta: Some(momenta) }) => {
+            simulate_moving(simulation, positions.view(), momenta.view(), seed)?
+        }
+    })
+}
+
+/// The columns of simulated events: positions (bohr) and momenta (a.u.), and with `initial` the momenta (a.u.) at the
+/// start, zero at rest.
+fn columns(molecule: &Molecule, made: &Events, initial: bool) -> Vec<(String, ColumnData)> {
+    let at_rest = Array2::zeros(if initial { made.momenta.dim() } else { (0, 0) });
+    let mut sides = vec![
         (molecule.position_columns(), &made.positions),
         (molecule.momentum_columns(), &made.momenta),
     ];
+    if initial {
+        let momenta = made.initial_momenta.as_ref().unwrap_or(&at_rest);
+        sides.push((molecule.initial_momentum_columns(), momenta));
+    }
     let named = sides.into_iter().flat_map(|(names, side)| names.into_iter().zip(side.columns()));
     named.map(|(name, column)| (name, ColumnData::F64(column.to_vec()))).collect()
 }

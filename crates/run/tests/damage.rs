@@ -123,7 +123,7 @@ fn simulate(table: &Path, events: usize, noise: f64) -> Result<(), RunError> {
     let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = events;
     simulation.detector.momentum_noise_au = cei_physics::detector::Noise::Same(noise);
-    simulate_to_file(&simulation, &Geometries::Law, table, |_, _| {})?;
+    simulate_to_file(&simulation, &Geometries::Law, false, table, |_, _| {})?;
     Ok(())
 }
 
@@ -404,7 +404,7 @@ fn two_simulations_do_not_write_one_table() -> TestResult {
     let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 60_000;
     let mut second = None;
-    simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {
+    simulate_to_file(&simulation, &Geometries::Law, false, &table, |_, _| {
         second = second.take().or_else(|| simulate(&table, 10, 0.1).err());
     })?;
     let told = second.ok_or("both were written")?.to_string();

@@ -37,7 +37,7 @@ fn trained(folder: &Path, sidecar: bool, given: &[&str]) -> Result<TrainedRun, R
     let table = folder.join("table.csv");
     let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 100;
-    simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
+    simulate_to_file(&simulation, &Geometries::Law, false, &table, |_, _| {})?;
     if !sidecar {
         let path = sidecar_path(&table);
         std::fs::remove_file(&path).map_err(RunError::io("remove", &path))?;

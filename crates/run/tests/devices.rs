@@ -36,7 +36,7 @@ fn validation_losses(
     if !table.exists() {
         let mut simulation = cei_run::config::preset_simulation("ocs-reference")?;
         simulation.events = 1000;
-        simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
+        simulate_to_file(&simulation, &Geometries::Law, false, &table, |_, _| {})?;
     }
     let files = format!("source.files=['{}']", table.display());
     let overrides = ["training.max_epochs=5", "training.batch_size=128", given, &files];

@@ -46,7 +46,7 @@ fn experiment(folder: &Path, given: &[&str]) -> Result<Experiment, RunError> {
     if !table.exists() {
         let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
         simulation.events = 500;
-        simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
+        simulate_to_file(&simulation, &Geometries::Law, false, &table, |_, _| {})?;
     }
     let files = format!("source.files=['{}']", table.display());
     let given = [&[files.as_str()], given].concat().into_iter().map(str::to_owned);

@@ -48,7 +48,7 @@ fn on_quiet_table(folder: &Path, given: &[&str]) -> Result<Experiment, RunError>
     let mut simulation = cei_run::config::preset_simulation("ocs-wide")?;
     simulation.events = 500;
     simulation.detector = cei_physics::Detector::default();
-    simulate_to_file(&simulation, &Geometries::Law, &table, |_, _| {})?;
+    simulate_to_file(&simulation, &Geometries::Law, false, &table, |_, _| {})?;
     let files = format!("source.files=['{}']", table.display());
     let mut molecule = experiment(&SIMULATOR)?;
     molecule.source = Source::default();
@@ -163,7 +163,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
     let simulation = cei_run::config::preset_simulation("ocs-wide")?;
     let table = folder.path().join("measured.csv");
     let five = cei_physics::Simulation { events: 5, ..simulation };
-    simulate_to_file(&five, &Geometries::Law, &table, |_, _| {})?;
+    simulate_to_file(&five, &Geometries::Law, false, &table, |_, _| {})?;
     let options = PredictOptions {
         momenta: LaterTable::file(table.to_string_lossy()),
         draws: 3,

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
+use cei_data::MotionOptions;
 use cei_files::check_outputs;
 use cei_physics::Simulation;
 use cei_run::config::{parse_with_overrides, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 
-use crate::args::SimulateArgs;
+use crate::args::{SimulateArgs, column_refs};
 use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
 
@@ -24,6 +25,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         Some(path) => Geometries::File {
             path: path.clone(),
             unit: args.position_unit.clone(),
+            motion: MotionOptions {
+                columns: column_refs(&args.motion_columns),
+                unit: args.motion_unit.clone(),
+                at_rest: args.at_rest,
+            },
             reading: args.reading.options(false),
         },
     };
@@ -32,9 +38,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         check_outputs(&[config], &[&args.output])?;
     }
     let progress = RowProgress::new("simulating", "events", args.progress.quiet);
-    let result = simulate_to_file(&simulation, &geometries, &args.output, |done, total| {
-        progress.show(done, total);
-    });
+    let initial = args.initial_momenta;
+    let result =
+        simulate_to_file(&simulation, &geometries, initial, &args.output, |done, total| {
+            progress.show(done, total);
+        });
     progress.clear();
     let table = result.map_err(|error| {
         if args.positions.is_some() {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use cei_data::{
-    ColumnData, ColumnRef, LoadError, PositionUnit, Selection, Source, SplitConfig, load,
-    load_positions, read_xyz, write_table,
+    ColumnData, ColumnRef, LoadError, MotionOptions, PositionUnit, Selection, Source, SplitConfig,
+    load, load_positions, read_xyz, write_table,
 };
 
 use crate::{Folder, ocs, select};
@@ -275,14 +275,18 @@ fn xyz_errors_name_frame_and_line() {
     ];
     for (content, expected) in cases {
         folder.write("t.xyz", content);
-        let error = read_xyz(&folder.path("t.xyz")).unwrap_err().to_string();
+        let error = read_xyz(&folder.path("t.xyz"), false).unwrap_err().to_string();
         assert_eq!(error.replace(&folder.text(""), ""), expected);
     }
     // The hint tells another order from another molecule.
     let refused = |content: String| {
         folder.write("t.xyz", content);
-        let error =
-            load_positions(&Source::file(folder.text("t.xyz")), &ocs(), &PositionUnit::Bohr);
+        let error = load_positions(
+            &Source::file(folder.text("t.xyz")),
+            &ocs(),
+            &PositionUnit::Bohr,
+            &MotionOptions::default(),
+        );
         error.unwrap_err().to_string().replace(&folder.text(""), "")
     };
     let other = refused(frame.replace("O 1.1", "N 1.1"));

@@ -5,6 +5,7 @@ mod extremes;
 mod gauging;
 mod inspecting;
 mod loading;
+mod moving;
 mod preprocessing;
 mod reading;
 mod splitting;

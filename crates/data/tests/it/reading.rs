@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use cei_data::{
-    ColumnRef, Comment, Decimal, Header, InspectOptions, MomentumUnit, PositionUnit, Selection,
-    Separator, Source, column_names, inspect, load, load_positions, read_xyz, remarks,
+    ColumnRef, Comment, Decimal, Header, InspectOptions, MomentumUnit, MotionOptions, PositionUnit,
+    Selection, Separator, Source, column_names, inspect, load, load_positions, read_xyz, remarks,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -450,7 +450,7 @@ fn positions_of_xyz_are_where_the_comment_says() {
         ("fortran", plain.replace("1.16", "0.116D+01").replace("1.56", ".156d1").into(), 0),
         ("labels", plain.replace("O ", "O1 ").replace("S ", "s_3 ").into(), 0),
         ("velocities behind", plain.replace(" 0 0\n", " 0 0 9 8 7\n").into(), 1),
-        ("order", b"3\nLattice=\"9 0 0 0 9 0 0 0 9\" Properties=species:S:1:velo:R:3:pos:R:3 pbc=\"F F F\"\nC 1 2 3 0 0 0\nO 4 5 6 1.16 0 0\nS 7 8 9 -1.56 0 0\n".into(), 0),
+        ("order", b"3\nLattice=\"9 0 0 0 9 0 0 0 9\" Properties=species:S:1:velo:R:3:pos:R:3 pbc=\"F F F\"\nC 1 2 3 0 0 0\nO 4 5 6 1.16 0 0\nS 7 8 9 -1.56 0 0\n".into(), 1),
         ("species last", b"3\nproperties=\"id:I:1:pos:R:3:species:S:1\"\n1 0 0 0 C\n2 1.16 0 0 O\n3 -1.56 0 0 S\n".into(), 0),
         ("frames differ in order", b"3\nProperties=species:S:1:pos:R:3:forces:R:3\nC 0 0 0 1 1 1\nO 1.16 0 0 1 1 1\nS -1.56 0 0 1 1 1\n\n\n3\nProperties=pos:R:3:species:S:1\n0 0 0 C\n1.16 0 0 O\n-1.56 0 0 S\n".into(), 0),
     ];
@@ -458,9 +458,13 @@ fn positions_of_xyz_are_where_the_comment_says() {
     for (name, content, remarks) in cases {
         let folder = Folder::new();
         folder.write("t.xyz", content);
-        let loaded =
-            load_positions(&Source::file(folder.text("t.xyz")), &ocs(), &PositionUnit::Bohr)
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let loaded = load_positions(
+            &Source::file(folder.text("t.xyz")),
+            &ocs(),
+            &PositionUnit::Bohr,
+            &MotionOptions::default(),
+        )
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
         for row in loaded.positions.rows() {
             assert!(
                 (row[3] - 1.16 * angstrom).abs() < 1e-9 && (row[6] + 1.56 * angstrom).abs() < 1e-9,
@@ -497,7 +501,7 @@ fn xyz_that_says_something_else_is_refused() {
     ];
     for (content, expected) in cases {
         folder.write("t.xyz", content);
-        let error = read_xyz(&folder.path("t.xyz")).unwrap_err().to_string();
+        let error = read_xyz(&folder.path("t.xyz"), false).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -560,8 +564,13 @@ fn hydrogen_has_one_name_in_every_spelling() {
     };
     let fits = |element: &str, found: &str| {
         folder.write("t.xyz", format!("2\n\nO 0 0 0\n{found} 1 0 0\n"));
-        load_positions(&Source::file(folder.text("t.xyz")), &molecule(element), &PositionUnit::Bohr)
-            .is_ok()
+        load_positions(
+            &Source::file(folder.text("t.xyz")),
+            &molecule(element),
+            &PositionUnit::Bohr,
+            &MotionOptions::default(),
+        )
+        .is_ok()
     };
     for (element, spellings) in [
         ("H", ["H", "1H", "H1", "1"]),
@@ -586,7 +595,13 @@ fn like_atoms_may_be_numbered_in_any_way_that_keeps_their_order() {
     assert_eq!(molecule.labels(), ["C", "O1", "O2"]);
     let fits = |[a, b, c]: [&str; 3]| {
         folder.write("t.xyz", format!("3\n\n{a} 0 0 0\n{b} 1 0 0\n{c} 2 0 0\n"));
-        load_positions(&Source::file(folder.text("t.xyz")), &molecule, &PositionUnit::Bohr).is_ok()
+        load_positions(
+            &Source::file(folder.text("t.xyz")),
+            &molecule,
+            &PositionUnit::Bohr,
+            &MotionOptions::default(),
+        )
+        .is_ok()
     };
     for names in [["C", "O", "O"], ["C", "O1", "O2"], ["C1", "O2", "O3"], ["C", "O_1", "o_2"]] {
         assert!(fits(names), "{names:?}");

@@ -1,7 +1,8 @@
 //! Written tables read back bit for bit, and appear only when complete.
 
 use cei_data::{
-    ColumnData, ColumnType, PositionUnit, Source, TableWriter, load, load_positions, write_table,
+    ColumnData, ColumnType, MotionOptions, PositionUnit, Source, TableWriter, load, load_positions,
+    write_table,
 };
 
 use polars::prelude::{
@@ -150,8 +151,13 @@ fn positions_come_from_xyz_and_from_columns() {
         "t.xyz",
         "3\n first\nC 0 0 0\nO 1 0.5 0 extra\nS -1.5 0 2e-1\n\n3\nsecond\n C 1 0 0\nO 0 0 0\nS 0 0 -1\n",
     );
-    let xyz =
-        load_positions(&Source::file(folder.text("t.xyz")), &ocs(), &PositionUnit::Bohr).unwrap();
+    let xyz = load_positions(
+        &Source::file(folder.text("t.xyz")),
+        &ocs(),
+        &PositionUnit::Bohr,
+        &MotionOptions::default(),
+    )
+    .unwrap();
     let expected = [
         [0.0, 0.0, 0.0, 1.0, 0.5, 0.0, -1.5, 0.0, 0.2],
         [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0],
@@ -161,9 +167,13 @@ fn positions_come_from_xyz_and_from_columns() {
         assert!(row.iter().zip(expected).all(|(a, b)| (a - b * angstrom).abs() < 1e-9), "{row}");
     }
     folder.write("t.csv", "sx,sy,sz,ox,oy,oz,cx,cy,cz\n7,8,9,4,5,6,1,2,3\n");
-    let columns =
-        load_positions(&Source::file(folder.text("t.csv")), &ocs(), &PositionUnit::Angstrom)
-            .unwrap();
+    let columns = load_positions(
+        &Source::file(folder.text("t.csv")),
+        &ocs(),
+        &PositionUnit::Angstrom,
+        &MotionOptions::default(),
+    )
+    .unwrap();
     for (column, value) in columns.positions.iter().enumerate() {
         assert!((value - (column + 1) as f64 * angstrom).abs() < 1e-8, "{value}");
     }

@@ -2,9 +2,11 @@
 
 mod error;
 mod gaussian;
+mod harmonic;
 mod position;
 mod sphere;
 mod triatomic;
 
 pub use error::DensityError;
+pub(crate) use harmonic::HarmonicDensity;
 pub use position::PositionDensity;

@@ -4,11 +4,13 @@ use ndarray::Array2;
 
 use super::error::DensityError;
 use super::gaussian::GaussianDensity;
+use super::harmonic::HarmonicDensity;
 use super::sphere::SphereDensity;
 use super::triatomic::TriatomicDensity;
 use crate::error::SimulationConfigError;
 use crate::frame::Frame;
 use crate::geometry::ResolvedLaw;
+use crate::molecule::Molecule;
 use crate::simulation::{Centre, Orientation, Simulation};
 use crate::vector::{Vector, dot};
 
@@ -27,6 +29,7 @@ enum Shape {
     Triatomic(TriatomicDensity),
     Sphere(SphereDensity),
     Gaussian(GaussianDensity),
+    Harmonic(HarmonicDensity),
 }
 
 impl PositionDensity {
@@ -63,6 +66,7 @@ impl Shape {
             Self::Triatomic(density) => density.log_density(positions),
             Self::Sphere(density) => density.log_density(positions),
             Self::Gaussian(density) => density.log_density(positions),
+            Self::Harmonic(density) => density.log_density(positions),
         }
     }
 }
@@ -88,10 +92,7 @@ impl Simulation {
         // The point of the molecule that is put at the origin.
         let mut origin: Option<Vec<f64>> = match &self.centre {
             Centre::AsDrawn => None,
-            Centre::CentreOfMass => {
-                let total: f64 = molecule.masses().iter().sum();
-                Some(molecule.masses().iter().map(|mass| mass / total).collect())
-            }
+            Centre::CentreOfMass => Some(shares_of_mass(molecule)),
             Centre::Atom(label) => Some(only(molecule.require_index("centre.atom", label)?, atoms)),
         };
         let shape = self.shape(law, &mut origin)?;
@@ -148,6 +149,15 @@ impl Simulation {
                 let common = if is_relative { 0.0 } else { self.displacement_bohr };
                 Ok(Shape::Gaussian(GaussianDensity::new(law, common, is_relative)))
             }
+            ResolvedLaw::Harmonic(law) => {
+                if self.orientation == Orientation::AsDrawn {
+                    return singular(
+                        "`orientation = \"as-drawn\"` keeps a vibrating molecule from turning",
+                    );
+                }
+                origin.get_or_insert_with(|| shares_of_mass(&self.molecule));
+                HarmonicDensity::of_positions(&law).map(Shape::Harmonic)
+            }
         }
     }
 }
@@ -160,6 +170,12 @@ fn weighted_point(positions: &[f64], weights: &[f64]) -> Vector {
         }
     }
     point
+}
+
+/// The weights of the positions in the centre of mass.
+fn shares_of_mass(molecule: &Molecule) -> Vec<f64> {
+    let total: f64 = molecule.masses().iter().sum();
+    molecule.masses().iter().map(|mass| mass / total).collect()
 }
 
 /// The weights of one atom's position.

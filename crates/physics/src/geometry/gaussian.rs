@@ -51,7 +51,8 @@ impl Gaussian {
     }
 }
 
-fn positions_bohr(
+/// Positions of a table by atom in bohr.
+pub(super) fn positions_bohr(
     molecule: &Molecule,
     table: &BTreeMap<String, [f64; 3]>,
 ) -> Result<Vec<f64>, SimulationConfigError> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ImpossibleGeometry;
 use super::gaussian::Gaussian;
+use super::harmonic::{Harmonic, Vibrations};
 use super::sphere::Sphere;
 use super::triatomic::{Bond, Triatomic};
 use crate::distribution::Distribution;
@@ -77,6 +78,9 @@ pub enum GeometryLaw {
         #[schemars(extend("allowed" = "at least 0"))]
         displacement_angstrom: BTreeMap<String, f64>,
     },
+    /// A molecule that vibrates in its normal modes; it has the momenta of its vibrations too. Its centre of mass is at the
+    /// origin and at rest.
+    Harmonic(Vibrations),
     /// The same geometry for every event.
     Fixed {
         /// Position `[x, y, z]` of every atom.
@@ -91,6 +95,7 @@ pub(crate) enum ResolvedLaw {
     Triatomic(Triatomic),
     Sphere(Sphere),
     Gaussian(Gaussian),
+    Harmonic(Harmonic),
 }
 
 impl GeometryLaw {
@@ -113,25 +118,44 @@ impl GeometryLaw {
                 Gaussian::resolve(molecule, positions_angstrom, displacement_angstrom)
                     .map(ResolvedLaw::Gaussian)
             }
+            Self::Harmonic(vibrations) => {
+                Harmonic::resolve(molecule, vibrations).map(ResolvedLaw::Harmonic)
+            }
             Self::Fixed { positions_angstrom } => {
                 Gaussian::fixed(molecule, positions_angstrom).map(ResolvedLaw::Gaussian)
             }
         }
     }
+
+    /// Whether the law draws initial momenta too.
+    pub fn has_momenta(&self) -> bool {
+        matches!(self, Self::Harmonic(_))
+    }
 }
 
 impl ResolvedLaw {
-    /// Draws one geometry into `positions` (3N numbers, bohr).
+    /// As [`GeometryLaw::has_momenta`].
+    pub(crate) fn has_momenta(&self) -> bool {
+        matches!(self, Self::Harmonic(_))
+    }
+
+    /// Draws one geometry into `positions` (3N numbers, bohr) and, if the law has them, initial momenta into `momenta`
+    /// (3N numbers, a.u.), which may be empty: what is drawn is the same.
     pub(crate) fn draw(
         &self,
         rng: &mut impl Rng,
         positions: &mut [f64],
+        momenta: &mut [f64],
     ) -> Result<(), ImpossibleGeometry> {
         match self {
             Self::Triatomic(law) => law.draw(rng, positions),
             Self::Sphere(law) => law.draw(rng, positions),
             Self::Gaussian(law) => {
                 law.draw(rng, positions);
+                Ok(())
+            }
+            Self::Harmonic(law) => {
+                law.draw(rng, positions, momenta);
                 Ok(())
             }
         }
@@ -158,7 +182,7 @@ mod tests {
     fn draw(elements: &[&str], text: &str, seed: u64) -> Vec<f64> {
         let mut positions = vec![f64::NAN; 3 * elements.len()];
         let law = resolve(elements, text).unwrap();
-        law.draw(&mut ChaCha8Rng::seed_from_u64(seed), &mut positions).unwrap();
+        law.draw(&mut ChaCha8Rng::seed_from_u64(seed), &mut positions, &mut []).unwrap();
         positions
     }
 
@@ -208,7 +232,7 @@ mod tests {
             &["H", "O", "D", "F"],
             "law = \"sphere\"\nradius_bohr = 1\nminimum_separation_bohr = 1.9",
         );
-        let result = law.unwrap().draw(&mut ChaCha8Rng::seed_from_u64(0), &mut [0.0; 12]);
+        let result = law.unwrap().draw(&mut ChaCha8Rng::seed_from_u64(0), &mut [0.0; 12], &mut []);
         assert_eq!(
             result.unwrap_err(),
             ImpossibleGeometry { key: "geometry.minimum_separation_bohr" }

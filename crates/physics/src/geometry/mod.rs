@@ -2,6 +2,7 @@
 
 mod error;
 mod gaussian;
+mod harmonic;
 mod law;
 mod row;
 mod sphere;
@@ -9,6 +10,8 @@ mod triatomic;
 
 pub use error::ImpossibleGeometry;
 pub(crate) use gaussian::Gaussian;
+pub(crate) use harmonic::Harmonic;
+pub use harmonic::{Statistics, Vibrations};
 pub use law::GeometryLaw;
 pub(crate) use law::ResolvedLaw;
 pub(crate) use row::translate;

@@ -141,6 +141,7 @@ impl Kind {
             "orientation",
             "displacement_bohr",
             "temperature_k",
+            "initial_momenta",
             "centre",
             "frame",
             "accuracy",

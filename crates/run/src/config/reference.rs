@@ -25,12 +25,13 @@ const SHARED: [(&str, &str); 2] =
     [("Distribution", "Distributions"), ("SubnetConfig", "Subnets of couplings")];
 
 /// Units by the end of a key.
-const UNITS: [(&str, &str); 10] = [
+const UNITS: [(&str, &str); 11] = [
     ("_bohr", "bohr"),
     ("_angstrom", "angstrom"),
     ("_deg", "degrees"),
     ("_au", "a.u."),
     ("_k", "K"),
+    ("_cm1", "1/cm"),
     ("_u", "u"),
     ("_epochs", "epochs"),
     ("_per_fs", "1/fs"),

@@ -41,7 +41,7 @@ pub enum Recipe {
         /// What measures them.
         detector: Detector,
         /// The noise-free training rows.
-        events: Events,
+        events: Box<Events>,
     },
 }
 
@@ -72,6 +72,7 @@ impl Recipe {
                     let mut noisy = Events {
                         positions: events.positions.slice(s![start..end, ..]).to_owned(),
                         momenta: events.momenta.slice(s![start..end, ..]).to_owned(),
+                        initial_momenta: None,
                     };
                     let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
                     measure(simulation, detector, &mut noisy, seed.wrapping_add(chunk as u64))?;

@@ -1,7 +1,7 @@
 //! Tables that a command names beside those of a training: read as the table of their run was, unless the command line
 //! says otherwise, and checked against what the run knows of its columns.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cei_data::error::{Fault, Reason};
 use cei_data::{
@@ -330,11 +330,6 @@ pub(crate) fn remembered(source: &Source, readings: &[Reading]) -> Source {
         found.comment.clone_from(&source.comment);
     }
     found
-}
-
-/// Whether a file is XYZ and something is said about how its text is laid out, which is for tables.
-pub(crate) fn is_laid_out_xyz(path: &Path, reading: &ReadingOptions) -> bool {
-    cei_data::is_xyz(&path.to_string_lossy()) && !reading.says_nothing()
 }
 
 #[cfg(test)]

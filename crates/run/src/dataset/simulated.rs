@@ -90,9 +90,9 @@ pub(super) fn measured_anew(
     let recipe = Recipe::Noise {
         simulation: Box::new(simulation.clone()),
         detector: detector.clone(),
-        events: Events { positions, momenta },
+        events: Box::new(Events { positions, momenta, initial_momenta: None }),
     };
-    let mut noisy = Events { positions: table.x, momenta: table.y };
+    let mut noisy = Events { positions: table.x, momenta: table.y, initial_momenta: None };
     let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
     measure(simulation, detector, &mut noisy, seed)?;
     (table.x, table.y) = (noisy.positions, noisy.momenta);

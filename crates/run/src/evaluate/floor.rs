@@ -51,7 +51,7 @@ pub(super) fn floor(
     if run.experiment.source.fresh_noise {
         return Ok(None);
     }
-    let quiet = simulation.detector == Detector::default() && simulation.temperature_k == 0.0;
+    let quiet = simulation.detector == Detector::default() && simulation.starts_at_rest();
     let known = run.molecule().is_some_and(|molecule| *molecule == simulation.molecule);
     if !quiet || !known || simulation.frame == Frame::default() {
         return Ok(None);

@@ -76,10 +76,10 @@ impl<'a> Ingredients<'a> {
                 "simulate with `frame.kind = \"laboratory\"`",
             ));
         }
-        if simulation.is_some_and(|simulation| simulation.temperature_k > 0.0) {
+        if simulation.is_some_and(|simulation| !simulation.starts_at_rest()) {
             return Err(cannot(
                 "its ions do not start at rest",
-                "simulate with `temperature_k = 0`",
+                "simulate ions that start at rest: `temperature_k = 0`, another law than `harmonic`, positions without momenta",
             ));
         }
         let density = match (noise.is_empty(), simulation) {
