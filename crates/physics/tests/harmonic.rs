@@ -436,6 +436,19 @@ fn given_momenta_are_those_that_the_ions_start_with() {
         epsilon = 1e-12
     );
     assert_eq!(again.initial_momenta.as_ref(), Some(&initial));
+    // A molecule that moves as a whole: the same explosion, seen from a train.
+    let velocity = [3e-4, -2e-4, 1e-4];
+    let boosts: Vec<f64> =
+        ocs.molecule.masses().iter().flat_map(|m| velocity.map(|v| m * v)).collect();
+    let boosts = ndarray::Array1::from_vec(boosts);
+    let moving = &initial + &boosts;
+    let seen = simulate_moving(&ocs, made.positions.view(), moving.view(), 0).unwrap();
+    let expected = &made.momenta + &boosts;
+    approx::assert_abs_diff_eq!(
+        seen.momenta.as_slice().unwrap(),
+        expected.as_slice().unwrap(),
+        epsilon = 1e-4
+    );
     assert!(!ocs.starts_at_rest());
     ocs.geometry = None;
     assert!(ocs.starts_at_rest());

@@ -23,6 +23,9 @@ use crate::units::PositionUnit;
 /// Relative difference of masses from which on something is said.
 const OTHER_MASS: f64 = 1e-3;
 
+/// Momenta of molecules as a whole, in a.u., up to which they are rounding.
+const WHOLE_AU: f64 = 0.1;
+
 /// Positions from a file, and momenta if it has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadedPositions {
@@ -218,11 +221,27 @@ fn momenta_of(
         false => "",
     };
     let mean = HARTREE_EV * energy / rows.max(1) as f64;
+    let whole = match whole_momentum(&values) {
+        Some(momentum) => format!(
+            "; the molecule moves as a whole, by up to {momentum:.2} a.u., which stays in its momenta"
+        ),
+        None => String::new(),
+    };
     let remark = format!(
-        "`{}`: the ions start with {name}, taken as {what}{guess}; their kinetic energy is {mean:.4} eV on average",
+        "`{}`: the ions start with {name}, taken as {what}{guess}; their kinetic energy is {mean:.4} eV on average{whole}",
         path.display()
     );
     (values, remark)
+}
+
+/// The largest momentum of a molecule as a whole, in a.u.; none where it is rounding.
+fn whole_momentum(momenta: &Array2<f64>) -> Option<f64> {
+    let of_row = |row: ndarray::ArrayView1<'_, f64>| {
+        let sum = |axis: usize| row.iter().skip(axis).step_by(3).sum::<f64>();
+        (0..3).map(|axis| sum(axis).powi(2)).sum::<f64>().sqrt()
+    };
+    let largest = momenta.rows().into_iter().map(of_row).fold(0.0, f64::max);
+    (largest > WHOLE_AU).then_some(largest)
 }
 
 /// That a file has other masses than the molecule.

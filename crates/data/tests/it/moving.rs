@@ -46,6 +46,8 @@ fn momenta_of_ase_are_in_its_unit() {
     let [remark] = &loaded.remarks[..] else { panic!("{:?}", loaded.remarks) };
     assert!(remark.contains("`momenta`, taken as momenta in sqrt(u eV);"), "{remark}");
     assert!(remark.contains(&format!("{energy:.4} eV")), "{remark}");
+    let whole = unit * 5.25_f64.sqrt();
+    assert!(remark.contains(&format!("as a whole, by up to {whole:.2} a.u.")), "{remark}");
 }
 
 #[test]

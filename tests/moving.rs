@@ -1,0 +1,132 @@
+//! End-to-end tests of ions that move before they fly apart: a molecule that vibrates, and velocities of files.
+
+use std::process::{Command, Output};
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+const MOLECULE: &str = "orientation = 'random'\n[molecule]\nisotopes = 'commonest'\natoms = [\n\
+    { element = 'C', charge = 2 }, { element = 'O', charge = 2 }, { element = 'S', charge = 2 }]\n\
+    [detector]\nmomentum_noise_au = 1\n[frame]\nkind = 'momentum'\nx_axis = 'S'\nxy_plane = 'O'\n";
+
+/// OCS; positions in bohr.
+const MOLDEN: &str = "[Molden Format]\n[FREQ]\n520\n520\n859\n2062\n[FR-COORD]\nC 0 0 0\nO 0 0 -2.187925\nS 0 0 2.948162\n\
+    [FR-NORM-COORD]\nvibration 1\n0 -0.908709 0\n0 0.391330 0\n0 0.145290 0\nvibration 2\n-0.908709 0 0\n0.391330 0 0\n\
+    0.145290 0 0\nvibration 3\n0 0 0.459562\n0 0 0.713203\n0 0 -0.529286\nvibration 4\n0 0 0.856743\n0 0 -0.511549\n\
+    0 0 -0.065643\n";
+
+const XYZ: &str = "3\nProperties=species:S:1:pos:R:3:velo:R:3\nC 0 0 0 0.004 0 0\nO 1.16 0 0 0 -0.003 0\nS -1.56 0 0 0 0 0\n";
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        let folder = Self(tempfile::tempdir()?);
+        let law = "[geometry]\nlaw = 'harmonic'\nmolden = 'ocs.molden'\n";
+        folder.write("ocs.toml", format!("{MOLECULE}{law}"))?;
+        folder.write("file.toml", MOLECULE)?;
+        folder.write("ocs.molden", MOLDEN)?;
+        folder.write("moving.xyz", XYZ)?;
+        folder.write("still.xyz", XYZ.replace("velo", "force"))?;
+        Ok(folder)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> std::io::Result<()> {
+        std::fs::write(self.0.path().join(name), content)
+    }
+
+    fn read(&self, name: &str) -> std::io::Result<String> {
+        std::fs::read_to_string(self.0.path().join(name))
+    }
+
+    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
+    }
+
+    /// What a command that must succeed says on standard error.
+    fn told(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let output = self.cei(arguments)?;
+        let told = String::from_utf8(output.stderr)?;
+        assert!(output.status.success(), "{arguments}: {told}");
+        Ok(told)
+    }
+
+    /// The message of a command that must fail.
+    fn fails(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let output = self.cei(arguments)?;
+        assert!(!output.status.success(), "{arguments}");
+        Ok(String::from_utf8(output.stderr)?)
+    }
+}
+
+/// The modes of a Molden file are in what is written, and the file is not needed again: the table is trained on, and its
+/// draws are not refined as if the ions had been at rest.
+#[test]
+fn a_molecule_that_vibrates_is_simulated_from_a_molden_file() -> TestResult {
+    let folder = Folder::new()?;
+    folder.told("simulate --config ocs.toml --events 400 --initial-momenta -o t.csv --quiet")?;
+    let table = folder.read("t.csv")?;
+    assert!(table.lines().next().is_some_and(|header| header.ends_with(",initial_psz")));
+    let beside = folder.read("t.csv.simulation.toml")?;
+    assert!(beside.contains("frequency_cm1 = 2062.0") && !beside.contains("molden"), "{beside}");
+    std::fs::remove_file(folder.0.path().join("ocs.molden"))?;
+    let gone = folder.fails("simulate --config ocs.toml -o u.csv")?;
+    assert!(gone.starts_with("error: `ocs.toml`: `geometry.molden`: `ocs.molden`"), "{gone}");
+
+    let experiment = "[source]\nfiles = ['t.csv']\n[molecule]\nisotopes = 'commonest'\natoms = [{ element = 'C', charge = 2 }, \
+        { element = 'O', charge = 2 }, { element = 'S', charge = 2 }]\n[preprocessing.gauge]\nframe = 'momentum'\n\
+        x_axis = 'S'\nxy_plane = 'O'\n[model]\nkind = 'cinn'\ncouplings = 2\nhidden = [8]\n\
+        [training]\nmax_epochs = 1\n";
+    folder.write("e.toml", experiment)?;
+    folder.told("train --config e.toml -o run --quiet")?;
+    folder.told("predict run t.csv -n 5 -o draws.csv --quiet")?;
+    let refused = folder.fails("predict run t.csv --refine -n 5 -o draws.csv")?;
+    assert!(refused.contains("its ions do not start at rest"), "{refused}");
+    Ok(())
+}
+
+/// What is taken from a file, in which unit, and what is not there, is said; a table with its initial momenta explodes
+/// again into the same momenta.
+#[test]
+fn velocities_of_files_are_used_and_named() -> TestResult {
+    let folder = Folder::new()?;
+    let simulate =
+        "simulate --config file.toml --set detector.momentum_noise_au=0 --set orientation=as-drawn";
+    let run = |file: &str, more: &str, output: &str| {
+        folder.told(&format!("{simulate} --positions {file} {more} -o {output} --quiet"))
+    };
+    let guessed = run("moving.xyz", "--initial-momenta", "moving.csv")?;
+    assert!(guessed.contains("`velo`, taken as velocities in angstrom/fs"), "{guessed}");
+    assert!(guessed.contains("the unit is a guess") && guessed.contains("as a whole"), "{guessed}");
+    assert!(folder.read("moving.csv.simulation.toml")?.contains("initial_momenta = \"given\""));
+    let said = run("moving.xyz", "--motion-unit angstrom/fs --initial-momenta", "said.csv")?;
+    assert!(said.contains("angstrom/fs") && !said.contains("guess"), "{said}");
+    assert_eq!(folder.read("said.csv")?, folder.read("moving.csv")?);
+    let at_rest = "`still.xyz`: ions start at rest: the file has no velocities";
+    assert!(run("still.xyz", "", "still.csv")?.contains(at_rest));
+    assert_eq!(run("moving.xyz", "--at-rest", "stopped.csv")?, "");
+    assert_eq!(folder.read("stopped.csv")?, folder.read("still.csv")?);
+    let final_momenta = |text: String| -> Vec<String> {
+        let row = text.lines().nth(1).unwrap_or_default();
+        row.split(',').skip(9).take(9).map(str::to_owned).collect()
+    };
+    assert_ne!(final_momenta(folder.read("moving.csv")?), final_momenta(folder.read("still.csv")?));
+
+    let again = run("moving.csv", "--initial-momenta", "again.csv")?;
+    assert!(again.contains("`initial_pcx`, ..., taken as momenta in au"), "{again}");
+    let cells = |text: &str| -> Vec<f64> {
+        let row = text.lines().nth(1).unwrap_or_default();
+        row.split(',').take(27).map(|cell| cell.parse().unwrap_or(f64::NAN)).collect()
+    };
+    let [first, second] = ["moving.csv", "again.csv"].map(|name| folder.read(name));
+    for (a, b) in cells(&first?).iter().zip(cells(&second?)) {
+        assert!((a - b).abs() < 1e-9, "{a} {b}");
+    }
+
+    let both = format!("{simulate} --set temperature_k=300 --positions moving.xyz -o u.csv");
+    let refused = folder.fails(&both)?;
+    assert!(refused.contains("the file of the positions does too"), "{refused}");
+    let new = "simulate --config ocs.toml --set initial_momenta=given -o u.csv";
+    assert!(folder.fails(new)?.contains("`initial_momenta` is `given`"));
+    Ok(())
+}
