@@ -3,7 +3,8 @@
 //! `[FREQ]` holds frequencies in 1/cm, imaginary ones negative; `[FR-COORD]` a line `element x y z` an atom, in bohr;
 //! `[FR-NORM-COORD]` for each `vibration N` a line `dx dy dz` an atom: displacements without weights, of any length. Where
 //! `[Atoms]` says positions with their unit, and `[FR-COORD]` has the same numbers in bohr or in angstrom (as some programs
-//! write), it is believed.
+//! write), it is believed. Vibrations do not turn the molecule: by that it is seen where the two are in different
+//! orientations, and the vectors are in that of `[Atoms]` (as Molden makes of an output of Gaussian).
 
 use std::path::Path;
 
@@ -19,6 +20,9 @@ use crate::source::Decimal;
 
 /// No two atoms of a molecule are closer, in bohr (those of H2 are 1.40 apart).
 const CLOSEST_BOHR: f64 = 1.2;
+/// The part of rotations in displacements up to which positions fit them, and beyond which they do not.
+const FITS: f64 = 0.05;
+const FITS_NOT: f64 = 0.2;
 /// Differences of coordinates that rounding explains, in bohr.
 const ROUNDING_BOHR: f64 = 0.02;
 
@@ -87,6 +91,12 @@ pub fn read_molden(path: &Path, molecule: &Molecule) -> Result<MoldenModes, Posi
             "was the file written completely?",
         ));
     }
+    if sections.vectors_are_of_atoms(molecule) {
+        return Err(error(
+            "the vibrations turn the molecule whose positions `[FR-COORD]` has, but not that of `[Atoms]`, which has another orientation",
+            "remove the section `[FR-COORD]`: the positions are those of `[Atoms]` then",
+        ));
+    }
     let to_angstrom = |x: &[f64; 3]| x.map(|c| c * BOHR_ANGSTROM);
     Ok(MoldenModes {
         positions_angstrom: positions.iter().map(to_angstrom).collect(),
@@ -122,6 +132,10 @@ impl Sections {
             if trimmed.is_empty() {
                 continue;
             }
+            if section == "fr-norm-coord" && sections.ends_with(trimmed) {
+                section.clear();
+                continue;
+            }
             sections.take(&section, trimmed, factor).ok_or_else(|| PositionsError::Modes {
                 file: path.to_path_buf(),
                 what: format!("line {line}, `{}`, does not belong into `[{section}]`", shown(&text)),
@@ -151,6 +165,26 @@ impl Sections {
         Some(())
     }
 
+    /// Whether a line is text of another program behind the last vibration (Columbus).
+    fn ends_with(&self, text: &str) -> bool {
+        let atoms = self.reference.len().max(self.atoms.len());
+        let is_complete = self.modes.last().is_some_and(|mode| mode.len() == atoms);
+        let first = text.split_whitespace().next().unwrap_or_default();
+        is_complete && number(first).is_none() && !first.to_lowercase().starts_with("vib")
+    }
+
+    /// Whether the vibrations turn the molecule about the positions of `[FR-COORD]`, and not about those of `[Atoms]`.
+    fn vectors_are_of_atoms(&self, molecule: &Molecule) -> bool {
+        let turning = |atoms: &[(String, [f64; 3])]| {
+            let positions: Vec<f64> = atoms.iter().flat_map(|(_, x)| *x).collect();
+            let parts = self.modes.iter().map(|mode| rotation_part(mode, &positions, molecule));
+            parts.fold(0.0, f64::max)
+        };
+        self.atoms.len() == self.reference.len()
+            && turning(&self.reference) > FITS_NOT
+            && turning(&self.atoms) < FITS
+    }
+
     /// Atoms and their positions in bohr.
     fn positions(&self) -> Option<(Vec<String>, Vec<[f64; 3]>)> {
         let same = |scale: f64| {
@@ -163,6 +197,24 @@ impl Sections {
         let chosen = if declared { &self.atoms } else { &self.reference };
         (!chosen.is_empty()).then(|| chosen.iter().cloned().unzip())
     }
+}
+
+/// How much a displacement turns the molecule about its centre of mass: `|sum m x (cross) d| / sqrt(sum m x^2 sum m d^2)`,
+/// zero for a vibration.
+fn rotation_part(mode: &[[f64; 3]], positions: &[f64], molecule: &Molecule) -> f64 {
+    let centre = molecule.centre_of_mass(positions);
+    let (mut turn, mut size, mut length) = ([0.0; 3], 0.0, 0.0);
+    for ((d, x), mass) in mode.iter().zip(positions.chunks_exact(3)).zip(molecule.masses()) {
+        let x: [f64; 3] = std::array::from_fn(|c| x[c] - centre[c]);
+        for (axis, part) in turn.iter_mut().enumerate() {
+            let (a, b) = ((axis + 1) % 3, (axis + 2) % 3);
+            *part += mass * (x[a] * d[b] - x[b] * d[a]);
+        }
+        size += mass * x.iter().map(|x| x * x).sum::<f64>();
+        length += mass * d.iter().map(|d| d * d).sum::<f64>();
+    }
+    let square = turn.iter().map(|part| part * part).sum::<f64>();
+    if size * length == 0.0 { 0.0 } else { (square / (size * length)).sqrt() }
 }
 
 fn number(cell: &str) -> Option<f64> {

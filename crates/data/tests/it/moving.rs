@@ -285,6 +285,22 @@ fn normal_modes_of_molden_files() {
         let found = read(&text).unwrap().positions_angstrom[1][2];
         assert!((found + 1.1578).abs() < 1e-6, "{found}");
     }
+    // Molden itself writes so of an output of Gaussian: positions in the orientation of the input, vectors in that of
+    // `[Atoms]`.
+    let turned = MOLDEN
+        .replace("0.000000   -2.187925", "-2.187925    0.000000")
+        .replace("0.000000    2.948162", "2.948162    0.000000")
+        .replace("[FREQ]", atoms);
+    let error = read(&turned).unwrap_err().to_string();
+    assert!(error.contains("another orientation"), "{error}");
+    assert!(error.contains("hint: remove the section `[FR-COORD]`"), "{error}");
+    let (before, after) = turned.split_once("[FR-COORD]").unwrap();
+    let rest = after.split_once("[FR-NORM-COORD]").unwrap().1;
+    let found = read(&format!("{before}[FR-NORM-COORD]{rest}")).unwrap().positions_angstrom;
+    assert!((found[1][2] + 1.1578).abs() < 1e-12);
+    // Columbus closes with words of its own.
+    let closed = MOLDEN.split("[INT]").next().unwrap().to_owned() + " --> end of molden input\n";
+    assert_eq!(read(&closed).unwrap(), read(MOLDEN).unwrap());
     let error = |text: &str| read(text).unwrap_err().to_string();
     assert!(error(&MOLDEN.replace("[FREQ]", "[FREK]")).contains("no section `[FREQ]`"));
     assert!(error(&MOLDEN.replace("[FR-COORD]", "[GEO]")).contains("no section `[FR-COORD]`"));
