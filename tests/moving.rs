@@ -80,6 +80,8 @@ fn a_molecule_that_vibrates_is_simulated_from_a_molden_file() -> TestResult {
     folder.write("e.toml", experiment)?;
     folder.told("train --config e.toml -o run --quiet")?;
     folder.told("predict run t.csv -n 5 -o draws.csv --quiet")?;
+    let warned = folder.told("evaluate run --draws 5 --quiet")?;
+    assert!(warned.contains("momenta are re-simulated from rest"), "{warned}");
     let refused = folder.fails("predict run t.csv --refine -n 5 -o draws.csv")?;
     assert!(refused.contains("its ions do not start at rest"), "{refused}");
     Ok(())

@@ -391,6 +391,25 @@ fn the_density_is_that_of_the_draws() {
     assert!(fewer.position_density().unwrap_err().to_string().contains("lacks vibrations"));
 }
 
+/// Two atoms: a normal length, in every direction alike.
+#[test]
+fn the_density_of_a_diatomic_by_hand() {
+    let text = "orientation = \"random\"\n[molecule]\natoms = [{ element = \"H\", charge = 1 }, { element = \"D\", charge = 1 }]\n\
+        [geometry]\nlaw = \"harmonic\"\npositions_angstrom = { H = [0.3, 0, 0], D = [0.3, 0.74, 0] }\n\
+        modes = [{ frequency_cm1 = 3800, displacements = { H = [0, -0.894, 0], D = [0, 0.447, 0] } }]";
+    let density = simulation(text).position_density().unwrap();
+    let molecule = &simulation(text).molecule;
+    let [m_1, m_2] = [molecule.masses()[0], molecule.masses()[1]];
+    let sd = (0.5 / (3800.0 / HARTREE_CM1) / (m_1 * m_2 / (m_1 + m_2))).sqrt();
+    for r in [1.2, 1.4, 1.75] {
+        let row = [5.0, -1.0, 2.0, 5.0 + 0.6 * r, -1.0, 2.0 - 0.8 * r];
+        let z = (r - 0.74 / BOHR_ANGSTROM) / sd;
+        let normal = (-0.5 * z * z).exp() / (sd * (2.0 * std::f64::consts::PI).sqrt());
+        let expected = normal / (4.0 * std::f64::consts::PI * r * r);
+        approx::assert_relative_eq!(density.log_density(&row), expected.ln(), epsilon = 1e-9);
+    }
+}
+
 /// Given the positions, initial momenta are normal with the covariance that is told: each component in units of its
 /// standard deviation has the variance 1, and so have combinations of two.
 #[test]

@@ -109,7 +109,7 @@ pub fn evaluate_run(
             seed: options.seed,
         },
         not_kept: None,
-        warnings: warnings(trained_on, out_of_bounds, total),
+        warnings: warnings(&run, trained_on, out_of_bounds, total),
     };
     if evaluation.scored.rows == ScoredRows::Test {
         evaluation.not_kept = keep(&run, &scores.pairs, &evaluation)?;
@@ -177,9 +177,18 @@ fn own_dataset(run: &TrainedRun, rows: &RowsToScore) -> Result<Option<Dataset>, 
     }
 }
 
-fn warnings(trained_on: Option<Copies>, out_of_bounds: usize, rows: usize) -> Vec<String> {
+fn warnings(
+    run: &TrainedRun,
+    trained_on: Option<Copies>,
+    out_of_bounds: usize,
+    rows: usize,
+) -> Vec<String> {
     let bounds = (out_of_bounds > 0).then(|| {
         format!("{out_of_bounds} of {rows} rows lie outside of `preprocessing.bounds`: no draw is there, and their density is zero")
     });
-    warning(trained_on).into_iter().chain(bounds).collect()
+    let moving = run.record.simulation.as_ref().is_some_and(|law| !law.starts_at_rest());
+    let from_rest = moving.then(|| {
+        "the ions of the simulation move before they fly apart, but momenta are re-simulated from rest: they differ by that, too".to_owned()
+    });
+    warning(trained_on).into_iter().chain(bounds).chain(from_rest).collect()
 }
