@@ -374,7 +374,8 @@ fn charge_that_takes_time_is_refined_by_its_law() -> TestResult {
     let truth = folder.read("measured-slow.csv")?;
     assert_solved(&truth, &folder.read("modes.csv")?)?;
 
-    // Read as charged at once, the same momenta are those of a stretched molecule.
+    // Read as charged at once, the same momenta are those of other geometries; the nearest are stretched, all in all,
+    // though a bond may come out shorter.
     let simulate = "simulate --preset ocs-wide --set detector.momentum_noise_au=0 --quiet";
     folder.run(&format!("{simulate} --events 2000 --seed 3 -o at-once.csv"));
     train("at-once")?;
@@ -383,14 +384,20 @@ fn charge_that_takes_time_is_refined_by_its_law() -> TestResult {
     let modes = folder.read("modes.csv")?;
     let [true_header, header] =
         [&truth, &modes].map(|text| text.lines().next().unwrap_or_default());
+    let sum = |distances: &[f64; 3]| distances.iter().sum::<f64>();
+    let (mut expected, mut found) = (0.0, 0.0);
     for (event, line) in truth.lines().skip(1).enumerate() {
-        let sum =
-            |header: &str, line: &str| distances(header, line).map(|all| all.iter().sum::<f64>());
-        let expected = sum(true_header, line)?;
-        for mode in modes.lines().filter(|line| line.starts_with(&format!("{event},"))) {
-            assert!(sum(header, mode)? > 1.02 * expected, "event {event}: {mode}");
-        }
+        let truth = distances(true_header, line)?;
+        let apart =
+            |mode: &[f64; 3]| (0..3).map(|i| (mode[i] - truth[i]).abs()).fold(0.0, f64::max);
+        let modes = modes.lines().filter(|line| line.starts_with(&format!("{event},")));
+        let modes = modes.map(|line| distances(header, line)).collect::<Result<Vec<_>, _>>()?;
+        let nearest = modes.iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).ok_or("no mode")?;
+        assert!(apart(nearest) > 0.3, "event {event}: {truth:?}, {nearest:?}");
+        expected += sum(&truth);
+        found += sum(nearest);
     }
+    assert!(found > 1.02 * expected, "{found} against {expected}");
     Ok(())
 }
 
