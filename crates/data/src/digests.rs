@@ -62,8 +62,8 @@ impl RowDigests {
     pub fn fit(table: &Table, rows: &[usize]) -> Self {
         let x = table.x.select(Axis(0), rows);
         let y = table.y.select(Axis(0), rows);
-        let of_x = Varying::of(&table.x_names, x.view(), false);
-        let of_y = Varying::of(&table.y_names, y.view(), false);
+        let of_x = Varying::of(&table.x_names, x.view(), 0);
+        let of_y = Varying::of(&table.y_names, y.view(), 0);
         Self {
             whole: Digests::fit(&[&of_x, &of_y], &[x.view(), y.view()]),
             positions: Digests::fit(&[&of_x], &[x.view()]),
@@ -293,6 +293,7 @@ mod tests {
             y,
             x_names: names(&["a", "b"]),
             y_names: names(&["pax", "pay", "paz"]),
+            nuisances: 0,
             files: Vec::new(),
             readings: Vec::new(),
             dropped: Default::default(),

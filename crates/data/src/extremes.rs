@@ -89,7 +89,9 @@ impl Spreads {
         let momenta = self.y.iter().zip(table.y.columns()).zip(&table.y_names);
         let positions = self.x.iter().zip(table.x.columns()).zip(&table.x_names);
         let sides = momenta.map(|column| (column, selection.y_unit.factor()));
-        let sides = sides.chain(positions.map(|column| (column, selection.x_unit.factor())));
+        let positions = positions.enumerate();
+        let sides =
+            sides.chain(positions.map(|(index, column)| (column, selection.x_factor(index))));
         let mut cells: Vec<FarCell> = sides
             .flat_map(|(((spread, values), name), factor)| {
                 let far =
@@ -117,13 +119,14 @@ pub fn screen(
 ) -> Result<Vec<FarCell>, LoadError> {
     let mut absurd: Vec<FarCell> = Vec::new();
     let mut extreme: Vec<FarCell> = Vec::new();
-    let sides = [
-        (&table.y, &table.y_names, selection.y_unit.factor()),
-        (&table.x, &table.x_names, selection.x_unit.factor()),
-    ];
+    let y_factor = |_| selection.y_unit.factor();
+    let x_factor = |column| selection.x_factor(column);
+    let sides: [(_, _, &dyn Fn(usize) -> f64); 2] =
+        [(&table.y, &table.y_names, &y_factor), (&table.x, &table.x_names, &x_factor)];
     let rows: Vec<usize> = (0..table.rows()).collect();
     for (values, names, factor) in sides {
-        for (column, name) in side(values, &rows, names).iter().zip(names) {
+        for (index, (column, name)) in side(values, &rows, names).iter().zip(names).enumerate() {
+            let factor = factor(index);
             let cell = |&(row, value): &(usize, f64)| {
                 far_cell(table, row, name, value / factor, column.spread.deviations(value))
             };
@@ -255,7 +258,7 @@ pub(crate) fn judge_columns(columns: Vec<[Vec<(usize, f64)>; 2]>, names: &[Strin
 /// The standard deviation with which each column is judged. Where nearly all values are one, or round-off, the other
 /// columns of the kind say what is far.
 fn sds(centres: &[(f64, f64)], names: &[String]) -> Vec<f64> {
-    let kinds = kinds(names, false);
+    let kinds = kinds(names, 0);
     let mut widest = vec![0.0; names.len()];
     for (kind, (_, sd)) in kinds.iter().zip(centres) {
         widest[*kind] = f64::max(widest[*kind], *sd);

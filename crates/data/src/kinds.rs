@@ -32,9 +32,9 @@ pub(crate) struct Varying {
 }
 
 impl Varying {
-    /// Judges the columns of `values` (`rows x columns`); `is_molecule` says that they are the components of all its
-    /// atoms, which are one kind.
-    pub(crate) fn of(names: &[String], values: ArrayView2<'_, f64>, is_molecule: bool) -> Self {
+    /// Judges the columns of `values` (`rows x columns`); the first `components` are those of all atoms of a molecule,
+    /// which are one kind (0 where that is not known).
+    pub(crate) fn of(names: &[String], values: ArrayView2<'_, f64>, components: usize) -> Self {
         let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
         let (moments, largest): (Vec<(f64, f64)>, Vec<f64>) = columns
             .par_iter()
@@ -43,7 +43,7 @@ impl Varying {
                 (mean_and_sd(column), largest)
             })
             .unzip();
-        Self::judge(names, moments, &largest, is_molecule)
+        Self::judge(names, moments, &largest, components)
     }
 
     /// The same from the mean and standard deviation of each column and its largest magnitude.
@@ -51,9 +51,9 @@ impl Varying {
         names: &[String],
         moments: Vec<(f64, f64)>,
         largest: &[f64],
-        is_molecule: bool,
+        components: usize,
     ) -> Self {
-        let kinds = kinds(names, is_molecule);
+        let kinds = kinds(names, components);
         let most = |of: &dyn Fn(usize) -> f64, kind: usize| {
             let columns = (0..names.len()).filter(|&column| kinds[column] == kind);
             columns.map(of).fold(0.0, f64::max)
@@ -62,7 +62,7 @@ impl Varying {
             let sd = moments[column].1;
             let of_kind = most(&|column| moments[column].1, kinds[column]);
             let largest_of_kind = most(&|column| largest[column], kinds[column]);
-            let is_round_off = if is_molecule {
+            let is_round_off = if components > 0 {
                 sd < DEAD_SD * of_kind || of_kind <= ROUND_OFF * largest_of_kind
             } else {
                 (SMALLER..ROUND_OFF).contains(&(largest[column] / largest_of_kind))
@@ -89,9 +89,9 @@ pub(crate) fn is_still(sd: f64, largest: f64) -> bool {
 
 /// The kind of each column, as a number. Components of atoms (`bx`, `p_C_y`, `o1z`) are one kind; those of any other
 /// vector (`ex, ey, ez`) are one; every other column is of a kind of its own.
-pub(crate) fn kinds(names: &[String], is_molecule: bool) -> Vec<usize> {
-    if is_molecule {
-        return vec![0; names.len()];
+pub(crate) fn kinds(names: &[String], components: usize) -> Vec<usize> {
+    if components > 0 {
+        return (0..names.len()).map(|column| (column + 1).saturating_sub(components)).collect();
     }
     let stems: Vec<Option<String>> = names.iter().map(|name| stem(name)).collect();
     let mut axes: HashMap<&str, usize> = HashMap::new();
@@ -146,12 +146,13 @@ mod tests {
 
     #[test]
     fn atoms_are_one_kind_and_other_columns_their_own() {
-        let kinds = |text: &str| super::kinds(&names(text), false);
+        let kinds = |text: &str| super::kinds(&names(text), 0);
         assert_eq!(kinds("pcx pcy pcz pox poy poz delay_fs"), [0, 0, 0, 0, 0, 0, 1]);
         assert_eq!(kinds("delay C_x C_y C_z o1x o1y o1z"), [0, 1, 1, 1, 1, 1, 1]);
         assert_eq!(kinds("fieldx fieldy fieldz cx cy cz a b"), [0, 0, 0, 1, 1, 1, 2, 3]);
         assert_eq!(kinds("ax ay tx"), [0, 1, 2]);
-        assert_eq!(super::kinds(&names("u v w"), true), [0, 0, 0]);
+        assert_eq!(super::kinds(&names("u v w"), 3), [0, 0, 0]);
+        assert_eq!(super::kinds(&names("u v w tau rate"), 3), [0, 0, 0, 1, 2]);
     }
 
     /// A column is judged against its own kind, so that units do not matter.
@@ -162,7 +163,7 @@ mod tests {
             [1e-22 * wave, 2e-22 * wave, 1e-38 * wave, 100.0 * wave, 5.0 + 1e-14 * wave][column]
         };
         let values = ndarray::Array2::from_shape_fn((50, 5), |(row, column)| rows(row, column));
-        let varying = Varying::of(&names("cx cy cz delay shift"), values.view(), false);
+        let varying = Varying::of(&names("cx cy cz delay shift"), values.view(), 0);
         assert_eq!(varying.alive, [0, 1, 3]);
     }
 }

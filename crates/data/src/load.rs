@@ -35,16 +35,39 @@ pub struct Selection {
     pub x: Vec<ColumnRef>,
     /// What it is conditioned on: by default the momenta of the molecule.
     pub y: Vec<ColumnRef>,
+    /// What is inferred beside the positions of a molecule: numbers that its simulation draws for each event, such as
+    /// `charging_tau_fs`. They stand behind the positions and are not converted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nuisances: Vec<ColumnRef>,
     /// Unit of the `x` columns.
     pub x_unit: PositionUnit,
     /// Unit of the `y` columns.
     pub y_unit: MomentumUnit,
 }
 
+impl Selection {
+    /// All columns that are inferred: positions, then nuisances.
+    pub fn inferred(&self) -> impl Iterator<Item = &ColumnRef> {
+        self.x.iter().chain(&self.nuisances)
+    }
+
+    /// The same selection without what is inferred.
+    #[must_use]
+    pub fn of_condition(self) -> Self {
+        Self { x: Vec::new(), nuisances: Vec::new(), ..self }
+    }
+
+    /// What a number of an inferred column is multiplied by on loading.
+    #[must_use]
+    pub fn x_factor(&self, column: usize) -> f64 {
+        if column < self.x.len() { self.x_unit.factor() } else { 1.0 }
+    }
+}
+
 /// A loaded table: every value is finite and in internal units.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// `rows x x columns`; no columns where only the condition was loaded.
+    /// `rows x x columns`, nuisances last; no columns where only the condition was loaded.
     pub x: Array2<f64>,
     /// `rows x y columns`.
     pub y: Array2<f64>,
@@ -52,6 +75,8 @@ pub struct Table {
     pub x_names: Vec<String>,
     /// Names of the y columns.
     pub y_names: Vec<String>,
+    /// How many of the x columns, the last ones, are nuisances.
+    pub nuisances: usize,
     /// The files, in row order.
     pub files: Vec<PathBuf>,
     /// How each file was read, in the same order.
@@ -231,12 +256,17 @@ pub(crate) fn load_scaled(
     if selection.y.is_empty() {
         return Err(LoadError::NoColumns);
     }
-    let wanted: Vec<ColumnRef> = selection.x.iter().chain(&selection.y).cloned().collect();
-    let x_width = selection.x.len();
+    let wanted: Vec<ColumnRef> = selection.inferred().chain(&selection.y).cloned().collect();
+    let x_width = selection.inferred().count();
     let y_width = selection.y.len();
-    let limits: Vec<f64> = (0..wanted.len())
-        .map(|column| limit(if column < x_width { factors.0 } else { factors.1 }))
-        .collect();
+    let factors: Vec<f64> = [
+        vec![factors.0; selection.x.len()],
+        vec![1.0; selection.nuisances.len()],
+        vec![factors.1; y_width],
+    ]
+    .concat();
+    let (x_factors, y_factors) = factors.split_at(x_width);
+    let limits: Vec<f64> = factors.iter().map(|factor| limit(*factor)).collect();
     let mut x: Vec<f64> = Vec::new();
     let mut y: Vec<f64> = Vec::new();
     let mut dropped = DropCounter::default();
@@ -264,8 +294,12 @@ pub(crate) fn load_scaled(
             for (row, _) in
                 block.values.chunks_exact(wanted.len()).zip(&valid).filter(|(_, valid)| **valid)
             {
-                x.extend(row[..x_width].iter().map(|value| value * factors.0));
-                y.extend(row[x_width..].iter().map(|value| value * factors.1));
+                x.extend(
+                    row[..x_width].iter().zip(x_factors).map(|(value, factor)| value * factor),
+                );
+                y.extend(
+                    row[x_width..].iter().zip(y_factors).map(|(value, factor)| value * factor),
+                );
             }
             Ok(())
         })?;
@@ -284,6 +318,7 @@ pub(crate) fn load_scaled(
         y: matrix(rows, y_width, y),
         x_names: names,
         y_names,
+        nuisances: selection.nuisances.len(),
         files,
         readings,
         dropped,

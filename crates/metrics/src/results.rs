@@ -39,6 +39,9 @@ pub struct Evaluation {
     /// Bond lengths, angles and displacements, if the table is a molecule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gauge_free: Option<GaugeFree>,
+    /// Errors of the nuisances, if any are inferred; all other scores are of the positions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nuisances: Vec<NuisanceScores>,
     /// Negative log-likelihood, if the model has an exact density.
     #[serde(flatten)]
     pub likelihood: Option<NegativeLogLikelihood>,
@@ -54,6 +57,19 @@ pub struct Evaluation {
     /// max |x - f^-1(f(x))| in scaled units, if the model is invertible.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     pub invertibility_max_abs: Option<f64>,
+}
+
+/// Root mean square errors of one nuisance, in the unit of its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NuisanceScores {
+    /// The column.
+    pub column: String,
+    /// Of the mean of the draws.
+    #[serde(with = "number")]
+    pub rmse: f64,
+    /// Of the mean over training rows, which knows no momenta.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
+    pub rmse_train_mean: Option<f64>,
 }
 
 /// The same scores for both estimators.
@@ -358,6 +374,11 @@ mod tests {
                     gauge_free: Some(errors.clone()),
                 }),
             },
+            nuisances: vec![NuisanceScores {
+                column: "charging_tau_fs".to_owned(),
+                rmse: 8.0,
+                rmse_train_mean: Some(11.5),
+            }],
             gauge_free: Some(GaugeFree {
                 mean: errors.clone(),
                 draw: Some(errors),

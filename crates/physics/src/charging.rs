@@ -28,6 +28,14 @@
 //! `G = 1 - (b exp(-a) - a exp(-b)) / (b - a)`, symmetric in both; `1 - (1 + a) exp(-a)` where they are equal.
 //! The total charge is `sum q0 + (S + D) F`. `R -> infinity` is the exponential law. The rate is a constant: it does
 //! not fall with the distance of the ions, as over-the-barrier models have it.
+//!
+//! # Times that differ between events
+//! Coulomb's law has no length of its own: with `x -> l x`, `t -> l^(3/2) t`, `p -> p / sqrt(l)` a solution remains
+//! one. So an event whose charges take the time `tau` is that of the time `tau_0` at `l x`, `l = (tau_0 / tau)^(2/3)`:
+//! ```text
+//! p(x, tau) = sqrt(l) p_0(l x),   dp/dtau = -2 / (3 tau) (p / 2 + sum x_k dp/dx_k)
+//! ```
+//! All events of a simulation fly by one law, `tau_0`, whatever their times.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
+use crate::nuisance::{Nuisance, Quantity};
 use crate::units::TIME_AU_FS;
 
 /// Standard deviations of a pulse before its maximum at which the explosion begins.
@@ -44,6 +53,8 @@ pub(crate) const PULSE_BEGINS: f64 = 4.0;
 const PULSE_ENDS: f64 = 7.2;
 /// Time constants after which less than 1e-12 of an exponential is left, and of one after another.
 const EXPONENTIAL_ENDS: f64 = 32.0;
+/// The time by whose law events fly where each has its own.
+const REFERENCE_FS: f64 = 10.0;
 
 /// How the ions come to their charges. Charges before it are `initial_charges`, by atom (elementary charges); atoms
 /// that are not named start neutral.
@@ -63,7 +74,7 @@ pub enum Charging {
     Exponential {
         /// Time constant.
         #[schemars(extend("exclusiveMinimum" = 0))]
-        tau_fs: f64,
+        tau_fs: Quantity,
         /// Charges at the start.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         initial_charges: BTreeMap<String, f64>,
@@ -72,7 +83,7 @@ pub enum Charging {
     Linear {
         /// Time after which they are complete.
         #[schemars(extend("exclusiveMinimum" = 0))]
-        tau_fs: f64,
+        tau_fs: Quantity,
         /// Charges at the start.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         initial_charges: BTreeMap<String, f64>,
@@ -81,7 +92,7 @@ pub enum Charging {
     Pulse {
         /// Full width at half maximum of its intensity.
         #[schemars(extend("exclusiveMinimum" = 0))]
-        fwhm_fs: f64,
+        fwhm_fs: Quantity,
         /// Charges at the start.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         initial_charges: BTreeMap<String, f64>,
@@ -122,35 +133,56 @@ impl Charging {
         self.resolve(molecule).map(|_| ())
     }
 
-    /// The charges as functions of time; none if they are constant. Times and rates are fixed numbers here: what
-    /// draws them for each event has to resolve each event's own.
+    /// What is drawn for each event, in the order of the numbers that follow the positions of a row.
+    pub fn nuisances(&self) -> Vec<Nuisance> {
+        let (key, quantity) = match self {
+            Self::Instantaneous {} | Self::Transfer { .. } => return Vec::new(),
+            Self::Exponential { tau_fs, .. } | Self::Linear { tau_fs, .. } => {
+                ("charging_tau_fs", tau_fs)
+            }
+            Self::Pulse { fwhm_fs, .. } => ("charging_fwhm_fs", fwhm_fs),
+        };
+        match quantity {
+            Quantity::Fixed(_) => Vec::new(),
+            Quantity::Drawn(distribution) => vec![Nuisance::new(key.to_owned(), distribution)],
+        }
+    }
+
+    /// The charges as functions of time; none if they are constant.
     pub(crate) fn resolve(
         &self,
         molecule: &Molecule,
     ) -> Result<Option<ChargeLaw>, SimulationConfigError> {
-        let above_0 = |key: &str, value| {
-            require(format!("charging.{key}"), value, "above 0", |value| value > 0.0)
+        let mut reference = None;
+        let mut time = |key: &str, quantity: &Quantity| {
+            quantity.check(&format!("charging.{key}"))?;
+            Ok::<_, SimulationConfigError>(match quantity {
+                Quantity::Fixed(value) => *value,
+                Quantity::Drawn(_) => *reference.insert(REFERENCE_FS),
+            })
         };
         let (rise, initial, heavy) = match self {
             Self::Instantaneous {} => return Ok(None),
             Self::Exponential { tau_fs, initial_charges } => {
-                above_0("tau_fs", *tau_fs)?;
-                (Rise::Exponential { rate: TIME_AU_FS / tau_fs }, initial_charges, None)
+                let rate = TIME_AU_FS / time("tau_fs", tau_fs)?;
+                (Rise::Exponential { rate }, initial_charges, None)
             }
             Self::Linear { tau_fs, initial_charges } => {
-                above_0("tau_fs", *tau_fs)?;
-                (Rise::Linear { duration: tau_fs / TIME_AU_FS }, initial_charges, None)
+                let duration = time("tau_fs", tau_fs)? / TIME_AU_FS;
+                (Rise::Linear { duration }, initial_charges, None)
             }
             Self::Pulse { fwhm_fs, initial_charges } => {
-                above_0("fwhm_fs", *fwhm_fs)?;
-                let sigma = fwhm_fs / TIME_AU_FS / (8.0 * std::f64::consts::LN_2).sqrt();
+                let fwhm = time("fwhm_fs", fwhm_fs)? / TIME_AU_FS;
+                let sigma = fwhm / (8.0 * std::f64::consts::LN_2).sqrt();
                 (Rise::Pulse { rate: 1.0 / sigma }, initial_charges, None)
             }
             Self::Transfer { atom, tau_fs, rate_per_fs, initial_charges } => {
-                above_0("tau_fs", *tau_fs)?;
-                above_0("rate_per_fs", *rate_per_fs)?;
+                for (key, value) in [("tau_fs", *tau_fs), ("rate_per_fs", *rate_per_fs)] {
+                    require(format!("charging.{key}"), value, "above 0", |value| value > 0.0)?;
+                }
+                let rate = TIME_AU_FS / tau_fs;
                 let heavy = molecule.require_index("charging.atom", atom)?;
-                let (rate, transfer) = (TIME_AU_FS / tau_fs, rate_per_fs * TIME_AU_FS);
+                let transfer = rate_per_fs * TIME_AU_FS;
                 (Rise::Transfer { rate, transfer }, initial_charges, Some(heavy))
             }
         };
@@ -175,7 +207,7 @@ impl Charging {
                 Some(heavy) if heavy == atom => [*before, total, gain - total],
                 Some(_) => [*before, 0.0, *gain],
             });
-        Ok(Some(ChargeLaw { coefficients: coefficients.collect(), rise }))
+        Ok(Some(ChargeLaw { coefficients: coefficients.collect(), rise, reference }))
     }
 }
 
@@ -185,6 +217,8 @@ pub(crate) struct ChargeLaw {
     /// `[c_i0, c_i1, c_i2]` of every atom; their sum is its final charge.
     pub(crate) coefficients: Vec<[f64; 3]>,
     pub(crate) rise: Rise,
+    /// Where each event has a time of its own, that of `rise`, in the unit of its key.
+    pub(crate) reference: Option<f64>,
 }
 
 /// The fractions `F` and `G` of the charge that are made and handed on, which rise from (about) 0 to 1.

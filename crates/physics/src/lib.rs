@@ -38,6 +38,7 @@ pub mod limits;
 pub mod modes;
 pub mod molecule;
 pub mod momenta;
+pub mod nuisance;
 pub mod presets;
 pub mod simulation;
 pub mod units;
@@ -59,6 +60,7 @@ pub use limits::LimitedQuantity;
 pub use modes::{Imaginary, ModesError, NormalMode};
 pub use molecule::{AtomSpec, Isotopes, Molecule, MoleculeError};
 pub use momenta::InitialMomentumLaw;
+pub use nuisance::{Nuisance, Quantity};
 pub use simulation::{
     Centre, Events, InitialMomenta, Orientation, Simulation, SimulationError, measure, simulate,
     simulate_moving, simulate_positions, simulate_range,

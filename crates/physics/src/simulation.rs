@@ -1,7 +1,7 @@
 //! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
 //!
 //! One event: geometry (with its momenta, if the law has them), centre, orientation, displacement, thermal momenta,
-//! explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
+//! nuisances, explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
 //! seed for event `i`, so it depends neither on the number of threads nor on the events beside it.
 
 use std::ops::Range;
@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::charging::Charging;
 use crate::detector::{Detector, add_noise};
 use crate::error::{SimulationConfigError, require};
-use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError};
+use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError, Given};
 use crate::frame::{Frame, ResolvedFrame, Rotation};
 use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
 use crate::molecule::Molecule;
+use crate::nuisance::Nuisance;
 use crate::units::BOLTZMANN_HARTREE_PER_K;
 use crate::vector::{Vector, bring_to_rest, of_atom};
 
@@ -128,6 +129,8 @@ pub struct Events {
     pub momenta: Array2<f64>,
     /// Momenta (events, 3N) in a.u. with which the ions started, turned with the positions; none where they start at rest.
     pub initial_momenta: Option<Array2<f64>>,
+    /// What was drawn beside the positions (events, [`Simulation::nuisances`]), in the units of the columns.
+    pub nuisances: Array2<f64>,
 }
 
 /// A simulation that cannot be run.
@@ -152,6 +155,16 @@ pub enum SimulationError {
         /// The condition that was not met.
         source: ImpossibleGeometry,
     },
+    /// A nuisance could not be drawn.
+    #[error(
+        "event {event}: no draw of `{name}` in 100,000 was positive\nhint: its distribution in `[charging]` has (almost) no positive numbers"
+    )]
+    Nuisance {
+        /// The event's number, from 0.
+        event: usize,
+        /// The name of the column.
+        name: String,
+    },
     /// An explosion has no result.
     #[error("event {event}: {source}")]
     Explosion {
@@ -166,7 +179,9 @@ impl SimulationError {
     /// The event that failed, 0 if it is not about one.
     fn event(&self) -> usize {
         match self {
-            Self::Geometry { event, .. } | Self::Explosion { event, .. } => *event,
+            Self::Geometry { event, .. }
+            | Self::Nuisance { event, .. }
+            | Self::Explosion { event, .. } => *event,
             Self::Config(_) | Self::PositionColumns { .. } => 0,
         }
     }
@@ -308,6 +323,11 @@ impl Simulation {
         }
         Plan::new(self).map(|_| ())
     }
+
+    /// What is drawn for each event beside the positions; columns of the tables that are simulated.
+    pub fn nuisances(&self) -> Vec<Nuisance> {
+        self.charging.nuisances()
+    }
 }
 
 fn default_events() -> usize {
@@ -331,6 +351,15 @@ impl Source<'_> {
     }
 }
 
+/// Rows of a table that is being made.
+struct Chunk<'r> {
+    positions: &'r mut [f64],
+    /// No numbers where the ions start at rest.
+    initial: &'r mut [f64],
+    momenta: &'r mut [f64],
+    nuisances: &'r mut [f64],
+}
+
 /// A checked simulation with all its atoms found.
 struct Plan<'a> {
     simulation: &'a Simulation,
@@ -340,6 +369,7 @@ struct Plan<'a> {
     thermal: Vec<f64>,
     /// Standard deviation of each component of the detector noise, a.u.; empty without noise.
     noise: Vec<f64>,
+    nuisances: Vec<Nuisance>,
     frame: ResolvedFrame,
 }
 
@@ -376,6 +406,7 @@ impl<'a> Plan<'a> {
             },
             thermal: none_if_zero(thermal.collect()),
             noise: none_if_zero(simulation.detector.standard_deviations(molecule)?),
+            nuisances: simulation.nuisances(),
             frame: simulation.frame.resolve(molecule)?,
         })
     }
@@ -394,32 +425,32 @@ impl<'a> Plan<'a> {
         let moves = source.has_momenta() || !self.thermal.is_empty();
         let moving_columns = if moves { columns } else { 0 };
         let mut initial = Array2::zeros((range.len(), moving_columns));
-        let (Some(all_positions), Some(all_momenta), Some(all_initial)) =
-            (positions.as_slice_mut(), momenta.as_slice_mut(), initial.as_slice_mut())
-        else {
+        let mut nuisances = Array2::zeros((range.len(), self.nuisances.len()));
+        let (Some(all_positions), Some(all_momenta), Some(all_initial), Some(all_nuisances)) = (
+            positions.as_slice_mut(),
+            momenta.as_slice_mut(),
+            initial.as_slice_mut(),
+            nuisances.as_slice_mut(),
+        ) else {
             unreachable!("new arrays are contiguous")
         };
-        let rows = |columns: usize| CHUNK * columns;
-        // An empty slice has no chunks, but every chunk of events needs one.
-        let mut at_rest: Vec<&mut [f64]> = Vec::new();
-        let initial_chunks: Vec<&mut [f64]> = if moves {
-            all_initial.chunks_mut(rows(columns)).collect()
-        } else {
-            at_rest.resize_with(range.len().div_ceil(CHUNK), || &mut []);
-            at_rest
-        };
         let first_failure = all_positions
-            .par_chunks_mut(rows(columns))
-            .zip(all_momenta.par_chunks_mut(rows(columns)))
-            .zip(initial_chunks)
+            .par_chunks_mut(CHUNK * columns)
+            .zip(all_momenta.par_chunks_mut(CHUNK * columns))
+            .zip(chunks_of(all_initial, moving_columns, range.len()))
+            .zip(chunks_of(all_nuisances, self.nuisances.len(), range.len()))
             .zip(range.into_par_iter().step_by(CHUNK))
-            .filter_map(|(((positions, momenta), initial), first)| {
-                self.chunk(source, first, &generator, positions, initial, momenta).err()
+            .filter_map(|((((positions, momenta), initial), nuisances), first)| {
+                let rows = Chunk { positions, initial, momenta, nuisances };
+                self.chunk(source, first, &generator, rows).err()
             })
             .min_by_key(SimulationError::event);
         match first_failure {
             Some(error) => Err(error),
-            None => Ok(Events { positions, momenta, initial_momenta: moves.then_some(initial) }),
+            None => {
+                let initial_momenta = moves.then_some(initial);
+                Ok(Events { positions, momenta, initial_momenta, nuisances })
+            }
         }
     }
 
@@ -430,10 +461,9 @@ impl<'a> Plan<'a> {
         source: Source<'_>,
         first: usize,
         generator: &ChaCha8Rng,
-        positions: &mut [f64],
-        initial: &mut [f64],
-        momenta: &mut [f64],
+        rows: Chunk<'_>,
     ) -> Result<(), SimulationError> {
+        let Chunk { positions, initial, momenta, nuisances } = rows;
         let columns = 3 * self.simulation.molecule.atom_count();
         let mut noise = vec![0.0; if self.noise.is_empty() { 0 } else { positions.len() }];
         let mut undrawn = None;
@@ -451,6 +481,13 @@ impl<'a> Plan<'a> {
             if !self.thermal.is_empty() {
                 self.draw_thermal(&mut rng, moving);
             }
+            let first_nuisance = drawn / columns * self.nuisances.len();
+            if let Err(error) =
+                self.draw_nuisances(event, &mut rng, &mut nuisances[first_nuisance..])
+            {
+                undrawn = Some(error);
+                break;
+            }
             if let Some(noise) = noise.get_mut(span.clone()) {
                 add_noise(&mut rng, &self.noise, noise);
             }
@@ -459,7 +496,9 @@ impl<'a> Plan<'a> {
         // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
         let (positions, momenta) = (&mut positions[..drawn], &mut momenta[..drawn]);
         let moving = initial.get(..drawn).filter(|initial| !initial.is_empty());
-        let failed = self.exploder.explode_rows(positions, moving, momenta);
+        let times = &nuisances[..drawn / columns * self.nuisances.len()];
+        let rows = Given { positions, times, initial_momenta: moving };
+        let failed = self.exploder.explode_rows(rows, momenta);
         if let Some((row, source)) = failed.into_iter().next() {
             return Err(SimulationError::Explosion { event: first + row, source });
         }
@@ -475,6 +514,20 @@ impl<'a> Plan<'a> {
             if let Some(initial) = initial.get_mut(row * columns..(row + 1) * columns) {
                 rotation.apply(initial);
             }
+        }
+        Ok(())
+    }
+
+    /// Draws what an event has beside its positions into the first of `values`.
+    fn draw_nuisances(
+        &self,
+        event: usize,
+        rng: &mut ChaCha8Rng,
+        values: &mut [f64],
+    ) -> Result<(), SimulationError> {
+        for (nuisance, value) in self.nuisances.iter().zip(values) {
+            let none = || SimulationError::Nuisance { event, name: nuisance.name.clone() };
+            *value = nuisance.draw(rng).ok_or_else(none)?;
         }
         Ok(())
     }
@@ -532,6 +585,12 @@ impl<'a> Plan<'a> {
         add_noise(rng, &self.thermal, momenta);
         bring_to_rest(momenta, self.simulation.molecule.masses());
     }
+}
+
+/// Rows of a width, a chunk of events at a time; as many chunks where they have no numbers.
+fn chunks_of(values: &mut [f64], width: usize, rows: usize) -> Vec<&mut [f64]> {
+    let mut chunks = values.chunks_mut((CHUNK * width).max(1));
+    (0..rows.div_ceil(CHUNK)).map(|_| chunks.next().unwrap_or_default()).collect()
 }
 
 /// Spares random numbers that would be multiplied by zero.

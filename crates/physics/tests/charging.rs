@@ -2,7 +2,7 @@
 //! midpoint steps in physical time, with the charges written anew.
 
 use cei_physics::units::TIME_AU_FS;
-use cei_physics::{Accuracy, Charging, Exploder, Mode, Molecule, Simulation, simulate};
+use cei_physics::{Accuracy, Charging, Exploder, Mode, Molecule, Quantity, Simulation, simulate};
 use ndarray::{Array2, ArrayView1, s};
 
 const OCS: &str = include_str!("../../../configs/data/ocs-wide.toml");
@@ -192,7 +192,7 @@ fn reference_of<'a>(
     };
     match charging {
         Charging::Instantaneous {} => (Box::new(|atom, _| last[atom]), vec![0.0], 1.0),
-        Charging::Exponential { tau_fs: tau, initial_charges } => (
+        Charging::Exponential { tau_fs: Quantity::Fixed(tau), initial_charges } => (
             Box::new(move |atom, t| {
                 let q0 = first(initial_charges, atom);
                 last[atom] + (q0 - last[atom]) * (-t / tau).exp()
@@ -200,7 +200,7 @@ fn reference_of<'a>(
             vec![40.0 * tau],
             *tau,
         ),
-        Charging::Linear { tau_fs: tau, initial_charges } => (
+        Charging::Linear { tau_fs: Quantity::Fixed(tau), initial_charges } => (
             Box::new(move |atom, t| {
                 let q0 = first(initial_charges, atom);
                 if t < *tau { q0 + (last[atom] - q0) * t / tau } else { last[atom] }
@@ -208,7 +208,7 @@ fn reference_of<'a>(
             vec![*tau],
             *tau,
         ),
-        Charging::Pulse { fwhm_fs, initial_charges } => {
+        Charging::Pulse { fwhm_fs: Quantity::Fixed(fwhm_fs), initial_charges } => {
             let sigma = fwhm_fs / (8.0 * 2.0_f64.ln()).sqrt();
             let charge = move |atom: usize, t: f64| {
                 let q0 = first(initial_charges, atom);
@@ -235,6 +235,7 @@ fn reference_of<'a>(
             };
             (Box::new(charge), vec![40.0 * tau.max(1.0 / rate)], tau.min(1.0 / rate))
         }
+        drawn => panic!("{drawn:?} has no one time"),
     }
 }
 

@@ -235,3 +235,60 @@ fn charging_has_a_jacobian_for_larger_molecules() {
         }
     }
 }
+
+/// Momenta at the start of zero sum: against central differences of order 4, for charges that are there at once and
+/// for those that take time, in the lanes and outside of them.
+#[test]
+fn momenta_at_the_start_have_derivatives() {
+    for preset in [OCS_WIDE, CHBRCLF] {
+        let (molecule, positions) = events(preset, 6);
+        let columns = positions.ncols();
+        for text in [
+            "kind = \"instantaneous\"",
+            "kind = \"exponential\"\ntau_fs = 10",
+            "kind = \"linear\"\ntau_fs = 8",
+            "kind = \"exponential\"\ntau_fs = { distribution = \"uniform\", low = 0, high = 40 }",
+        ] {
+            let charging: Charging = toml::from_str(text).unwrap();
+            let exploder =
+                |accuracy: Accuracy| Exploder::new(&molecule, &charging, &accuracy).unwrap();
+            let width = exploder(Accuracy::default()).inputs();
+            let rows = Array2::from_shape_fn((6, width), |(row, column)| {
+                if column < columns { positions[[row, column]] } else { 4.0 + 5.0 * row as f64 }
+            });
+            let precise = exploder(Accuracy { tolerance: 1e-13, ..Accuracy::default() });
+            let expected = |row: usize, kick: usize| {
+                let at = |size: f64| {
+                    let mut initial = vec![0.0; columns];
+                    initial[kick] = size;
+                    initial[columns - 3 + kick % 3] -= size;
+                    let mut momenta = vec![0.0; columns];
+                    precise.explode(&rows.row(row).to_vec(), Some(&initial), &mut momenta).unwrap();
+                    Array1::from(momenta)
+                };
+                let h = 0.1;
+                (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
+            };
+            let plain = exploder(Accuracy::default()).explode_all(rows.view()).unwrap();
+            for mode in [Mode::Precise, Mode::Reference] {
+                let exploder = exploder(Accuracy { mode, ..Accuracy::default() });
+                let (momenta, by_kick) = exploder.explode_kicked(rows.view()).unwrap();
+                assert_eq!(by_kick.dim(), (6, columns, columns - 3));
+                assert!((&momenta - &plain).iter().all(|e| e.abs() < 1e-6));
+                for row in 0..if mode == Mode::Precise { 6 } else { 1 } {
+                    for kick in 0..columns - 3 {
+                        let apart = &by_kick.slice(s![row, .., kick]) - &expected(row, kick);
+                        let error = apart.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
+                        assert!(error < 1e-6, "{text} {mode:?} {row} {kick}: {error:e}");
+                    }
+                }
+                // Both together are the same.
+                let (_, by_input, again) =
+                    exploder.explode_linearised_and_kicked(rows.view()).unwrap();
+                let (_, alone) = exploder.explode_linearised(rows.view()).unwrap();
+                assert!(largest_deviation(&again, &by_kick) < 1e-7);
+                assert!(largest_deviation(&by_input, &alone) < 1e-7);
+            }
+        }
+    }
+}

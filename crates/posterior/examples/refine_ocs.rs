@@ -33,9 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     simulation.accuracy = Accuracy::fast();
     let chart = Chart::centred(simulation.molecule.masses())?;
     let density = simulation.position_density()?;
-    let prior = ChartPrior::new(&density, &chart)?;
+    let prior = ChartPrior::new(&density, &[], &chart)?;
     let log_prior = |u: &[f64]| prior.log_density(u);
-    let forward = Explosion::new(&simulation.molecule, &chart, &simulation.accuracy)?;
+    let forward =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &simulation.accuracy)?;
     let training = simulate(&simulation, 200_000, 1)?;
     let known = chart.coordinates(training.positions.view());
     let test = simulate(&simulation, count, 2)?;

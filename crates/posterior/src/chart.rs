@@ -1,10 +1,12 @@
-//! Orthonormal coordinates of the positions that a model infers: `x = origin + B^T u`.
+//! Orthonormal coordinates of what a model infers, positions (bohr) and behind them nuisances (each in a unit of its
+//! own): `x = origin + B^T u`.
 //!
 //! A flow's density is one per unit volume of `u`. The prior's density is one of relative (or absolute)
-//! Cartesian coordinates `R x`; so `log p(u) = log p(R x(u)) + log |det R B^T|`, a constant apart.
+//! Cartesian coordinates `R x`, and of the nuisances; so `log p(u) = log p(R x(u)) + log |det R B^T|`, a constant
+//! apart.
 
-use cei_physics::PositionDensity;
-use ndarray::{Array1, Array2, ArrayView2};
+use cei_physics::{Nuisance, PositionDensity};
+use ndarray::{Array1, Array2, ArrayView2, s};
 
 use crate::error::PosteriorError;
 use crate::linear::log_abs_determinant;
@@ -13,7 +15,7 @@ use crate::linear::log_abs_determinant;
 /// tables in f32.
 const ORTHONORMAL: f64 = 1e-5;
 
-/// An affine map from d coordinates to 3N positions in bohr whose columns are orthonormal.
+/// An affine map, whose columns are orthonormal, from d coordinates to 3N positions in bohr and any nuisances.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     origin: Array1<f64>,
@@ -81,7 +83,7 @@ impl Chart {
         self.basis.nrows()
     }
 
-    /// 3N.
+    /// 3N and the number of nuisances.
     pub fn columns(&self) -> usize {
         self.origin.len()
     }
@@ -117,22 +119,31 @@ impl Chart {
 #[derive(Debug, Clone)]
 pub struct ChartPrior<'a> {
     density: &'a PositionDensity,
+    nuisances: &'a [Nuisance],
     chart: &'a Chart,
     /// `log |det R B^T|`.
     log_volume: f64,
 }
 
 impl<'a> ChartPrior<'a> {
-    /// The density of the geometry law in the coordinates of `chart`.
+    /// The density of the geometry law, and of nuisances that are independent of it, in the coordinates of `chart`.
     ///
     /// # Errors
-    /// [`PosteriorError::Size`] for another number of atoms; [`PosteriorError::Dimension`] if the chart does
+    /// [`PosteriorError::Size`] for another number of atoms or nuisances; [`PosteriorError::Dimension`] if the chart does
     /// not have the dimensions of the density, or lies across them.
-    pub fn new(density: &'a PositionDensity, chart: &'a Chart) -> Result<Self, PosteriorError> {
-        let relative = density.coordinates();
+    pub fn new(
+        density: &'a PositionDensity,
+        nuisances: &'a [Nuisance],
+        chart: &'a Chart,
+    ) -> Result<Self, PosteriorError> {
+        let (dimension, positions) = density.coordinates().dim();
+        let mut relative =
+            Array2::zeros((dimension + nuisances.len(), positions + nuisances.len()));
+        relative.slice_mut(s![..dimension, ..positions]).assign(density.coordinates());
+        relative.slice_mut(s![dimension.., positions..]).diag_mut().fill(1.0);
         if relative.ncols() != chart.columns() {
             return Err(PosteriorError::Size {
-                what: "positions of the chart",
+                what: "columns of the chart",
                 found: chart.columns(),
                 expected: relative.ncols(),
             });
@@ -146,12 +157,16 @@ impl<'a> ChartPrior<'a> {
         if log_volume < -20.0 {
             return Err(mismatch);
         }
-        Ok(Self { density, chart, log_volume })
+        Ok(Self { density, nuisances, chart, log_volume })
     }
 
     /// `log p(u)` per unit volume of `u` (d numbers, bohr); minus infinity outside the support.
     pub fn log_density(&self, coordinates: &[f64]) -> f64 {
-        self.density.log_density(&self.chart.positions_of(coordinates)) + self.log_volume
+        let row = self.chart.positions_of(coordinates);
+        let (positions, values) = row.split_at(row.len() - self.nuisances.len());
+        let of_nuisances = self.nuisances.iter().zip(values);
+        let of_nuisances: f64 = of_nuisances.map(|(law, value)| law.log_density(*value)).sum();
+        self.density.log_density(positions) + of_nuisances + self.log_volume
     }
 }
 

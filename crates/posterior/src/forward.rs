@@ -20,7 +20,8 @@ pub trait Forward: Sync {
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>);
 }
 
-/// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart.
+/// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances of a charging
+/// that draws some as further columns of the chart.
 #[derive(Debug, Clone)]
 pub struct Explosion<'a> {
     molecule: &'a Molecule,
@@ -34,35 +35,27 @@ pub struct Explosion<'a> {
 const HIDDEN: f64 = 2e-4;
 
 impl<'a> Explosion<'a> {
-    /// The explosion of `molecule`, whose charges are there at once, seen through `chart`.
+    /// The explosion of `molecule`, whose charges come as `charging` says, seen through `chart`.
     ///
     /// # Errors
-    /// [`PosteriorError::Size`] if the chart is of another number of atoms; [`PosteriorError::Explosion`] for
-    /// an accuracy out of range.
+    /// [`PosteriorError::Size`] if the chart is of another number of atoms or nuisances; [`PosteriorError::Explosion`]
+    /// for an accuracy out of range and for a charging that does not fit the molecule.
     pub fn new(
         molecule: &'a Molecule,
+        charging: &Charging,
         chart: &'a Chart,
         accuracy: &Accuracy,
     ) -> Result<Self, PosteriorError> {
-        accuracy.check().map_err(ExplosionError::from)?;
-        if chart.columns() != 3 * molecule.atom_count() {
+        let exploder = Exploder::new(molecule, charging, accuracy).map_err(ExplosionError::from)?;
+        if chart.columns() != exploder.inputs() {
             return Err(PosteriorError::Size {
-                what: "positions of the chart",
+                what: "columns of the chart",
                 found: chart.columns(),
-                expected: 3 * molecule.atom_count(),
+                expected: exploder.inputs(),
             });
         }
-        let (charging, accuracy) = (Charging::default(), accuracy.clone());
+        let (charging, accuracy) = (charging.clone(), accuracy.clone());
         Ok(Self { molecule, chart, charging, accuracy })
-    }
-
-    /// The same with charges that come as `charging` says.
-    ///
-    /// # Errors
-    /// [`PosteriorError::Explosion`] for a charging that does not fit the molecule.
-    pub fn with_charging(self, charging: &Charging) -> Result<Self, PosteriorError> {
-        charging.check(self.molecule).map_err(ExplosionError::from)?;
-        Ok(Self { charging: charging.clone(), ..self })
     }
 
     fn exploder(&self) -> Result<Exploder<'a>, ExplosionError> {
@@ -82,24 +75,24 @@ impl Forward for Explosion<'_> {
     }
 
     fn outputs(&self) -> usize {
-        self.chart.columns()
+        3 * self.molecule.atom_count()
     }
 
     fn values(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
-        let positions = self.chart.positions(coordinates);
-        let failed = |_| Array2::from_elem(positions.raw_dim(), f64::NAN);
+        let rows = self.chart.positions(coordinates);
+        let failed = |_| Array2::from_elem((rows.nrows(), self.outputs()), f64::NAN);
         self.exploder()
-            .and_then(|exploder| exploder.explode_all(positions.view()))
+            .and_then(|exploder| exploder.explode_all(rows.view()))
             .unwrap_or_else(failed)
     }
 
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
-        let positions = self.chart.positions(coordinates);
-        let (rows, columns) = positions.dim();
+        let inputs = self.chart.positions(coordinates);
+        let (rows, columns) = (inputs.nrows(), self.outputs());
         let mut jacobians = Array3::from_elem((rows, columns, self.chart.dimension()), f64::NAN);
         // The sizes, the accuracy and the charging were checked before, and nothing else is an error here.
         let Ok((momenta, by_position)) =
-            self.exploder().and_then(|exploder| exploder.explode_linearised(positions.view()))
+            self.exploder().and_then(|exploder| exploder.explode_linearised(inputs.view()))
         else {
             return (Array2::from_elem((rows, columns), f64::NAN), jacobians);
         };

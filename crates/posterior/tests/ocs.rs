@@ -98,12 +98,13 @@ fn both_geometries_are_modes_with_the_weights_of_the_chain() {
     let measured = momenta(&simulation);
     let chart = Chart::centred(simulation.molecule.masses()).unwrap();
     let density = simulation.position_density().unwrap();
-    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let prior = ChartPrior::new(&density, &[], &chart).unwrap();
     let log_prior = |u: &[f64]| prior.log_density(u);
     let noise = [0.1; 9];
     let accuracy = Explosion::accuracy_for(&simulation.accuracy, 0.1, 300.0);
     assert_eq!(accuracy, Accuracy::fast());
-    let forward = Explosion::new(&simulation.molecule, &chart, &accuracy).unwrap();
+    let forward =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &accuracy).unwrap();
     let event =
         Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &noise };
     let draws = likely(&simulation, &chart, &measured, 300);
@@ -138,9 +139,11 @@ fn both_geometries_are_roots() {
     let measured = momenta(&simulation);
     let chart = Chart::centred(simulation.molecule.masses()).unwrap();
     let density = simulation.position_density().unwrap();
-    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let prior = ChartPrior::new(&density, &[], &chart).unwrap();
     let log_prior = |u: &[f64]| prior.log_density(u);
-    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let forward =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &Accuracy::default())
+            .unwrap();
     let event = Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &[] };
     let draws = likely(&simulation, &chart, &measured, 300);
     let modes = find_modes(&event, draws.view(), &ModeOptions::default()).unwrap();
@@ -164,9 +167,11 @@ fn solutions_that_no_draw_is_near_are_found() {
     let measured = momenta(&simulation);
     let chart = Chart::centred(simulation.molecule.masses()).unwrap();
     let density = simulation.position_density().unwrap();
-    let prior = ChartPrior::new(&density, &chart).unwrap();
+    let prior = ChartPrior::new(&density, &[], &chart).unwrap();
     let log_prior = |_: &[f64]| 0.0;
-    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let forward =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &Accuracy::default())
+            .unwrap();
     let event = Event { forward: &forward, log_prior: &log_prior, measured: &measured, noise: &[] };
     let options = ModeOptions::default();
     let near = likely(&simulation, &chart, &measured, 300);
@@ -179,7 +184,9 @@ fn solutions_that_no_draw_is_near_are_found() {
 
     let law = simulate(&simulation, 500, 3).unwrap().positions;
     let log_density = |u: &[f64]| prior.log_density(u);
-    let fast = Explosion::new(&simulation.molecule, &chart, &Accuracy::fast()).unwrap();
+    let fast =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &Accuracy::fast())
+            .unwrap();
     let explorer = Explorer {
         fast: &fast,
         chart: &chart,
@@ -215,7 +222,9 @@ fn solutions_that_no_draw_is_near_are_found() {
 fn the_chart_carries_the_jacobian() {
     let simulation = simulation();
     let chart = Chart::centred(simulation.molecule.masses()).unwrap();
-    let forward = Explosion::new(&simulation.molecule, &chart, &Accuracy::default()).unwrap();
+    let forward =
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &Accuracy::default())
+            .unwrap();
     let events = simulate(&simulation, 5, 2).unwrap();
     let u = chart.coordinates(events.positions.view());
     let (values, jacobians) = forward.linearised(u.view());

@@ -6,6 +6,7 @@
 //! | `load` | [`Dataset`]: a table and its split, loaded or simulated |
 //! | `origin` | the simulation behind the events, and the declared noise |
 //! | `simulated` | events of a simulator, and tables that are measured anew |
+//! | `inferred` | the columns of simulated events that are inferred |
 //! | `fresh` | new training rows in every epoch |
 //! | `sidecar` | the simulation that stands beside a table |
 //! | `later` | tables that are given to a trained run |
@@ -14,6 +15,7 @@
 
 mod copies;
 mod fresh;
+mod inferred;
 mod later;
 mod load;
 mod origin;

@@ -63,6 +63,17 @@ pub enum RunError {
         /// The simulator as named.
         name: String,
     },
+    /// A nuisance that the simulation does not draw.
+    #[error(
+        "`columns.nuisances`: the simulation does not draw `{column}`\nhint: {}",
+        if known.is_empty() { "it draws nothing but positions; a distribution in the place of a number in its `[charging]` would be one".to_owned() } else { format!("it draws {}", known.join(", ")) }
+    )]
+    UnknownNuisance {
+        /// The column as named.
+        column: String,
+        /// What it draws beside the positions.
+        known: Vec<String>,
+    },
     /// Files and a simulator at once.
     #[error(
         "`source.files` and `source.simulator` are both given, but events come from one of them\nhint: leave one out"
@@ -490,6 +501,7 @@ impl RunError {
             | Self::Density(_)
             | Self::DetectorWithoutMolecule
             | Self::SimulatorMolecule { .. }
+            | Self::UnknownNuisance { .. }
             | Self::TwoSources
             | Self::EventsWithoutSimulator
             | Self::OtherColumns { .. }

@@ -11,7 +11,7 @@ mod ingredients;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{Accuracy, Charging, Molecule, PositionDensity, Simulation, simulate};
+use cei_physics::{Accuracy, Charging, Molecule, Nuisance, PositionDensity, Simulation, simulate};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
     RefineOptions, Refined, find_solutions, refine, sample_chain, worst_k_hat,
@@ -64,6 +64,8 @@ pub(crate) struct Refiner<'a> {
     /// The geometry law; without noise it only excludes solutions, and may be unknown.
     density: Option<PositionDensity>,
     noise: Vec<f64>,
+    /// What the chart has beside the positions.
+    nuisances: Vec<Nuisance>,
     charging: Charging,
     accuracy: Accuracy,
     options: RefineOptions,
@@ -111,7 +113,7 @@ impl<'a> Refiner<'a> {
             preprocessing: &record.preprocessing,
             noise: record.noise(),
         };
-        let Refinable { molecule, simulation, origin, basis, noise, density } =
+        let Refinable { molecule, simulation, origin, basis, noise, density, nuisances } =
             ingredients.check().map_err(|Obstacle { why, hint }| RunError::CannotRefine {
                 path: run.path.clone(),
                 why,
@@ -133,6 +135,7 @@ impl<'a> Refiner<'a> {
             basis,
             density,
             noise,
+            nuisances,
             charging: run.charging(),
             accuracy,
             options,
@@ -206,7 +209,7 @@ impl<'a> Refiner<'a> {
                     && let (Some(edges), [mode, ..]) = (&self.edges, &event.modes[..])
                     && mode.outside_law
                 {
-                    event.contacts = edges.beyond(&mode.positions);
+                    event.contacts = edges.beyond(&mode.inferred);
                 }
                 if (OutsideModel { law_edge: false, ..event.outside }).any() {
                     let count = self.options.resampled;
@@ -242,11 +245,11 @@ impl<'a> Refiner<'a> {
             self.accuracy.clone()
         };
         let charging = &self.charging;
-        let explosion =
-            Explosion::new(self.molecule, &chart, &accuracy)?.with_charging(charging)?;
+        let explosion = Explosion::new(self.molecule, charging, &chart, &accuracy)?;
+        let new_prior = |density| ChartPrior::new(density, &self.nuisances, &chart);
         let prior = match &self.density {
-            Some(density) if self.has_noise() => Some(ChartPrior::new(density, &chart)?),
-            Some(density) => ChartPrior::new(density, &chart).ok(),
+            Some(density) if self.has_noise() => Some(new_prior(density)?),
+            Some(density) => new_prior(density).ok(),
             None => None,
         };
         let log_density = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
@@ -261,8 +264,7 @@ impl<'a> Refiner<'a> {
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match &self.law {
             Some(law) => {
-                let fast = Explosion::new(self.molecule, &chart, &Accuracy::fast())?
-                    .with_charging(charging)?;
+                let fast = Explosion::new(self.molecule, charging, &chart, &Accuracy::fast())?;
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
                 let near = law.by_momenta.draws(scaled_y.mapv(f64::from).view(), NEAREST)?;
@@ -288,7 +290,7 @@ impl<'a> Refiner<'a> {
     /// `log p(u | y)` of the network at coordinates of the chart (rows x d).
     fn network_log_prob(&self, u: &Array2<f64>, scaled_y: &Array2<f32>) -> Vec<f64> {
         let preprocessing = &self.run.record.preprocessing;
-        let x = preprocessing.encode_gauged_x(self.positions(u.view()).view());
+        let x = preprocessing.encode_gauged_x(self.inferred(u.view()).view());
         let y = scaled_y.broadcast((u.nrows(), scaled_y.ncols()));
         let y = y.map_or_else(|| Array2::zeros((0, 0)), |y| y.to_owned());
         let scale = preprocessing.log_abs_det_scale();
@@ -298,14 +300,14 @@ impl<'a> Refiner<'a> {
         }
     }
 
-    /// Coordinates (rows x d) of positions in the frame of the run.
-    fn coordinates(&self, positions: ArrayView2<'_, f64>) -> Array2<f64> {
+    /// Coordinates (rows x d) of positions in the frame of the run, and nuisances.
+    fn coordinates(&self, inferred: ArrayView2<'_, f64>) -> Array2<f64> {
         let origin = Array1::from(self.origin.clone());
-        (&positions - &origin).dot(&self.basis.t())
+        (&inferred - &origin).dot(&self.basis.t())
     }
 
-    /// Positions in the frame of the run of coordinates (rows x d).
-    fn positions(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
+    /// Positions in the frame of the run, and nuisances, of coordinates (rows x d).
+    fn inferred(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
         coordinates.dot(&self.basis) + Array1::from(self.origin.clone())
     }
 
@@ -319,7 +321,7 @@ impl<'a> Refiner<'a> {
             .zip(outside_law)
             .map(|(mode, outside_law)| PositionMode {
                 outside_law: *outside_law,
-                positions: self.positions(row(&mode.coordinates)).into_raw_vec_and_offset().0,
+                inferred: self.inferred(row(&mode.coordinates)).into_raw_vec_and_offset().0,
                 weight: self.has_noise().then_some(mode.weight),
                 misfit: (mode.misfit / components).sqrt(),
                 searches: mode.starts,
@@ -346,10 +348,10 @@ impl<'a> Refiner<'a> {
             }
         };
         let draws = if self.has_noise() {
-            self.positions(refined.draws.view())
+            self.inferred(refined.draws.view())
         } else {
-            let rows = modes.iter().flat_map(|mode| mode.positions.iter().copied()).collect();
-            match Array2::from_shape_vec((modes.len(), y.len()), rows) {
+            let rows = modes.iter().flat_map(|mode| mode.inferred.iter().copied()).collect();
+            match Array2::from_shape_vec((modes.len(), self.origin.len()), rows) {
                 Ok(rows) => rows,
                 Err(_) => unreachable!("a mode has all positions"),
             }
@@ -359,7 +361,7 @@ impl<'a> Refiner<'a> {
             let used = kept.min(self.options.resampled);
             let spaced: Vec<_> = (0..used).map(|draw| draw * kept / used).collect();
             ChainDraws {
-                draws: self.positions(chain.draws.select(Axis(0), &spaced).view()),
+                draws: self.inferred(chain.draws.select(Axis(0), &spaced).view()),
                 r_hat: chain.r_hat.iter().copied().fold(1.0, f64::max),
             }
         });

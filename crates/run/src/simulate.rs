@@ -85,9 +85,15 @@ pub fn simulate_to_file(
     if let Geometries::File { path: positions, .. } = geometries {
         check_outputs(&[positions], &[path, &configuration])?;
     }
-    let none = Array2::zeros((0, 3 * molecule.atom_count()));
-    let none = Events { positions: none.clone(), momenta: none, initial_momenta: None };
-    let mut header = header(&columns(molecule, &none, initial));
+    let none = |columns: usize| Array2::zeros((0, columns));
+    let components = 3 * molecule.atom_count();
+    let none = Events {
+        positions: none(components),
+        momenta: none(components),
+        initial_momenta: None,
+        nuisances: none(simulation.nuisances().len()),
+    };
+    let mut header = header(&columns(simulation, &none, initial));
     let (given, further, remarks) = match loaded {
         None => (None, Vec::new(), simulation.remarks()?),
         Some(LoadedPositions { positions, momenta, mut remarks, further }) => {
@@ -117,7 +123,7 @@ pub fn simulate_to_file(
     for start in (0..events).step_by(chunk) {
         let end = (start + chunk).min(events);
         let made = events_of(simulation, given.as_ref(), start..end)?;
-        let own = columns(molecule, &made, initial);
+        let own = columns(simulation, &made, initial);
         let batch = own.into_iter().chain(further.take().into_iter().flatten());
         writer.write(batch.map(|(_, data)| data).collect())?;
         progress(end, events);
@@ -186,13 +192,16 @@ fn events_of(
     })
 }
 
-/// The columns of simulated events: positions (bohr) and momenta (a.u.), and with `initial` the momenta (a.u.) at the
-/// start, zero at rest.
-fn columns(molecule: &Molecule, made: &Events, initial: bool) -> Vec<(String, ColumnData)> {
+/// The columns of simulated events: positions (bohr), momenta (a.u.), nuisances in the units of their names, and with
+/// `initial` the momenta (a.u.) at the start, zero at rest.
+fn columns(simulation: &Simulation, made: &Events, initial: bool) -> Vec<(String, ColumnData)> {
+    let molecule = &simulation.molecule;
     let at_rest = Array2::zeros(if initial { made.momenta.dim() } else { (0, 0) });
+    let nuisances = simulation.nuisances().into_iter().map(|nuisance| nuisance.name);
     let mut sides = vec![
         (molecule.position_columns(), &made.positions),
         (molecule.momentum_columns(), &made.momenta),
+        (nuisances.collect(), &made.nuisances),
     ];
     if initial {
         let momenta = made.initial_momenta.as_ref().unwrap_or(&at_rest);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cei_metrics::results::PointScores;
+use cei_metrics::results::{NuisanceScores, PointScores};
 use cei_run::evaluate::{EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run};
 use cei_run::folder::layout::{EVALUATION, FIGURES};
 use cei_run::plausibility::Plausibility;
@@ -68,6 +68,9 @@ fn describe(evaluation: &RunEvaluation) -> String {
     text.push_str(&format!("\n\n{}", points(evaluation)));
     if let Some(gauge_free) = gauge_free(evaluation) {
         text.push_str(&format!("\n\n{gauge_free}"));
+    }
+    if !evaluation.scores.nuisances.is_empty() {
+        text.push_str(&format!("\n\n{}", nuisances(evaluation)));
     }
     text.push_str(&format!("\n\n{}", distribution(evaluation)));
     if let Some(active) = &evaluation.active_latent {
@@ -149,6 +152,15 @@ fn gauge_free(evaluation: &RunEvaluation) -> Option<String> {
     let header =
         ["gauge-free", "RMSE of the mean", "nearest neighbours", "CRPS", "coverage at 90 %"];
     Some(output::table(&header, &rows))
+}
+
+/// Errors of nuisances, whose units are in their names.
+fn nuisances(evaluation: &RunEvaluation) -> String {
+    let row = |scores: &NuisanceScores| {
+        vec![scores.column.clone(), number(scores.rmse, 3), optional(scores.rmse_train_mean, 3)]
+    };
+    let rows: Vec<Vec<String>> = evaluation.scores.nuisances.iter().map(row).collect();
+    output::table(&["nuisances", "RMSE of the mean", "mean of training rows"], &rows)
 }
 
 /// One line a distributional score.

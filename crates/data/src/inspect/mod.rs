@@ -146,7 +146,8 @@ fn summaries(
             .map(|range| range.map_or(0.0, |range| range.min.abs().max(range.max.abs())))
             .collect();
         let is_molecule = atoms.is_some_and(|atoms| 3 * atoms == indices.len());
-        let varying = Varying::judge(&names, moments, &largest, is_molecule);
+        let components = if is_molecule { indices.len() } else { 0 };
+        let varying = Varying::judge(&names, moments, &largest, components);
         for (place, &index) in indices.iter().enumerate() {
             let column = &mut columns[index];
             column.role = role;

@@ -57,6 +57,8 @@ pub struct Preprocessing {
     bounds: ColumnBounds,
     x: Side,
     y: Side,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    nuisances: usize,
     x_rank: usize,
     y_rank: usize,
     subspace: Option<Subspace>,
@@ -84,13 +86,16 @@ impl Preprocessing {
         if with_noise && !(config.noise_sd > 0.0 && config.noise_sd.is_finite()) {
             return Err(PreprocessingError::NoiseSd { value: config.noise_sd });
         }
-        let gauge = Gauge::new(&config.gauge, molecule, table.x.ncols(), table.y.ncols())?;
-        let is_molecule =
-            |columns| molecule.is_some_and(|molecule| 3 * molecule.atom_count() == columns);
+        let positions = table.x.ncols() - table.nuisances;
+        let gauge = Gauge::new(&config.gauge, molecule, positions, table.y.ncols())?;
+        let components = |columns| {
+            let all = molecule.map(|molecule| 3 * molecule.atom_count());
+            all.filter(|all| *all == columns).unwrap_or(0)
+        };
         let (y_side, y_rank, y_scaler) = {
             let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
             let (side, means, sds) =
-                Side::fit("y", &table.y_names, y.view(), is_molecule(y.ncols()))?;
+                Side::fit("y", &table.y_names, y.view(), components(y.ncols()))?;
             let alive = side.alive_columns(&y);
             let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
             let scaler = Scaler::fit(config.y_scaler, alive.view());
@@ -102,7 +107,7 @@ impl Preprocessing {
         bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
         bounds.open(x.view_mut());
         let (x_side, x_means, x_sds) =
-            Side::fit("x", &table.x_names, x.view(), is_molecule(x.ncols()))?;
+            Side::fit("x", &table.x_names, x.view(), components(positions))?;
         let x_alive = x_side.alive_columns(&x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();
@@ -131,6 +136,7 @@ impl Preprocessing {
             bounds,
             x: x_side,
             y: y_side,
+            nuisances: table.nuisances,
             x_rank,
             y_rank,
             subspace,
@@ -152,10 +158,16 @@ impl Preprocessing {
         &self.gauge
     }
 
-    /// Names of all position columns.
+    /// Names of all columns that are inferred: positions, then nuisances.
     #[must_use]
     pub fn x_names(&self) -> &[String] {
         &self.x.names
+    }
+
+    /// How many of them are positions.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.x.names.len() - self.nuisances
     }
 
     /// Names of all momentum columns.
@@ -481,6 +493,11 @@ fn gauged_positions(gauge: &Gauge, table: &Table, part: &impl Rows) -> Array2<f6
         gauge.move_positions(x, table.y.select(Axis(0), rows).view());
     }
     x
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A copy whose rows are contiguous.

@@ -37,14 +37,14 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// The side with the means and sds of its varying columns.
+    /// The side with the means and sds of its varying columns; the first `components` are those of a molecule.
     pub(super) fn fit(
         side: &'static str,
         names: &[String],
         values: ArrayView2<'_, f64>,
-        is_molecule: bool,
+        components: usize,
     ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
-        let Varying { moments, alive, scales } = Varying::of(names, values, is_molecule);
+        let Varying { moments, alive, scales } = Varying::of(names, values, components);
         let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
         if alive.is_empty() {
             return Err(PreprocessingError::Constant {

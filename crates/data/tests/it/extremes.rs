@@ -15,6 +15,7 @@ fn table(rows: usize, cell: impl Fn(usize, f64) -> [f64; 3]) -> Table {
         y_names: ["pcx", "pcy", "pcz"].map(str::to_owned).to_vec(),
         files: Vec::new(),
         readings: Vec::new(),
+        nuisances: 0,
         dropped: Default::default(),
     }
 }

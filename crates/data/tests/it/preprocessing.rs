@@ -40,6 +40,7 @@ fn table(rows: usize) -> Table {
         y_names: molecule.momentum_columns(),
         files: Vec::new(),
         readings: Vec::new(),
+        nuisances: 0,
         dropped: Default::default(),
     }
 }
@@ -359,6 +360,7 @@ fn boxed() -> (Table, PreprocessingConfig) {
         y_names: names("y"),
         files: Vec::new(),
         readings: Vec::new(),
+        nuisances: 0,
         dropped: Default::default(),
     };
     let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();

@@ -76,6 +76,11 @@ impl InternalCoordinates {
         Self::new(symbols, &pairs, &triples)
     }
 
+    /// Number of atoms.
+    pub fn atoms(&self) -> usize {
+        self.atoms
+    }
+
     /// Labels of the pairs, in order.
     pub fn pair_labels(&self) -> &[String] {
         &self.pair_labels

@@ -26,6 +26,14 @@ pub enum ExplosionError {
         /// The atom's label.
         atom: String,
     },
+    /// A time of an event that is not positive.
+    #[error("`{name}` is `{value}`, expected a positive number")]
+    NotPositive {
+        /// The name of its column.
+        name: String,
+        /// The value found.
+        value: f64,
+    },
     /// Two charged atoms are at the same point.
     #[error("atoms `{first}` and `{second}` coincide: they are {distance_bohr:e} bohr apart")]
     Coincident {

@@ -1,6 +1,6 @@
 //! Explosions of one molecule: rows to the lanes where all ions repel each other, the others one by one.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -59,6 +59,8 @@ pub struct Exploder<'a> {
     pub(super) accuracy: Accuracy,
     /// The instruction set of the lanes, if the molecule and the machine have any use for them.
     pub(super) arch: Option<Arch>,
+    /// The time that each event has of its own.
+    pub(super) time: Option<OwnTime>,
 }
 
 impl<'a> Exploder<'a> {
@@ -75,7 +77,10 @@ impl<'a> Exploder<'a> {
         let ions = Ions::new(molecule, charging.resolve(molecule)?);
         let lanes_serve = accuracy.mode != Mode::Reference && ions.all_repel();
         let arch = Some(Arch::new()).filter(|arch| lanes_serve && convoy::pay_on(*arch));
-        Ok(Self { ions, accuracy: accuracy.resolved(), arch })
+        let reference = ions.law.as_ref().and_then(|law| law.reference);
+        let time = reference.zip(charging.nuisances().pop());
+        let time = time.map(|(reference, nuisance)| OwnTime { name: nuisance.name, reference });
+        Ok(Self { ions, accuracy: accuracy.resolved(), arch, time })
     }
 
     /// Whether every ion repels every other, from the start (where they may be neutral) to the end.
@@ -83,13 +88,19 @@ impl<'a> Exploder<'a> {
         self.ions.all_repel()
     }
 
-    /// One explosion, as the function [`explode`].
+    /// Numbers of a row: the 3N positions (bohr), and those that the charging draws for each event, in the order of
+    /// [`Charging::nuisances`].
+    pub fn inputs(&self) -> usize {
+        3 * self.ions.molecule.atom_count() + usize::from(self.time.is_some())
+    }
+
+    /// One explosion, as the function [`explode`], of a row of [`Self::inputs`] numbers.
     ///
     /// # Errors
-    /// As [`explode`].
+    /// As [`explode`]; [`ExplosionError::NotPositive`].
     pub fn explode(
         &self,
-        positions: &[f64],
+        row: &[f64],
         initial_momenta: Option<&[f64]>,
         momenta: &mut [f64],
     ) -> Result<(), ExplosionError> {
@@ -99,10 +110,13 @@ impl<'a> Exploder<'a> {
             let found = momenta.len();
             return Err(ExplosionError::Components { what: "final momenta", found, atoms });
         }
+        self.check_inputs(row.len())?;
+        let (positions, times) = row.split_at(expected);
         let at_rest = [0.0; 3 * MAX_ATOMS];
         self.ions.check_row(positions, initial_momenta.unwrap_or(&at_rest[..expected]))?;
         let mut result = [0.0; 3 * MAX_ATOMS];
-        match self.explode_rows(positions, initial_momenta, &mut result[..expected]).pop() {
+        let rows = Given { positions, times, initial_momenta };
+        match self.explode_rows(rows, &mut result[..expected]).pop() {
             Some((_, error)) => Err(error),
             None => {
                 momenta.copy_from_slice(&result[..expected]);
@@ -111,42 +125,99 @@ impl<'a> Exploder<'a> {
         }
     }
 
-    /// Explodes every row from rest, as the function [`explode_all`].
+    /// Explodes every row (rows, [`Self::inputs`]) from rest, as the function [`explode_all`], into momenta
+    /// (rows, 3N; a.u.). Rows of times that are not positive are NaN too.
     ///
     /// # Errors
-    /// [`ExplosionError::Components`] if the number of columns is not 3N.
+    /// [`ExplosionError::Components`] for another number of columns.
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-    pub fn explode_all(
-        &self,
-        positions: ArrayView2<'_, f64>,
-    ) -> Result<Array2<f64>, ExplosionError> {
-        let columns = self.check_columns(positions.ncols())?;
-        let positions = positions.as_standard_layout();
+    pub fn explode_all(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>, ExplosionError> {
+        self.check_inputs(rows.ncols())?;
+        let columns = 3 * self.ions.molecule.atom_count();
+        let (positions, times) = self.divided(rows);
         let mut momenta = Array2::from_elem(positions.raw_dim(), f64::NAN);
         if let (Some(positions), Some(momenta)) = (positions.as_slice(), momenta.as_slice_mut()) {
             let chunk = CHUNK * columns;
-            momenta.par_chunks_mut(chunk).zip(positions.par_chunks(chunk)).for_each(
-                |(out, rows)| {
-                    self.explode_rows(rows, None, out);
+            momenta.par_chunks_mut(chunk).zip(positions.par_chunks(chunk)).enumerate().for_each(
+                |(part, (momenta, positions))| {
+                    let first = (part * CHUNK).min(times.len());
+                    let last = (first + CHUNK).min(times.len());
+                    let times = &times[first..last];
+                    self.explode_rows(Given { positions, times, initial_momenta: None }, momenta);
                 },
             );
         }
         Ok(momenta)
     }
 
-    /// The number of columns, which must be 3N.
-    pub(super) fn check_columns(&self, found: usize) -> Result<usize, ExplosionError> {
-        let atoms = self.ions.molecule.atom_count();
-        if found == 3 * atoms {
-            Ok(found)
+    /// Rows are of [`Self::inputs`] numbers.
+    pub(super) fn check_inputs(&self, found: usize) -> Result<(), ExplosionError> {
+        let own = usize::from(self.time.is_some());
+        if found == self.inputs() {
+            Ok(())
         } else {
-            Err(ExplosionError::Components { what: "positions", found, atoms })
+            let atoms = self.ions.molecule.atom_count();
+            Err(ExplosionError::Components {
+                what: "positions",
+                found: found.saturating_sub(own),
+                atoms,
+            })
         }
     }
 
-    /// Explodes rows of 3N numbers, from rest if `initial_momenta` is `None`. The momenta of rows that
-    /// have no result are NaN; returns their numbers, ascending, and the reasons.
+    /// Rows as positions (contiguous) and their own times, none where they have none.
+    pub(super) fn divided<'r>(
+        &self,
+        rows: ArrayView2<'r, f64>,
+    ) -> (CowArray<'r, f64, Ix2>, Vec<f64>) {
+        let columns = 3 * self.ions.molecule.atom_count();
+        let (positions, times) = rows.split_at(Axis(1), columns);
+        let positions = if positions.is_standard_layout() {
+            positions.into()
+        } else {
+            positions.as_standard_layout().into_owned().into()
+        };
+        (positions, times.iter().copied().collect())
+    }
+
+    /// Explodes rows, from rest without initial momenta. The momenta of rows that have no result are NaN; returns
+    /// their numbers, ascending, and the reasons.
     pub(crate) fn explode_rows(
+        &self,
+        rows: Given<'_>,
+        momenta: &mut [f64],
+    ) -> Vec<(usize, ExplosionError)> {
+        let Some(time) = &self.time else {
+            return self.fly(rows.positions, rows.initial_momenta, momenta);
+        };
+        let columns = 3 * self.ions.molecule.atom_count();
+        let (mut positions, mut initial) =
+            (rows.positions.to_vec(), rows.initial_momenta.map(<[f64]>::to_vec));
+        for (row, own) in rows.times.iter().enumerate() {
+            let span = row * columns..(row + 1) * columns;
+            let stretch = time.stretch(*own);
+            positions[span.clone()].iter_mut().for_each(|x| *x *= stretch);
+            if let Some(initial) = &mut initial {
+                initial[span].iter_mut().for_each(|p| *p /= stretch.sqrt());
+            }
+        }
+        let mut failed = self.fly(&positions, initial.as_deref(), momenta);
+        for (row, own) in rows.times.iter().enumerate() {
+            let stretch = time.stretch(*own);
+            let momenta = &mut momenta[row * columns..(row + 1) * columns];
+            momenta.iter_mut().for_each(|p| *p *= stretch.sqrt());
+        }
+        for (row, error) in &mut failed {
+            let value = rows.times[*row];
+            if !time.stretch(value).is_finite() {
+                *error = ExplosionError::NotPositive { name: time.name.clone(), value };
+            }
+        }
+        failed
+    }
+
+    /// Explodes rows by the one law of all.
+    fn fly(
         &self,
         positions: &[f64],
         initial_momenta: Option<&[f64]>,
@@ -196,5 +267,33 @@ impl<'a> Exploder<'a> {
             momenta[index * columns..(index + 1) * columns].fill(f64::NAN);
         }
         failed
+    }
+}
+
+/// Rows to be exploded, one after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'r> {
+    /// 3N numbers a row, bohr.
+    pub(crate) positions: &'r [f64],
+    /// One number a row, in the unit of its column; empty where events have no time of their own.
+    pub(crate) times: &'r [f64],
+    /// 3N numbers a row, a.u.; at rest if none.
+    pub(crate) initial_momenta: Option<&'r [f64]>,
+}
+
+/// A time that each event has of its own.
+pub(super) struct OwnTime {
+    /// The name of its column.
+    pub(super) name: String,
+    /// The time of the law by which all of them fly.
+    reference: f64,
+}
+
+impl OwnTime {
+    /// What an event is stretched by to have the time of the law (`charging`, "Times that differ between events");
+    /// NaN for a time that is not positive and finite.
+    pub(super) fn stretch(&self, own: f64) -> f64 {
+        let ratio = self.reference / own;
+        if ratio.is_finite() && ratio > 0.0 { libm::cbrt(ratio * ratio) } else { f64::NAN }
     }
 }

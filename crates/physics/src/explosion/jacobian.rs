@@ -9,23 +9,22 @@
 //! there rotations are not used and `3N - 4` directions are integrated. Charges that take time have a scale of
 //! their own: the stretch is no symmetry then, and is one of the directions that are integrated.
 
-use ndarray::{Array2, Array3, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::accuracy::Accuracy;
 use super::convoy::variation::{Variations, explode_varied};
 use super::convoy::{Goal, charging};
+use super::directions::{Directions, symmetries};
 use super::error::ExplosionError;
 use super::exploder::{CHUNK, Exploder};
 use crate::charging::Charging;
 use crate::molecule::{MAX_ATOMS, Molecule};
-use crate::vector::cross;
-
-/// The least part of the molecule's size that a unit rotation must move it by for the rotation to be used.
-const LEAST_TURN: f64 = 0.02;
 
 /// The step of finite differences in bohr for events that the lanes do not take.
 const DIFFERENCE_BOHR: f64 = 2e-3;
+/// The same for momenta at the start, as a part of the largest momentum at the end.
+const DIFFERENCE_OF_MOMENTUM: f64 = 5e-4;
 
 /// Explodes every row of `positions` (rows, 3N; bohr) from rest, in parallel, into momenta (rows, 3N; a.u.) and
 /// their Jacobians (rows, 3N, 3N; a.u. per bohr; entry `[row, i, k]` is `dp_i / dx_k`). The charges are there at
@@ -47,190 +46,144 @@ pub fn explode_linearised(
     Exploder::new(molecule, &Charging::default(), accuracy)?.explode_linearised(positions)
 }
 
-/// Orthonormal directions of one row; the first ones have changes of momenta that symmetry gives.
-struct Directions {
-    /// Directions one after the other, each of 3N numbers, and as many changes.
-    known: Vec<f64>,
-    changes: Vec<f64>,
-    /// Directions whose changes must be integrated.
-    unknown: Vec<f64>,
-    /// Numbers of the symmetries behind the known ones, see [`symmetry`].
-    symmetries: Vec<usize>,
-    uses_rotations: bool,
-}
-
-/// Numbers of the symmetries that are used.
-fn symmetries(stretch: bool, rotations: bool) -> impl Iterator<Item = usize> {
-    (0..7).filter(move |number| match number {
-        0..3 => true,
-        3 => stretch,
-        _ => rotations,
-    })
-}
-
-impl Directions {
-    /// The directions at `positions`; the changes are filled in by [`Self::change`].
-    fn new(positions: &[f64], stretch: bool) -> Self {
-        let with = Self::orthonormal(positions, stretch, true);
-        with.unwrap_or_else(|| {
-            // Without rotations nothing is small.
-            Self::orthonormal(positions, stretch, false).unwrap_or_else(|| Self {
-                known: Vec::new(),
-                changes: Vec::new(),
-                unknown: Vec::new(),
-                symmetries: Vec::new(),
-                uses_rotations: false,
-            })
-        })
-    }
-
-    /// `None` if a rotation hardly moves the molecule.
-    fn orthonormal(positions: &[f64], stretch: bool, rotations: bool) -> Option<Self> {
-        let columns = positions.len();
-        let size = {
-            let shape = symmetry(positions, 3);
-            shape.iter().map(|x| x * x).sum::<f64>().sqrt()
-        };
-        let mut basis: Vec<f64> = Vec::with_capacity(columns * columns);
-        let symmetries: Vec<usize> = symmetries(stretch, rotations).collect();
-        for &number in &symmetries {
-            let mut vector = symmetry(positions, number);
-            let length = orthogonalise(&mut vector, &basis);
-            if number > 3 && length < LEAST_TURN * size {
-                return None;
-            }
-            basis.extend(vector.iter().map(|v| v / length));
-        }
-        let known = basis.len();
-        let mut room: Vec<f64> = (0..columns)
-            .map(|c| 1.0 - basis[c..].iter().step_by(columns).map(|q| q * q).sum::<f64>())
-            .collect();
-        while basis.len() < columns * columns {
-            let most = (0..columns).fold(0, |best, c| if room[c] > room[best] { c } else { best });
-            let mut vector = vec![0.0; columns];
-            vector[most] = 1.0;
-            let length = orthogonalise(&mut vector, &basis);
-            for (room, v) in room.iter_mut().zip(&vector) {
-                *room -= (v / length).powi(2);
-            }
-            basis.extend(vector.iter().map(|v| v / length));
-        }
-        let unknown = basis.split_off(known);
-        let changes = Vec::new();
-        Some(Self { known: basis, changes, unknown, symmetries, uses_rotations: rotations })
-    }
-
-    /// Fills in the changes of the known directions by the same elimination that made them orthonormal.
-    fn change(&mut self, positions: &[f64], momenta: &[f64]) {
-        let columns = positions.len();
-        for (place, &number) in self.symmetries.iter().enumerate() {
-            let vector = symmetry(positions, number);
-            let mut change = change_by_symmetry(momenta, number);
-            let along = |k: usize| {
-                let q = &self.known[k * columns..(k + 1) * columns];
-                q.iter().zip(&vector).map(|(q, v)| q * v).sum::<f64>()
-            };
-            for k in 0..place {
-                let part = along(k);
-                let before = &self.changes[k * columns..(k + 1) * columns];
-                for (c, b) in change.iter_mut().zip(before) {
-                    *c -= part * b;
-                }
-            }
-            let length = along(place);
-            self.changes.extend(change.iter().map(|c| c / length));
-        }
-    }
-}
-
-/// Subtracts the parts of `vector` along the orthonormal `basis`, twice because once leaves round-off, and
-/// returns the length of what is left.
-fn orthogonalise(vector: &mut [f64], basis: &[f64]) -> f64 {
-    for _ in 0..2 {
-        for q in basis.chunks_exact(vector.len()) {
-            let part: f64 = q.iter().zip(&*vector).map(|(q, v)| q * v).sum();
-            for (v, q) in vector.iter_mut().zip(q) {
-                *v -= part * q;
-            }
-        }
-    }
-    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
-}
-
-/// Change of positions under a translation along axis 0 to 2, a stretch (3), a rotation about axis 0 to 2 (4 to
-/// 6), the latter about the centroid.
-fn symmetry(positions: &[f64], number: usize) -> Vec<f64> {
-    let atoms = (positions.len() / 3) as f64;
-    if number < 3 {
-        return (0..positions.len()).map(|c| if c % 3 == number { 1.0 } else { 0.0 }).collect();
-    }
-    let centroid: [f64; 3] =
-        std::array::from_fn(|axis| positions[axis..].iter().step_by(3).sum::<f64>() / atoms);
-    let centred = positions.iter().enumerate().map(|(c, x)| x - centroid[c % 3]);
-    if number == 3 { centred.collect() } else { turned(&centred.collect::<Vec<_>>(), number - 4) }
-}
-
-/// What the same does to the momenta.
-fn change_by_symmetry(momenta: &[f64], number: usize) -> Vec<f64> {
-    match number {
-        0..3 => vec![0.0; momenta.len()],
-        3 => momenta.iter().map(|p| -0.5 * p).collect(),
-        _ => turned(momenta, number - 4),
-    }
-}
-
-/// `e_axis x v` for every vector of a row.
-fn turned(row: &[f64], axis: usize) -> Vec<f64> {
-    let mut omega = [0.0; 3];
-    omega[axis] = 1.0;
-    row.chunks_exact(3).flat_map(|v| cross(omega, [v[0], v[1], v[2]])).collect()
-}
-
 impl Exploder<'_> {
-    /// Momenta and Jacobians of every row, as the function [`explode_linearised`].
+    /// Momenta (rows, 3N) and Jacobians (rows, 3N, [`Self::inputs`]) of every row (rows, [`Self::inputs`]), as the
+    /// function [`explode_linearised`].
     ///
     /// # Errors
-    /// [`ExplosionError::Components`] if the number of columns is not 3N.
+    /// [`ExplosionError::Components`] for another number of columns.
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn explode_linearised(
         &self,
-        positions: ArrayView2<'_, f64>,
+        rows: ArrayView2<'_, f64>,
     ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
-        let columns = self.check_columns(positions.ncols())?;
-        let rows = positions.nrows();
-        let positions = positions.as_standard_layout();
-        let mut momenta = Array2::from_elem((rows, columns), f64::NAN);
-        let mut jacobians = Array3::from_elem((rows, columns, columns), f64::NAN);
-        if let (Some(positions), Some(momenta), Some(jacobians)) =
-            (positions.as_slice(), momenta.as_slice_mut(), jacobians.as_slice_mut())
-        {
-            let chunk = CHUNK * columns;
-            momenta
-                .par_chunks_mut(chunk)
-                .zip(jacobians.par_chunks_mut(chunk * columns))
-                .zip(positions.par_chunks(chunk))
-                .for_each(|((momenta, jacobians), rows)| self.linearise(rows, momenta, jacobians));
-        }
-        Ok((momenta, jacobians))
+        let Varied { momenta, by_input, .. } = self.varied(rows, true, false)?;
+        Ok((momenta, by_input))
     }
 
-    /// Explodes rows from rest into momenta and Jacobians, which must come as NaN.
-    fn linearise(&self, positions: &[f64], momenta: &mut [f64], jacobians: &mut [f64]) {
+    /// Momenta (rows, 3N) of every row (rows, [`Self::inputs`]), and how they change with momenta at the start whose
+    /// sum is zero (rows, 3N, 3N - 3): entry `[row, i, k]` is `dp_i / dp_k` for a momentum of component `k` that the
+    /// last atom balances. Dimensionless.
+    ///
+    /// # Errors
+    /// [`ExplosionError::Components`] for another number of columns.
+    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+    pub fn explode_kicked(
+        &self,
+        rows: ArrayView2<'_, f64>,
+    ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
+        let Varied { momenta, by_kick, .. } = self.varied(rows, false, true)?;
+        Ok((momenta, by_kick))
+    }
+
+    /// [`Self::explode_linearised`] and [`Self::explode_kicked`] together: momenta, by inputs and by kicks.
+    ///
+    /// # Errors
+    /// [`ExplosionError::Components`] for another number of columns.
+    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+    pub fn explode_linearised_and_kicked(
+        &self,
+        rows: ArrayView2<'_, f64>,
+    ) -> Result<(Array2<f64>, Array3<f64>, Array3<f64>), ExplosionError> {
+        let Varied { momenta, by_input, by_kick } = self.varied(rows, true, true)?;
+        Ok((momenta, by_input, by_kick))
+    }
+
+    fn varied(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        by_input: bool,
+        by_kick: bool,
+    ) -> Result<Varied, ExplosionError> {
+        self.check_inputs(rows.ncols())?;
+        let Some(time) = &self.time else { return Ok(self.vary_all(rows, by_input, by_kick)) };
+        // By the one law of all; `x' = l x`, `p = sqrt(l) p'` at the start and at the end.
+        let columns = 3 * self.ions.molecule.atom_count();
+        let (positions, times) = self.divided(rows);
+        let mut stretched = positions.into_owned();
+        for (mut row, own) in stretched.rows_mut().into_iter().zip(&times) {
+            row *= time.stretch(*own);
+        }
+        let mut varied = self.vary_all(stretched.view(), by_input, by_kick);
+        for (mut momenta, own) in varied.momenta.rows_mut().into_iter().zip(&times) {
+            momenta *= time.stretch(*own).sqrt();
+        }
+        if !by_input {
+            return Ok(varied);
+        }
+        let mut jacobians = Array3::zeros((rows.nrows(), columns, self.inputs()));
+        for (index, own) in times.iter().enumerate() {
+            let mut jacobian = jacobians.index_axis_mut(Axis(0), index);
+            let (mut by_position, mut by_time) = jacobian.view_mut().split_at(Axis(1), columns);
+            by_position.assign(&varied.by_input.index_axis(Axis(0), index));
+            by_position *= time.stretch(*own).powf(1.5);
+            let along = by_position.dot(&rows.slice(s![index, ..columns]));
+            let slope = (along + &varied.momenta.row(index) * 0.5) * (-2.0 / (3.0 * own));
+            by_time.column_mut(0).assign(&slope);
+        }
+        Ok(Varied { by_input: jacobians, ..varied })
+    }
+
+    /// The same of positions alone, by the one law of all.
+    fn vary_all(&self, positions: ArrayView2<'_, f64>, by_input: bool, by_kick: bool) -> Varied {
+        let (rows, columns) = positions.dim();
+        let positions = positions.as_standard_layout();
+        let of = |wanted: bool, width: usize| {
+            Array3::from_elem((rows, columns, if wanted { width } else { 0 }), f64::NAN)
+        };
+        let mut varied = Varied {
+            momenta: Array2::from_elem((rows, columns), f64::NAN),
+            by_input: of(by_input, columns),
+            by_kick: of(by_kick, columns - 3),
+        };
+        let mut parts: Vec<Parts<'_>> = Vec::with_capacity(rows.div_ceil(CHUNK));
+        let Varied { momenta, by_input, by_kick } = &mut varied;
+        let chunks = momenta
+            .axis_chunks_iter_mut(Axis(0), CHUNK)
+            .zip(by_input.axis_chunks_iter_mut(Axis(0), CHUNK))
+            .zip(by_kick.axis_chunks_iter_mut(Axis(0), CHUNK))
+            .zip(positions.axis_chunks_iter(Axis(0), CHUNK));
+        for (((momenta, by_input), by_kick), positions) in chunks {
+            if let (Some(momenta), Some(by_input), Some(by_kick), Some(positions)) = (
+                momenta.into_slice(),
+                by_input.into_slice(),
+                by_kick.into_slice(),
+                positions.to_slice(),
+            ) {
+                parts.push(Parts { positions, momenta, by_input, by_kick });
+            }
+        }
+        parts.into_par_iter().for_each(|part| self.vary(part));
+        varied
+    }
+
+    /// Explodes rows from rest into momenta and derivatives, which must come as NaN.
+    fn vary(&self, part: Parts<'_>) {
+        let Parts { positions, momenta, by_input, by_kick } = part;
         let columns = 3 * self.ions.molecule.atom_count();
         let at_rest = [0.0; 3 * MAX_ATOMS];
         let row = |index: usize| &positions[index * columns..(index + 1) * columns];
         let stretch = self.ions.law.is_none();
-        let known = |rotations| symmetries(stretch, rotations).count();
-        let stride = columns - known(false);
+        let unknown = |rotations| {
+            if by_input.is_empty() { 0 } else { columns - symmetries(stretch, rotations).count() }
+        };
+        let kicks = if by_kick.is_empty() { Vec::new() } else { balanced_kicks(columns) };
+        let kick_count = kicks.len() / columns;
+        let stride = unknown(false) + kick_count;
         let rows = positions.len() / columns;
         let mut directions: Vec<Option<Directions>> = Vec::with_capacity(rows);
         let mut flat = vec![0.0; rows * stride * columns];
         for index in 0..rows {
             let sound = self.ions.check_row(row(index), &at_rest[..columns]).is_ok();
-            let found = sound.then(|| Directions::new(row(index), stretch));
+            let found = sound.then(|| match by_input.is_empty() {
+                true => Directions::none(true),
+                false => Directions::new(row(index), stretch),
+            });
             if let Some(found) = &found {
                 let start = index * stride * columns;
-                flat[start..start + found.unknown.len()].copy_from_slice(&found.unknown);
+                let split = start + found.unknown.len();
+                flat[start..split].copy_from_slice(&found.unknown);
+                flat[split..split + kicks.len()].copy_from_slice(&kicks);
             }
             directions.push(found);
         }
@@ -245,8 +198,9 @@ impl Exploder<'_> {
                 left.extend(queue);
                 continue;
             };
-            let tangents = columns - known(uses_rotations);
-            let rows = Variations { positions, directions: &flat, stride, tangents };
+            let tangents = unknown(uses_rotations) + kick_count;
+            let rows =
+                Variations { positions, directions: &flat, stride, tangents, kicks: kick_count };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
             let molecule = self.ions.molecule;
@@ -265,63 +219,99 @@ impl Exploder<'_> {
             });
         }
         for index in left {
+            let Some(found) = &directions[index] else { continue };
             let span = index * stride * columns..(index + 1) * stride * columns;
-            let (flat, changes) = (&flat[span.clone()], &mut changes[span]);
+            let tangents = found.unknown.len() / columns + kick_count;
+            let flat = &flat[span.clone()][..tangents * columns];
+            let changes = &mut changes[span][..tangents * columns];
             let momenta = &mut momenta[index * columns..(index + 1) * columns];
-            if self.differences(row(index), flat, momenta, changes).is_err() {
+            if self.differences(row(index), flat, kick_count, momenta, changes).is_err() {
                 momenta.fill(f64::NAN);
                 directions[index] = None;
             }
         }
         for (index, found) in directions.iter_mut().enumerate() {
             let Some(found) = found else { continue };
-            found.change(row(index), &momenta[index * columns..(index + 1) * columns]);
-            let jacobian =
-                &mut jacobians[index * columns * columns..(index + 1) * columns * columns];
-            jacobian.fill(0.0);
-            let changes = &changes[index * stride * columns..];
-            let known = found.known.chunks_exact(columns).zip(found.changes.chunks_exact(columns));
-            let unknown = found.unknown.chunks_exact(columns).zip(changes.chunks_exact(columns));
-            for (q, change) in known.chain(unknown) {
-                for (line, dp) in jacobian.chunks_exact_mut(columns).zip(change) {
-                    for (entry, q) in line.iter_mut().zip(q) {
-                        *entry += dp * q;
-                    }
+            let changes = &changes[index * stride * columns..(index + 1) * stride * columns];
+            let (of_inputs, of_kicks) = changes.split_at(found.unknown.len());
+            if !by_input.is_empty() {
+                found.change(row(index), &momenta[index * columns..(index + 1) * columns]);
+                let square = columns * columns;
+                found.jacobian(of_inputs, &mut by_input[index * square..(index + 1) * square]);
+            }
+            let size = columns * kick_count;
+            let by_kick = &mut by_kick[index * size..(index + 1) * size];
+            for (kick, change) in of_kicks.chunks_exact(columns).take(kick_count).enumerate() {
+                for (component, value) in change.iter().enumerate() {
+                    by_kick[component * kick_count + kick] = *value;
                 }
             }
         }
     }
 
-    /// Central differences of order 4, one event at a time.
+    /// Central differences of order 4, one event at a time; the last `kicks` directions are of the momenta at the start.
     fn differences(
         &self,
         positions: &[f64],
         directions: &[f64],
+        kicks: usize,
         momenta: &mut [f64],
         changes: &mut [f64],
     ) -> Result<(), ExplosionError> {
         let columns = positions.len();
         let accuracy =
             Accuracy { tolerance: self.accuracy.tolerance.min(1e-12), ..self.accuracy.clone() };
-        let at_rest = [0.0; 3 * MAX_ATOMS];
-        let fly = |positions: &[f64]| {
-            self.ions
-                .fly_apart(positions, &at_rest[..columns], &accuracy)
-                .map(|flight| flight.momenta)
+        let at_rest = vec![0.0; columns];
+        let fly = |positions: &[f64], initial: &[f64]| {
+            self.ions.fly_apart(positions, initial, &accuracy).map(|flight| flight.momenta)
         };
-        momenta.copy_from_slice(&fly(positions)?[..columns]);
+        momenta.copy_from_slice(&fly(positions, &at_rest)?[..columns]);
+        let largest = momenta.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
+        let tangents = directions.len() / columns;
         let lines = directions.chunks_exact(columns).zip(changes.chunks_exact_mut(columns));
-        for (direction, change) in lines {
+        for (number, (direction, change)) in lines.enumerate() {
             change.fill(0.0);
+            let is_kick = number >= tangents - kicks;
+            let size = if is_kick { DIFFERENCE_OF_MOMENTUM * largest } else { DIFFERENCE_BOHR };
             for (step, weight) in [(1.0, 8.0), (-1.0, -8.0), (2.0, -1.0), (-2.0, 1.0)] {
-                let moved = positions.iter().zip(direction);
-                let moved: Vec<f64> = moved.map(|(x, v)| x + step * DIFFERENCE_BOHR * v).collect();
-                let momenta = fly(&moved)?;
-                for (c, p) in change.iter_mut().zip(&momenta) {
-                    *c += weight * p / (12.0 * DIFFERENCE_BOHR);
+                let moved = |from: &[f64]| -> Vec<f64> {
+                    from.iter().zip(direction).map(|(x, v)| x + step * size * v).collect()
+                };
+                let end = if is_kick {
+                    fly(positions, &moved(&at_rest))?
+                } else {
+                    fly(&moved(positions), &at_rest)?
+                };
+                for (c, p) in change.iter_mut().zip(&end) {
+                    *c += weight * p / (12.0 * size);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Final momenta of rows and their derivatives; those that were not asked for have no columns.
+struct Varied {
+    momenta: Array2<f64>,
+    by_input: Array3<f64>,
+    by_kick: Array3<f64>,
+}
+
+/// The same, and positions, of rows that one thread works on.
+struct Parts<'a> {
+    positions: &'a [f64],
+    momenta: &'a mut [f64],
+    by_input: &'a mut [f64],
+    by_kick: &'a mut [f64],
+}
+
+/// Momenta of one component each, balanced by the last atom: 3N - 3 rows of 3N numbers.
+fn balanced_kicks(columns: usize) -> Vec<f64> {
+    let mut kicks = vec![0.0; (columns - 3) * columns];
+    for (component, kick) in kicks.chunks_exact_mut(columns).enumerate() {
+        kick[component] = 1.0;
+        kick[columns - 3 + component % 3] = -1.0;
+    }
+    kicks
 }

@@ -18,6 +18,7 @@
 
 mod accuracy;
 mod convoy;
+mod directions;
 mod dop853;
 mod error;
 mod exploder;
@@ -30,6 +31,6 @@ mod tableau;
 
 pub use accuracy::{Accuracy, Mode};
 pub use error::ExplosionError;
-pub(crate) use exploder::CHUNK;
+pub(crate) use exploder::{CHUNK, Given};
 pub use exploder::{Exploder, explode, explode_all};
 pub use jacobian::explode_linearised;

@@ -101,10 +101,13 @@ impl CalibrationEvents {
         let mut parts =
             vec![ranks(truth.select(Axis(1), alive).view(), draws.select(Axis(2), alive).view())?];
         if let Some(coordinates) = &self.coordinates {
-            let lengths = coordinates.lengths_of_draws(draws.view())? * PM_PER_BOHR;
+            let columns = 3 * coordinates.atoms();
+            let truth = truth.slice(s![.., ..columns]);
+            let draws = draws.slice(s![.., .., ..columns]);
+            let lengths = coordinates.lengths_of_draws(draws)? * PM_PER_BOHR;
             parts.push(ranks((coordinates.lengths(truth)? * PM_PER_BOHR).view(), lengths.view())?);
             if !coordinates.triple_labels().is_empty() {
-                let angles = coordinates.angles_deg_of_draws(draws.view())?;
+                let angles = coordinates.angles_deg_of_draws(draws)?;
                 parts.push(ranks(coordinates.angles_deg(truth)?.view(), angles.view())?);
             }
         }

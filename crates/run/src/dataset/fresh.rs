@@ -19,6 +19,7 @@ use cei_physics::{
 use cei_train::{EpochRows, EpochRowsError, Rows};
 use ndarray::{Array2, s};
 
+use super::inferred::Inferred;
 use crate::RunError;
 
 /// Events that are simulated and encoded at once.
@@ -33,6 +34,8 @@ pub enum Recipe {
         simulation: Box<Simulation>,
         /// Events of an epoch.
         events: usize,
+        /// What is inferred of them.
+        inferred: Inferred,
     },
     /// The same events, measured anew.
     Noise {
@@ -42,6 +45,8 @@ pub enum Recipe {
         detector: Detector,
         /// The noise-free training rows.
         events: Box<Events>,
+        /// What is inferred of them.
+        inferred: Inferred,
     },
 }
 
@@ -54,29 +59,31 @@ impl Recipe {
         &self,
         seed: u64,
         epoch: usize,
-        mut take: impl FnMut(usize, &Events) -> Result<(), RunError>,
+        mut take: impl FnMut(usize, &Array2<f64>, &Array2<f64>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let epoch = epoch as u64;
         match self {
-            Self::Events { simulation, events } => {
+            Self::Events { simulation, events, inferred } => {
                 let simulation = for_training(simulation);
                 let seed = derived_seed(seed, Purpose::Events, epoch);
                 for start in (0..*events).step_by(CHUNK) {
                     let range = start..(start + CHUNK).min(*events);
-                    take(start, &simulate_range(&simulation, range, seed)?)?;
+                    let made = simulate_range(&simulation, range, seed)?;
+                    take(start, &inferred.columns(&made), &made.momenta)?;
                 }
             }
-            Self::Noise { simulation, detector, events } => {
+            Self::Noise { simulation, detector, events, inferred } => {
                 for (chunk, start) in (0..events.positions.nrows()).step_by(CHUNK).enumerate() {
                     let end = (start + CHUNK).min(events.positions.nrows());
                     let mut noisy = Events {
                         positions: events.positions.slice(s![start..end, ..]).to_owned(),
                         momenta: events.momenta.slice(s![start..end, ..]).to_owned(),
                         initial_momenta: None,
+                        nuisances: events.nuisances.slice(s![start..end, ..]).to_owned(),
                     };
                     let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
                     measure(simulation, detector, &mut noisy, seed.wrapping_add(chunk as u64))?;
-                    take(start, &noisy)?;
+                    take(start, &inferred.columns(&noisy), &noisy.momenta)?;
                 }
             }
         }
@@ -154,11 +161,11 @@ fn encoded(
         x: Array2::zeros((count, preprocessing.x_dim())),
         y: Array2::zeros((count, preprocessing.y_dim())),
     };
-    recipe.make(seed, epoch, |start, events| {
+    recipe.make(seed, epoch, |start, x, y| {
         if stop.load(Ordering::Relaxed) {
             return Err(RunError::Abandoned);
         }
-        let (x, y) = (events.positions.view(), events.momenta.view());
+        let (x, y) = (x.view(), y.view());
         let range = start..start + x.nrows();
         rows.x.slice_mut(s![range.clone(), ..]).assign(&preprocessing.encode_x(x, y));
         rows.y.slice_mut(s![range, ..]).assign(&preprocessing.encode_y(y));

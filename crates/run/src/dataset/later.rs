@@ -88,7 +88,11 @@ impl ColumnOptions {
         if !self.momenta.is_empty() {
             columns.y.clone_from(&self.momenta);
         }
-        let sides = [("columns.y", &columns.y, &own.y), ("columns.x", &columns.x, &own.x)];
+        let sides = [
+            ("columns.y", &columns.y, &own.y),
+            ("columns.x", &columns.x, &own.x),
+            ("columns.nuisances", &columns.nuisances, &own.nuisances),
+        ];
         for (key, given, own) in sides {
             if given.len() != own.len() {
                 let (found, own) = (given.len(), in_words(own));
@@ -156,7 +160,7 @@ impl LaterTable {
         let source = self.source(&run.experiment);
         let mut selection = self.columns.selection(&run.experiment)?;
         if !positions {
-            selection.x.clear();
+            selection = selection.of_condition();
         }
         let table = load(&source, &selection)
             .map_err(|error| self.with_hint(error, run, &source, &selection))?;
@@ -164,7 +168,8 @@ impl LaterTable {
         let preprocessing = &run.record.preprocessing;
         self.check_names(&table, &selection.y, &table.y_names, preprocessing.y_names())?;
         if positions {
-            self.check_names(&table, &selection.x, &table.x_names, preprocessing.x_names())?;
+            let inferred: Vec<ColumnRef> = selection.inferred().cloned().collect();
+            self.check_names(&table, &inferred, &table.x_names, preprocessing.x_names())?;
         }
         Ok(Loaded { table, source, selection })
     }
@@ -183,7 +188,7 @@ impl LaterTable {
         // Places of positions are those of the files of the run, not of files whose momenta stand elsewhere.
         let same = self.columns.momenta.is_empty() && self.columns.overrides.is_empty();
         let is_there = |column: &&ColumnRef| same || matches!(column, ColumnRef::Name(_));
-        let positions = run.experiment.columns.x.iter().filter(is_there).cloned();
+        let positions = run.experiment.columns.inferred().filter(is_there).cloned();
         let names = run.record.preprocessing.x_names().iter().cloned().map(ColumnRef::Name);
         let taken: Vec<ColumnRef> = momenta.iter().cloned().chain(positions).chain(names).collect();
         Ok(Further::load(source, &taken, kept)?)

@@ -17,12 +17,13 @@ pub(crate) fn warning(
     if table.files.is_empty() {
         return None;
     }
-    let sides = [(&table.x, columns.x_unit.factor()), (&table.y, columns.y_unit.factor())];
+    let x_factor = |column| columns.x_factor(column);
+    let y_factor = |_| columns.y_unit.factor();
+    let sides: [(_, &dyn Fn(usize) -> f64); 2] = [(&table.x, &x_factor), (&table.y, &y_factor)];
     let [x, y] = sides.map(|(values, factor)| {
-        let parts = values
-            .columns()
-            .into_iter()
-            .filter_map(|column| rounding(&column.to_vec(), factor, column.std(0.0)));
+        let parts = values.columns().into_iter().enumerate().filter_map(|(index, column)| {
+            rounding(&column.to_vec(), factor(index), column.std(0.0))
+        });
         parts.fold(0.0, f64::max)
     });
     let found = preprocessing.ranks_within(

@@ -3,9 +3,10 @@
 use cei_data::{DroppedRows, MomentumUnit, PositionUnit, Selection, Split, Table};
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
-use ndarray::{Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate};
 
 use super::fresh::{Recipe, for_training};
+use super::inferred::Inferred;
 use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
@@ -27,6 +28,7 @@ pub(super) fn simulated(
 ) -> Result<Parts, RunError> {
     let molecule = &simulation.molecule;
     check_columns(experiment, molecule, "source.simulator")?;
+    let inferred = Inferred::of(&experiment.columns, simulation)?;
     let (source, split) = (&experiment.source, &experiment.split);
     if source.fresh_noise {
         return Err(RunError::FreshNoiseOfSimulator);
@@ -53,16 +55,18 @@ pub(super) fn simulated(
             Ok(rows) => rows,
             Err(_) => unreachable!("every part has three columns an atom"),
         };
+    let x = parts.each_ref().map(|part| inferred.columns(part));
     let table = Table {
-        x: under_another(parts.each_ref().map(|part| part.positions.view())),
+        x: under_another(x.each_ref().map(|x| x.view())),
         y: under_another(parts.each_ref().map(|part| part.momenta.view())),
-        x_names: molecule.position_columns(),
+        x_names: inferred.names(molecule),
         y_names: molecule.momentum_columns(),
+        nuisances: inferred.nuisances.len(),
         files: Vec::new(),
         readings: Vec::new(),
         dropped: DroppedRows::default(),
     };
-    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events };
+    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events, inferred };
     Ok((table, Split::consecutive(events, validation, test), Some(recipe)))
 }
 
@@ -86,16 +90,30 @@ pub(super) fn measured_anew(
     if nothing(detector)? {
         return Err(RunError::FreshNoiseUndeclared);
     }
-    let (positions, momenta) = table.part(&split.train);
+    // The nuisances that the table has, whichever they are, are not measured.
+    let events_of = |(x, momenta): (Array2<f64>, Array2<f64>)| {
+        let (positions, nuisances) =
+            x.view().split_at(Axis(1), 3 * simulation.molecule.atom_count());
+        Events {
+            positions: positions.to_owned(),
+            momenta,
+            initial_momenta: None,
+            nuisances: nuisances.to_owned(),
+        }
+    };
+    let inferred = Inferred::all(&table);
+    let events = events_of(table.part(&split.train));
+    let mut noisy = events_of((table.x, table.y));
     let recipe = Recipe::Noise {
         simulation: Box::new(simulation.clone()),
         detector: detector.clone(),
-        events: Box::new(Events { positions, momenta, initial_momenta: None }),
+        events: Box::new(events),
+        inferred: inferred.clone(),
     };
-    let mut noisy = Events { positions: table.x, momenta: table.y, initial_momenta: None };
     let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
     measure(simulation, detector, &mut noisy, seed)?;
-    (table.x, table.y) = (noisy.positions, noisy.momenta);
+    table.x = inferred.columns(&noisy);
+    table.y = noisy.momenta;
     Ok((table, split, Some(recipe)))
 }
 
@@ -106,7 +124,7 @@ fn check_columns(
     molecule: &Molecule,
     key: &'static str,
 ) -> Result<(), RunError> {
-    let Selection { x, y, x_unit, y_unit } = &experiment.columns;
+    let Selection { x, y, x_unit, y_unit, .. } = &experiment.columns;
     let count = 3 * molecule.atom_count();
     let has_units = *x_unit != PositionUnit::None && *y_unit != MomentumUnit::None;
     if (x.len(), y.len()) == (count, count) && has_units {

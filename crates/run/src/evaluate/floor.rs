@@ -51,6 +51,9 @@ pub(super) fn floor(
     if run.experiment.source.fresh_noise {
         return Ok(None);
     }
+    if !simulation.nuisances().is_empty() {
+        return Ok(None);
+    }
     let quiet = simulation.detector == Detector::default() && simulation.starts_at_rest();
     let known = run.molecule().is_some_and(|molecule| *molecule == simulation.molecule);
     if !quiet || !known || simulation.frame == Frame::default() {

@@ -4,7 +4,7 @@ use cei_metrics::{
     COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
 };
 use cei_physics::{Accuracy, Exploder, FrameRule, Molecule};
-use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, concatenate, s};
 
 use crate::trained::draws::first_rows;
 use crate::trained::internal_coordinates;
@@ -47,17 +47,17 @@ impl MoleculeScores {
         y: ArrayView2<'_, f64>,
         draws: &Array3<f64>,
     ) -> Result<(), RunError> {
-        self.gauge_free.add(x, draws.view())?;
-        if y.ncols() != x.ncols() {
+        let columns = 3 * self.molecule.atom_count();
+        self.gauge_free.add(x.slice(s![.., ..columns]), draws.slice(s![.., .., ..columns]))?;
+        let exploder = Exploder::new(&self.molecule, &run.charging(), &Accuracy::default())?;
+        if y.ncols() != columns || x.ncols() != exploder.inputs() {
             return Ok(());
         }
         let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
-        let positions = first_rows(draws, count);
-        let exploder = Exploder::new(&self.molecule, &run.charging(), &Accuracy::default())?;
-        let resimulated = exploder.explode_all(positions.view())?;
+        let resimulated = exploder.explode_all(first_rows(draws, count).view())?;
         let resimulated = self.in_one_frame(resimulated);
         let measured = self.in_one_frame(y.to_owned());
-        let shape = (x.nrows(), count, x.ncols());
+        let shape = (x.nrows(), count, columns);
         let resimulated = match resimulated.into_shape_with_order(shape) {
             Ok(resimulated) => resimulated,
             Err(_) => unreachable!("there is one explosion a draw"),
@@ -80,15 +80,15 @@ impl MoleculeScores {
     pub(super) fn pairs(
         &self,
         x: ArrayView2<'_, f64>,
-        draws: &Array3<f64>,
+        draws: ArrayView3<'_, f64>,
     ) -> Result<(Array2<f64>, Array2<f64>), RunError> {
         let pm = cei_metrics::PM_PER_BOHR;
         let truth =
             side_by_side(&(self.coordinates.lengths(x)? * pm), &self.coordinates.angles_deg(x)?);
         let mean = |values: Array3<f64>| Estimator::Mean.estimate(values.view());
         let predicted = side_by_side(
-            &(mean(self.coordinates.lengths_of_draws(draws.view())?)? * pm),
-            &mean(self.coordinates.angles_deg_of_draws(draws.view())?)?,
+            &(mean(self.coordinates.lengths_of_draws(draws)?)? * pm),
+            &mean(self.coordinates.angles_deg_of_draws(draws)?)?,
         );
         Ok((truth, predicted))
     }

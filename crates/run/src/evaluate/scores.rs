@@ -1,13 +1,13 @@
 //! Everything that is added up over chunks of events: errors, coverage, baselines.
 
 use cei_metrics::results::{
-    Baselines, Distribution, Estimators, Evaluation, NeighbourScores, level_key,
+    Baselines, Distribution, Estimators, Evaluation, NeighbourScores, NuisanceScores, level_key,
 };
 use cei_metrics::{
     Accumulator, COVERAGE_LEVELS, EnsembleScores, Estimator, GaugeFreeScores, NEIGHBOUR_CANDIDATES,
     NearestNeighbours, PointErrors, TrainingMean, density_ranks,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 
 use super::likelihood::likelihood;
 use super::molecule::MoleculeScores;
@@ -37,7 +37,16 @@ pub(super) struct Scores {
     train_mean: Option<(TrainingMean, PointErrors)>,
     neighbours: Option<NeighbourBaseline>,
     pub(super) pairs: Pairs,
+    /// Positions that vary.
     alive: Vec<usize>,
+    /// Number of positions; what stands behind them are nuisances.
+    positions: usize,
+    nuisances: Option<NuisanceErrors>,
+}
+
+struct NuisanceErrors {
+    mean: PointErrors,
+    train_mean: Option<(TrainingMean, PointErrors)>,
 }
 
 struct NeighbourBaseline {
@@ -50,21 +59,34 @@ struct NeighbourBaseline {
 impl Scores {
     pub(super) fn new(run: &TrainedRun, own: Option<&Dataset>) -> Result<Self, RunError> {
         let preprocessing = &run.record.preprocessing;
-        let columns = preprocessing.x_names().len();
-        let alive = preprocessing.alive_x().to_vec();
+        let columns = preprocessing.positions();
+        let alive: Vec<usize> =
+            preprocessing.alive_x().iter().copied().filter(|column| *column < columns).collect();
+        let width = preprocessing.x_names().len() - columns;
+        let errors_of_nuisances = || PointErrors::new(width, &[]);
+        let mut nuisances = None;
+        if width > 0 {
+            nuisances = Some(NuisanceErrors { mean: errors_of_nuisances()?, train_mean: None });
+        }
         let errors = || PointErrors::new(columns, &alive);
         let molecule = run.molecule().map(|m| MoleculeScores::new(run, m)).transpose()?;
         let (mut train_mean, mut neighbours) = (None, None);
         if let Some(dataset) = own {
             let (raw_x, raw_y) = dataset.table.part(&dataset.split.train);
             let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
-            train_mean = Some((TrainingMean::fit(x.view())?, errors()?));
+            let (x, of_nuisances) = x.view().split_at(Axis(1), columns);
+            if let Some(nuisances) = &mut nuisances {
+                let mean = TrainingMean::fit(of_nuisances)?;
+                nuisances.train_mean = Some((mean, errors_of_nuisances()?));
+            }
+            train_mean = Some((TrainingMean::fit(x)?, errors()?));
             let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
-            let tree = NearestNeighbours::fit(scaled_y.view(), x.view())?;
+            let tree = NearestNeighbours::fit(scaled_y.view(), x)?;
             let (raw_x, raw_y) = dataset.table.part(&dataset.split.validation);
             let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
             let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
-            let k = tree.choose_k(scaled_y.view(), x.view(), &NEIGHBOUR_CANDIDATES)?.k;
+            let x = x.slice(s![.., ..columns]);
+            let k = tree.choose_k(scaled_y.view(), x, &NEIGHBOUR_CANDIDATES)?.k;
             let gauge_free = molecule.as_ref().map(|m| m.gauge_free.clone());
             neighbours =
                 Some(NeighbourBaseline { neighbours: tree, k, errors: errors()?, gauge_free });
@@ -87,6 +109,8 @@ impl Scores {
             neighbours,
             pairs,
             alive,
+            positions: columns,
+            nuisances,
         })
     }
 
@@ -114,13 +138,23 @@ impl Scores {
         y: ArrayView2<'_, f64>,
         draws: &Array3<f64>,
     ) -> Result<(), RunError> {
-        let mean = Estimator::Mean.estimate(draws.view())?;
+        if let Some(molecule) = &mut self.molecule {
+            molecule.add(run, x, y, draws)?;
+        }
+        let (x, of_nuisances) = x.split_at(Axis(1), self.positions);
+        let (draws, nuisance_draws) = draws.view().split_at(Axis(2), self.positions);
+        if let Some(nuisances) = &mut self.nuisances {
+            nuisances.mean.add(of_nuisances, Estimator::Mean.estimate(nuisance_draws)?.view())?;
+            if let Some((mean, errors)) = &mut nuisances.train_mean {
+                errors.add(of_nuisances, mean.estimate(x.nrows()).view())?;
+            }
+        }
+        let mean = Estimator::Mean.estimate(draws)?;
         self.mean.add(x, mean.view())?;
-        self.draw.add(x, Estimator::Draw.estimate(draws.view())?.view())?;
-        self.ensemble.add(x, draws.view())?;
+        self.draw.add(x, Estimator::Draw.estimate(draws)?.view())?;
+        self.ensemble.add(x, draws)?;
         match &mut self.molecule {
             Some(molecule) => {
-                molecule.add(run, x, y, draws)?;
                 let (truth, predicted) = molecule.pairs(x, draws)?;
                 self.pairs.truth.push(truth);
                 self.pairs.predicted.push(predicted);
@@ -152,6 +186,7 @@ impl Scores {
         seed: u64,
     ) -> Result<Evaluation, RunError> {
         let names = run.record.preprocessing.x_names();
+        let (names, nuisance_names) = names.split_at(self.positions);
         let train_mean =
             self.train_mean.as_ref().map(|(_, errors)| errors.scores(names)).transpose()?;
         let knn = match &self.neighbours {
@@ -182,11 +217,31 @@ impl Scores {
             },
             baselines: Baselines { train_mean, knn },
             gauge_free: molecule.map(|m| m.gauge_free.summary()).transpose()?,
+            nuisances: match &self.nuisances {
+                Some(errors) => errors.scores(nuisance_names)?,
+                None => Vec::new(),
+            },
             likelihood: nll,
             likelihood_bound: bound,
             distribution,
             resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
             invertibility_max_abs: invertibility,
         })
+    }
+}
+
+impl NuisanceErrors {
+    fn scores(&self, names: &[String]) -> Result<Vec<NuisanceScores>, RunError> {
+        let of_train_mean = match &self.train_mean {
+            Some((_, errors)) => Some(errors.root_mean_square()?),
+            None => None,
+        };
+        let scores = names.iter().zip(self.mean.root_mean_square()?).enumerate();
+        let scores = scores.map(|(place, (name, error))| NuisanceScores {
+            column: name.clone(),
+            rmse: error.mean,
+            rmse_train_mean: of_train_mean.as_ref().map(|errors| errors[place].mean),
+        });
+        Ok(scores.collect())
     }
 }

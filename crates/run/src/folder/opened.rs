@@ -47,7 +47,7 @@ fn check_columns(
 ) -> Result<(), RunError> {
     let (columns, preprocessing) = (&experiment.columns, &record.preprocessing);
     let sides = [
-        ("x", columns.x.len(), preprocessing.x_names().len()),
+        ("x", columns.inferred().count(), preprocessing.x_names().len()),
         ("y", columns.y.len(), preprocessing.y_names().len()),
     ];
     for (side, named, trained) in sides {

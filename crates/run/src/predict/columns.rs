@@ -41,6 +41,8 @@ enum Given {
     Limits,
     /// For runs whose positions are turned by the momenta.
     Turned,
+    /// For runs that infer nuisances.
+    Nuisances,
     /// For runs of a molecule.
     Molecule,
     Refined,
@@ -55,6 +57,7 @@ impl Given {
             Self::Support => tables.outside.is_some(),
             Self::Limits => tables.has_limits,
             Self::Turned => tables.rotates_back,
+            Self::Nuisances => !tables.nuisances().is_empty(),
             Self::Molecule => tables.coordinates.is_some(),
             Self::Refined => tables.refined.is_some(),
             Self::Noise => tables.refined == Some(true),
@@ -100,6 +103,13 @@ const TURNED_POSITIONS: Column = Column {
         |rows| &rows.turned,
     ),
 };
+const NUISANCES: Column = Column {
+    name: "NUISANCE",
+    unit: "in its name",
+    given: Given::Nuisances,
+    meaning: "each nuisance that is inferred (`charging_tau_fs`)",
+    cells: Cells::Numbers(|tables| tables.nuisances().to_vec(), |rows| &rows.nuisances),
+};
 const LENGTHS: Column = Column {
     name: "LENGTH_pm",
     unit: "pm",
@@ -122,9 +132,10 @@ const FURTHER: Column = Column {
     cells: Cells::Further,
 };
 
-const DRAWS: &[Column] = &[EVENT, DRAW, IS_OUTSIDE_MODEL, POSITIONS, TURNED_POSITIONS, FURTHER];
+const DRAWS: &[Column] =
+    &[EVENT, DRAW, IS_OUTSIDE_MODEL, POSITIONS, TURNED_POSITIONS, NUISANCES, FURTHER];
 
-const CHAIN: &[Column] = &[EVENT, DRAW, POSITIONS, TURNED_POSITIONS, FURTHER];
+const CHAIN: &[Column] = &[EVENT, DRAW, POSITIONS, TURNED_POSITIONS, NUISANCES, FURTHER];
 
 const SUMMARY: &[Column] = &[
     EVENT,
@@ -178,7 +189,7 @@ const SUMMARY: &[Column] = &[
         name: "QUANTITY_STATISTIC",
         unit: "of the quantity",
         given: Given::Always,
-        meaning: "for each position, distance and angle: `mean`, `sd` and the quantiles `q05`, `q16`, `q50`, `q84`, `q95` of the draws",
+        meaning: "for each position, nuisance, distance and angle: `mean`, `sd` and the quantiles `q05`, `q16`, `q50`, `q84`, `q95` of the draws",
         cells: Cells::Numbers(|tables| tables.statistics(), |rows| &rows.statistics),
     },
     Column {
@@ -230,6 +241,7 @@ const MODES: &[Column] = &[
     },
     POSITIONS,
     TURNED_POSITIONS,
+    NUISANCES,
     LENGTHS,
     ANGLES,
     Column { given: Given::Always, ..IS_OUTSIDE_MODEL },
@@ -318,6 +330,7 @@ mod tests {
                 Self::Support => "the run knows its support",
                 Self::Limits => "the law has limits",
                 Self::Turned => "`frame = \"momentum\"`",
+                Self::Nuisances => "`columns.nuisances`",
                 Self::Molecule => "the run has a molecule",
                 Self::Refined => "`--refine`",
                 Self::Noise => "`--refine`, noise",

@@ -86,9 +86,19 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// Names of all that is inferred: positions, then nuisances.
+    pub(super) fn inferred(&self) -> &[String] {
+        self.run.record.preprocessing.x_names()
+    }
+
     /// Names of the positions.
     pub(super) fn positions(&self) -> &[String] {
-        self.run.record.preprocessing.x_names()
+        &self.inferred()[..self.run.record.preprocessing.positions()]
+    }
+
+    /// Names of the nuisances.
+    pub(super) fn nuisances(&self) -> &[String] {
+        &self.inferred()[self.run.record.preprocessing.positions()..]
     }
 
     /// Names of the distances of atoms.
@@ -105,7 +115,7 @@ impl<'a> Tables<'a> {
 
     /// Names of the statistics of a summary.
     pub(super) fn statistics(&self) -> Vec<String> {
-        let quantities = [self.positions(), &self.lengths(), &self.angles()].concat();
+        let quantities = [self.inferred(), &self.lengths(), &self.angles()].concat();
         let of_quantity = |quantity: &String| {
             let statistics = ["mean", "sd"].into_iter().chain(QUANTILES.map(|(_, name)| name));
             statistics.map(|statistic| format!("{quantity}_{statistic}")).collect::<Vec<_>>()
@@ -150,22 +160,27 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// The positions of each event (any number x columns) one under another, their numbers beginning with `first`.
+    /// What was inferred of each event (any number x columns), one under another, numbers beginning with `first`.
     fn rows_of<'b, 'e: 'b>(
         &'b self,
         events: &Events<'e>,
-        positions: &[ArrayView2<'_, f64>],
+        inferred: &[ArrayView2<'_, f64>],
         first: usize,
     ) -> Rows<'b> {
         let mut rows = Rows::new(self, events);
         let of_event = |(event, rows): (usize, &ArrayView2<'_, f64>)| {
             (first..first + rows.nrows()).map(move |number| (event, number))
         };
-        rows.places = positions.iter().enumerate().flat_map(of_event).collect();
-        rows.positions = Array2::zeros((rows.places.len(), self.positions().len()));
+        rows.places = inferred.iter().enumerate().flat_map(of_event).collect();
+        let columns = self.positions().len();
+        rows.positions = Array2::zeros((rows.places.len(), columns));
+        rows.nuisances = Array2::zeros((rows.places.len(), self.nuisances().len()));
         let mut start = 0;
-        for part in positions {
-            rows.positions.slice_mut(s![start..start + part.nrows(), ..]).assign(part);
+        for part in inferred {
+            let (positions, nuisances) = part.split_at(Axis(1), columns);
+            let span = start..start + part.nrows();
+            rows.positions.slice_mut(s![span.clone(), ..]).assign(&positions);
+            rows.nuisances.slice_mut(s![span, ..]).assign(&nuisances);
             start += part.nrows();
         }
         if self.rotates_back {
@@ -206,12 +221,12 @@ impl<'a> Tables<'a> {
         draws
     }
 
-    /// The positions of each event's modes.
+    /// The positions and nuisances of each event's modes.
     fn modes(&self, events: &Events<'_>) -> Vec<Array2<f64>> {
-        let width = self.positions().len();
+        let width = self.inferred().len();
         let of_event = |event: &RefinedEvent| {
             Array2::from_shape_fn((event.modes.len(), width), |(mode, column)| {
-                event.modes[mode].positions[column]
+                event.modes[mode].inferred[column]
             })
         };
         events.refined.unwrap_or_default().iter().map(of_event).collect()
@@ -220,7 +235,7 @@ impl<'a> Tables<'a> {
     /// Mean, standard deviation and quantiles of all quantities of each event.
     fn summaries(&self, draws: &[ArrayView2<'_, f64>]) -> Result<Array2<f64>, RunError> {
         let of_event = |draws: &ArrayView2<'_, f64>| -> Result<Vec<f64>, RunError> {
-            let [lengths, angles] = self.internal(*draws)?;
+            let [lengths, angles] = self.internal(draws.slice(s![.., ..self.positions().len()]))?;
             let quantities = [*draws, lengths.view(), angles.view()];
             let columns = quantities.iter().flat_map(|quantities| quantities.columns());
             Ok(columns.flat_map(summarise).collect())
@@ -278,6 +293,8 @@ pub(super) struct Rows<'a> {
     pub(super) positions: Array2<f64>,
     /// bohr, in the orientation of the file.
     pub(super) turned: Array2<f64>,
+    /// In the units of their names.
+    pub(super) nuisances: Array2<f64>,
     pub(super) lengths_pm: Array2<f64>,
     pub(super) angles_deg: Array2<f64>,
     /// Those of [`Tables::statistics`].
@@ -295,6 +312,7 @@ impl<'a> Rows<'a> {
             places: Vec::new(),
             positions: none.clone(),
             turned: none.clone(),
+            nuisances: none.clone(),
             lengths_pm: none.clone(),
             angles_deg: none.clone(),
             statistics: none,

@@ -9,8 +9,8 @@ use crate::plausibility::Contact;
 /// The refined posterior of one event.
 #[derive(Debug, Clone)]
 pub(crate) struct RefinedEvent {
-    /// Draws (any number x 3N, bohr) in the frame of the run. Without noise, the modes. Those of the
-    /// network for an event that is outside the model.
+    /// Draws (any number x columns): positions (bohr) in the frame of the run, and nuisances. Without noise, the modes.
+    /// Those of the network for an event that is outside the model.
     pub draws: Array2<f64>,
     /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
     pub modes: Vec<PositionMode>,
@@ -33,8 +33,8 @@ pub(crate) struct RefinedEvent {
 /// A geometry that explains the measured momenta.
 #[derive(Debug, Clone)]
 pub(crate) struct PositionMode {
-    /// Positions (3N, bohr) in the frame of the run.
-    pub positions: Vec<f64>,
+    /// Positions (3N, bohr) in the frame of the run, and nuisances.
+    pub inferred: Vec<f64>,
     /// Posterior probability of what is nearest to it; none without noise.
     pub weight: Option<f64>,
     /// Root mean square difference between its momenta and the measured ones: in units of the noise, or

@@ -1,7 +1,7 @@
 //! What a refinement is made of, and why it may be impossible.
 
 use cei_data::Preprocessing;
-use cei_physics::{Frame, Molecule, PositionDensity, Simulation};
+use cei_physics::{Frame, Molecule, Nuisance, PositionDensity, Simulation};
 use ndarray::Array2;
 
 /// Why draws cannot be refined, and what to do about it.
@@ -33,6 +33,7 @@ pub(super) struct Refinable<'a> {
     pub(super) basis: Array2<f64>,
     pub(super) noise: Vec<f64>,
     pub(super) density: Option<PositionDensity>,
+    pub(super) nuisances: Vec<Nuisance>,
 }
 
 impl<'a> Ingredients<'a> {
@@ -82,6 +83,25 @@ impl<'a> Ingredients<'a> {
                 "simulate ions that start at rest: `temperature_k = 0`, another law than `harmonic`, positions without momenta",
             ));
         }
+        let nuisances = simulation.map(Simulation::nuisances).unwrap_or_default();
+        let inferred = &preprocessing.x_names()[preprocessing.positions()..];
+        let drawn: Vec<&str> = nuisances.iter().map(|nuisance| nuisance.name.as_str()).collect();
+        if inferred != drawn {
+            return Err(Obstacle {
+                why: format!(
+                    "its simulation draws {} for each event, and the run infers {}",
+                    names(&drawn),
+                    names(inferred)
+                ),
+                hint: "list in `columns.nuisances` what the simulation draws beside the positions, in its order",
+            });
+        }
+        if noise.is_empty() && !nuisances.is_empty() {
+            return Err(cannot(
+                "momenta without noise, and numbers that differ between events, leave a line of geometries",
+                "declare the noise of the detector in `detector.momentum_noise_au`",
+            ));
+        }
         let density = match (noise.is_empty(), simulation) {
             (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
             (false, Some(simulation)) => {
@@ -98,8 +118,17 @@ impl<'a> Ingredients<'a> {
                 ));
             }
         };
-        Ok(Refinable { molecule, simulation, origin, basis, noise, density })
+        Ok(Refinable { molecule, simulation, origin, basis, noise, density, nuisances })
     }
+}
+
+/// Columns in words.
+fn names(columns: &[impl AsRef<str>]) -> String {
+    if columns.is_empty() {
+        return "nothing beside the positions".to_owned();
+    }
+    let quoted: Vec<String> = columns.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    quoted.join(", ")
 }
 
 /// Whether the noise of an ion (three components each) differs between axes.

@@ -71,7 +71,7 @@ pub(super) fn plan(
         warnings.extend(copies.any().then_some(said));
     }
     warnings.extend(rounding::warning(experiment, dataset, preprocessing));
-    let width = preprocessing.x_names().len();
+    let width = preprocessing.positions();
     let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
     let noise = origin.detector.as_ref().zip(molecule);
     let ingredients = Ingredients {
@@ -106,8 +106,11 @@ fn columns_in_words(experiment: &Experiment) -> String {
         let more = (more > 0).then(|| format!("and {more} more"));
         shown.chain(more).collect::<Vec<_>>().join(", ")
     };
-    let Selection { x, y, .. } = &experiment.columns;
+    let Selection { x, y, nuisances, .. } = &experiment.columns;
     let mut text = format!("columns: positions {}; momenta {}", list(x), list(y));
+    if !nuisances.is_empty() {
+        text.push_str(&format!("; nuisances {}", list(nuisances)));
+    }
     let molecule = experiment.molecule.as_ref().filter(|_| experiment.source.simulator.is_some());
     let Some(molecule) = molecule else { return text };
     let of_simulation =

@@ -106,7 +106,7 @@ impl TrainedRun {
 
     /// The molecule, if the table is one: three position columns for each of its atoms.
     pub fn molecule(&self) -> Option<&Molecule> {
-        let columns = self.record.preprocessing.x_names().len();
+        let columns = self.record.preprocessing.positions();
         self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
     }
 

@@ -30,6 +30,8 @@ pub(in crate::explosion) struct Variations<'a> {
     pub(in crate::explosion) stride: usize,
     /// Directions that are varied, from the first on.
     pub(in crate::explosion) tangents: usize,
+    /// How many of these, the last ones, are kicks: directions of the momenta at the start, in place of the positions.
+    pub(in crate::explosion) kicks: usize,
 }
 
 /// Explodes the rows numbered in `queue`, which must be as [`super::explode`] wants them, and varies each in its
@@ -198,11 +200,19 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
                 let from = |vector: &[f64]| vector[3 * place + axis] - vector[3 * reference + axis];
                 flight.state[j][axis].set(lane, from(positions));
                 flight.state[j][3 + axis].set(lane, 0.0);
+                let first_kick = tangents.len() - self.rows.kicks;
+                let (mass, of_reference) = (self.ions.masses[j], self.ions.reference_mass);
                 for (number, tangent) in tangents.iter_mut().enumerate() {
                     let start = (row * self.rows.stride + number) * width;
                     let direction = &self.rows.directions[start..start + width];
-                    tangent.state[j][axis].set(lane, from(direction));
-                    tangent.state[j][3 + axis].set(lane, 0.0);
+                    let (position, velocity) = if number < first_kick {
+                        (from(direction), 0.0)
+                    } else {
+                        let of_ion = direction[3 * place + axis] / mass;
+                        (0.0, of_ion - direction[3 * reference + axis] / of_reference)
+                    };
+                    tangent.state[j][axis].set(lane, position);
+                    tangent.state[j][3 + axis].set(lane, velocity);
                 }
             }
         }

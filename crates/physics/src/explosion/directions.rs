@@ -1,0 +1,164 @@
+//! Orthonormal directions in which positions are varied, and what symmetry says about them ([`super::jacobian`]).
+
+use crate::vector::cross;
+
+/// The least part of the molecule's size that a unit rotation must move it by for the rotation to be used.
+const LEAST_TURN: f64 = 0.02;
+
+/// Orthonormal directions of one row; the first ones have changes of momenta that symmetry gives.
+pub(super) struct Directions {
+    /// Directions one after the other, each of 3N numbers, and as many changes.
+    known: Vec<f64>,
+    changes: Vec<f64>,
+    /// Directions whose changes must be integrated.
+    pub(super) unknown: Vec<f64>,
+    /// Numbers of the symmetries behind the known ones, see [`symmetry`].
+    symmetries: Vec<usize>,
+    pub(super) uses_rotations: bool,
+}
+
+/// Numbers of the symmetries that are used.
+pub(super) fn symmetries(stretch: bool, rotations: bool) -> impl Iterator<Item = usize> {
+    (0..7).filter(move |number| match number {
+        0..3 => true,
+        3 => stretch,
+        _ => rotations,
+    })
+}
+
+impl Directions {
+    /// The directions at `positions`; the changes are filled in by [`Self::change`].
+    pub(super) fn new(positions: &[f64], stretch: bool) -> Self {
+        let with = Self::orthonormal(positions, stretch, true);
+        with.unwrap_or_else(|| {
+            // Without rotations nothing is small.
+            Self::orthonormal(positions, stretch, false).unwrap_or_else(|| Self::none(false))
+        })
+    }
+
+    pub(super) fn none(uses_rotations: bool) -> Self {
+        Self {
+            known: Vec::new(),
+            changes: Vec::new(),
+            unknown: Vec::new(),
+            symmetries: Vec::new(),
+            uses_rotations,
+        }
+    }
+
+    /// `J = sum_k (dp / dq_k) q_k^T`, from the changes along the unknown directions.
+    pub(super) fn jacobian(&self, changes: &[f64], jacobian: &mut [f64]) {
+        let columns = jacobian.len().isqrt();
+        jacobian.fill(0.0);
+        let known = self.known.chunks_exact(columns).zip(self.changes.chunks_exact(columns));
+        let unknown = self.unknown.chunks_exact(columns).zip(changes.chunks_exact(columns));
+        for (q, change) in known.chain(unknown) {
+            for (line, dp) in jacobian.chunks_exact_mut(columns).zip(change) {
+                for (entry, q) in line.iter_mut().zip(q) {
+                    *entry += dp * q;
+                }
+            }
+        }
+    }
+
+    /// `None` if a rotation hardly moves the molecule.
+    fn orthonormal(positions: &[f64], stretch: bool, rotations: bool) -> Option<Self> {
+        let columns = positions.len();
+        let size = {
+            let shape = symmetry(positions, 3);
+            shape.iter().map(|x| x * x).sum::<f64>().sqrt()
+        };
+        let mut basis: Vec<f64> = Vec::with_capacity(columns * columns);
+        let symmetries: Vec<usize> = symmetries(stretch, rotations).collect();
+        for &number in &symmetries {
+            let mut vector = symmetry(positions, number);
+            let length = orthogonalise(&mut vector, &basis);
+            if number > 3 && length < LEAST_TURN * size {
+                return None;
+            }
+            basis.extend(vector.iter().map(|v| v / length));
+        }
+        let known = basis.len();
+        let mut room: Vec<f64> = (0..columns)
+            .map(|c| 1.0 - basis[c..].iter().step_by(columns).map(|q| q * q).sum::<f64>())
+            .collect();
+        while basis.len() < columns * columns {
+            let most = (0..columns).fold(0, |best, c| if room[c] > room[best] { c } else { best });
+            let mut vector = vec![0.0; columns];
+            vector[most] = 1.0;
+            let length = orthogonalise(&mut vector, &basis);
+            for (room, v) in room.iter_mut().zip(&vector) {
+                *room -= (v / length).powi(2);
+            }
+            basis.extend(vector.iter().map(|v| v / length));
+        }
+        let unknown = basis.split_off(known);
+        let changes = Vec::new();
+        Some(Self { known: basis, changes, unknown, symmetries, uses_rotations: rotations })
+    }
+
+    /// Fills in the changes of the known directions by the same elimination that made them orthonormal.
+    pub(super) fn change(&mut self, positions: &[f64], momenta: &[f64]) {
+        let columns = positions.len();
+        for (place, &number) in self.symmetries.iter().enumerate() {
+            let vector = symmetry(positions, number);
+            let mut change = change_by_symmetry(momenta, number);
+            let along = |k: usize| {
+                let q = &self.known[k * columns..(k + 1) * columns];
+                q.iter().zip(&vector).map(|(q, v)| q * v).sum::<f64>()
+            };
+            for k in 0..place {
+                let part = along(k);
+                let before = &self.changes[k * columns..(k + 1) * columns];
+                for (c, b) in change.iter_mut().zip(before) {
+                    *c -= part * b;
+                }
+            }
+            let length = along(place);
+            self.changes.extend(change.iter().map(|c| c / length));
+        }
+    }
+}
+
+/// Subtracts the parts of `vector` along the orthonormal `basis`, twice because once leaves round-off, and
+/// returns the length of what is left.
+fn orthogonalise(vector: &mut [f64], basis: &[f64]) -> f64 {
+    for _ in 0..2 {
+        for q in basis.chunks_exact(vector.len()) {
+            let part: f64 = q.iter().zip(&*vector).map(|(q, v)| q * v).sum();
+            for (v, q) in vector.iter_mut().zip(q) {
+                *v -= part * q;
+            }
+        }
+    }
+    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Change of positions under a translation along axis 0 to 2, a stretch (3), a rotation about axis 0 to 2 (4 to
+/// 6), the latter about the centroid.
+fn symmetry(positions: &[f64], number: usize) -> Vec<f64> {
+    let atoms = (positions.len() / 3) as f64;
+    if number < 3 {
+        return (0..positions.len()).map(|c| if c % 3 == number { 1.0 } else { 0.0 }).collect();
+    }
+    let centroid: [f64; 3] =
+        std::array::from_fn(|axis| positions[axis..].iter().step_by(3).sum::<f64>() / atoms);
+    let centred = positions.iter().enumerate().map(|(c, x)| x - centroid[c % 3]);
+    if number == 3 { centred.collect() } else { turned(&centred.collect::<Vec<_>>(), number - 4) }
+}
+
+/// What the same does to the momenta.
+fn change_by_symmetry(momenta: &[f64], number: usize) -> Vec<f64> {
+    match number {
+        0..3 => vec![0.0; momenta.len()],
+        3 => momenta.iter().map(|p| -0.5 * p).collect(),
+        _ => turned(momenta, number - 4),
+    }
+}
+
+/// `e_axis x v` for every vector of a row.
+fn turned(row: &[f64], axis: usize) -> Vec<f64> {
+    let mut omega = [0.0; 3];
+    omega[axis] = 1.0;
+    row.chunks_exact(3).flat_map(|v| cross(omega, [v[0], v[1], v[2]])).collect()
+}
