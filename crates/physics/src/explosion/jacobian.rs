@@ -24,7 +24,7 @@ use crate::molecule::{MAX_ATOMS, Molecule};
 /// The step of finite differences in bohr for events that the lanes do not take.
 const DIFFERENCE_BOHR: f64 = 2e-3;
 /// The same for momenta at the start, as a part of the largest momentum at the end.
-const DIFFERENCE_OF_MOMENTUM: f64 = 5e-4;
+const DIFFERENCE_OF_MOMENTUM: f64 = 5e-5;
 
 /// Explodes every row of `positions` (rows, 3N; bohr) from rest, in parallel, into momenta (rows, 3N; a.u.) and
 /// their Jacobians (rows, 3N, 3N; a.u. per bohr; entry `[row, i, k]` is `dp_i / dx_k`). The charges are there at
