@@ -51,6 +51,7 @@ pub use density::{DensityError, PositionDensity};
 pub use detector::Detector;
 pub use distribution::Distribution;
 pub use error::SimulationConfigError;
+pub use explosion::Varied;
 pub use explosion::{
     Accuracy, Exploder, ExplosionError, Mode, explode, explode_all, explode_linearised,
 };

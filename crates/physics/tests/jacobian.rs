@@ -2,10 +2,10 @@
 
 use cei_physics::presets::{CHBRCLF, OCS_REFERENCE, OCS_WIDE, Preset};
 use cei_physics::{
-    Accuracy, Charging, Exploder, Mode, Molecule, Simulation, explode_all, explode_linearised,
-    simulate,
+    Accuracy, Charging, Exploder, Mode, Molecule, Simulation, Varied, explode_all,
+    explode_linearised, simulate,
 };
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, Array3, Axis, concatenate, s};
 
 fn events(preset: Preset, count: usize) -> (Molecule, Array2<f64>) {
     let simulation: Simulation = toml::from_str(preset.text).unwrap();
@@ -236,13 +236,22 @@ fn charging_has_a_jacobian_for_larger_molecules() {
     }
 }
 
-/// Momenta at the start of zero sum: against central differences of order 4, for charges that are there at once and
-/// for those that take time, in the lanes and outside of them.
+/// Ions that move at the start: derivatives by positions, times and these momenta against central differences of order
+/// 4, for charges that are there at once and for those that take time, in the lanes and outside of them.
 #[test]
-fn momenta_at_the_start_have_derivatives() {
-    for preset in [OCS_WIDE, CHBRCLF] {
+fn ions_that_move_have_derivatives() {
+    for (preset, step) in [(OCS_WIDE, 5e-3), (CHBRCLF, 5e-4)] {
         let (molecule, positions) = events(preset, 6);
         let columns = positions.ncols();
+        let balanced =
+            |row: usize, component: usize| 2.0 * (row as f64 + 1.7 * component as f64).sin();
+        let mut initial =
+            Array2::from_shape_fn((6, columns), |(row, column)| balanced(row, column));
+        for mut row in initial.rows_mut() {
+            for axis in 0..3 {
+                row[columns - 3 + axis] -= row.slice(s![axis..;3]).sum();
+            }
+        }
         for text in [
             "kind = \"instantaneous\"",
             "kind = \"exponential\"\ntau_fs = 10",
@@ -252,45 +261,57 @@ fn momenta_at_the_start_have_derivatives() {
             let charging: Charging = toml::from_str(text).unwrap();
             let exploder =
                 |accuracy: Accuracy| Exploder::new(&molecule, &charging, &accuracy).unwrap();
-            let width = exploder(Accuracy::default()).inputs();
-            let rows = Array2::from_shape_fn((6, width), |(row, column)| {
+            let inputs = exploder(Accuracy::default()).inputs();
+            let rows = Array2::from_shape_fn((6, inputs), |(row, column)| {
                 if column < columns { positions[[row, column]] } else { 4.0 + 5.0 * row as f64 }
             });
             let precise = exploder(Accuracy { tolerance: 1e-13, ..Accuracy::default() });
-            let expected = |row: usize, kick: usize| {
+            // By an input, or beyond them by a momentum that the last atom balances.
+            let expected = |row: usize, number: usize| {
+                let h = if number < columns { step } else { 0.02 };
                 let at = |size: f64| {
-                    let mut initial = vec![0.0; columns];
-                    initial[kick] = size;
-                    initial[columns - 3 + kick % 3] -= size;
-                    let mut momenta = vec![0.0; columns];
-                    precise.explode(&rows.row(row).to_vec(), Some(&initial), &mut momenta).unwrap();
-                    Array1::from(momenta)
+                    let (mut input, mut start) = (
+                        rows.slice(s![row..=row, ..]).to_owned(),
+                        initial.slice(s![row..=row, ..]).to_owned(),
+                    );
+                    match number.checked_sub(inputs) {
+                        None => input[[0, number]] += size,
+                        Some(kick) => {
+                            start[[0, kick]] += size;
+                            start[[0, columns - 3 + kick % 3]] -= size;
+                        }
+                    }
+                    precise.explode_moving(input.view(), start.view()).unwrap().row(0).to_owned()
                 };
-                let h = 0.02;
                 (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
             };
-            let plain = exploder(Accuracy::default()).explode_all(rows.view()).unwrap();
+            let plain = exploder(Accuracy::default());
+            let plain = plain.explode_moving(rows.view(), initial.view()).unwrap();
             for mode in [Mode::Precise, Mode::Reference] {
                 let exploder = exploder(Accuracy { mode, ..Accuracy::default() });
-                let (momenta, by_kick) = exploder.explode_kicked(rows.view()).unwrap();
+                let Varied { momenta, by_input, by_kick } =
+                    exploder.explode_varied(rows.view(), initial.view()).unwrap();
+                assert_eq!(by_input.dim(), (6, columns, inputs));
                 assert_eq!(by_kick.dim(), (6, columns, columns - 3));
                 assert!((&momenta - &plain).iter().all(|e| e.abs() < 1e-6));
                 for row in 0..if mode == Mode::Precise { 6 } else { 1 } {
-                    let entries = by_kick.index_axis(Axis(0), row);
-                    let largest = entries.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
-                    for kick in 0..columns - 3 {
-                        let apart = &by_kick.slice(s![row, .., kick]) - &expected(row, kick);
-                        let error = apart.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
-                        let error = error / largest;
-                        assert!(error < 1e-6, "{text} {mode:?} {row} {kick}: {error:e}");
+                    let found = concatenate![
+                        Axis(1),
+                        by_input.index_axis(Axis(0), row),
+                        by_kick.index_axis(Axis(0), row)
+                    ];
+                    let parts = [0..columns, columns..inputs, inputs..inputs + columns - 3];
+                    for numbers in parts {
+                        let entries = found.slice(s![.., numbers.clone()]);
+                        let largest = entries.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
+                        for number in numbers {
+                            let apart = &found.column(number) - &expected(row, number);
+                            let error = apart.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
+                            let error = error / largest;
+                            assert!(error < 1e-6, "{text} {mode:?} {row} {number}: {error:e}");
+                        }
                     }
                 }
-                // Both together are the same.
-                let (_, by_input, again) =
-                    exploder.explode_linearised_and_kicked(rows.view()).unwrap();
-                let (_, alone) = exploder.explode_linearised(rows.view()).unwrap();
-                assert!(largest_deviation(&again, &by_kick) < 1e-7);
-                assert!(largest_deviation(&by_input, &alone) < 1e-7);
             }
         }
     }

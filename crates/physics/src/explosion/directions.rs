@@ -97,12 +97,27 @@ impl Directions {
         Some(Self { known: basis, changes, unknown, symmetries, uses_rotations: rotations })
     }
 
-    /// Fills in the changes of the known directions by the same elimination that made them orthonormal.
-    pub(super) fn change(&mut self, positions: &[f64], momenta: &[f64]) {
+    /// Fills in the changes of the known directions by the same elimination that made them orthonormal. `of_kicks` are
+    /// the changes of momenta along balanced kicks, which serve ions that move at the start: turning the positions alone
+    /// is turning all, less turning the momenta at the start.
+    pub(super) fn change(
+        &mut self,
+        (positions, initial): (&[f64], &[f64]),
+        momenta: &[f64],
+        of_kicks: &[f64],
+    ) {
         let columns = positions.len();
         for (place, &number) in self.symmetries.iter().enumerate() {
             let vector = symmetry(positions, number);
             let mut change = change_by_symmetry(momenta, number);
+            if !of_kicks.is_empty() {
+                let at_start = change_by_symmetry(initial, number);
+                for (kick, size) in of_kicks.chunks_exact(columns).zip(&at_start) {
+                    for (change, kick) in change.iter_mut().zip(kick) {
+                        *change -= size * kick;
+                    }
+                }
+            }
             let along = |k: usize| {
                 let q = &self.known[k * columns..(k + 1) * columns];
                 q.iter().zip(&vector).map(|(q, v)| q * v).sum::<f64>()

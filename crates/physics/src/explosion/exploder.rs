@@ -132,7 +132,17 @@ impl<'a> Exploder<'a> {
     /// [`ExplosionError::Components`] for another number of columns.
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn explode_all(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>, ExplosionError> {
+        self.explode_from(rows, None)
+    }
+
+    fn explode_from(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        initial: Option<ArrayView2<'_, f64>>,
+    ) -> Result<Array2<f64>, ExplosionError> {
         self.check_inputs(rows.ncols())?;
+        let initial = initial.map(|initial| initial.as_standard_layout().into_owned());
+        let initial = initial.as_ref().and_then(|initial| initial.as_slice());
         let columns = 3 * self.ions.molecule.atom_count();
         let (positions, times) = self.divided(rows);
         let mut momenta = Array2::from_elem(positions.raw_dim(), f64::NAN);
@@ -140,14 +150,45 @@ impl<'a> Exploder<'a> {
             let chunk = CHUNK * columns;
             momenta.par_chunks_mut(chunk).zip(positions.par_chunks(chunk)).enumerate().for_each(
                 |(part, (momenta, positions))| {
-                    let first = (part * CHUNK).min(times.len());
-                    let last = (first + CHUNK).min(times.len());
-                    let times = &times[first..last];
-                    self.explode_rows(Given { positions, times, initial_momenta: None }, momenta);
+                    let of_part = |width: usize, values: &[f64]| {
+                        let first = (part * CHUNK * width).min(values.len());
+                        first..(first + CHUNK * width).min(values.len())
+                    };
+                    let times = &times[of_part(1, &times)];
+                    let initial_momenta = initial.map(|all| &all[of_part(columns, all)]);
+                    self.explode_rows(Given { positions, times, initial_momenta }, momenta);
                 },
             );
         }
         Ok(momenta)
+    }
+
+    /// [`Self::explode_all`] of ions that move at the start with `initial_momenta` (rows, 3N; a.u.).
+    ///
+    /// # Errors
+    /// [`ExplosionError::Components`] for another number of columns, or another number of rows.
+    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
+    pub fn explode_moving(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        initial_momenta: ArrayView2<'_, f64>,
+    ) -> Result<Array2<f64>, ExplosionError> {
+        self.check_initial(rows.nrows(), initial_momenta.dim())?;
+        self.explode_from(rows, Some(initial_momenta))
+    }
+
+    /// Momenta at the start are of as many rows as positions, with three numbers an atom.
+    pub(super) fn check_initial(
+        &self,
+        rows: usize,
+        found: (usize, usize),
+    ) -> Result<(), ExplosionError> {
+        let atoms = self.ions.molecule.atom_count();
+        if found == (rows, 3 * atoms) {
+            return Ok(());
+        }
+        let found = if found.0 == rows { found.1 } else { 0 };
+        Err(ExplosionError::Components { what: "initial momenta", found, atoms })
     }
 
     /// Rows are of [`Self::inputs`] numbers.

@@ -57,128 +57,124 @@ impl Exploder<'_> {
         &self,
         rows: ArrayView2<'_, f64>,
     ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
-        let Varied { momenta, by_input, .. } = self.varied(rows, true, false)?;
+        let Varied { momenta, by_input, .. } = self.varied(rows, None)?;
         Ok((momenta, by_input))
     }
 
-    /// Momenta (rows, 3N) of every row (rows, [`Self::inputs`]), and how they change with momenta at the start whose
-    /// sum is zero (rows, 3N, 3N - 3): entry `[row, i, k]` is `dp_i / dp_k` for a momentum of component `k` that the
-    /// last atom balances. Dimensionless.
+    /// The same for ions that move at the start with `initial_momenta` (rows, 3N; a.u.) whose sum is zero in each row, and
+    /// how the final momenta change with these.
     ///
     /// # Errors
-    /// [`ExplosionError::Components`] for another number of columns.
+    /// [`ExplosionError::Components`] for another number of columns, or another number of rows.
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-    pub fn explode_kicked(
+    pub fn explode_varied(
         &self,
         rows: ArrayView2<'_, f64>,
-    ) -> Result<(Array2<f64>, Array3<f64>), ExplosionError> {
-        let Varied { momenta, by_kick, .. } = self.varied(rows, false, true)?;
-        Ok((momenta, by_kick))
+        initial_momenta: ArrayView2<'_, f64>,
+    ) -> Result<Varied, ExplosionError> {
+        self.check_initial(rows.nrows(), initial_momenta.dim())?;
+        self.varied(rows, Some(initial_momenta))
     }
 
-    /// [`Self::explode_linearised`] and [`Self::explode_kicked`] together: momenta, by inputs and by kicks.
-    ///
-    /// # Errors
-    /// [`ExplosionError::Components`] for another number of columns.
-    #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
-    pub fn explode_linearised_and_kicked(
-        &self,
-        rows: ArrayView2<'_, f64>,
-    ) -> Result<(Array2<f64>, Array3<f64>, Array3<f64>), ExplosionError> {
-        let Varied { momenta, by_input, by_kick } = self.varied(rows, true, true)?;
-        Ok((momenta, by_input, by_kick))
-    }
-
+    /// From rest without `initial`, and then without derivatives by momenta at the start.
     fn varied(
         &self,
         rows: ArrayView2<'_, f64>,
-        by_input: bool,
-        by_kick: bool,
+        initial: Option<ArrayView2<'_, f64>>,
     ) -> Result<Varied, ExplosionError> {
         self.check_inputs(rows.ncols())?;
-        let Some(time) = &self.time else { return Ok(self.vary_all(rows, by_input, by_kick)) };
+        let initial = initial.map(|initial| initial.as_standard_layout().into_owned());
+        let Some(time) = &self.time else { return Ok(self.vary_all(rows, initial.as_ref())) };
         // By the one law of all; `x' = l x`, `p = sqrt(l) p'` at the start and at the end.
         let columns = 3 * self.ions.molecule.atom_count();
         let (positions, times) = self.divided(rows);
+        let stretches: Vec<f64> = times.iter().map(|own| time.stretch(*own)).collect();
         let mut stretched = positions.into_owned();
-        for (mut row, own) in stretched.rows_mut().into_iter().zip(&times) {
-            row *= time.stretch(*own);
+        for (mut row, stretch) in stretched.rows_mut().into_iter().zip(&stretches) {
+            row *= *stretch;
         }
-        let mut varied = self.vary_all(stretched.view(), by_input, by_kick);
-        for (mut momenta, own) in varied.momenta.rows_mut().into_iter().zip(&times) {
-            momenta *= time.stretch(*own).sqrt();
+        let mut slowed = initial.clone();
+        let slowed_rows = slowed.iter_mut().flat_map(|initial| initial.rows_mut());
+        for (mut row, stretch) in slowed_rows.zip(&stretches) {
+            row /= stretch.sqrt();
         }
-        if !by_input {
-            return Ok(varied);
-        }
-        let mut jacobians = Array3::zeros((rows.nrows(), columns, self.inputs()));
-        for (index, own) in times.iter().enumerate() {
-            let mut jacobian = jacobians.index_axis_mut(Axis(0), index);
-            let (mut by_position, mut by_time) = jacobian.view_mut().split_at(Axis(1), columns);
+        let mut varied = self.vary_all(stretched.view(), slowed.as_ref());
+        let mut by_input = Array3::zeros((rows.nrows(), columns, self.inputs()));
+        for (index, (own, stretch)) in times.iter().zip(&stretches).enumerate() {
+            let mut momenta = varied.momenta.row_mut(index);
+            momenta *= stretch.sqrt();
+            let mut of_row = by_input.index_axis_mut(Axis(0), index);
+            let (mut by_position, mut by_time) = of_row.view_mut().split_at(Axis(1), columns);
             by_position.assign(&varied.by_input.index_axis(Axis(0), index));
-            by_position *= time.stretch(*own).powf(1.5);
-            let along = by_position.dot(&rows.slice(s![index, ..columns]));
-            let slope = (along + &varied.momenta.row(index) * 0.5) * (-2.0 / (3.0 * own));
-            by_time.column_mut(0).assign(&slope);
+            by_position *= stretch.powf(1.5);
+            let mut slope = by_position.dot(&rows.slice(s![index, ..columns])) + &momenta * 0.5;
+            if let Some(initial) = &initial {
+                let by_kick = varied.by_kick.index_axis(Axis(0), index);
+                slope -= &(by_kick.dot(&initial.slice(s![index, ..columns - 3])) * 0.5);
+            }
+            by_time.column_mut(0).assign(&(slope * (-2.0 / (3.0 * own))));
         }
-        Ok(Varied { by_input: jacobians, ..varied })
+        varied.by_input = by_input;
+        Ok(varied)
     }
 
     /// The same of positions alone, by the one law of all.
-    fn vary_all(&self, positions: ArrayView2<'_, f64>, by_input: bool, by_kick: bool) -> Varied {
+    fn vary_all(&self, positions: ArrayView2<'_, f64>, initial: Option<&Array2<f64>>) -> Varied {
         let (rows, columns) = positions.dim();
         let positions = positions.as_standard_layout();
-        let of = |wanted: bool, width: usize| {
-            Array3::from_elem((rows, columns, if wanted { width } else { 0 }), f64::NAN)
-        };
+        let kicks = if initial.is_some() { columns - 3 } else { 0 };
         let mut varied = Varied {
             momenta: Array2::from_elem((rows, columns), f64::NAN),
-            by_input: of(by_input, columns),
-            by_kick: of(by_kick, columns - 3),
+            by_input: Array3::from_elem((rows, columns, columns), f64::NAN),
+            by_kick: Array3::from_elem((rows, columns, kicks), f64::NAN),
         };
+        let none = Array2::zeros((rows, 0));
         let mut parts: Vec<Parts<'_>> = Vec::with_capacity(rows.div_ceil(CHUNK));
         let Varied { momenta, by_input, by_kick } = &mut varied;
         let chunks = momenta
             .axis_chunks_iter_mut(Axis(0), CHUNK)
             .zip(by_input.axis_chunks_iter_mut(Axis(0), CHUNK))
             .zip(by_kick.axis_chunks_iter_mut(Axis(0), CHUNK))
-            .zip(positions.axis_chunks_iter(Axis(0), CHUNK));
-        for (((momenta, by_input), by_kick), positions) in chunks {
-            if let (Some(momenta), Some(by_input), Some(by_kick), Some(positions)) = (
+            .zip(positions.axis_chunks_iter(Axis(0), CHUNK))
+            .zip(initial.unwrap_or(&none).axis_chunks_iter(Axis(0), CHUNK));
+        for ((((momenta, by_input), by_kick), positions), initial) in chunks {
+            if let (Some(momenta), Some(by_input), Some(by_kick), Some(positions), Some(initial)) = (
                 momenta.into_slice(),
                 by_input.into_slice(),
                 by_kick.into_slice(),
                 positions.to_slice(),
+                initial.to_slice(),
             ) {
-                parts.push(Parts { positions, momenta, by_input, by_kick });
+                parts.push(Parts { positions, initial, momenta, by_input, by_kick });
             }
         }
         parts.into_par_iter().for_each(|part| self.vary(part));
         varied
     }
 
-    /// Explodes rows from rest into momenta and derivatives, which must come as NaN.
+    /// Explodes rows into momenta and derivatives, which must come as NaN.
     fn vary(&self, part: Parts<'_>) {
-        let Parts { positions, momenta, by_input, by_kick } = part;
+        let Parts { positions, initial, momenta, by_input, by_kick } = part;
         let columns = 3 * self.ions.molecule.atom_count();
         let at_rest = [0.0; 3 * MAX_ATOMS];
-        let row = |index: usize| &positions[index * columns..(index + 1) * columns];
-        let stretch = self.ions.law.is_none();
-        let unknown = |rotations| {
-            if by_input.is_empty() { 0 } else { columns - symmetries(stretch, rotations).count() }
+        let moves = !initial.is_empty();
+        let row = |index: usize| {
+            let span = index * columns..(index + 1) * columns;
+            let initial = if moves { &initial[span.clone()] } else { &at_rest[..columns] };
+            (&positions[span], initial)
         };
-        let kicks = if by_kick.is_empty() { Vec::new() } else { balanced_kicks(columns) };
+        let stretch = self.ions.law.is_none();
+        let unknown = |rotations| columns - symmetries(stretch, rotations).count();
+        let kicks = if moves { balanced_kicks(columns) } else { Vec::new() };
         let kick_count = kicks.len() / columns;
         let stride = unknown(false) + kick_count;
         let rows = positions.len() / columns;
         let mut directions: Vec<Option<Directions>> = Vec::with_capacity(rows);
         let mut flat = vec![0.0; rows * stride * columns];
         for index in 0..rows {
-            let sound = self.ions.check_row(row(index), &at_rest[..columns]).is_ok();
-            let found = sound.then(|| match by_input.is_empty() {
-                true => Directions::none(true),
-                false => Directions::new(row(index), stretch),
-            });
+            let (positions, initial) = row(index);
+            let sound = self.ions.check_row(positions, initial).is_ok();
+            let found = sound.then(|| Directions::new(positions, stretch));
             if let Some(found) = &found {
                 let start = index * stride * columns;
                 let split = start + found.unknown.len();
@@ -198,9 +194,14 @@ impl Exploder<'_> {
                 left.extend(queue);
                 continue;
             };
-            let tangents = unknown(uses_rotations) + kick_count;
-            let rows =
-                Variations { positions, directions: &flat, stride, tangents, kicks: kick_count };
+            let rows = Variations {
+                positions,
+                initial_momenta: moves.then_some(initial),
+                directions: &flat,
+                stride,
+                tangents: unknown(uses_rotations) + kick_count,
+                kicks: kick_count,
+            };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
             let molecule = self.ions.molecule;
@@ -234,14 +235,14 @@ impl Exploder<'_> {
             let Some(found) = found else { continue };
             let changes = &changes[index * stride * columns..(index + 1) * stride * columns];
             let (of_inputs, of_kicks) = changes.split_at(found.unknown.len());
-            if !by_input.is_empty() {
-                found.change(row(index), &momenta[index * columns..(index + 1) * columns]);
-                let square = columns * columns;
-                found.jacobian(of_inputs, &mut by_input[index * square..(index + 1) * square]);
-            }
+            let of_kicks = &of_kicks[..kicks.len()];
+            let momenta = &momenta[index * columns..(index + 1) * columns];
+            found.change(row(index), momenta, of_kicks);
+            let square = columns * columns;
+            found.jacobian(of_inputs, &mut by_input[index * square..(index + 1) * square]);
             let size = columns * kick_count;
             let by_kick = &mut by_kick[index * size..(index + 1) * size];
-            for (kick, change) in of_kicks.chunks_exact(columns).take(kick_count).enumerate() {
+            for (kick, change) in of_kicks.chunks_exact(columns).enumerate() {
                 for (component, value) in change.iter().enumerate() {
                     by_kick[component * kick_count + kick] = *value;
                 }
@@ -252,7 +253,7 @@ impl Exploder<'_> {
     /// Central differences of order 4, one event at a time; the last `kicks` directions are of the momenta at the start.
     fn differences(
         &self,
-        positions: &[f64],
+        (positions, initial): (&[f64], &[f64]),
         directions: &[f64],
         kicks: usize,
         momenta: &mut [f64],
@@ -261,11 +262,10 @@ impl Exploder<'_> {
         let columns = positions.len();
         let accuracy =
             Accuracy { tolerance: self.accuracy.tolerance.min(1e-12), ..self.accuracy.clone() };
-        let at_rest = vec![0.0; columns];
         let fly = |positions: &[f64], initial: &[f64]| {
             self.ions.fly_apart(positions, initial, &accuracy).map(|flight| flight.momenta)
         };
-        momenta.copy_from_slice(&fly(positions, &at_rest)?[..columns]);
+        momenta.copy_from_slice(&fly(positions, initial)?[..columns]);
         let largest = momenta.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let tangents = directions.len() / columns;
         let lines = directions.chunks_exact(columns).zip(changes.chunks_exact_mut(columns));
@@ -278,9 +278,9 @@ impl Exploder<'_> {
                     from.iter().zip(direction).map(|(x, v)| x + step * size * v).collect()
                 };
                 let end = if is_kick {
-                    fly(positions, &moved(&at_rest))?
+                    fly(positions, &moved(initial))?
                 } else {
-                    fly(&moved(positions), &at_rest)?
+                    fly(&moved(positions), initial)?
                 };
                 for (c, p) in change.iter_mut().zip(&end) {
                     *c += weight * p / (12.0 * size);
@@ -291,16 +291,23 @@ impl Exploder<'_> {
     }
 }
 
-/// Final momenta of rows and their derivatives; those that were not asked for have no columns.
-struct Varied {
-    momenta: Array2<f64>,
-    by_input: Array3<f64>,
-    by_kick: Array3<f64>,
+/// Final momenta of rows, and their derivatives.
+#[derive(Debug, Clone)]
+pub struct Varied {
+    /// Final momenta (rows, 3N) in a.u.
+    pub momenta: Array2<f64>,
+    /// Entry `[row, i, k]` is `dp_i / dx_k` (rows, 3N, [`Exploder::inputs`]), a.u. per unit of the input.
+    pub by_input: Array3<f64>,
+    /// Derivatives by momenta at the start whose sum is zero (rows, 3N, 3N - 3), dimensionless: by component k of all atoms
+    /// but the last, which balances them. No columns from rest.
+    pub by_kick: Array3<f64>,
 }
 
-/// The same, and positions, of rows that one thread works on.
+/// What one thread works on.
 struct Parts<'a> {
     positions: &'a [f64],
+    /// Empty at rest.
+    initial: &'a [f64],
     momenta: &'a mut [f64],
     by_input: &'a mut [f64],
     by_kick: &'a mut [f64],

@@ -33,4 +33,4 @@ pub use accuracy::{Accuracy, Mode};
 pub use error::ExplosionError;
 pub(crate) use exploder::{CHUNK, Given};
 pub use exploder::{Exploder, explode, explode_all};
-pub use jacobian::explode_linearised;
+pub use jacobian::{Varied, explode_linearised};

@@ -20,10 +20,12 @@ use crate::explosion::simd::Lanes;
 use crate::explosion::tableau::{A, B, STAGES};
 use crate::molecule::Molecule;
 
-/// Rows from rest, and the directions in which each is varied.
+/// Rows, and the directions in which each is varied.
 pub(in crate::explosion) struct Variations<'a> {
     /// Positions (rows, 3N), bohr.
     pub(in crate::explosion) positions: &'a [f64],
+    /// Momenta at the start (rows, 3N), a.u., of zero sum; none from rest.
+    pub(in crate::explosion) initial_momenta: Option<&'a [f64]>,
     /// Directions (rows, most directions of a row, 3N).
     pub(in crate::explosion) directions: &'a [f64],
     /// Most directions of a row: the stride of `directions`.
@@ -182,7 +184,7 @@ fn vary<S: Simd, const M: usize>(
 }
 
 impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
-    /// Puts the row, at rest, and its directions into the lane.
+    /// Puts the row and its directions into the lane.
     #[inline(always)]
     pub(super) fn load<S: Simd>(
         &self,
@@ -199,20 +201,25 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
             for axis in 0..3 {
                 let from = |vector: &[f64]| vector[3 * place + axis] - vector[3 * reference + axis];
                 flight.state[j][axis].set(lane, from(positions));
-                flight.state[j][3 + axis].set(lane, 0.0);
-                let first_kick = tangents.len() - self.rows.kicks;
                 let (mass, of_reference) = (self.ions.masses[j], self.ions.reference_mass);
+                let velocity = |momenta: &[f64]| {
+                    let of_ion = momenta[3 * place + axis] / mass;
+                    of_ion - momenta[3 * reference + axis] / of_reference
+                };
+                let initial = self.rows.initial_momenta;
+                let initial = initial.map(|momenta| &momenta[row * width..(row + 1) * width]);
+                flight.state[j][3 + axis].set(lane, initial.map_or(0.0, velocity));
+                let first_kick = tangents.len() - self.rows.kicks;
                 for (number, tangent) in tangents.iter_mut().enumerate() {
                     let start = (row * self.rows.stride + number) * width;
                     let direction = &self.rows.directions[start..start + width];
-                    let (position, velocity) = if number < first_kick {
+                    let (position, speed) = if number < first_kick {
                         (from(direction), 0.0)
                     } else {
-                        let of_ion = direction[3 * place + axis] / mass;
-                        (0.0, of_ion - direction[3 * reference + axis] / of_reference)
+                        (0.0, velocity(direction))
                     };
                     tangent.state[j][axis].set(lane, position);
-                    tangent.state[j][3 + axis].set(lane, velocity);
+                    tangent.state[j][3 + axis].set(lane, speed);
                 }
             }
         }
