@@ -35,6 +35,8 @@ pub enum Purpose {
     Members,
     /// Geometries of the law where searches without noise begin.
     GeometryLaw,
+    /// Momenta at the start where searches begin.
+    InitialMomenta,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

@@ -14,9 +14,9 @@ pub struct InitialMomentumLaw(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// The same covariance wherever the atoms are.
+    /// The same factor of the covariance wherever the atoms are.
     Thermal(Array2<f64>),
-    /// The covariance of the vibrations turns with the molecule.
+    /// The momenta of the vibrations turn with the molecule.
     Harmonic(Box<HarmonicDensity>),
 }
 
@@ -30,11 +30,63 @@ impl InitialMomentumLaw {
     /// # Panics
     /// If `positions` has not three numbers an atom.
     pub fn covariance(&self, positions: &[f64]) -> Array2<f64> {
+        let factor = self.factor(positions);
+        factor.dot(&factor.t())
+    }
+
+    /// A factor `F` (3N, [`Self::dimension`]) of that covariance `F F^T`: the momenta are `F z` with independent normal
+    /// numbers `z`. The columns have a sum of zero.
+    ///
+    /// # Panics
+    /// As [`Self::covariance`].
+    pub fn factor(&self, positions: &[f64]) -> Array2<f64> {
         match &self.0 {
-            Kind::Thermal(covariance) => covariance.clone(),
-            Kind::Harmonic(density) => density.momentum_covariance(positions),
+            Kind::Thermal(factor) => factor.clone(),
+            Kind::Harmonic(density) => density.momentum_factor(positions),
         }
     }
+
+    /// Number of independent normal numbers: 3N - 3, or that of the modes.
+    pub fn dimension(&self) -> usize {
+        match &self.0 {
+            Kind::Thermal(factor) => factor.ncols(),
+            Kind::Harmonic(density) => density.modes(),
+        }
+    }
+
+    /// Whether the momenta turn with the molecule.
+    pub fn turns(&self) -> bool {
+        matches!(self.0, Kind::Harmonic(_))
+    }
+
+    /// Whether the momenta at given positions are not normal after all: a linear molecule whose bends are no degenerate
+    /// pairs, as its turn about its axis is not known.
+    pub fn is_averaged(&self) -> bool {
+        matches!(&self.0, Kind::Harmonic(density) if density.averages_turns())
+    }
+}
+
+/// The factor of thermal momenta, minus each atom's share of the centre of mass's motion: for all atoms but the last that
+/// of Cholesky, axis by axis; the last atom balances them.
+fn thermal_factor(masses: &[f64], energy: f64) -> Array2<f64> {
+    let total: f64 = masses.iter().sum();
+    let others = masses.len() - 1;
+    let mut lower = Array2::<f64>::zeros((others, others));
+    for j in 0..others {
+        for i in j..others {
+            let own = if i == j { masses[i] } else { 0.0 };
+            let before: f64 = (0..j).map(|k| lower[[i, k]] * lower[[j, k]]).sum();
+            let rest = energy * (own - masses[i] * masses[j] / total) - before;
+            lower[[i, j]] = if i == j { rest.sqrt() } else { rest / lower[[j, j]] };
+        }
+    }
+    Array2::from_shape_fn((3 * masses.len(), 3 * others), |(row, column)| {
+        if row % 3 != column % 3 {
+            return 0.0;
+        }
+        let (atom, number) = (row / 3, column / 3);
+        if atom < others { lower[[atom, number]] } else { -lower.column(number).sum() }
+    })
 }
 
 impl Simulation {
@@ -74,15 +126,7 @@ impl Simulation {
             let density = HarmonicDensity::new(&cloud);
             return Ok(Some(InitialMomentumLaw(Kind::Harmonic(Box::new(density)))));
         }
-        let masses = self.molecule.masses();
-        let total: f64 = masses.iter().sum();
         let energy = BOLTZMANN_HARTREE_PER_K * self.temperature_k;
-        let n = 3 * masses.len();
-        let covariance = Array2::from_shape_fn((n, n), |(i, j)| {
-            let own = if i == j { masses[i / 3] } else { 0.0 };
-            let common = if i % 3 == j % 3 { masses[i / 3] * masses[j / 3] / total } else { 0.0 };
-            energy * (own - common)
-        });
-        Ok(Some(InitialMomentumLaw(Kind::Thermal(covariance))))
+        Ok(Some(InitialMomentumLaw(Kind::Thermal(thermal_factor(self.molecule.masses(), energy)))))
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! `J_u = J_x B^T` with the exact Jacobian `J_x` of final momenta by positions.
 
-use cei_physics::{Accuracy, Charging, Exploder, ExplosionError, Molecule};
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use cei_physics::{
+    Accuracy, Charging, Exploder, ExplosionError, InitialMomentumLaw, Molecule, Varied,
+};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
 use crate::chart::Chart;
 use crate::error::PosteriorError;
@@ -22,13 +24,22 @@ pub trait Forward: Sync {
 
 /// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances of a charging
 /// that draws some as further columns of the chart.
+///
+/// Ions that move at the start have momenta `F(x) z` with independent normal numbers `z` ([`InitialMomentumLaw`]). These are
+/// further coordinates, and further measured components: as if each had been measured as 0 with a noise of 1, which is
+/// their prior.
 #[derive(Debug, Clone)]
 pub struct Explosion<'a> {
     molecule: &'a Molecule,
     chart: &'a Chart,
     charging: Charging,
     accuracy: Accuracy,
+    /// None for ions at rest.
+    motion: Option<&'a InitialMomentumLaw>,
 }
+
+/// The step of finite differences by which initial momenta turn with the molecule, bohr.
+const TURN_STEP: f64 = 1e-4;
 
 /// The part of the largest momentum above which noise hides the errors of the fast integration, which are
 /// 2e-6 of it at the mean and 5e-5 at worst.
@@ -55,7 +66,52 @@ impl<'a> Explosion<'a> {
             });
         }
         let (charging, accuracy) = (charging.clone(), accuracy.clone());
-        Ok(Self { molecule, chart, charging, accuracy })
+        Ok(Self { molecule, chart, charging, accuracy, motion: None })
+    }
+
+    /// The same for ions that move at the start.
+    pub fn with_motion(self, law: &'a InitialMomentumLaw) -> Self {
+        Self { motion: Some(law), ..self }
+    }
+
+    /// Number of coordinates that are momenta at the start, after those of the chart.
+    fn kicks(&self) -> usize {
+        self.motion.map_or(0, InitialMomentumLaw::dimension)
+    }
+
+    /// Rows of the explosion (rows, 3N and nuisances) and of momenta at the start (rows, 3N) at coordinates.
+    fn divided(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array2<f64>) {
+        let (of_chart, kicks) = coordinates.split_at(Axis(1), self.chart.dimension());
+        let rows = self.chart.positions(of_chart);
+        let columns = 3 * self.molecule.atom_count();
+        let mut initial = Array2::zeros((rows.nrows(), columns));
+        if let Some(law) = self.motion {
+            let each = initial.rows_mut().into_iter().zip(kicks.rows()).zip(rows.rows());
+            for ((mut initial, z), row) in each {
+                initial.assign(&law.factor(&row.to_vec()[..columns]).dot(&z));
+            }
+        }
+        (rows, initial)
+    }
+
+    /// How the momenta at the start change with the positions (3N, 3N), because they turn with them.
+    fn turning(
+        &self,
+        law: &InitialMomentumLaw,
+        row: &[f64],
+        z: ArrayView1<'_, f64>,
+    ) -> Array2<f64> {
+        let columns = 3 * self.molecule.atom_count();
+        let mut changes = Array2::zeros((columns, columns));
+        for (component, mut change) in changes.columns_mut().into_iter().enumerate() {
+            let at = |step: f64| {
+                let mut positions = row[..columns].to_vec();
+                positions[component] += step;
+                law.factor(&positions).dot(&z)
+            };
+            change.assign(&((at(TURN_STEP) - at(-TURN_STEP)) / (2.0 * TURN_STEP)));
+        }
+        changes
     }
 
     fn exploder(&self) -> Result<Exploder<'a>, ExplosionError> {
@@ -71,37 +127,70 @@ impl<'a> Explosion<'a> {
 
 impl Forward for Explosion<'_> {
     fn inputs(&self) -> usize {
-        self.chart.dimension()
+        self.chart.dimension() + self.kicks()
     }
 
     fn outputs(&self) -> usize {
-        3 * self.molecule.atom_count()
+        3 * self.molecule.atom_count() + self.kicks()
     }
 
     fn values(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
-        let rows = self.chart.positions(coordinates);
-        let failed = |_| Array2::from_elem((rows.nrows(), self.outputs()), f64::NAN);
-        self.exploder()
-            .and_then(|exploder| exploder.explode_all(rows.view()))
-            .unwrap_or_else(failed)
+        let (rows, initial) = self.divided(coordinates);
+        let mut values = Array2::from_elem((rows.nrows(), self.outputs()), f64::NAN);
+        let momenta = self.exploder().and_then(|exploder| match self.motion {
+            None => exploder.explode_all(rows.view()),
+            Some(_) => exploder.explode_moving(rows.view(), initial.view()),
+        });
+        if let Ok(momenta) = momenta {
+            values.slice_mut(s![.., ..momenta.ncols()]).assign(&momenta);
+            let kicks = coordinates.slice(s![.., self.chart.dimension()..]);
+            values.slice_mut(s![.., momenta.ncols()..]).assign(&kicks);
+        }
+        values
     }
 
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
-        let inputs = self.chart.positions(coordinates);
-        let (rows, columns) = (inputs.nrows(), self.outputs());
-        let mut jacobians = Array3::from_elem((rows, columns, self.chart.dimension()), f64::NAN);
-        // The sizes, the accuracy and the charging were checked before, and nothing else is an error here.
-        let Ok((momenta, by_position)) =
-            self.exploder().and_then(|exploder| exploder.explode_linearised(inputs.view()))
-        else {
-            return (Array2::from_elem((rows, columns), f64::NAN), jacobians);
-        };
+        let (rows, initial) = self.divided(coordinates);
+        let (columns, of_chart) = (initial.ncols(), self.chart.dimension());
+        let mut values = Array2::from_elem((rows.nrows(), self.outputs()), f64::NAN);
+        let mut jacobians =
+            Array3::from_elem((rows.nrows(), self.outputs(), self.inputs()), f64::NAN);
         let turned = self.chart.basis().reversed_axes();
-        for (mut jacobian, by_position) in
-            jacobians.axis_iter_mut(Axis(0)).zip(by_position.axis_iter(Axis(0)))
-        {
-            jacobian.assign(&by_position.dot(&turned));
+        // The sizes, the accuracy and the charging were checked before, and nothing else is an error here.
+        let Ok(exploder) = self.exploder() else { return (values, jacobians) };
+        let Some(law) = self.motion else {
+            if let Ok((momenta, by_input)) = exploder.explode_linearised(rows.view()) {
+                values = momenta;
+                let each = jacobians.axis_iter_mut(Axis(0)).zip(by_input.axis_iter(Axis(0)));
+                each.for_each(|(mut jacobian, by_input)| jacobian.assign(&by_input.dot(&turned)));
+            }
+            return (values, jacobians);
+        };
+        let Ok(Varied { momenta, mut by_input, by_kick }) =
+            exploder.explode_varied(rows.view(), initial.view())
+        else {
+            return (values, jacobians);
+        };
+        for (index, mut jacobian) in jacobians.axis_iter_mut(Axis(0)).enumerate() {
+            let row = rows.row(index).to_vec();
+            let z = coordinates.slice(s![index, of_chart..]);
+            values.slice_mut(s![index, ..columns]).assign(&momenta.row(index));
+            values.slice_mut(s![index, columns..]).assign(&z);
+            let by_kick = by_kick.index_axis(Axis(0), index);
+            let mut by_input = by_input.index_axis_mut(Axis(0), index);
+            if law.turns() {
+                let turning = self.turning(law, &row, z);
+                let change = by_kick.dot(&turning.slice(s![..columns - 3, ..]));
+                let mut by_position = by_input.slice_mut(s![.., ..columns]);
+                by_position += &change;
+            }
+            let factor = law.factor(&row[..columns]);
+            jacobian.slice_mut(s![..columns, ..of_chart]).assign(&by_input.dot(&turned));
+            let of_momenta = by_kick.dot(&factor.slice(s![..columns - 3, ..]));
+            jacobian.slice_mut(s![..columns, of_chart..]).assign(&of_momenta);
+            jacobian.slice_mut(s![columns.., ..of_chart]).fill(0.0);
+            jacobian.slice_mut(s![columns.., of_chart..]).assign(&Array2::eye(z.len()));
         }
-        (momenta, jacobians)
+        (values, jacobians)
     }
 }

@@ -9,14 +9,17 @@ mod event;
 mod ingredients;
 
 use cei_metrics::{NearestNeighbours, quantile};
-use cei_model::random::{Purpose, derived_seed, stream};
+use cei_model::random::{Purpose, derived_seed, standard_normal, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{Accuracy, Charging, Molecule, Nuisance, PositionDensity, Simulation, simulate};
+use cei_physics::{
+    Accuracy, Charging, InitialMomentumLaw, Molecule, Nuisance, PositionDensity, Simulation,
+    simulate,
+};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
     RefineOptions, Refined, find_solutions, refine, sample_chain, worst_k_hat,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
@@ -66,6 +69,8 @@ pub(crate) struct Refiner<'a> {
     noise: Vec<f64>,
     /// What the chart has beside the positions.
     nuisances: Vec<Nuisance>,
+    /// None for ions at rest.
+    motion: Option<InitialMomentumLaw>,
     charging: Charging,
     accuracy: Accuracy,
     options: RefineOptions,
@@ -113,7 +118,7 @@ impl<'a> Refiner<'a> {
             preprocessing: &record.preprocessing,
             noise: record.noise(),
         };
-        let Refinable { molecule, simulation, origin, basis, noise, density, nuisances } =
+        let Refinable { molecule, simulation, origin, basis, noise, density, nuisances, motion } =
             ingredients.check().map_err(|Obstacle { why, hint }| RunError::CannotRefine {
                 path: run.path.clone(),
                 why,
@@ -136,6 +141,7 @@ impl<'a> Refiner<'a> {
             density,
             noise,
             nuisances,
+            motion,
             charging: run.charging(),
             accuracy,
             options,
@@ -245,7 +251,10 @@ impl<'a> Refiner<'a> {
             self.accuracy.clone()
         };
         let charging = &self.charging;
-        let explosion = Explosion::new(self.molecule, charging, &chart, &accuracy)?;
+        let mut explosion = Explosion::new(self.molecule, charging, &chart, &accuracy)?;
+        if let Some(law) = &self.motion {
+            explosion = explosion.with_motion(law);
+        }
         let new_prior = |density| ChartPrior::new(density, &self.nuisances, &chart);
         let prior = match &self.density {
             Some(density) if self.has_noise() => Some(new_prior(density)?),
@@ -254,9 +263,20 @@ impl<'a> Refiner<'a> {
         };
         let log_density = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
         let log_prior = |u: &[f64]| if self.has_noise() { log_density(u) } else { 0.0 };
-        let event =
-            Event { forward: &explosion, log_prior: &log_prior, measured: y, noise: &self.noise };
+        // Momenta at the start have their prior as measurements (`Explosion`).
+        let kicks = self.motion.as_ref().map_or(0, InitialMomentumLaw::dimension);
+        let measured = [y, &vec![0.0; kicks]].concat();
+        let noise = [&self.noise[..], &vec![1.0; kicks]].concat();
+        let event = Event {
+            forward: &explosion,
+            log_prior: &log_prior,
+            measured: &measured,
+            noise: &noise,
+        };
         let draws = self.coordinates(draws);
+        let mut rng = stream(seed, Purpose::InitialMomenta, 0);
+        let of_prior = standard_normal(draws.nrows(), kicks, &mut rng).mapv(f64::from);
+        let draws = concatenate![Axis(1), draws, of_prior];
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
         let log_prob = |u: &Array2<f64>| self.network_log_prob(u, &scaled_y);
         // Draws of a model without a density start the search, but cannot be weighted.
@@ -288,14 +308,24 @@ impl<'a> Refiner<'a> {
     }
 
     /// `log p(u | y)` of the network at coordinates of the chart (rows x d).
+    /// Momenta at the start, behind these, are those of their prior.
     fn network_log_prob(&self, u: &Array2<f64>, scaled_y: &Array2<f32>) -> Vec<f64> {
+        let kicks = u.slice(s![.., self.basis.nrows()..]);
+        let of_kicks = kicks.rows().into_iter().map(|z| {
+            let half_log = 0.5 * (2.0 * std::f64::consts::PI).ln();
+            z.iter().map(|z| -0.5 * z * z - half_log).sum::<f64>()
+        });
         let preprocessing = &self.run.record.preprocessing;
         let x = preprocessing.encode_gauged_x(self.inferred(u.view()).view());
         let y = scaled_y.broadcast((u.nrows(), scaled_y.ncols()));
         let y = y.map_or_else(|| Array2::zeros((0, 0)), |y| y.to_owned());
         let scale = preprocessing.log_abs_det_scale();
         match self.run.log_prob(Batch { x: x.view(), y: y.view() }) {
-            Some(values) => values.into_iter().map(|value| value - scale).collect(),
+            Some(values) => values
+                .into_iter()
+                .zip(of_kicks)
+                .map(|(value, kicks)| value - scale + kicks)
+                .collect(),
             None => vec![f64::NEG_INFINITY; u.nrows()],
         }
     }
@@ -306,9 +336,11 @@ impl<'a> Refiner<'a> {
         (&inferred - &origin).dot(&self.basis.t())
     }
 
-    /// Positions in the frame of the run, and nuisances, of coordinates (rows x d).
+    /// Positions in the frame of the run, and nuisances, of coordinates (rows x d), behind which momenta at the start may
+    /// stand.
     fn inferred(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
-        coordinates.dot(&self.basis) + Array1::from(self.origin.clone())
+        coordinates.slice(s![.., ..self.basis.nrows()]).dot(&self.basis)
+            + Array1::from(self.origin.clone())
     }
 
     fn in_frame_of_run(&self, found: &Found, y: &[f64]) -> RefinedEvent {

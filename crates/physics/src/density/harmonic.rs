@@ -89,25 +89,33 @@ impl HarmonicDensity {
         log_sum(&logs)
     }
 
-    /// Covariance of the initial momenta in the likeliest pose of `positions`.
-    pub(crate) fn momentum_covariance(&self, positions: &[f64]) -> Array2<f64> {
+    /// Number of modes.
+    pub(crate) fn modes(&self) -> usize {
+        self.modes.vectors.len()
+    }
+
+    /// Whether the turn of a linear molecule about its axis makes a difference, so that momenta at given positions have
+    /// no normal law.
+    pub(crate) fn averages_turns(&self) -> bool {
+        self.turns.len() > 1
+    }
+
+    /// A factor (3N, modes) of the covariance of the initial momenta in the likeliest pose of `positions`.
+    pub(crate) fn momentum_factor(&self, positions: &[f64]) -> Array2<f64> {
         let n = self.modes.roots.len();
         assert_eq!(positions.len(), n, "three positions an atom");
         let poses = self.poses(positions);
         let likeliest = poses.iter().max_by(|a, b| a.log_density.total_cmp(&b.log_density));
         let rotation = likeliest.map_or(Rotation::IDENTITY, |pose| pose.rotation);
-        let mut covariance = Array2::zeros((n, n));
-        for (vector, sd) in self.modes.vectors.iter().zip(&self.momentum_deviations) {
+        let mut factor = Array2::zeros((n, self.modes()));
+        let modes = self.modes.vectors.iter().zip(&self.momentum_deviations);
+        for ((vector, sd), mut column) in modes.zip(factor.columns_mut()) {
             let mut momenta: Vec<f64> =
                 vector.iter().zip(&self.modes.roots).map(|(u, root)| sd * u * root).collect();
             rotation.apply(&mut momenta);
-            for (i, a) in momenta.iter().enumerate() {
-                for (j, b) in momenta.iter().enumerate() {
-                    covariance[[i, j]] += a * b;
-                }
-            }
+            column.iter_mut().zip(momenta).for_each(|(entry, momentum)| *entry = momentum);
         }
-        covariance
+        factor
     }
 
     fn poses(&self, positions: &[f64]) -> Vec<Pose> {

@@ -1,7 +1,7 @@
 //! What a refinement is made of, and why it may be impossible.
 
 use cei_data::Preprocessing;
-use cei_physics::{Frame, Molecule, Nuisance, PositionDensity, Simulation};
+use cei_physics::{Frame, InitialMomentumLaw, Molecule, Nuisance, PositionDensity, Simulation};
 use ndarray::Array2;
 
 /// Why draws cannot be refined, and what to do about it.
@@ -34,6 +34,8 @@ pub(super) struct Refinable<'a> {
     pub(super) noise: Vec<f64>,
     pub(super) density: Option<PositionDensity>,
     pub(super) nuisances: Vec<Nuisance>,
+    /// None for ions at rest.
+    pub(super) motion: Option<InitialMomentumLaw>,
 }
 
 impl<'a> Ingredients<'a> {
@@ -77,12 +79,21 @@ impl<'a> Ingredients<'a> {
                 "simulate with `frame.kind = \"laboratory\"`",
             ));
         }
-        if simulation.is_some_and(|simulation| !simulation.starts_at_rest()) {
-            return Err(cannot(
-                "its ions do not start at rest",
-                "simulate ions that start at rest: `temperature_k = 0`, another law than `harmonic`, positions without momenta",
-            ));
-        }
+        let at_rest = "simulate ions that start at rest: `temperature_k = 0`, another law than `harmonic`, positions without momenta";
+        let motion = simulation.filter(|simulation| !simulation.starts_at_rest());
+        let motion = match motion.map(Simulation::initial_momentum_law) {
+            None => None,
+            Some(Ok(Some(law))) if noise.is_empty() || law.is_averaged() => {
+                let why = if noise.is_empty() {
+                    "its ions do not start at rest, and momenta without noise leave a continuum of geometries"
+                } else {
+                    "its molecule is linear with bends that are no degenerate pairs, so that the momenta at the start have no normal law"
+                };
+                return Err(cannot(why, at_rest));
+            }
+            Some(Ok(Some(law))) => Some(law),
+            Some(_) => return Err(cannot("its ions start with momenta of a file", at_rest)),
+        };
         let nuisances = simulation.map(Simulation::nuisances).unwrap_or_default();
         let inferred = &preprocessing.x_names()[preprocessing.positions()..];
         let drawn: Vec<&str> = nuisances.iter().map(|nuisance| nuisance.name.as_str()).collect();
@@ -118,7 +129,7 @@ impl<'a> Ingredients<'a> {
                 ));
             }
         };
-        Ok(Refinable { molecule, simulation, origin, basis, noise, density, nuisances })
+        Ok(Refinable { molecule, simulation, origin, basis, noise, density, nuisances, motion })
     }
 }
 
