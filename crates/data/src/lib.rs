@@ -55,7 +55,7 @@ pub use load::{DroppedRows, Selection, Table, column_names, load};
 pub use motion::{MotionOptions, MotionUnit, Quantity};
 pub use positions::{
     FrameMotion, Frames, FramesFormat, LoadedPositions, MoldenModes, PositionsError, is_xyz,
-    load_positions, read_molden, read_xyz,
+    load_positions, load_reference, read_molden, read_xyz,
 };
 pub use preprocessing::{
     DeadColumn, Degenerate, OffRows, Preprocessing, PreprocessingConfig, PreprocessingError,

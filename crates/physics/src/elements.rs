@@ -100,6 +100,16 @@ const ELEMENTS: &[(&str, f64, u32)] = &[
     ("U", 238.02891, 238),
 ];
 
+/// Covalent radius of each element in pm, in the order of the elements (Cordero et al., Dalton Trans. 2008, 2832; the larger
+/// one where there are several, but sp3 carbon).
+const COVALENT_RADII_PM: [u16; 92] = [
+    31, 28, 128, 96, 84, 76, 71, 66, 57, 58, 166, 141, 121, 111, 107, 105, 102, 106, 203, 176, 170,
+    160, 153, 139, 161, 152, 150, 124, 132, 122, 122, 120, 119, 120, 120, 116, 220, 195, 190, 175,
+    164, 154, 147, 146, 142, 139, 145, 144, 142, 139, 139, 138, 139, 140, 244, 215, 207, 204, 203,
+    201, 199, 198, 198, 196, 194, 192, 192, 189, 190, 187, 187, 175, 170, 162, 151, 144, 141, 136,
+    136, 132, 145, 146, 148, 140, 150, 150, 260, 221, 215, 206, 200, 196,
+];
+
 /// Mass of each isotope in u: the commonest of every element, and more of light ones. `D` and `T` are hydrogen's own names.
 const ISOTOPES: &[(&str, f64)] = &[
     ("1H", 1.00782503223),
@@ -280,6 +290,13 @@ fn nuclide(name: &str) -> Option<(&'static str, Option<u32>)> {
     }
 }
 
+/// Covalent radius of an element or isotope in angstrom; none where its element is not known.
+pub fn covalent_radius_angstrom(name: &str) -> Option<f64> {
+    let (element, _) = nuclide(name)?;
+    let place = ELEMENTS.iter().position(|(known, ..)| *known == element)?;
+    Some(f64::from(COVALENT_RADII_PM[place]) / 100.0)
+}
+
 /// Whether an atom that a file or a key calls `name` may be an atom of `element`: it is the same nuclide, or one of
 /// both leaves the isotope open and the other is one of that element (for `name`, the commonest alone).
 ///
@@ -339,6 +356,20 @@ mod tests {
         assert_eq!(commonest_mass_u("37Cl"), mass_u("37Cl"));
         assert_eq!(commonest_mass_u("D"), mass_u("2H"));
         assert_eq!(commonest_mass_u("Xx"), None);
+    }
+
+    /// Halogens against half of the bond lengths of their molecules, and the bonds of methane and water.
+    #[test]
+    fn covalent_radii_give_known_bonds() {
+        let radius = |name| covalent_radius_angstrom(name).unwrap();
+        for (name, bond) in [("35Cl", 1.99), ("Br", 2.28), ("I", 2.67)] {
+            let deviation: f64 = radius(name) - bond / 2.0;
+            assert!(deviation.abs() < 0.065, "{name} {deviation}");
+        }
+        assert!((radius("C") + radius("D") - 1.09).abs() < 0.03);
+        assert!((radius("O") + radius("H") - 0.96).abs() < 0.03);
+        assert_eq!(covalent_radius_angstrom("U"), Some(1.96));
+        assert_eq!(covalent_radius_angstrom("CH3"), None);
     }
 
     #[test]

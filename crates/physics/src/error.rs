@@ -61,6 +61,76 @@ pub enum SimulationConfigError {
         /// How many of them were found.
         found: usize,
     },
+    /// A file is named whose content should stand in its place by now.
+    #[error("`{key}`: the file `{file}` has not been read\nhint: give the positions by atom")]
+    Unread {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The name of the file.
+        file: String,
+    },
+    /// An entry of a tree of coordinates that does not fit its place.
+    #[error(
+        "`geometry.tree[{place}]`: `{entry}`: {reason}\nhint: each entry places one atom by earlier ones, as in `[\"O\", \"H1-O\", \"H2-O-H1\"]`: bond length, then angle, then dihedral"
+    )]
+    Tree {
+        /// The entry's place, from 0.
+        place: usize,
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A law is given for a coordinate that the tree does not have.
+    #[error(
+        "`{key}`: the tree has no such coordinate as `{name}`\nhint: it has {}; for others write `geometry.tree`", .known.join(", ")
+    )]
+    UnknownCoordinate {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The name found.
+        name: String,
+        /// The names of the tree's coordinates of this kind.
+        known: Vec<String>,
+    },
+    /// Two laws are given for one coordinate.
+    #[error("`{key}`: `{name}` has a law already, under this or another of its names")]
+    RepeatedCoordinate {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The name found.
+        name: String,
+    },
+    /// Neither a coordinate nor all of its kind have a law.
+    #[error("`{key}` is missing, and `{name}` has no law of its own in `{own}`")]
+    NoLaw {
+        /// The key of all coordinates of the kind.
+        key: &'static str,
+        /// The coordinate's name.
+        name: String,
+        /// The key of single ones.
+        own: &'static str,
+    },
+    /// A change of an angle about 180 degrees that says nothing of its two directions.
+    #[error(
+        "`geometry.angle_changes_deg`: `{name}` is {degrees:.1} degrees in the reference, in line, where only a normal change of mean 0 is understood (of both bends)\nhint: give it a law of its own, such as `geometry.bends_deg = {{ {name} = {{ distribution = \"weibull\", shape = 2, scale = 20 }} }}`"
+    )]
+    InLine {
+        /// The angle's name.
+        name: String,
+        /// The angle in the reference.
+        degrees: f64,
+    },
+    /// Atoms of a reference at one point.
+    #[error("`{key}`: atoms `{first}` and `{second}` are at one point")]
+    SamePlace {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The one atom.
+        first: String,
+        /// The other atom.
+        second: String,
+    },
     /// Geometries are to be drawn, and no law is configured.
     #[error("`geometry` is missing\nhint: configure a geometry law, or give positions")]
     NoGeometry,

@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::distribution::Distribution;
 use crate::error::SimulationConfigError;
-use crate::geometry::{Angle, ImpossibleGeometry, ResolvedLaw, Sphere, Triatomic};
+use crate::geometry::{
+    Angle, AngleLaw, ImpossibleGeometry, InternalCoordinates, ResolvedLaw, Sphere, Triatomic,
+};
 use crate::molecule::Molecule;
 use crate::simulation::Simulation;
 use crate::units::{BOHR_ANGSTROM, BOHR_PM};
@@ -58,6 +60,46 @@ impl LimitedQuantity {
             atoms: Atoms::Pair([a, b]),
         }
     }
+
+    fn angle(
+        molecule: &Molecule,
+        outer: [usize; 2],
+        vertex: usize,
+        (low, high): (f64, f64),
+    ) -> Self {
+        let [a, b] = [outer[0].min(outer[1]), outer[0].max(outer[1])];
+        let labels = molecule.labels();
+        Self {
+            name: format!("{}-{}-{}", labels[a], labels[vertex], labels[b]),
+            unit: "degrees",
+            lower: (low > 0.0).then_some(low),
+            upper: (high < 180.0).then_some(high),
+            atoms: Atoms::Triple([a, vertex, b]),
+        }
+    }
+}
+
+/// Bond lengths and angles of a tree; dihedrals go round and have no ends.
+fn of_internal(molecule: &Molecule, law: &InternalCoordinates) -> Vec<LimitedQuantity> {
+    let mut found = Vec::new();
+    for step in &law.steps {
+        let (atom, by) = (step.placement.atom, &step.placement.by);
+        if let (Some(length), [near, ..]) = (&step.length_angstrom, &by[..]) {
+            let (low, high) = length.range();
+            found.push(LimitedQuantity::length(molecule, atom, *near, (low.max(0.0), high)));
+        }
+        if let (Some(angle), [near, second, ..]) = (&step.angle, &by[..]) {
+            let range = match angle {
+                AngleLaw::Between(angle) => angle.range(),
+                AngleLaw::Bend(bend) => {
+                    let (low, high) = bend.range();
+                    (180.0 - high, 180.0 - low)
+                }
+            };
+            found.push(LimitedQuantity::angle(molecule, [atom, *second], *near, range));
+        }
+    }
+    found
 }
 
 impl Simulation {
@@ -87,15 +129,7 @@ impl Simulation {
                         (180.0 - high, 180.0 - low)
                     }
                 };
-                let [a, b] = [outer[0].min(outer[1]), outer[0].max(outer[1])];
-                let labels = molecule.labels();
-                let angle = LimitedQuantity {
-                    name: format!("{}-{}-{}", labels[a], labels[centre], labels[b]),
-                    unit: "degrees",
-                    lower: (low > 0.0).then_some(low),
-                    upper: (high < 180.0).then_some(high),
-                    atoms: Atoms::Triple([a, centre, b]),
-                };
+                let angle = LimitedQuantity::angle(molecule, outer, centre, (low, high));
                 lengths.chain([angle]).collect()
             }
             ResolvedLaw::Sphere(Sphere { radius_bohr, minimum_separation_bohr, .. }) => {
@@ -107,6 +141,7 @@ impl Simulation {
                     .collect()
             }
             ResolvedLaw::Gaussian(_) | ResolvedLaw::Harmonic(_) => Vec::new(),
+            ResolvedLaw::Internal(law) => of_internal(molecule, &law),
         };
         let is_limited = |q: &LimitedQuantity| q.lower.is_some() || q.upper.is_some();
         Ok(quantities.into_iter().filter(is_limited).collect())

@@ -10,7 +10,7 @@ use crate::units::ELECTRON_MASSES_PER_U;
 /// The least number of atoms of a molecule.
 pub const MIN_ATOMS: usize = 2;
 /// The greatest number of atoms of a molecule (`docs/spec.md#forward-model`).
-pub const MAX_ATOMS: usize = 10;
+pub const MAX_ATOMS: usize = 32;
 
 /// One atom, or what flies apart as one ion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +90,7 @@ fn labels(atoms: &[AtomSpec]) -> Vec<String> {
     labels
 }
 
-/// A molecule of 2 to 10 atoms.
+/// A molecule of 2 to 32 atoms.
 ///
 /// ```toml
 /// [molecule]
@@ -200,7 +200,7 @@ impl Molecule {
     /// Checks the atoms and looks up their masses.
     ///
     /// # Errors
-    /// [`MoleculeError`] for fewer than 2 or more than 10 atoms, an unknown element without a mass,
+    /// [`MoleculeError`] for fewer than 2 or more than 32 atoms, an unknown element without a mass,
     /// a mass that is not positive, a charge that is not finite, and labels that are not unique.
     pub fn new(atoms: Vec<AtomSpec>) -> Result<Self, MoleculeError> {
         Self::with_isotopes(atoms, Isotopes::default())
@@ -393,12 +393,15 @@ mod tests {
     #[test]
     fn errors_name_the_atom() {
         let message = |atoms| Molecule::new(atoms).unwrap_err().to_string();
-        assert!(message(atoms(&["C"])).contains("1 atoms, expected 2 to 10"));
+        assert!(message(atoms(&["C"])).contains("1 atoms, expected 2 to 32"));
         assert!(
             message(atoms(&["C", "Xx"]))
                 .contains("atoms[1].element`: unknown element or isotope `Xx`")
         );
-        assert!(message(atoms(&["C"; 11])).contains("hint: list what flies apart as one ion"));
+        assert!(Molecule::new(atoms(&["C"; 32])).is_ok());
+        let many = message(atoms(&["C"; 33]));
+        assert!(many.starts_with("`molecule.atoms`: 33 atoms, expected 2 to 32"), "{many}");
+        assert!(many.contains("hint: list what flies apart as one ion"));
         assert!(message(atoms(&["C", "c"])).contains("unknown"));
         let bad = |change: fn(&mut AtomSpec)| {
             let mut list = atoms(&["C", "O"]);

@@ -96,7 +96,7 @@ impl Simulation {
         self.temperature_k == 0.0 && self.initial_momenta.is_law() && !vibrates
     }
 
-    /// What the geometry law left out or changed of what it was given, in words: for stderr.
+    /// What the geometry law left out, changed or made of what it was given, in words: for stderr.
     ///
     /// # Errors
     /// A geometry law that is wrong.
@@ -104,6 +104,7 @@ impl Simulation {
         let law = self.geometry.as_ref().map(|law| law.resolve(&self.molecule)).transpose()?;
         Ok(match law {
             Some(ResolvedLaw::Harmonic(law)) => law.modes.remarks,
+            Some(ResolvedLaw::Internal(law)) => law.remarks,
             _ => Vec::new(),
         })
     }

@@ -39,4 +39,5 @@ presets! {
     OCS_WIDE = "ocs-wide",
     OCS_WIDE_FINE = "ocs-wide-fine",
     CHBRCLF = "chbrclf",
+    ACETYLENE_WIDE = "acetylene-wide",
 }

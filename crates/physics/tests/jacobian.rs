@@ -316,3 +316,27 @@ fn ions_that_move_have_derivatives() {
         }
     }
 }
+
+/// More ions than have code of their own: eleven and fourteen, and as many as there may be.
+#[test]
+fn large_molecules_have_a_jacobian() {
+    for atoms in [11, 14, 32] {
+        let list = ["{ element = \"C\", charge = 2 }", "{ element = \"H\", charge = 1 }"];
+        let list: Vec<&str> = (0..atoms).map(|k| list[k % 2]).collect();
+        let molecule: Molecule = toml::from_str(&format!("atoms = [{}]", list.join(", "))).unwrap();
+        // On a spiral round a sphere, a little aside.
+        let row = (0..atoms).flat_map(|k| {
+            let (height, angle) = (1.0 - (2 * k + 1) as f64 / atoms as f64, 2.4 * k as f64);
+            let across = (1.0 - height * height).sqrt();
+            let radius = 6.0 + 0.5 * (5.0 * k as f64).sin();
+            [radius * across * angle.cos(), radius * across * angle.sin(), radius * height]
+        });
+        let positions = Array2::from_shape_vec((1, 3 * atoms), row.collect()).unwrap();
+        let (momenta, found) =
+            explode_linearised(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let deviation = largest_deviation(&found, &differences(&molecule, &positions, 5e-3));
+        assert!(deviation < 1e-6, "{atoms} atoms: {deviation}");
+        let plain = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        assert!((&momenta - &plain).iter().all(|e| e.abs() < 1e-6));
+    }
+}

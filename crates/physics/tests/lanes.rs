@@ -1,6 +1,7 @@
 //! The lanes against the scalar path on the presets, the fast mode's stated error, and that no event knows
 //! its neighbours.
 
+use cei_physics::energy::{kinetic_energy_release, potential_energy};
 use cei_physics::presets::{CHBRCLF, OCS_WIDE, Preset, SIMULATIONS};
 use cei_physics::{
     Accuracy, Events, Mode, Molecule, Simulation, explode, explode_all, simulate, simulate_range,
@@ -51,6 +52,46 @@ fn lanes_agree_with_the_reference_on_every_preset() {
         let (_, of_event) = errors(found.view(), expected.view());
         assert!(largest(&of_event) < 1e-9, "largest error {:e}", largest(&of_event));
         assert!(mean(&of_event) < 3e-10, "mean error {:e}", mean(&of_event));
+    }
+}
+
+/// A chain of so many ions of two kinds, folded up, in several sizes.
+fn chains(atoms: usize) -> (Molecule, Array2<f64>) {
+    let list = ["{ element = \"C\", charge = 2 }", "{ element = \"H\", charge = 1 }"];
+    let list: Vec<&str> = (0..atoms).map(|k| list[k % 2]).collect();
+    let molecule = toml::from_str(&format!("atoms = [{}]", list.join(", "))).unwrap();
+    let row = (0..21 * atoms).flat_map(|place| {
+        let (row, k) = (place / atoms, (place % atoms) as f64);
+        let size = 1.0 + 0.1 * row as f64;
+        [2.0 * k, 3.0 * (1.9 * k).sin(), 3.0 * (1.3 * k).cos()].map(|x| 0.5 * size * x)
+    });
+    (molecule, Array2::from_shape_vec((21, 3 * atoms), row.collect()).unwrap())
+}
+
+/// Ten ions have code of their own, more of them share one, in the lanes and outside. What a size has room for and a
+/// molecule has not does not count.
+#[test]
+fn lanes_agree_with_the_reference_up_to_the_most_ions() {
+    for atoms in [10, 11, 14, 16, 17, 32] {
+        let (molecule, positions) = chains(atoms);
+        let reference = Accuracy { mode: Mode::Reference, ..Accuracy::default() };
+        let expected = explode_all(&molecule, positions.view(), &reference).unwrap();
+        let found = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let (_, of_event) = errors(found.view(), expected.view());
+        assert!(largest(&of_event) < 1e-9, "{atoms} ions: {:e}", largest(&of_event));
+        let part = explode_all(&molecule, positions.slice(s![3..5, ..]), &Accuracy::default());
+        assert_eq!(part.unwrap(), found.slice(s![3..5, ..]));
+        // The energy at the start is that of the end.
+        for (row, momenta) in positions.rows().into_iter().zip(found.rows()) {
+            let (potential, kinetic) = (
+                potential_energy(&molecule, &row.to_vec()),
+                kinetic_energy_release(&molecule, &momenta.to_vec()),
+            );
+            assert!(
+                (kinetic / potential - 1.0).abs() < 1e-8,
+                "{atoms} ions: {kinetic} {potential}"
+            );
+        }
     }
 }
 

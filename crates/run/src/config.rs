@@ -22,7 +22,10 @@ pub use cei_model::Density;
 pub use error::{ExperimentError, Kind};
 pub(crate) use experiment::MOST_DRAWS;
 pub use experiment::{EvaluationConfig, Experiment, ModelConfig};
-pub use overrides::{Configuration, parse_with_overrides, to_toml, with_overrides};
+pub use overrides::{
+    Configuration, parse_in_folder, parse_with_overrides, to_toml, with_overrides,
+};
+
 pub use simulation::preset_simulation;
 pub(crate) use simulation::simulation_by_name;
 pub use text::read_text;

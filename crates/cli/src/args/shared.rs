@@ -1,6 +1,6 @@
 //! Options that several commands share, one struct a group: what they are called, how they are checked, what they mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cei_data::{ColumnRef, Comment, Decimal, Header, Separator};
 use cei_model::{Device, DeviceError, open_device};
@@ -81,6 +81,11 @@ impl ConfigurationArgs {
             Some(path) => format!("`{}`", path.display()),
             None => format!("preset `{}`", self.preset.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// The folder that names of files in it are relative to.
+    pub(crate) fn folder(&self) -> &Path {
+        self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
 
     /// Its text, where presets are found by `find`.

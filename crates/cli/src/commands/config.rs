@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_physics::Simulation;
 use cei_run::Experiment;
 use cei_run::config::reference::reference;
-use cei_run::config::{parse_with_overrides, to_toml};
+use cei_run::config::{parse_in_folder, parse_with_overrides, to_toml};
 use cei_run::presets;
 
 use crate::args::ConfigArgs;
@@ -23,7 +23,8 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let resolved = if table.contains_key("model") {
         Experiment::parse(&text, &origin, &given.overrides)?.to_toml()
     } else {
-        let simulation: Simulation = parse_with_overrides(&text, &origin, &given.overrides)?;
+        let simulation: Simulation =
+            parse_in_folder(&text, &origin, given.folder(), &given.overrides)?;
         to_toml(&simulation)
     };
     to_stdout(resolved.trim_end());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_data::MotionOptions;
 use cei_files::check_outputs;
 use cei_physics::Simulation;
-use cei_run::config::{parse_with_overrides, with_overrides};
+use cei_run::config::{parse_in_folder, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
 use cei_run::simulate::{Geometries, simulate_to_file};
 
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let given = &args.configuration;
     let text = given.text(|name| find(SIMULATIONS, name))?;
     let mut simulation: Simulation =
-        parse_with_overrides(&text, &given.origin(), &given.overrides)?;
+        parse_in_folder(&text, &given.origin(), given.folder(), &given.overrides)?;
     simulation.events = args.events.unwrap_or(simulation.events);
     simulation.seed = args.seed.unwrap_or(simulation.seed);
     let geometries = match &args.positions {

@@ -22,6 +22,15 @@ pub enum PositionsError {
     /// A frame that ends early.
     #[error("`{}`, frame {frame}: the file ends at line {line}, after {found} of {expected} atoms\nhint: was it written completely?", file.display())]
     CutShort { file: PathBuf, frame: usize, line: usize, found: usize, expected: usize },
+    /// Another file where one geometry in XYZ is wanted.
+    #[error("`{}` is no XYZ file\nhint: its name must end in `.xyz` or `.xyz.gz`", file.display())]
+    NoXyz { file: PathBuf },
+    /// Several geometries where one is wanted.
+    #[error("`{}` holds {found} frames, expected one\nhint: keep the frame of the reference alone", file.display())]
+    SeveralFrames { file: PathBuf, found: usize },
+    /// A comment that speaks of another unit.
+    #[error("`{}`: a comment names bohr, but positions in XYZ are in angstrom\nhint: convert them, or change the comment", file.display())]
+    InBohr { file: PathBuf },
     /// A line that is not `element x y z`.
     #[error("`{}`, frame {frame}, line {line}: `{text}` is not `element x y z` with finite numbers", file.display())]
     Atom { file: PathBuf, frame: usize, line: usize, text: String },

@@ -23,6 +23,8 @@ pub struct Frames {
     pub masses_u: Option<Vec<f64>>,
     /// What was left out or assumed, a sentence each.
     pub remarks: Vec<String>,
+    /// Whether a comment of an XYZ file names bohr; positions are taken as angstrom all the same.
+    pub in_bohr: bool,
 }
 
 /// The velocities or momenta of a file.

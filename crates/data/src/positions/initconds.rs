@@ -195,6 +195,7 @@ impl Made {
             }),
             masses_u: Some(self.masses_u),
             remarks: Vec::new(),
+            in_bohr: false,
         })
     }
 }

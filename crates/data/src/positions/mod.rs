@@ -7,6 +7,7 @@ mod frames;
 mod initconds;
 mod load;
 mod molden;
+mod reference;
 mod xyz;
 
 pub use error::PositionsError;
@@ -14,4 +15,5 @@ pub use frames::{FrameMotion, Frames};
 pub use initconds::Program;
 pub use load::{FramesFormat, LoadedPositions, load_positions};
 pub use molden::{MoldenModes, read_molden};
+pub use reference::load_reference;
 pub use xyz::{is_xyz, read_xyz};

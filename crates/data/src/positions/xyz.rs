@@ -212,7 +212,8 @@ impl Made {
             ));
         }
         let positions = matrix(self.positions)?;
-        Ok(Frames { labels: self.labels, positions, motion, masses_u: None, remarks })
+        let in_bohr = self.in_bohr;
+        Ok(Frames { labels: self.labels, positions, motion, masses_u: None, remarks, in_bohr })
     }
 }
 

@@ -3,7 +3,9 @@
 mod error;
 mod gaussian;
 mod harmonic;
+mod internal;
 mod position;
+mod rotations;
 mod sphere;
 mod triatomic;
 

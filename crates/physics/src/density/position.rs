@@ -5,6 +5,7 @@ use ndarray::Array2;
 use super::error::DensityError;
 use super::gaussian::GaussianDensity;
 use super::harmonic::HarmonicDensity;
+use super::internal::InternalDensity;
 use super::sphere::SphereDensity;
 use super::triatomic::TriatomicDensity;
 use crate::error::SimulationConfigError;
@@ -30,6 +31,7 @@ enum Shape {
     Sphere(SphereDensity),
     Gaussian(GaussianDensity),
     Harmonic(HarmonicDensity),
+    Internal(InternalDensity),
 }
 
 impl PositionDensity {
@@ -67,6 +69,7 @@ impl Shape {
             Self::Sphere(density) => density.log_density(positions),
             Self::Gaussian(density) => density.log_density(positions),
             Self::Harmonic(density) => density.log_density(positions),
+            Self::Internal(density) => density.log_density(positions),
         }
     }
 }
@@ -137,17 +140,24 @@ impl Simulation {
                 if law.deviations_bohr.contains(&0.0) {
                     return singular("the geometry, or an atom of it, is fixed");
                 }
-                if self.orientation == Orientation::Random {
+                let is_turned = self.orientation == Orientation::Random;
+                if !is_turned && matches!(self.frame, Frame::Momentum { .. }) {
                     return unknown(
-                        "a Gaussian geometry that is turned (`orientation = \"random\"`)",
+                        "a Gaussian geometry as drawn (`orientation = \"as-drawn\"`) in the frame of its momenta",
                     );
-                }
-                if matches!(self.frame, Frame::Momentum { .. }) {
-                    return unknown("a Gaussian geometry in the frame of its momenta");
                 }
                 let is_relative = origin.is_some();
                 let common = if is_relative { 0.0 } else { self.displacement_bohr };
-                Ok(Shape::Gaussian(GaussianDensity::new(law, common, is_relative)))
+                Ok(Shape::Gaussian(GaussianDensity::new(law, common, is_relative, is_turned)))
+            }
+            ResolvedLaw::Internal(law) => {
+                if self.orientation == Orientation::AsDrawn {
+                    return singular("`orientation = \"as-drawn\"` puts the first bond on an axis");
+                }
+                if let [first, ..] = &law.steps[..] {
+                    origin.get_or_insert_with(|| only(first.placement.atom, atoms));
+                }
+                InternalDensity::new(law).map(Shape::Internal)
             }
             ResolvedLaw::Harmonic(law) => {
                 if self.orientation == Orientation::AsDrawn {

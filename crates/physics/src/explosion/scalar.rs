@@ -65,12 +65,14 @@ impl Ions<'_> {
             7 => Self::integrate::<7>,
             8 => Self::integrate::<8>,
             9 => Self::integrate::<9>,
+            10 => Self::integrate::<10>,
+            11..=16 => Self::integrate::<16>,
             _ => Self::integrate::<MAX_ATOMS>,
         };
         integrate(self, positions, initial_momenta, accuracy)
     }
 
-    /// The integration loop.
+    /// The integration loop, for at most N atoms; what a state has beyond the molecule's rests at the origin.
     fn integrate<const N: usize>(
         &self,
         positions: &[f64],
@@ -78,7 +80,8 @@ impl Ions<'_> {
         accuracy: &Accuracy,
     ) -> Result<Flight, ExplosionError> {
         let mut state = [[0.0; 6]; N];
-        for (atom, ion) in state.iter_mut().enumerate() {
+        let atoms = self.inverse_masses.len();
+        for (atom, ion) in state[..atoms].iter_mut().enumerate() {
             ion[..3].copy_from_slice(&of_atom(positions, atom));
             ion[3..].copy_from_slice(&of_atom(initial_momenta, atom));
         }
@@ -94,7 +97,7 @@ impl Ions<'_> {
         let mut survey = self.survey(&state, accuracy.tail);
         let mut h = self.first_step(&state);
         let mut integrator =
-            Dop853::new(|time, state: &State<N>| self.derivative(time, state), state);
+            Dop853::new(|time, state: &State<N>| self.derivative(time, state), state, atoms);
         let mut steps = 0;
         while !survey.apart || integrator.time < complete_at {
             if steps == accuracy.max_steps {
@@ -133,7 +136,8 @@ impl Ions<'_> {
     fn derivative<const N: usize>(&self, time: f64, state: &State<N>) -> State<N> {
         let charges: Option<[f64; N]> = self.law.as_ref().map(|law| {
             let fractions = law.rise.fractions(time);
-            std::array::from_fn(|atom| law.charge(atom, fractions))
+            let atoms = self.inverse_masses.len();
+            std::array::from_fn(|atom| if atom < atoms { law.charge(atom, fractions) } else { 0.0 })
         });
         let mut slope = [[0.0; 6]; N];
         for ((slope, ion), inverse_mass) in slope.iter_mut().zip(state).zip(&self.inverse_masses) {

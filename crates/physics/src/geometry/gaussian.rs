@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
+use super::positions::Positions;
 use crate::detector::{add_noise, by_atom};
 use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
@@ -19,7 +20,7 @@ pub(crate) struct Gaussian {
 impl Gaussian {
     pub(super) fn resolve(
         molecule: &Molecule,
-        positions_angstrom: &BTreeMap<String, [f64; 3]>,
+        positions_angstrom: &Positions,
         displacement_angstrom: &BTreeMap<String, f64>,
     ) -> Result<Self, SimulationConfigError> {
         let key = "geometry.displacement_angstrom";
@@ -28,7 +29,7 @@ impl Gaussian {
             require(key, *sd, "at least 0", |sd| sd >= 0.0)?;
         }
         Ok(Self {
-            positions_bohr: positions_bohr(molecule, positions_angstrom)?,
+            positions_bohr: positions_angstrom.bohr(molecule)?,
             deviations_bohr: deviations.iter().flat_map(|sd| [sd / BOHR_ANGSTROM; 3]).collect(),
         })
     }
@@ -36,10 +37,10 @@ impl Gaussian {
     /// The same geometry for every event.
     pub(super) fn fixed(
         molecule: &Molecule,
-        positions_angstrom: &BTreeMap<String, [f64; 3]>,
+        positions_angstrom: &Positions,
     ) -> Result<Self, SimulationConfigError> {
         Ok(Self {
-            positions_bohr: positions_bohr(molecule, positions_angstrom)?,
+            positions_bohr: positions_angstrom.bohr(molecule)?,
             deviations_bohr: vec![0.0; 3 * molecule.atom_count()],
         })
     }
@@ -49,17 +50,4 @@ impl Gaussian {
         positions.copy_from_slice(&self.positions_bohr);
         add_noise(rng, &self.deviations_bohr, positions);
     }
-}
-
-/// Positions of a table by atom in bohr.
-pub(super) fn positions_bohr(
-    molecule: &Molecule,
-    table: &BTreeMap<String, [f64; 3]>,
-) -> Result<Vec<f64>, SimulationConfigError> {
-    let key = "geometry.positions_angstrom";
-    let positions = by_atom(molecule, key, table)?.concat();
-    for coordinate in &positions {
-        require(key, *coordinate, "finite", |_| true)?;
-    }
-    Ok(positions.into_iter().map(|coordinate| coordinate / BOHR_ANGSTROM).collect())
 }

@@ -16,7 +16,7 @@ use rand_distr::StandardNormal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gaussian::positions_bohr;
+use super::positions::bohr_by_atom;
 use crate::error::{SimulationConfigError, require};
 use crate::modes::{Imaginary, ModesError, ModesSpec, NormalMode, NormalModes};
 use crate::molecule::Molecule;
@@ -99,7 +99,7 @@ impl Harmonic {
             )?,
         }
         let spec = ModesSpec {
-            positions_bohr: &positions_bohr(molecule, positions_angstrom)?,
+            positions_bohr: &bohr_by_atom(molecule, positions_angstrom)?,
             modes,
             mass_weighted: vibrations.mass_weighted,
             imaginary: vibrations.imaginary,

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::error::ImpossibleGeometry;
 use super::gaussian::Gaussian;
 use super::harmonic::{Harmonic, Vibrations};
+use super::internal::{InternalCoordinates, InternalLaw};
+use super::positions::Positions;
 use super::sphere::Sphere;
 use super::triatomic::{Bond, Triatomic};
 use crate::distribution::Distribution;
@@ -72,8 +74,8 @@ pub enum GeometryLaw {
     /// Independent normal displacements from given positions: a rough thermal or zero-point cloud for
     /// any molecule.
     Gaussian {
-        /// Equilibrium position `[x, y, z]` of every atom.
-        positions_angstrom: BTreeMap<String, [f64; 3]>,
+        /// Equilibrium position `[x, y, z]` of every atom, or the name of an XYZ file.
+        positions_angstrom: Positions,
         /// Standard deviation of the displacement along each axis, for every atom.
         #[schemars(extend("allowed" = "at least 0"))]
         displacement_angstrom: BTreeMap<String, f64>,
@@ -83,9 +85,26 @@ pub enum GeometryLaw {
     Harmonic(Vibrations),
     /// The same geometry for every event.
     Fixed {
-        /// Position `[x, y, z]` of every atom.
-        positions_angstrom: BTreeMap<String, [f64; 3]>,
+        /// Position `[x, y, z]` of every atom, or the name of an XYZ file.
+        positions_angstrom: Positions,
     },
+    /// Bond lengths, angles and dihedrals about a reference, each with its own distribution: any molecule
+    /// (`docs/spec.md#geometry-laws`).
+    ///
+    /// Every atom but the first is placed by earlier ones: a bond length to one, an angle with a second, a dihedral with a
+    /// third. This tree is made from the reference, or given by `tree`; `cei simulate` says which it is. Lengths that are
+    /// not positive and angles outside 0 to 180 degrees are drawn again. Where the reference is in line, angles are bent in
+    /// both directions, and dihedrals without meaning are uniform.
+    ///
+    /// ```toml
+    /// [geometry]
+    /// law = "internal"
+    /// positions_angstrom = { C = [0, 0, 0], O = [-1.16, 0, 0], S = [1.56, 0, 0] }     # or "molecule.xyz"
+    /// length_changes_angstrom = { distribution = "normal", mean = 0.0, sd = 0.1 }
+    /// angle_changes_deg = { distribution = "normal", mean = 0.0, sd = 10.0 }
+    /// lengths_angstrom = { C-S = { distribution = "uniform", low = 1.0, high = 3.0 } }
+    /// ```
+    Internal(InternalLaw),
 }
 
 /// A [`GeometryLaw`] that is checked and whose atoms are found.
@@ -96,9 +115,33 @@ pub(crate) enum ResolvedLaw {
     Sphere(Sphere),
     Gaussian(Gaussian),
     Harmonic(Harmonic),
+    Internal(InternalCoordinates),
 }
 
 impl GeometryLaw {
+    /// The positions that the law is about; none where it has none.
+    pub fn positions_mut(&mut self) -> Option<&mut Positions> {
+        match self {
+            Self::Gaussian { positions_angstrom, .. } | Self::Fixed { positions_angstrom } => {
+                Some(positions_angstrom)
+            }
+            Self::Internal(law) => Some(&mut law.positions_angstrom),
+            Self::Triatomic { .. } | Self::Sphere { .. } | Self::Harmonic(_) => None,
+        }
+    }
+
+    /// Writes out what the law leaves to be made from its reference, so that a record of it does not depend on how
+    /// that is done: the tree of `internal`.
+    ///
+    /// # Errors
+    /// [`SimulationConfigError`] that names the key.
+    pub fn settle(&mut self, molecule: &Molecule) -> Result<(), SimulationConfigError> {
+        match self {
+            Self::Internal(law) => law.settle(molecule),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn resolve(
         &self,
         molecule: &Molecule,
@@ -124,6 +167,7 @@ impl GeometryLaw {
             Self::Fixed { positions_angstrom } => {
                 Gaussian::fixed(molecule, positions_angstrom).map(ResolvedLaw::Gaussian)
             }
+            Self::Internal(law) => law.resolve(molecule).map(ResolvedLaw::Internal),
         }
     }
 
@@ -158,6 +202,7 @@ impl ResolvedLaw {
                 law.draw(rng, positions, momenta);
                 Ok(())
             }
+            Self::Internal(law) => law.draw(rng, positions),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Text to a typed configuration: strict, with `--set` for every key, and back to TOML.
 
+use std::path::Path;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,6 +11,15 @@ use super::error::{ExperimentError, Kind};
 pub trait Configuration: DeserializeOwned {
     /// What it is of; none for a table of any kind.
     const KIND: Option<Kind>;
+
+    /// Puts the content of files that it names in the place of their names, which are relative to `folder`: what is
+    /// recorded then does not depend on them.
+    ///
+    /// # Errors
+    /// Says which key names a file that cannot be read.
+    fn with_files(self, _folder: &Path) -> Result<Self, String> {
+        Ok(self)
+    }
 
     /// Checks every value that can be checked without data.
     ///
@@ -31,13 +42,27 @@ pub fn to_toml(value: &impl Serialize) -> String {
     }
 }
 
-/// Reads TOML, applies overrides, and makes a typed configuration of it.
+/// Reads TOML, applies overrides, and makes a typed configuration of it. Files that it names are looked for in the working
+/// folder; for those of a file see [`parse_in_folder`].
 ///
 /// # Errors
 /// No TOML, unknown keys, values of a wrong kind or out of their range.
 pub fn parse_with_overrides<T: Configuration>(
     text: &str,
     origin: &str,
+    overrides: &[String],
+) -> Result<T, ExperimentError> {
+    parse_in_folder(text, origin, Path::new(""), overrides)
+}
+
+/// The same, with the folder that names of files are relative to: that of the configuration.
+///
+/// # Errors
+/// As [`parse_with_overrides`], and a file that cannot be read.
+pub fn parse_in_folder<T: Configuration>(
+    text: &str,
+    origin: &str,
+    folder: &Path,
     overrides: &[String],
 ) -> Result<T, ExperimentError> {
     let given: toml::Table = toml::from_str(text).map_err(|error| ExperimentError::Syntax {
@@ -53,7 +78,7 @@ pub fn parse_with_overrides<T: Configuration>(
     };
     let typed = |table: toml::Table| -> Result<T, String> {
         let value: T = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
-        value.checked()
+        value.with_files(folder)?.checked()
     };
     typed(with(&mut overrides.iter())?).map_err(|message| {
         let message = message.trim_end().to_owned();

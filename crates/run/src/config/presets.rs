@@ -2,7 +2,7 @@
 //! contents from the lists here.
 
 pub use cei_physics::presets::{
-    CHBRCLF, OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, Preset, SIMULATIONS,
+    ACETYLENE_WIDE, CHBRCLF, OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, Preset, SIMULATIONS,
 };
 
 use super::error::{ExperimentError, Kind};

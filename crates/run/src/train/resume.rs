@@ -60,7 +60,12 @@ pub(super) fn origin_and_remarks(
     let simulator = experiment.source.simulator.is_some();
     let Some(begun) = begun else {
         let tables = if simulator { Vec::new() } else { experiment.source.resolve()? };
-        return Ok((Origin::of(experiment)?, sidecar_remarks(&tables)));
+        let origin = Origin::of(experiment)?;
+        let mut remarks = sidecar_remarks(&tables);
+        if let (Some(simulation), Some(_)) = (&origin.simulation, &experiment.source.simulator) {
+            remarks.extend(simulation.remarks()?);
+        }
+        return Ok((origin, remarks));
     };
     let (_, remarks) = begun.configuration(path)?;
     if begun.sealed && !simulator {

@@ -48,7 +48,7 @@ use self::relative_ions::RelativeIons;
 use self::step::{Flight, State, attempt, dot, separation, step_factor, survey};
 use super::simd::Lanes;
 use super::tableau::STAGES;
-use crate::molecule::Molecule;
+use crate::molecule::{MAX_ATOMS, Molecule};
 
 /// Steps after which an event is left to the scalar path; ordinary ones take a tenth of it.
 const MOST_STEPS: usize = 500;
@@ -107,20 +107,21 @@ pub(super) fn explode(
     momenta: &mut [f64],
 ) -> Vec<usize> {
     macro_rules! of_size {
-        ($others:literal) => {
-            on(arch, Convoy::<$others, true>::new(molecule, rows, queue, goal, momenta))
+        ($others:expr, $exact:literal) => {
+            on(arch, Convoy::<{ $others }, $exact>::new(molecule, rows, queue, goal, momenta))
         };
     }
     match molecule.atom_count() - 1 {
-        1 => of_size!(1),
-        2 => of_size!(2),
-        3 => of_size!(3),
-        4 => of_size!(4),
-        5 => of_size!(5),
-        6 => of_size!(6),
-        7 => of_size!(7),
-        8 => of_size!(8),
-        _ => of_size!(9),
+        1 => of_size!(1, true),
+        2 => of_size!(2, true),
+        3 => of_size!(3, true),
+        4 => of_size!(4, true),
+        5 => of_size!(5, true),
+        6 => of_size!(6, true),
+        7 => of_size!(7, true),
+        8 => of_size!(8, true),
+        9 => of_size!(9, true),
+        _ => of_size!(MAX_ATOMS - 1, false),
     }
 }
 
@@ -248,11 +249,12 @@ impl<'a, const M: usize, const EXACT: bool> Convoy<'a, M, EXACT> {
     }
 }
 
-impl<const M: usize> WithSimd for Convoy<'_, M, true> {
+impl<const M: usize, const EXACT: bool> WithSimd for Convoy<'_, M, EXACT> {
     type Output = Vec<usize>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) -> Vec<usize> {
+        let others = self.ions.others();
         let tolerance = TOLERANCE * self.goal.tolerance;
         let splat = |value| Lanes::splat(simd, value);
         let (zero, one) = (splat(0.0), splat(1.0));
@@ -287,7 +289,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M, true> {
                 let Some(row) = events[lane].take() else { continue };
                 changed = true;
                 if is_apart {
-                    for j in 0..M {
+                    for j in 0..others {
                         for c in 0..6 {
                             landed.state[j][c].set(landed.count, flight.state[j][c].get(lane));
                         }
@@ -319,7 +321,7 @@ impl<const M: usize> WithSimd for Convoy<'_, M, true> {
             h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
             let error_2 = attempt(simd, &self.ions, tolerance, &mut flight, &now, h);
             let accepted = one.greater(error_2);
-            for j in 0..M {
+            for j in 0..others {
                 for c in 0..6 {
                     let (new, old) = (flight.argument[j][c], flight.state[j][c]);
                     flight.state[j][c] = accepted.select(new, old);
@@ -365,20 +367,22 @@ mod tests {
             let initial: Vec<f64> = events.momenta.iter().map(|p| 0.1 * p).collect();
             cases.push((simulation.molecule, positions, initial, None));
         }
-        // Of a size for which charges that take time have no code of their own.
-        let atoms = "{ element = \"C\", charge = 2 },".repeat(7);
-        let molecule: Molecule = toml::from_str(&format!("atoms = [{atoms}]")).unwrap();
-        let positions: Vec<f64> =
-            (0..60 * 21).map(|c| 3.0 * (1.0 + 7.3 * f64::from(c)).sin()).collect();
-        let initial = vec![0.0; positions.len()];
-        cases.push((molecule, positions, initial, None));
+        // Of sizes that have no code of their own, for charges that take time and for any.
+        for (atoms, size) in [(7, 3.0), (12, 6.0)] {
+            let list = "{ element = \"C\", charge = 2 },".repeat(atoms);
+            let molecule: Molecule = toml::from_str(&format!("atoms = [{list}]")).unwrap();
+            let components = (0..60 * 3 * atoms).map(|c| size * (1.0 + 7.3 * c as f64).sin());
+            let positions: Vec<f64> = components.collect();
+            let initial = vec![0.0; positions.len()];
+            cases.push((molecule, positions, initial, None));
+        }
         for charging in [
             "kind = \"exponential\"\ntau_fs = 8",
             "kind = \"linear\"\ntau_fs = 8",
             "kind = \"pulse\"\nfwhm_fs = 8",
         ] {
             let charging: Charging = toml::from_str(charging).unwrap();
-            for case in 0..3 {
+            for case in 0..4 {
                 let (molecule, positions, initial, _) = cases[case].clone();
                 let law = charging.resolve(&molecule).unwrap();
                 cases.push((molecule, positions, initial, law));

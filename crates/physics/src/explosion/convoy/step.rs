@@ -104,14 +104,14 @@ pub(super) fn dot<S: Simd>(a: [Lanes<S>; 3], b: [Lanes<S>; 3]) -> Lanes<S> {
 }
 
 #[inline(always)]
-pub(super) fn slope<S: Simd, const M: usize>(
+pub(super) fn slope<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
-    ions: &RelativeIons<M, true>,
+    ions: &RelativeIons<M, EXACT>,
     state: &State<S, M>,
     slope: &mut State<S, M>,
 ) {
     let mut forces = Forces::<S, M>::none(simd);
-    for j in 0..M {
+    for j in 0..ions.others() {
         for i in 0..=j {
             let d = separation(state, j, i, 0);
             let closeness = dot(d, d).inverse_sqrt();
@@ -123,9 +123,9 @@ pub(super) fn slope<S: Simd, const M: usize>(
 }
 
 #[inline(always)]
-pub(super) fn survey<S: Simd, const M: usize>(
+pub(super) fn survey<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
-    ions: &RelativeIons<M, true>,
+    ions: &RelativeIons<M, EXACT>,
     tail: f64,
     state: &State<S, M>,
     slope: &mut State<S, M>,
@@ -136,7 +136,7 @@ pub(super) fn survey<S: Simd, const M: usize>(
     let mut kinetic = zero;
     let (mut closest, mut momentum_2, mut rate_2, mut approach) = (zero, zero, zero, zero);
     let mut apart = one.greater(zero);
-    for j in 0..M {
+    for j in 0..ions.others() {
         for i in 0..=j {
             let pair = &ions.pairs[j][i];
             let (d, w) = (separation(state, j, i, 0), separation(state, j, i, 3));
@@ -182,9 +182,9 @@ pub(super) struct Flight<S: Simd, const M: usize> {
 /// Tries a step of DOP853 of size `h` in s, from `state` and its derivative in stage 0. Leaves its end in
 /// `argument`; returns the square of its error in units of the allowed one.
 #[inline(always)]
-pub(super) fn attempt<S: Simd, const M: usize>(
+pub(super) fn attempt<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
-    ions: &RelativeIons<M, true>,
+    ions: &RelativeIons<M, EXACT>,
     tolerance: f64,
     flight: &mut Flight<S, M>,
     survey: &Survey<S>,
@@ -192,13 +192,13 @@ pub(super) fn attempt<S: Simd, const M: usize>(
 ) -> Lanes<S> {
     let Flight { state, stages, argument } = flight;
     for (row, stage) in A.iter().zip(1..) {
-        moved(simd, M, state, stages, row, h, argument);
+        moved(simd, ions.others(), state, stages, row, h, argument);
         slope(simd, ions, argument, &mut stages[stage]);
     }
-    moved(simd, M, state, stages, B, h, argument);
+    moved(simd, ions.others(), state, stages, B, h, argument);
     let zero = Lanes::splat(simd, 0.0);
     let (mut square_5, mut square_3) = (zero, zero);
-    for j in 0..M {
+    for j in 0..ions.others() {
         let order_5 = weighted(simd, stages, ERROR_5, j);
         let order_8 = weighted(simd, stages, B, j);
         let order_3 = weighted(simd, stages, B_3, j);
@@ -217,7 +217,7 @@ pub(super) fn attempt<S: Simd, const M: usize>(
     // Hairer's combination of both estimators, h e5^2 / sqrt(e5^2 + 0.01 e3^2), of order 8, in the root mean
     // square over components.
     let combined = Lanes::splat(simd, 0.01).mul_add(square_3, square_5);
-    let scale = Lanes::splat(simd, 1.0 / ((6 * M) as f64 * tolerance * tolerance));
+    let scale = Lanes::splat(simd, 1.0 / ((6 * ions.others()) as f64 * tolerance * tolerance));
     // An error of exactly zero must not become 0 / 0.
     let tiny = Lanes::splat(simd, f64::MIN_POSITIVE);
     (h * h * square_5) * (square_5 / combined.max(tiny)) * scale

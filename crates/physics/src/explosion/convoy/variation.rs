@@ -18,7 +18,7 @@ use super::step::{Flight, State, attempt, dot, moved, separation, step_factor, s
 use super::{FIRST_STEP, Goal, MOST_LANES, MOST_STEPS, TOLERANCE, on};
 use crate::explosion::simd::Lanes;
 use crate::explosion::tableau::{A, B, STAGES};
-use crate::molecule::Molecule;
+use crate::molecule::{MAX_ATOMS, Molecule};
 
 /// Rows, and the directions in which each is varied.
 pub(in crate::explosion) struct Variations<'a> {
@@ -49,10 +49,10 @@ pub(in crate::explosion) fn explode_varied(
     changes: &mut [f64],
 ) -> Vec<usize> {
     macro_rules! of_size {
-        ($others:literal) => {
+        ($others:expr, $exact:literal) => {
             on(
                 arch,
-                Group::<$others, true> {
+                Group::<{ $others }, $exact> {
                     ions: RelativeIons::new(molecule),
                     rows,
                     queue,
@@ -64,15 +64,16 @@ pub(in crate::explosion) fn explode_varied(
         };
     }
     match molecule.atom_count() - 1 {
-        1 => of_size!(1),
-        2 => of_size!(2),
-        3 => of_size!(3),
-        4 => of_size!(4),
-        5 => of_size!(5),
-        6 => of_size!(6),
-        7 => of_size!(7),
-        8 => of_size!(8),
-        _ => of_size!(9),
+        1 => of_size!(1, true),
+        2 => of_size!(2, true),
+        3 => of_size!(3, true),
+        4 => of_size!(4, true),
+        5 => of_size!(5, true),
+        6 => of_size!(6, true),
+        7 => of_size!(7, true),
+        8 => of_size!(8, true),
+        9 => of_size!(9, true),
+        _ => of_size!(MAX_ATOMS - 1, false),
     }
 }
 
@@ -112,15 +113,15 @@ pub(super) struct Tangent<S: Simd, const M: usize> {
 
 /// Fills `scene` with the geometry of `state`.
 #[inline(always)]
-fn see<S: Simd, const M: usize>(
+fn see<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
-    ions: &RelativeIons<M, true>,
+    ions: &RelativeIons<M, EXACT>,
     state: &State<S, M>,
     scene: &mut Scene<S, M>,
 ) {
     let splat = |value| Lanes::splat(simd, value);
     let mut sum = splat(0.0);
-    for j in 0..M {
+    for j in 0..ions.others() {
         for i in 0..=j {
             let d = separation(state, j, i, 0);
             let closeness = dot(d, d).inverse_sqrt();
@@ -137,9 +138,9 @@ fn see<S: Simd, const M: usize>(
 
 /// The variation of the derivative `there` of a state, whose own variation is `state`.
 #[inline(always)]
-fn vary<S: Simd, const M: usize>(
+fn vary<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
-    ions: &RelativeIons<M, true>,
+    ions: &RelativeIons<M, EXACT>,
     scene: &Scene<S, M>,
     there: &State<S, M>,
     state: &State<S, M>,
@@ -150,7 +151,7 @@ fn vary<S: Simd, const M: usize>(
     let mut forces = [[zero; 3]; M];
     // -vU
     let mut loss = zero;
-    for j in 0..M {
+    for j in 0..ions.others() {
         for i in 0..=j {
             let PairThere { d, factor, steepness } = scene.pairs[j][i];
             let vd = separation(state, j, i, 0);
@@ -170,11 +171,11 @@ fn vary<S: Simd, const M: usize>(
     let quickening = loss * pace;
     for axis in 0..3 {
         let mut sum = forces[0][axis];
-        for force in &forces[1..] {
+        for force in &forces[1..ions.others()] {
             sum = sum + force[axis];
         }
         let of_reference = sum * (pace * splat(1.0 / ions.reference_mass));
-        for j in 0..M {
+        for j in 0..ions.others() {
             let inverse_mass = pace * splat(1.0 / ions.masses[j]);
             let acceleration = forces[j][axis].mul_add(inverse_mass, of_reference);
             slope[j][axis] = quickening.mul_add(there[j][axis], state[j][3 + axis] * pace);
@@ -330,11 +331,12 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
     }
 }
 
-impl<const M: usize> WithSimd for Group<'_, M, true> {
+impl<const M: usize, const EXACT: bool> WithSimd for Group<'_, M, EXACT> {
     type Output = Vec<usize>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) -> Vec<usize> {
+        let others = self.ions.others();
         let tolerance = TOLERANCE * self.goal.tolerance;
         let splat = |value| Lanes::splat(simd, value);
         let (zero, one) = (splat(0.0), splat(1.0));
@@ -343,7 +345,9 @@ impl<const M: usize> WithSimd for Group<'_, M, true> {
         let rest = [[one; 6]; M];
         let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
         let pair = PairThere { d: [one; 3], factor: one, steepness: one };
-        let mut scenes = [Scene { pairs: [[pair; M]; M], pace: one }; STAGES];
+        // Too large for the stack of a thread where there are many ions.
+        let scene = Scene { pairs: [[pair; M]; M], pace: one };
+        let mut scenes: Vec<Scene<S, M>> = std::iter::repeat_n(scene, STAGES).collect();
         let still = Tangent { state: rest, stages: [rest; STAGES] };
         let mut tangents = vec![still; self.rows.tangents];
         let mut unsolved = Vec::new();
@@ -373,7 +377,7 @@ impl<const M: usize> WithSimd for Group<'_, M, true> {
                 see(simd, &self.ions, &flight.state, &mut scenes[0]);
                 for (row, stage) in A.iter().zip(1..) {
                     let Flight { state, stages, argument } = &mut flight;
-                    moved(simd, M, state, stages, row, h, argument);
+                    moved(simd, others, state, stages, row, h, argument);
                     see(simd, &self.ions, argument, &mut scenes[stage]);
                 }
                 for tangent in &mut tangents {
@@ -381,11 +385,11 @@ impl<const M: usize> WithSimd for Group<'_, M, true> {
                     vary(simd, &self.ions, &scenes[0], &flight.stages[0], state, &mut stages[0]);
                     for (row, stage) in A.iter().zip(1..) {
                         let argument = &mut flight.argument;
-                        moved(simd, M, state, stages, row, h, argument);
+                        moved(simd, others, state, stages, row, h, argument);
                         let there = &flight.stages[stage];
                         vary(simd, &self.ions, &scenes[stage], there, argument, &mut stages[stage]);
                     }
-                    for j in 0..M {
+                    for j in 0..others {
                         let slope = weighted(simd, stages, B, j);
                         for c in 0..6 {
                             let new = h.mul_add(slope[c], state[j][c]);
@@ -393,7 +397,7 @@ impl<const M: usize> WithSimd for Group<'_, M, true> {
                         }
                     }
                 }
-                for j in 0..M {
+                for j in 0..others {
                     for c in 0..6 {
                         flight.state[j][c] = accepted.select(end[j][c], flight.state[j][c]);
                     }

@@ -59,6 +59,7 @@ pub(in crate::explosion) fn explode(
         2 => of_size!(2, true),
         3 => of_size!(3, true),
         4 => of_size!(4, true),
+        5..=9 => of_size!(9, false),
         _ => of_size!(MAX_ATOMS - 1, false),
     }
 }

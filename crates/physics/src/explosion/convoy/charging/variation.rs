@@ -52,6 +52,7 @@ pub(in crate::explosion) fn explode_varied(
         2 => of_size!(2, true),
         3 => of_size!(3, true),
         4 => of_size!(4, true),
+        5..=9 => of_size!(9, false),
         _ => of_size!(MAX_ATOMS - 1, false),
     }
 }
@@ -222,7 +223,7 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
         let mut ticking = Ticking::new(simd);
         let mut of_lanes = LaneScales::new(simd);
         let pair = PairThere { d: [one; 3], closeness_3: one, closeness_2: one };
-        let mut scenes = [Scene {
+        let scene = Scene {
             pairs: [[pair; M]; M],
             charges: [one; M],
             of_reference: one,
@@ -230,7 +231,9 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
             bend: one,
             pace: one,
             quickness: one,
-        }; STAGES];
+        };
+        // Too large for the stack of a thread where there are many ions.
+        let mut scenes: Vec<Scene<S, M>> = std::iter::repeat_n(scene, STAGES).collect();
         let still = Tangent { state: rest, stages: [rest; STAGES] };
         let mut tangents = vec![still; self.group.rows.tangents];
         let stopped = ClockTangent { clock: [zero; 2], stages: [[zero; 2]; STAGES] };
