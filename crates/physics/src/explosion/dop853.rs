@@ -69,7 +69,8 @@ impl<const N: usize, F: Fn(f64, &State<N>) -> State<N>> Dop853<N, F> {
     fn error(&self, slope: &State<N>, h: f64, scale: &State<N>) -> f64 {
         let (order_5, order_3_slope) = (self.weighted(ERROR_5), self.weighted(B_3));
         let (mut square_5, mut square_3) = (0.0, 0.0);
-        for atom in 0..self.atoms {
+        // What there is room for and rests has no error.
+        for atom in 0..N {
             for c in 0..6 {
                 square_5 += (order_5[atom][c] / scale[atom][c]).powi(2);
                 square_3 += ((slope[atom][c] - order_3_slope[atom][c]) / scale[atom][c]).powi(2);

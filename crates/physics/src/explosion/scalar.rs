@@ -23,6 +23,9 @@ use crate::molecule::MAX_ATOMS;
 use crate::units::TIME_AU_FS;
 use crate::vector::{Vector, difference, dot, norm, of_atom, scaled};
 
+/// Numbers of atoms up to which there is code for each; larger molecules share theirs.
+const OWN_CODE: usize = 10;
+
 /// The end of an explosion.
 pub(super) struct Flight {
     /// Momenta at infinite time; the first 3N count.
@@ -80,7 +83,7 @@ impl Ions<'_> {
         accuracy: &Accuracy,
     ) -> Result<Flight, ExplosionError> {
         let mut state = [[0.0; 6]; N];
-        let atoms = self.inverse_masses.len();
+        let atoms = self.atoms::<N>();
         for (atom, ion) in state[..atoms].iter_mut().enumerate() {
             ion[..3].copy_from_slice(&of_atom(positions, atom));
             ion[3..].copy_from_slice(&of_atom(initial_momenta, atom));
@@ -133,10 +136,15 @@ impl Ions<'_> {
         Ok(Flight { momenta, end_time: integrator.time })
     }
 
+    /// The number of atoms, which the compiler knows where there is code for each.
+    fn atoms<const N: usize>(&self) -> usize {
+        if N <= OWN_CODE { N } else { self.inverse_masses.len() }
+    }
+
     fn derivative<const N: usize>(&self, time: f64, state: &State<N>) -> State<N> {
         let charges: Option<[f64; N]> = self.law.as_ref().map(|law| {
             let fractions = law.rise.fractions(time);
-            let atoms = self.inverse_masses.len();
+            let atoms = self.atoms::<N>();
             std::array::from_fn(|atom| if atom < atoms { law.charge(atom, fractions) } else { 0.0 })
         });
         let mut slope = [[0.0; 6]; N];

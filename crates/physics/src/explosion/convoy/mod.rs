@@ -174,7 +174,7 @@ impl<'a, const M: usize, const EXACT: bool> Convoy<'a, M, EXACT> {
         let span = row * width..(row + 1) * width;
         let state = &mut state[..others];
         let positions = &self.rows.positions[span.clone()];
-        for (ion, place) in state.iter_mut().zip(self.ions.places) {
+        for (ion, &place) in state.iter_mut().zip(&self.ions.places) {
             for axis in 0..3 {
                 ion[axis].set(lane, positions[3 * place + axis] - positions[3 * reference + axis]);
                 ion[3 + axis].set(lane, 0.0);
@@ -182,8 +182,8 @@ impl<'a, const M: usize, const EXACT: bool> Convoy<'a, M, EXACT> {
         }
         if let Some(momenta) = self.rows.initial_momenta {
             let momenta = &momenta[span];
-            for ((ion, place), mass) in state.iter_mut().zip(self.ions.places).zip(self.ions.masses)
-            {
+            let ions = state.iter_mut().zip(&self.ions.places).zip(&self.ions.masses);
+            for ((ion, &place), mass) in ions {
                 for axis in 0..3 {
                     let of_reference = momenta[3 * reference + axis] / self.ions.reference_mass;
                     ion[3 + axis].set(lane, momenta[3 * place + axis] / mass - of_reference);
