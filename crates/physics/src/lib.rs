@@ -56,7 +56,7 @@ pub use explosion::{
     Accuracy, Exploder, ExplosionError, Mode, explode, explode_all, explode_linearised,
 };
 pub use frame::{Frame, FrameRule, Rotation};
-pub use geometry::{GeometryLaw, Positions, Statistics, Vibrations};
+pub use geometry::{Displacements, GeometryLaw, Positions, Statistics, Vibrations};
 pub use limits::LimitedQuantity;
 pub use modes::{Imaginary, ModesError, NormalMode};
 pub use molecule::{AtomSpec, Isotopes, Molecule, MoleculeError};

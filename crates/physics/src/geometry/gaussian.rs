@@ -3,12 +3,24 @@
 use std::collections::BTreeMap;
 
 use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::positions::Positions;
 use crate::detector::{add_noise, by_atom};
 use crate::error::{SimulationConfigError, require};
 use crate::molecule::Molecule;
 use crate::units::BOHR_ANGSTROM;
+
+/// Standard deviations of the displacements of a whole molecule, in angstrom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a number, or a table of numbers by atom")]
+pub enum Displacements {
+    /// The same for every atom.
+    Same(f64),
+    /// By atom label.
+    ByAtom(BTreeMap<String, f64>),
+}
 
 /// The law, checked, its atoms found.
 #[derive(Debug, Clone)]
@@ -21,10 +33,13 @@ impl Gaussian {
     pub(super) fn resolve(
         molecule: &Molecule,
         positions_angstrom: &Positions,
-        displacement_angstrom: &BTreeMap<String, f64>,
+        displacement_angstrom: &Displacements,
     ) -> Result<Self, SimulationConfigError> {
         let key = "geometry.displacement_angstrom";
-        let deviations = by_atom(molecule, key, displacement_angstrom)?;
+        let deviations = match displacement_angstrom {
+            Displacements::Same(sd) => vec![*sd; molecule.atom_count()],
+            Displacements::ByAtom(table) => by_atom(molecule, key, table)?,
+        };
         for sd in &deviations {
             require(key, *sd, "at least 0", |sd| sd >= 0.0)?;
         }

@@ -1,13 +1,11 @@
 //! Every geometry law, as a configuration names it and as it is drawn from.
 
-use std::collections::BTreeMap;
-
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::ImpossibleGeometry;
-use super::gaussian::Gaussian;
+use super::gaussian::{Displacements, Gaussian};
 use super::harmonic::{Harmonic, Vibrations};
 use super::internal::{InternalCoordinates, InternalLaw};
 use super::positions::Positions;
@@ -76,9 +74,9 @@ pub enum GeometryLaw {
     Gaussian {
         /// Equilibrium position `[x, y, z]` of every atom, or the name of an XYZ file.
         positions_angstrom: Positions,
-        /// Standard deviation of the displacement along each axis, for every atom.
+        /// Standard deviation of the displacement along each axis: one number, or a table with an entry for every atom.
         #[schemars(extend("allowed" = "at least 0"))]
-        displacement_angstrom: BTreeMap<String, f64>,
+        displacement_angstrom: Displacements,
     },
     /// A molecule that vibrates in its normal modes; it has the momenta of its vibrations too. Its centre of mass is at the
     /// origin and at rest.
@@ -297,6 +295,12 @@ mod tests {
         // Standard error of the variance: sqrt(2 / 4000) = 0.022; five of them.
         assert!((variance - 1.0).abs() < 0.11, "{variance}");
         assert_eq!(draw(&["H", "D"], &text, 1)[1], 2.0);
+        let same = |text: &str| resolve(&["H", "D"], text).unwrap();
+        let one = text.replace("{ H = 0.0, D = 0.529177210903 }", "0.3");
+        let table = one.replace("0.3", "{ H = 0.3, D = 0.3 }");
+        assert_eq!(format!("{:?}", same(&one)), format!("{:?}", same(&table)));
+        let negative = resolve(&["H", "D"], &one.replace("0.3", "-1")).unwrap_err().to_string();
+        assert!(negative.starts_with("`geometry.displacement_angstrom`: `-1`"), "{negative}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod tree;
 mod triatomic;
 
 pub use error::ImpossibleGeometry;
+pub use gaussian::Displacements;
 pub(crate) use gaussian::Gaussian;
 pub(crate) use harmonic::Harmonic;
 pub use harmonic::{Statistics, Vibrations};
