@@ -254,6 +254,10 @@ impl InternalLaw {
                 let scale = sd * std::f64::consts::SQRT_2;
                 Ok(AngleLaw::Bend(Distribution::Weibull { shape: 2.0, scale, offset: 0.0 }))
             }
+            // None at all.
+            _ if change.atoms() == [(0.0, 1.0)] && value > 90.0 => {
+                Ok(AngleLaw::Bend(Distribution::Fixed { value: 0.0 }))
+            }
             _ => Err(SimulationConfigError::InLine { name: name.to_owned(), degrees: value }),
         }
     }

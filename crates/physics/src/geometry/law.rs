@@ -210,6 +210,7 @@ mod tests {
     use super::*;
     use crate::geometry::is_separated;
     use crate::molecule::AtomSpec;
+    use crate::units::BOHR_ANGSTROM;
     use crate::vector::{norm, of_atom};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -328,5 +329,56 @@ mod tests {
         assert!(message(&water, sphere).starts_with("`geometry.minimum_separation_bohr`: `2.5`"));
         let unknown = toml::from_str::<GeometryLaw>(&format!("{sphere}\nradius_pm = 3"));
         assert!(unknown.unwrap_err().to_string().contains("radius_pm"));
+    }
+
+    const CHAIN: &str = r#"
+        law = "internal"
+        positions_angstrom = { N = [1.16, 0, 0], C = [0, 0, 0], H = [-1.07, 0, 0] }
+        length_changes_angstrom = { distribution = "fixed", value = 0.1 }
+        angle_changes_deg = { distribution = "fixed", value = 0 }"#;
+
+    /// Hydrogen cyanide, in line: it stays so where nothing bends it, and is bent both ways by a normal change.
+    #[test]
+    fn molecules_in_line_are_bent_both_ways() {
+        let elements = ["N", "C", "H"];
+        let row = draw(&elements, CHAIN, 0);
+        let [nitrogen, hydrogen] = [0, 2].map(|atom| norm(of_atom(&row, atom)) * BOHR_ANGSTROM);
+        approx::assert_abs_diff_eq!(nitrogen, 1.26, epsilon = 1e-12);
+        approx::assert_abs_diff_eq!(hydrogen, 1.17, epsilon = 1e-12);
+        approx::assert_abs_diff_eq!(row[6], -1.17 / BOHR_ANGSTROM, epsilon = 1e-12);
+        let bent = CHAIN.replace("\"fixed\", value = 0 }", "\"normal\", mean = 0, sd = 5 }");
+        let bends: Vec<f64> = (0..4_000)
+            .map(|seed| {
+                let row = draw(&elements, &bent, seed);
+                row[7].hypot(row[8]).atan2(-row[6]).to_degrees()
+            })
+            .collect();
+        // Rayleigh: mean sd sqrt(pi / 2) = 6.267, standard deviation 0.655 sd; five standard errors.
+        let mean = bends.iter().sum::<f64>() / 4_000.0;
+        assert!((mean - 5.0 * (0.5 * std::f64::consts::PI).sqrt()).abs() < 0.26, "{mean}");
+    }
+
+    #[test]
+    fn internal_laws_name_the_coordinate() {
+        let message = |text: String| resolve(&["N", "C", "H"], &text).unwrap_err().to_string();
+        let wide = CHAIN.replace("\"fixed\", value = 0 }", "\"uniform\", low = -5, high = 5 }");
+        assert!(message(wide).contains("`H-C-N` is 180.0 degrees in the reference, in line"));
+        let none = CHAIN.replace("angle_changes_deg", "dihedral_changes_deg");
+        let none = message(none);
+        assert!(
+            none.contains("`geometry.angle_changes_deg` is missing, and `H-C-N` has"),
+            "{none}"
+        );
+        let law = "{ distribution = \"fixed\", value = 1 }";
+        let unknown = message(format!("{CHAIN}\nlengths_angstrom = {{ H-N = {law} }}"));
+        assert!(
+            unknown.contains("no such coordinate as `H-N`\nhint: it has N-C, H-C"),
+            "{unknown}"
+        );
+        let twice = message(format!("{CHAIN}\nlengths_angstrom = {{ C-H = {law}, H-C = {law} }}"));
+        assert!(twice.contains("`geometry.lengths_angstrom`: `H-C` has a law already"), "{twice}");
+        let file =
+            CHAIN.replace("{ N = [1.16, 0, 0], C = [0, 0, 0], H = [-1.07, 0, 0] }", "\"a.xyz\"");
+        assert!(message(file).contains("the file `a.xyz` has not been read"));
     }
 }
