@@ -35,7 +35,7 @@
 //! ```text
 //! p(x, tau) = sqrt(l) p_0(l x),   dp/dtau = -2 / (3 tau) (p / 2 + sum x_k dp/dx_k)
 //! ```
-//! All events of a simulation fly by one law, `tau_0`, whatever their times.
+//! All events of a simulation fly by one law, `tau_0`, whatever their times. A rate of transfer `R` becomes `R / l^(3/2)`.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ pub(crate) const PULSE_BEGINS: f64 = 4.0;
 /// Standard deviations after its maximum at which less than 1e-12 of a pulse is left.
 const PULSE_ENDS: f64 = 7.2;
 /// Time constants after which less than 1e-12 of an exponential is left, and of one after another.
-const EXPONENTIAL_ENDS: f64 = 32.0;
+pub(crate) const EXPONENTIAL_ENDS: f64 = 32.0;
 /// The time by whose law events fly where each has its own.
 const REFERENCE_FS: f64 = 10.0;
 
@@ -103,10 +103,10 @@ pub enum Charging {
         atom: String,
         /// Time constant with which charge is made.
         #[schemars(extend("exclusiveMinimum" = 0))]
-        tau_fs: f64,
+        tau_fs: Quantity,
         /// Rate at which it is handed on.
         #[schemars(extend("exclusiveMinimum" = 0))]
-        rate_per_fs: f64,
+        rate_per_fs: Quantity,
         /// Charges at the start.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         initial_charges: BTreeMap<String, f64>,
@@ -133,19 +133,29 @@ impl Charging {
         self.resolve(molecule).map(|_| ())
     }
 
+    /// The times and rates, with their keys.
+    fn quantities(&self) -> Vec<(&'static str, &Quantity)> {
+        match self {
+            Self::Instantaneous {} => Vec::new(),
+            Self::Exponential { tau_fs, .. } | Self::Linear { tau_fs, .. } => {
+                vec![("tau_fs", tau_fs)]
+            }
+            Self::Pulse { fwhm_fs, .. } => vec![("fwhm_fs", fwhm_fs)],
+            Self::Transfer { tau_fs, rate_per_fs, .. } => {
+                vec![("tau_fs", tau_fs), ("rate_per_fs", rate_per_fs)]
+            }
+        }
+    }
+
     /// What is drawn for each event, in the order of the numbers that follow the positions of a row.
     pub fn nuisances(&self) -> Vec<Nuisance> {
-        let (key, quantity) = match self {
-            Self::Instantaneous {} | Self::Transfer { .. } => return Vec::new(),
-            Self::Exponential { tau_fs, .. } | Self::Linear { tau_fs, .. } => {
-                ("charging_tau_fs", tau_fs)
+        let drawn = |(key, quantity): (&str, &Quantity)| match quantity {
+            Quantity::Fixed(_) => None,
+            Quantity::Drawn(distribution) => {
+                Some(Nuisance::new(format!("charging_{key}"), distribution))
             }
-            Self::Pulse { fwhm_fs, .. } => ("charging_fwhm_fs", fwhm_fs),
         };
-        match quantity {
-            Quantity::Fixed(_) => Vec::new(),
-            Quantity::Drawn(distribution) => vec![Nuisance::new(key.to_owned(), distribution)],
-        }
+        self.quantities().into_iter().filter_map(drawn).collect()
     }
 
     /// The charges as functions of time; none if they are constant.
@@ -153,36 +163,34 @@ impl Charging {
         &self,
         molecule: &Molecule,
     ) -> Result<Option<ChargeLaw>, SimulationConfigError> {
-        let mut reference = None;
-        let mut time = |key: &str, quantity: &Quantity| {
+        for (key, quantity) in self.quantities() {
             quantity.check(&format!("charging.{key}"))?;
-            Ok::<_, SimulationConfigError>(match quantity {
-                Quantity::Fixed(value) => *value,
-                Quantity::Drawn(_) => *reference.insert(REFERENCE_FS),
-            })
+        }
+        let own_time = self.quantities().first().is_some_and(|(_, time)| time.is_drawn());
+        let own_transfer = self.quantities().into_iter().any(|(_, quantity)| quantity.is_drawn());
+        let value = |quantity: &Quantity, reference: f64| match quantity {
+            Quantity::Fixed(value) => *value,
+            Quantity::Drawn(_) => reference,
         };
         let (rise, initial, heavy) = match self {
             Self::Instantaneous {} => return Ok(None),
             Self::Exponential { tau_fs, initial_charges } => {
-                let rate = TIME_AU_FS / time("tau_fs", tau_fs)?;
+                let rate = TIME_AU_FS / value(tau_fs, REFERENCE_FS);
                 (Rise::Exponential { rate }, initial_charges, None)
             }
             Self::Linear { tau_fs, initial_charges } => {
-                let duration = time("tau_fs", tau_fs)? / TIME_AU_FS;
+                let duration = value(tau_fs, REFERENCE_FS) / TIME_AU_FS;
                 (Rise::Linear { duration }, initial_charges, None)
             }
             Self::Pulse { fwhm_fs, initial_charges } => {
-                let fwhm = time("fwhm_fs", fwhm_fs)? / TIME_AU_FS;
+                let fwhm = value(fwhm_fs, REFERENCE_FS) / TIME_AU_FS;
                 let sigma = fwhm / (8.0 * std::f64::consts::LN_2).sqrt();
                 (Rise::Pulse { rate: 1.0 / sigma }, initial_charges, None)
             }
             Self::Transfer { atom, tau_fs, rate_per_fs, initial_charges } => {
-                for (key, value) in [("tau_fs", *tau_fs), ("rate_per_fs", *rate_per_fs)] {
-                    require(format!("charging.{key}"), value, "above 0", |value| value > 0.0)?;
-                }
-                let rate = TIME_AU_FS / tau_fs;
+                let rate = TIME_AU_FS / value(tau_fs, REFERENCE_FS);
                 let heavy = molecule.require_index("charging.atom", atom)?;
-                let transfer = rate_per_fs * TIME_AU_FS;
+                let transfer = value(rate_per_fs, 1.0 / REFERENCE_FS) * TIME_AU_FS;
                 (Rise::Transfer { rate, transfer }, initial_charges, Some(heavy))
             }
         };
@@ -207,7 +215,15 @@ impl Charging {
                 Some(heavy) if heavy == atom => [*before, total, gain - total],
                 Some(_) => [*before, 0.0, *gain],
             });
-        Ok(Some(ChargeLaw { coefficients: coefficients.collect(), rise, reference }))
+        let reference = own_time.then_some(REFERENCE_FS);
+        let transfer = match self {
+            Self::Transfer { rate_per_fs, .. } if own_transfer => Some(match rate_per_fs {
+                Quantity::Fixed(rate) => OwnRate::Fixed(*rate),
+                Quantity::Drawn(_) => OwnRate::Number(usize::from(own_time)),
+            }),
+            _ => None,
+        };
+        Ok(Some(ChargeLaw { coefficients: coefficients.collect(), rise, reference, transfer }))
     }
 }
 
@@ -217,8 +233,20 @@ pub(crate) struct ChargeLaw {
     /// `[c_i0, c_i1, c_i2]` of every atom; their sum is its final charge.
     pub(crate) coefficients: Vec<[f64; 3]>,
     pub(crate) rise: Rise,
-    /// Where each event has a time of its own, that of `rise`, in the unit of its key.
+    /// Where each event has a time of its own, that of `rise`, in the unit of its key; it is the first of the event's
+    /// numbers.
     pub(crate) reference: Option<f64>,
+    /// The rate of transfer of each event, where that of `rise` is not that of all.
+    pub(crate) transfer: Option<OwnRate>,
+}
+
+/// The rate of transfer of an event, 1/fs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OwnRate {
+    /// The same for all, beside times that are not.
+    Fixed(f64),
+    /// The number of this place among those of the event.
+    Number(usize),
 }
 
 /// The fractions `F` and `G` of the charge that are made and handed on, which rise from (about) 0 to 1.
@@ -263,6 +291,14 @@ fn approach(x: f64) -> f64 {
 }
 
 impl Rise {
+    /// The same with another rate of transfer (1/a.u. of time).
+    pub(crate) fn with_transfer(self, transfer: f64) -> Self {
+        match self {
+            Self::Transfer { rate, .. } => Self::Transfer { rate, transfer },
+            other => other,
+        }
+    }
+
     /// `[F, G]` at time `t`; `G` is 0 where nothing is handed on.
     pub(crate) fn fractions(self, t: f64) -> [f64; 2] {
         match self {

@@ -61,6 +61,10 @@ impl<'de> Deserialize<'de> for Quantity {
 }
 
 impl Quantity {
+    pub(crate) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Drawn(_))
+    }
+
     /// Checks that the number can be, and is, positive; `key` is where it stands in the configuration.
     pub(crate) fn check(&self, key: &str) -> Result<(), SimulationConfigError> {
         match self {

@@ -496,8 +496,8 @@ impl<'a> Plan<'a> {
         // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
         let (positions, momenta) = (&mut positions[..drawn], &mut momenta[..drawn]);
         let moving = initial.get(..drawn).filter(|initial| !initial.is_empty());
-        let times = &nuisances[..drawn / columns * self.nuisances.len()];
-        let rows = Given { positions, times, initial_momenta: moving };
+        let numbers = &nuisances[..drawn / columns * self.nuisances.len()];
+        let rows = Given { positions, numbers, initial_momenta: moving };
         let failed = self.exploder.explode_rows(rows, momenta);
         if let Some((row, source)) = failed.into_iter().next() {
             return Err(SimulationError::Explosion { event: first + row, source });

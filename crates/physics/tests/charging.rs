@@ -217,7 +217,12 @@ fn reference_of<'a>(
             };
             (Box::new(charge), vec![13.0 * sigma], sigma)
         }
-        Charging::Transfer { atom: heavy, tau_fs: tau, rate_per_fs: rate, initial_charges } => {
+        Charging::Transfer {
+            atom: heavy,
+            tau_fs: Quantity::Fixed(tau),
+            rate_per_fs: Quantity::Fixed(rate),
+            initial_charges,
+        } => {
             let heavy = molecule.index_of(heavy).unwrap();
             let gain = move |atom: usize| last[atom] - first(initial_charges, atom);
             let others: f64 = (0..last.len()).filter(|a| *a != heavy).map(gain).sum();

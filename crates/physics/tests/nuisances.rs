@@ -159,3 +159,86 @@ fn what_is_no_time_is_told() {
     assert!(error.contains("`charging.tau_fs`"), "{error}");
     let _: Charging = wrong.charging;
 }
+
+/// Times and rates of a transfer, either of them drawn, or both.
+#[test]
+fn a_transfer_has_times_and_rates_of_its_own() {
+    let rate_law = "{ distribution = \"uniform\", low = 0.02, high = 1.0 }";
+    for (preset, atom) in [(presets::OCS_WIDE, "S"), (presets::CHBRCLF, "Br")] {
+        let transfer = |tau: &str, rate: &str| -> Simulation {
+            let law = format!(
+                "\n[charging]\nkind = \"transfer\"\natom = \"{atom}\"\ntau_fs = {tau}\nrate_per_fs = {rate}\n"
+            );
+            toml::from_str(&format!("{}{law}", text(preset))).unwrap()
+        };
+        let (times, rates) = ([2.0, 7.0, 13.0, 25.0], [0.5, 0.1432, 0.05, 0.4]);
+        let positions = simulate(&transfer("9.0", "0.4"), 4, 2).unwrap().positions;
+        let columns = positions.ncols();
+        for (tau, rate) in [(DRAWN, "0.15"), ("8.0", rate_law), (DRAWN, rate_law)] {
+            let law = transfer(tau, rate);
+            let (own_tau, own_rate) = (tau == DRAWN, rate == rate_law);
+            let names: Vec<String> = law.nuisances().into_iter().map(|n| n.name).collect();
+            let known = [("charging_tau_fs", own_tau), ("charging_rate_per_fs", own_rate)];
+            let expected: Vec<&str> =
+                known.iter().filter(|(_, own)| *own).map(|(name, _)| *name).collect();
+            assert_eq!(names, expected);
+            // Both of one event, and its numbers as a row has them.
+            let both = |row: usize| {
+                [if own_tau { times[row] } else { 8.0 }, if own_rate { rates[row] } else { 0.15 }]
+            };
+            let numbers = |both: [f64; 2]| -> Vec<f64> {
+                both.into_iter()
+                    .zip([own_tau, own_rate])
+                    .filter(|(_, own)| *own)
+                    .map(|(n, _)| n)
+                    .collect()
+            };
+            let input = Array2::from_shape_fn((4, columns + names.len()), |(row, column)| {
+                if column < columns {
+                    positions[[row, column]]
+                } else {
+                    numbers(both(row))[column - columns]
+                }
+            });
+            let alone = |row: usize, [tau, rate]: [f64; 2], tolerance: f64| {
+                let one = transfer(&format!("{tau:?}"), &format!("{rate:?}"));
+                exploder(&one, Accuracy { tolerance, ..Accuracy::default() })
+                    .explode_all(positions.slice(s![row..=row, ..]))
+                    .unwrap()
+                    .row(0)
+                    .to_owned()
+            };
+            for mode in [Mode::Precise, Mode::Reference] {
+                let of_all = exploder(&law, Accuracy { mode, ..Accuracy::default() });
+                let (momenta, jacobians) = of_all.explode_linearised(input.view()).unwrap();
+                for row in 0..if mode == Mode::Precise { 4 } else { 1 } {
+                    let expected = alone(row, both(row), 1e-10);
+                    let largest = expected.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
+                    let apart = (&momenta.row(row) - &expected).mapv(f64::abs);
+                    let error = apart.iter().fold(0.0, |most: f64, e| most.max(*e)) / largest;
+                    assert!(error < 1e-9, "{tau} {rate} {mode:?} {row}: {error:e}");
+                    let mut column = columns;
+                    for which in [0, 1] {
+                        if ![own_tau, own_rate][which] {
+                            continue;
+                        }
+                        let at = |part: f64| {
+                            let mut moved = both(row);
+                            moved[which] *= 1.0 + part;
+                            alone(row, moved, 1e-13)
+                        };
+                        let h = 1e-2;
+                        let expected = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h)))
+                            / (12.0 * h * both(row)[which]);
+                        let found = jacobians.slice(s![row, .., column]);
+                        let scale = expected.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
+                        let apart = (&found - &expected).mapv(f64::abs);
+                        let error = apart.iter().fold(0.0, |most: f64, e| most.max(*e)) / scale;
+                        assert!(error < 1e-6, "{tau} {rate} {mode:?} {row} {which}: {error:e}");
+                        column += 1;
+                    }
+                }
+            }
+        }
+    }
+}

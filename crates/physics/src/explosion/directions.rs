@@ -46,14 +46,14 @@ impl Directions {
         }
     }
 
-    /// `J = sum_k (dp / dq_k) q_k^T`, from the changes along the unknown directions.
-    pub(super) fn jacobian(&self, changes: &[f64], jacobian: &mut [f64]) {
-        let columns = jacobian.len().isqrt();
+    /// `J = sum_k (dp / dq_k) q_k^T`, from the changes along the unknown directions, into lines of a `width` of 3N or more.
+    pub(super) fn jacobian(&self, changes: &[f64], width: usize, jacobian: &mut [f64]) {
+        let columns = jacobian.len() / width;
         jacobian.fill(0.0);
         let known = self.known.chunks_exact(columns).zip(self.changes.chunks_exact(columns));
         let unknown = self.unknown.chunks_exact(columns).zip(changes.chunks_exact(columns));
         for (q, change) in known.chain(unknown) {
-            for (line, dp) in jacobian.chunks_exact_mut(columns).zip(change) {
+            for (line, dp) in jacobian.chunks_exact_mut(width).zip(change) {
                 for (entry, q) in line.iter_mut().zip(q) {
                     *entry += dp * q;
                 }

@@ -8,9 +8,10 @@ use super::accuracy::{Accuracy, Mode};
 use super::convoy::{self, Goal, Rows};
 use super::error::ExplosionError;
 use super::ions::Ions;
-use crate::charging::Charging;
+use crate::charging::{Charging, OwnRate};
 use crate::error::SimulationConfigError;
 use crate::molecule::{MAX_ATOMS, Molecule};
+use crate::units::TIME_AU_FS;
 
 /// Rows that one thread explodes at a time. Lanes run empty only at the end of a chunk.
 pub(crate) const CHUNK: usize = 256;
@@ -59,8 +60,8 @@ pub struct Exploder<'a> {
     pub(super) accuracy: Accuracy,
     /// The instruction set of the lanes, if the molecule and the machine have any use for them.
     pub(super) arch: Option<Arch>,
-    /// The time that each event has of its own.
-    pub(super) time: Option<OwnTime>,
+    /// What each event has of its own beside its positions.
+    pub(super) own: Own,
 }
 
 impl<'a> Exploder<'a> {
@@ -77,10 +78,12 @@ impl<'a> Exploder<'a> {
         let ions = Ions::new(molecule, charging.resolve(molecule)?);
         let lanes_serve = accuracy.mode != Mode::Reference && ions.all_repel();
         let arch = Some(Arch::new()).filter(|arch| lanes_serve && convoy::pay_on(*arch));
-        let reference = ions.law.as_ref().and_then(|law| law.reference);
-        let time = reference.zip(charging.nuisances().pop());
-        let time = time.map(|(reference, nuisance)| OwnTime { name: nuisance.name, reference });
-        Ok(Self { ions, accuracy: accuracy.resolved(), arch, time })
+        let own = Own {
+            names: charging.nuisances().into_iter().map(|nuisance| nuisance.name).collect(),
+            reference: ions.law.as_ref().and_then(|law| law.reference),
+            transfer: ions.law.as_ref().and_then(|law| law.transfer),
+        };
+        Ok(Self { ions, accuracy: accuracy.resolved(), arch, own })
     }
 
     /// Whether every ion repels every other, from the start (where they may be neutral) to the end.
@@ -91,7 +94,7 @@ impl<'a> Exploder<'a> {
     /// Numbers of a row: the 3N positions (bohr), and those that the charging draws for each event, in the order of
     /// [`Charging::nuisances`].
     pub fn inputs(&self) -> usize {
-        3 * self.ions.molecule.atom_count() + usize::from(self.time.is_some())
+        3 * self.ions.molecule.atom_count() + self.own.names.len()
     }
 
     /// One explosion, as the function [`explode`], of a row of [`Self::inputs`] numbers.
@@ -111,11 +114,11 @@ impl<'a> Exploder<'a> {
             return Err(ExplosionError::Components { what: "final momenta", found, atoms });
         }
         self.check_inputs(row.len())?;
-        let (positions, times) = row.split_at(expected);
+        let (positions, numbers) = row.split_at(expected);
         let at_rest = [0.0; 3 * MAX_ATOMS];
         self.ions.check_row(positions, initial_momenta.unwrap_or(&at_rest[..expected]))?;
         let mut result = [0.0; 3 * MAX_ATOMS];
-        let rows = Given { positions, times, initial_momenta };
+        let rows = Given { positions, numbers, initial_momenta };
         match self.explode_rows(rows, &mut result[..expected]).pop() {
             Some((_, error)) => Err(error),
             None => {
@@ -126,7 +129,7 @@ impl<'a> Exploder<'a> {
     }
 
     /// Explodes every row (rows, [`Self::inputs`]) from rest, as the function [`explode_all`], into momenta
-    /// (rows, 3N; a.u.). Rows of times that are not positive are NaN too.
+    /// (rows, 3N; a.u.). Rows of times or rates that are not positive are NaN too.
     ///
     /// # Errors
     /// [`ExplosionError::Components`] for another number of columns.
@@ -144,7 +147,7 @@ impl<'a> Exploder<'a> {
         let initial = initial.map(|initial| initial.as_standard_layout().into_owned());
         let initial = initial.as_ref().and_then(|initial| initial.as_slice());
         let columns = 3 * self.ions.molecule.atom_count();
-        let (positions, times) = self.divided(rows);
+        let (positions, numbers) = self.divided(rows);
         let mut momenta = Array2::from_elem(positions.raw_dim(), f64::NAN);
         if let (Some(positions), Some(momenta)) = (positions.as_slice(), momenta.as_slice_mut()) {
             let chunk = CHUNK * columns;
@@ -154,9 +157,9 @@ impl<'a> Exploder<'a> {
                         let first = (part * CHUNK * width).min(values.len());
                         first..(first + CHUNK * width).min(values.len())
                     };
-                    let times = &times[of_part(1, &times)];
+                    let numbers = &numbers[of_part(self.own.names.len(), &numbers)];
                     let initial_momenta = initial.map(|all| &all[of_part(columns, all)]);
-                    self.explode_rows(Given { positions, times, initial_momenta }, momenta);
+                    self.explode_rows(Given { positions, numbers, initial_momenta }, momenta);
                 },
             );
         }
@@ -193,7 +196,7 @@ impl<'a> Exploder<'a> {
 
     /// Rows are of [`Self::inputs`] numbers.
     pub(super) fn check_inputs(&self, found: usize) -> Result<(), ExplosionError> {
-        let own = usize::from(self.time.is_some());
+        let own = self.own.names.len();
         if found == self.inputs() {
             Ok(())
         } else {
@@ -206,19 +209,19 @@ impl<'a> Exploder<'a> {
         }
     }
 
-    /// Rows as positions (contiguous) and their own times, none where they have none.
+    /// Rows as positions (contiguous) and their own numbers.
     pub(super) fn divided<'r>(
         &self,
         rows: ArrayView2<'r, f64>,
     ) -> (CowArray<'r, f64, Ix2>, Vec<f64>) {
         let columns = 3 * self.ions.molecule.atom_count();
-        let (positions, times) = rows.split_at(Axis(1), columns);
+        let (positions, numbers) = rows.split_at(Axis(1), columns);
         let positions = if positions.is_standard_layout() {
             positions.into()
         } else {
             positions.as_standard_layout().into_owned().into()
         };
-        (positions, times.iter().copied().collect())
+        (positions, numbers.iter().copied().collect())
     }
 
     /// Explodes rows, from rest without initial momenta. The momenta of rows that have no result are NaN; returns
@@ -228,30 +231,34 @@ impl<'a> Exploder<'a> {
         rows: Given<'_>,
         momenta: &mut [f64],
     ) -> Vec<(usize, ExplosionError)> {
-        let Some(time) = &self.time else {
-            return self.fly(rows.positions, rows.initial_momenta, momenta);
-        };
+        if self.own.names.is_empty() {
+            return self.fly(rows.positions, rows.initial_momenta, None, momenta);
+        }
         let columns = 3 * self.ions.molecule.atom_count();
         let (mut positions, mut initial) =
             (rows.positions.to_vec(), rows.initial_momenta.map(<[f64]>::to_vec));
-        for (row, own) in rows.times.iter().enumerate() {
+        let each: Vec<Scaling> = rows
+            .numbers
+            .chunks_exact(self.own.names.len())
+            .map(|row| self.own.scaling(row))
+            .collect();
+        for (row, Scaling { stretch, .. }) in each.iter().enumerate() {
             let span = row * columns..(row + 1) * columns;
-            let stretch = time.stretch(*own);
             positions[span.clone()].iter_mut().for_each(|x| *x *= stretch);
             if let Some(initial) = &mut initial {
                 initial[span].iter_mut().for_each(|p| *p /= stretch.sqrt());
             }
         }
-        let mut failed = self.fly(&positions, initial.as_deref(), momenta);
-        for (row, own) in rows.times.iter().enumerate() {
-            let stretch = time.stretch(*own);
-            let momenta = &mut momenta[row * columns..(row + 1) * columns];
+        let transfers = self.own.transfers(&each);
+        let mut failed = self.fly(&positions, initial.as_deref(), transfers.as_deref(), momenta);
+        for (momenta, Scaling { stretch, .. }) in momenta.chunks_exact_mut(columns).zip(&each) {
             momenta.iter_mut().for_each(|p| *p *= stretch.sqrt());
         }
         for (row, error) in &mut failed {
-            let value = rows.times[*row];
-            if !time.stretch(value).is_finite() {
-                *error = ExplosionError::NotPositive { name: time.name.clone(), value };
+            let numbers = rows.numbers.chunks_exact(self.own.names.len()).nth(*row);
+            let mut named = self.own.names.iter().zip(numbers.unwrap_or_default());
+            if let Some((name, value)) = named.find(|(_, value)| !is_positive(**value)) {
+                *error = ExplosionError::NotPositive { name: name.clone(), value: *value };
             }
         }
         failed
@@ -262,6 +269,7 @@ impl<'a> Exploder<'a> {
         &self,
         positions: &[f64],
         initial_momenta: Option<&[f64]>,
+        transfers: Option<&[f64]>,
         momenta: &mut [f64],
     ) -> Vec<(usize, ExplosionError)> {
         let columns = 3 * self.ions.molecule.atom_count();
@@ -282,7 +290,7 @@ impl<'a> Exploder<'a> {
         }
         let left = match self.arch {
             Some(arch) => {
-                let rows = Rows { positions, initial_momenta };
+                let rows = Rows { positions, initial_momenta, transfers };
                 let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
                 let goal = Goal { tolerance, tail, max_steps };
                 let molecule = self.ions.molecule;
@@ -297,7 +305,8 @@ impl<'a> Exploder<'a> {
         };
         for index in left {
             let (positions, initial) = row(index);
-            match self.ions.fly_apart(positions, initial, &self.accuracy) {
+            let transfer = transfers.map(|transfers| transfers[index]);
+            match self.ions.fly_apart(positions, initial, transfer, &self.accuracy) {
                 Ok(flight) => momenta[index * columns..(index + 1) * columns]
                     .copy_from_slice(&flight.momenta[..columns]),
                 Err(error) => failed.push((index, error)),
@@ -316,25 +325,71 @@ impl<'a> Exploder<'a> {
 pub(crate) struct Given<'r> {
     /// 3N numbers a row, bohr.
     pub(crate) positions: &'r [f64],
-    /// One number a row, in the unit of its column; empty where events have no time of their own.
-    pub(crate) times: &'r [f64],
+    /// What each row has of its own ([`Charging::nuisances`]), in the units of the columns.
+    pub(crate) numbers: &'r [f64],
     /// 3N numbers a row, a.u.; at rest if none.
     pub(crate) initial_momenta: Option<&'r [f64]>,
 }
 
-/// A time that each event has of its own.
-pub(super) struct OwnTime {
-    /// The name of its column.
-    pub(super) name: String,
-    /// The time of the law by which all of them fly.
-    reference: f64,
+/// What each event has of its own beside its positions.
+pub(super) struct Own {
+    /// Names of the columns.
+    pub(super) names: Vec<String>,
+    /// The time of the law by which all fly, where each has its own: the first number.
+    reference: Option<f64>,
+    transfer: Option<OwnRate>,
 }
 
-impl OwnTime {
-    /// What an event is stretched by to have the time of the law (`charging`, "Times that differ between events");
-    /// NaN for a time that is not positive and finite.
-    pub(super) fn stretch(&self, own: f64) -> f64 {
-        let ratio = self.reference / own;
-        if ratio.is_finite() && ratio > 0.0 { libm::cbrt(ratio * ratio) } else { f64::NAN }
+/// What an event becomes to fly by the law of all (`charging`, "Times that differ between events").
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scaling {
+    /// What its positions are stretched by; NaN for a number that is not positive and finite.
+    pub(super) stretch: f64,
+    /// Its rate of transfer there (1/a.u. of time), where that is not the law's.
+    pub(super) transfer: f64,
+}
+
+impl Own {
+    /// The scaling of an event with these numbers.
+    pub(super) fn scaling(&self, numbers: &[f64]) -> Scaling {
+        if !numbers.iter().all(|value| is_positive(*value)) {
+            return Scaling { stretch: f64::NAN, transfer: f64::NAN };
+        }
+        let stretch = self.reference.map_or(1.0, |reference| {
+            let ratio = reference / numbers[0];
+            libm::cbrt(ratio * ratio)
+        });
+        let rate = match self.transfer {
+            None => 0.0,
+            Some(OwnRate::Fixed(rate)) => rate,
+            Some(OwnRate::Number(place)) => numbers[place],
+        };
+        Scaling { stretch, transfer: rate * TIME_AU_FS / (stretch * stretch.sqrt()) }
     }
+
+    /// The rates of transfer of all events, where they are not the law's.
+    pub(super) fn transfers(&self, each: &[Scaling]) -> Option<Vec<f64>> {
+        self.transfer.map(|_| each.iter().map(|scaling| scaling.transfer).collect())
+    }
+
+    /// Whether the first number is a time, and the place of a rate among the numbers.
+    pub(super) fn places(&self) -> (bool, Option<usize>) {
+        let rate = match self.transfer {
+            Some(OwnRate::Number(place)) => Some(place),
+            _ => None,
+        };
+        (self.reference.is_some(), rate)
+    }
+
+    /// The rate of transfer of an event in the unit of its key, and whether each event has its own at all.
+    pub(super) fn rate(&self, numbers: &[f64]) -> Option<f64> {
+        self.transfer.map(|rate| match rate {
+            OwnRate::Fixed(rate) => rate,
+            OwnRate::Number(place) => numbers[place],
+        })
+    }
+}
+
+fn is_positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
 }

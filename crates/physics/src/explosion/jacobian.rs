@@ -17,14 +17,17 @@ use super::convoy::variation::{Variations, explode_varied};
 use super::convoy::{Goal, charging};
 use super::directions::{Directions, symmetries};
 use super::error::ExplosionError;
-use super::exploder::{CHUNK, Exploder};
+use super::exploder::{CHUNK, Exploder, Scaling};
 use crate::charging::Charging;
 use crate::molecule::{MAX_ATOMS, Molecule};
+use crate::units::TIME_AU_FS;
 
 /// The step of finite differences in bohr for events that the lanes do not take.
 const DIFFERENCE_BOHR: f64 = 2e-3;
 /// The same for momenta at the start, as a part of the largest momentum at the end.
 const DIFFERENCE_OF_MOMENTUM: f64 = 5e-5;
+/// The same for a rate of transfer, as a part of it.
+const DIFFERENCE_OF_RATE: f64 = 1e-3;
 
 /// Explodes every row of `positions` (rows, 3N; bohr) from rest, in parallel, into momenta (rows, 3N; a.u.) and
 /// their Jacobians (rows, 3N, 3N; a.u. per bohr; entry `[row, i, k]` is `dp_i / dx_k`). The charges are there at
@@ -84,48 +87,74 @@ impl Exploder<'_> {
     ) -> Result<Varied, ExplosionError> {
         self.check_inputs(rows.ncols())?;
         let initial = initial.map(|initial| initial.as_standard_layout().into_owned());
-        let Some(time) = &self.time else { return Ok(self.vary_all(rows, initial.as_ref())) };
-        // By the one law of all; `x' = l x`, `p = sqrt(l) p'` at the start and at the end.
+        if self.own.names.is_empty() {
+            return Ok(self.vary_all(rows, initial.as_ref(), None));
+        }
+        // By the one law of all; `x' = l x`, `p = sqrt(l) p'` at the start and at the end, `R' = R / l^(3/2)`.
         let columns = 3 * self.ions.molecule.atom_count();
-        let (positions, times) = self.divided(rows);
-        let stretches: Vec<f64> = times.iter().map(|own| time.stretch(*own)).collect();
+        let (positions, numbers) = self.divided(rows);
+        let each: Vec<Scaling> =
+            numbers.chunks_exact(self.own.names.len()).map(|row| self.own.scaling(row)).collect();
         let mut stretched = positions.into_owned();
-        for (mut row, stretch) in stretched.rows_mut().into_iter().zip(&stretches) {
+        for (mut row, Scaling { stretch, .. }) in stretched.rows_mut().into_iter().zip(&each) {
             row *= *stretch;
         }
         let mut slowed = initial.clone();
         let slowed_rows = slowed.iter_mut().flat_map(|initial| initial.rows_mut());
-        for (mut row, stretch) in slowed_rows.zip(&stretches) {
+        for (mut row, Scaling { stretch, .. }) in slowed_rows.zip(&each) {
             row /= stretch.sqrt();
         }
-        let mut varied = self.vary_all(stretched.view(), slowed.as_ref());
+        let transfers = self.own.transfers(&each);
+        let mut varied = self.vary_all(stretched.view(), slowed.as_ref(), transfers.as_deref());
         let mut by_input = Array3::zeros((rows.nrows(), columns, self.inputs()));
-        for (index, (own, stretch)) in times.iter().zip(&stretches).enumerate() {
+        let (has_time, rate_place) = self.own.places();
+        for (index, (numbers, Scaling { stretch, .. })) in
+            numbers.chunks_exact(self.own.names.len()).zip(&each).enumerate()
+        {
             let mut momenta = varied.momenta.row_mut(index);
             momenta *= stretch.sqrt();
             let mut of_row = by_input.index_axis_mut(Axis(0), index);
-            let (mut by_position, mut by_time) = of_row.view_mut().split_at(Axis(1), columns);
-            by_position.assign(&varied.by_input.index_axis(Axis(0), index));
+            let (mut by_position, mut by_number) = of_row.view_mut().split_at(Axis(1), columns);
+            let found = varied.by_input.index_axis(Axis(0), index);
+            by_position.assign(&found.slice(s![.., ..columns]));
             by_position *= stretch.powf(1.5);
-            let mut slope = by_position.dot(&rows.slice(s![index, ..columns])) + &momenta * 0.5;
-            if let Some(initial) = &initial {
-                let by_kick = varied.by_kick.index_axis(Axis(0), index);
-                slope -= &(by_kick.dot(&initial.slice(s![index, ..columns - 3])) * 0.5);
+            // By the rate, 1/fs.
+            let by_rate =
+                transfers.is_some().then(|| &found.column(columns) * (TIME_AU_FS / stretch));
+            if let (Some(place), Some(by_rate)) = (rate_place, &by_rate) {
+                by_number.column_mut(place).assign(by_rate);
             }
-            by_time.column_mut(0).assign(&(slope * (-2.0 / (3.0 * own))));
+            if has_time {
+                let mut slope = by_position.dot(&rows.slice(s![index, ..columns])) + &momenta * 0.5;
+                if let Some(initial) = &initial {
+                    let by_kick = varied.by_kick.index_axis(Axis(0), index);
+                    slope -= &(by_kick.dot(&initial.slice(s![index, ..columns - 3])) * 0.5);
+                }
+                if let (Some(rate), Some(by_rate)) = (self.own.rate(numbers), &by_rate) {
+                    slope -= &(by_rate * (1.5 * rate));
+                }
+                by_number.column_mut(0).assign(&(slope * (-2.0 / (3.0 * numbers[0]))));
+            }
         }
         varied.by_input = by_input;
         Ok(varied)
     }
 
-    /// The same of positions alone, by the one law of all.
-    fn vary_all(&self, positions: ArrayView2<'_, f64>, initial: Option<&Array2<f64>>) -> Varied {
+    /// The same of positions alone, by the one law of all; with rates of transfer (1/a.u. of time) `by_input` has the
+    /// derivatives by these behind those by the positions.
+    fn vary_all(
+        &self,
+        positions: ArrayView2<'_, f64>,
+        initial: Option<&Array2<f64>>,
+        transfers: Option<&[f64]>,
+    ) -> Varied {
         let (rows, columns) = positions.dim();
         let positions = positions.as_standard_layout();
         let kicks = if initial.is_some() { columns - 3 } else { 0 };
+        let inputs = columns + usize::from(transfers.is_some());
         let mut varied = Varied {
             momenta: Array2::from_elem((rows, columns), f64::NAN),
-            by_input: Array3::from_elem((rows, columns, columns), f64::NAN),
+            by_input: Array3::from_elem((rows, columns, inputs), f64::NAN),
             by_kick: Array3::from_elem((rows, columns, kicks), f64::NAN),
         };
         let none = Array2::zeros((rows, 0));
@@ -137,7 +166,9 @@ impl Exploder<'_> {
             .zip(by_kick.axis_chunks_iter_mut(Axis(0), CHUNK))
             .zip(positions.axis_chunks_iter(Axis(0), CHUNK))
             .zip(initial.unwrap_or(&none).axis_chunks_iter(Axis(0), CHUNK));
-        for ((((momenta, by_input), by_kick), positions), initial) in chunks {
+        for (part, ((((momenta, by_input), by_kick), positions), initial)) in chunks.enumerate() {
+            let transfers =
+                transfers.map(|all| &all[part * CHUNK..all.len().min((part + 1) * CHUNK)]);
             if let (Some(momenta), Some(by_input), Some(by_kick), Some(positions), Some(initial)) = (
                 momenta.into_slice(),
                 by_input.into_slice(),
@@ -145,7 +176,7 @@ impl Exploder<'_> {
                 positions.to_slice(),
                 initial.to_slice(),
             ) {
-                parts.push(Parts { positions, initial, momenta, by_input, by_kick });
+                parts.push(Parts { positions, initial, transfers, momenta, by_input, by_kick });
             }
         }
         parts.into_par_iter().for_each(|part| self.vary(part));
@@ -154,7 +185,7 @@ impl Exploder<'_> {
 
     /// Explodes rows into momenta and derivatives, which must come as NaN.
     fn vary(&self, part: Parts<'_>) {
-        let Parts { positions, initial, momenta, by_input, by_kick } = part;
+        let Parts { positions, initial, transfers, momenta, by_input, by_kick } = part;
         let columns = 3 * self.ions.molecule.atom_count();
         let at_rest = [0.0; 3 * MAX_ATOMS];
         let moves = !initial.is_empty();
@@ -167,7 +198,8 @@ impl Exploder<'_> {
         let unknown = |rotations| columns - symmetries(stretch, rotations).count();
         let kicks = if moves { balanced_kicks(columns) } else { Vec::new() };
         let kick_count = kicks.len() / columns;
-        let stride = unknown(false) + kick_count;
+        let rate_count = usize::from(transfers.is_some());
+        let stride = unknown(false) + rate_count + kick_count;
         let rows = positions.len() / columns;
         let mut directions: Vec<Option<Directions>> = Vec::with_capacity(rows);
         let mut flat = vec![0.0; rows * stride * columns];
@@ -177,8 +209,9 @@ impl Exploder<'_> {
             let found = sound.then(|| Directions::new(positions, stretch));
             if let Some(found) = &found {
                 let start = index * stride * columns;
-                let split = start + found.unknown.len();
-                flat[start..split].copy_from_slice(&found.unknown);
+                flat[start..start + found.unknown.len()].copy_from_slice(&found.unknown);
+                // That of the rate moves nothing.
+                let split = start + found.unknown.len() + rate_count * columns;
                 flat[split..split + kicks.len()].copy_from_slice(&kicks);
             }
             directions.push(found);
@@ -199,8 +232,10 @@ impl Exploder<'_> {
                 initial_momenta: moves.then_some(initial),
                 directions: &flat,
                 stride,
-                tangents: unknown(uses_rotations) + kick_count,
+                tangents: unknown(uses_rotations) + rate_count + kick_count,
                 kicks: kick_count,
+                transfers,
+                by_transfer: transfers.is_some(),
             };
             let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
             let goal = Goal { tolerance, tail, max_steps };
@@ -222,11 +257,13 @@ impl Exploder<'_> {
         for index in left {
             let Some(found) = &directions[index] else { continue };
             let span = index * stride * columns..(index + 1) * stride * columns;
-            let tangents = found.unknown.len() / columns + kick_count;
+            let tangents = found.unknown.len() / columns + rate_count + kick_count;
             let flat = &flat[span.clone()][..tangents * columns];
             let changes = &mut changes[span][..tangents * columns];
             let momenta = &mut momenta[index * columns..(index + 1) * columns];
-            if self.differences(row(index), flat, kick_count, momenta, changes).is_err() {
+            let transfer = transfers.map(|transfers| transfers[index]);
+            let row = row(index);
+            if self.differences(row, transfer, flat, kick_count, momenta, changes).is_err() {
                 momenta.fill(f64::NAN);
                 directions[index] = None;
             }
@@ -234,12 +271,18 @@ impl Exploder<'_> {
         for (index, found) in directions.iter_mut().enumerate() {
             let Some(found) = found else { continue };
             let changes = &changes[index * stride * columns..(index + 1) * stride * columns];
-            let (of_inputs, of_kicks) = changes.split_at(found.unknown.len());
+            let (of_inputs, others) = changes.split_at(found.unknown.len());
+            let (of_rate, of_kicks) = others.split_at(rate_count * columns);
             let of_kicks = &of_kicks[..kicks.len()];
             let momenta = &momenta[index * columns..(index + 1) * columns];
             found.change(row(index), momenta, of_kicks);
-            let square = columns * columns;
-            found.jacobian(of_inputs, &mut by_input[index * square..(index + 1) * square]);
+            let width = columns + rate_count;
+            let size = columns * width;
+            let by_input = &mut by_input[index * size..(index + 1) * size];
+            found.jacobian(of_inputs, width, by_input);
+            for (line, value) in by_input.chunks_exact_mut(width).zip(of_rate) {
+                line[columns] = *value;
+            }
             let size = columns * kick_count;
             let by_kick = &mut by_kick[index * size..(index + 1) * size];
             for (kick, change) in of_kicks.chunks_exact(columns).enumerate() {
@@ -254,6 +297,7 @@ impl Exploder<'_> {
     fn differences(
         &self,
         (positions, initial): (&[f64], &[f64]),
+        transfer: Option<f64>,
         directions: &[f64],
         kicks: usize,
         momenta: &mut [f64],
@@ -262,25 +306,33 @@ impl Exploder<'_> {
         let columns = positions.len();
         let accuracy =
             Accuracy { tolerance: self.accuracy.tolerance.min(1e-12), ..self.accuracy.clone() };
-        let fly = |positions: &[f64], initial: &[f64]| {
-            self.ions.fly_apart(positions, initial, &accuracy).map(|flight| flight.momenta)
+        let fly = |positions: &[f64], initial: &[f64], transfer: Option<f64>| {
+            let flight = self.ions.fly_apart(positions, initial, transfer, &accuracy);
+            flight.map(|flight| flight.momenta)
         };
-        momenta.copy_from_slice(&fly(positions, initial)?[..columns]);
+        momenta.copy_from_slice(&fly(positions, initial, transfer)?[..columns]);
         let largest = momenta.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let tangents = directions.len() / columns;
         let lines = directions.chunks_exact(columns).zip(changes.chunks_exact_mut(columns));
         for (number, (direction, change)) in lines.enumerate() {
             change.fill(0.0);
             let is_kick = number >= tangents - kicks;
-            let size = if is_kick { DIFFERENCE_OF_MOMENTUM * largest } else { DIFFERENCE_BOHR };
+            let own = transfer.filter(|_| number + kicks + 1 == tangents);
+            let size = match own {
+                Some(rate) => DIFFERENCE_OF_RATE * rate,
+                None if is_kick => DIFFERENCE_OF_MOMENTUM * largest,
+                None => DIFFERENCE_BOHR,
+            };
             for (step, weight) in [(1.0, 8.0), (-1.0, -8.0), (2.0, -1.0), (-2.0, 1.0)] {
                 let moved = |from: &[f64]| -> Vec<f64> {
                     from.iter().zip(direction).map(|(x, v)| x + step * size * v).collect()
                 };
-                let end = if is_kick {
-                    fly(positions, &moved(initial))?
+                let end = if let Some(rate) = own {
+                    fly(positions, initial, Some(rate + step * size))?
+                } else if is_kick {
+                    fly(positions, &moved(initial), transfer)?
                 } else {
-                    fly(&moved(positions), initial)?
+                    fly(&moved(positions), initial, transfer)?
                 };
                 for (c, p) in change.iter_mut().zip(&end) {
                     *c += weight * p / (12.0 * size);
@@ -308,6 +360,7 @@ struct Parts<'a> {
     positions: &'a [f64],
     /// Empty at rest.
     initial: &'a [f64],
+    transfers: Option<&'a [f64]>,
     momenta: &'a mut [f64],
     by_input: &'a mut [f64],
     by_kick: &'a mut [f64],

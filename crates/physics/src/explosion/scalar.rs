@@ -18,7 +18,7 @@ use super::dop853::{Dop853, State};
 use super::error::ExplosionError;
 use super::ions::{Ions, Pair};
 use super::scales::scales;
-use crate::charging::Rise;
+use crate::charging::{ChargeLaw, Rise};
 use crate::molecule::MAX_ATOMS;
 use crate::units::TIME_AU_FS;
 use crate::vector::{Vector, difference, dot, norm, of_atom, scaled};
@@ -48,7 +48,7 @@ struct Survey {
 }
 
 impl Ions<'_> {
-    /// The trajectory of one row that has passed [`Self::check_row`].
+    /// The trajectory of one row that has passed [`Self::check_row`]; with a rate of transfer of its own if there is one.
     ///
     /// # Errors
     /// [`ExplosionError::Bound`], [`ExplosionError::NotApart`].
@@ -56,8 +56,14 @@ impl Ions<'_> {
         &self,
         positions: &[f64],
         initial_momenta: &[f64],
+        transfer: Option<f64>,
         accuracy: &Accuracy,
     ) -> Result<Flight, ExplosionError> {
+        if let (Some(transfer), Some(law)) = (transfer, &self.law) {
+            let law = ChargeLaw { rise: law.rise.with_transfer(transfer), ..law.clone() };
+            let own = Ions::new(self.molecule, Some(law));
+            return own.fly_apart(positions, initial_momenta, None, accuracy);
+        }
         self.check_unbound(positions, initial_momenta)?;
         let integrate = match self.inverse_masses.len() {
             2 => Self::integrate::<2>,
@@ -90,9 +96,9 @@ impl Ions<'_> {
         }
         let momentum_scale = match &self.law {
             None => self.momentum_scale(&state),
-            Some(law) => {
-                scales(self.molecule, law, positions).momentum.max(largest_momentum(&state))
-            }
+            Some(law) => scales(self.molecule, law, law.rise, positions)
+                .momentum
+                .max(largest_momentum(&state)),
         };
         let rise = self.law.as_ref().map(|law| law.rise);
         let complete_at = rise.filter(|_| !self.pairs.is_empty()).map_or(0.0, Rise::complete_at);
@@ -295,7 +301,7 @@ mod tests {
         let ions = Ions::new(molecule, None);
         let at_rest = vec![0.0; positions.ncols()];
         let row = |row: ndarray::ArrayView1<'_, f64>| {
-            ions.fly_apart(&row.to_vec(), &at_rest, accuracy).unwrap()
+            ions.fly_apart(&row.to_vec(), &at_rest, None, accuracy).unwrap()
         };
         positions.rows().into_iter().map(row).collect()
     }

@@ -1,7 +1,7 @@
 //! What an explosion whose charges grow will be like: the time that it takes, and its momenta. Steps are measured
 //! by them while neither charges nor momenta are there yet.
 
-use crate::charging::ChargeLaw;
+use crate::charging::{ChargeLaw, Rise};
 use crate::molecule::Molecule;
 use crate::vector::{difference, norm, of_atom};
 
@@ -18,7 +18,12 @@ pub(super) struct Scales {
 
 /// The scales of an event that starts at these positions (3N, bohr) from rest. With
 /// `k(t) t^2 = 2 mu r^3`, a pair has been pushed by about its distance: this time is found to a factor of 2.
-pub(super) fn scales(molecule: &Molecule, law: &ChargeLaw, positions: &[f64]) -> Scales {
+pub(super) fn scales(
+    molecule: &Molecule,
+    law: &ChargeLaw,
+    rise: Rise,
+    positions: &[f64],
+) -> Scales {
     let (masses, charges) = (molecule.masses(), molecule.charges());
     let distance =
         |i: usize, j: usize| norm(difference(of_atom(positions, i), of_atom(positions, j)));
@@ -36,18 +41,18 @@ pub(super) fn scales(molecule: &Molecule, law: &ChargeLaw, positions: &[f64]) ->
     let strength = |i: usize, j: usize, fractions: [f64; 2]| {
         (law.charge(i, fractions) * law.charge(j, fractions)).abs()
     };
-    let mut time = law.rise.time_scale();
+    let mut time = rise.time_scale();
     if square.is_finite() {
         let final_strength = (charges[first] * charges[second]).abs();
         time = (2.0 * square).sqrt();
-        while time < law.rise.complete_at()
-            && strength(first, second, law.rise.fractions(time)) * time * time
+        while time < rise.complete_at()
+            && strength(first, second, rise.fractions(time)) * time * time
                 < 2.0 * square * final_strength
         {
             time *= 2.0;
         }
     }
-    let fractions = law.rise.fractions(time);
+    let fractions = rise.fractions(time);
     let mut momentum_2: f64 = 0.0;
     for j in 0..charges.len() {
         for i in 0..j {

@@ -85,6 +85,8 @@ pub(super) struct Rows<'a> {
     pub(super) positions: &'a [f64],
     /// Momenta at the start in a.u.; `None` from rest.
     pub(super) initial_momenta: Option<&'a [f64]>,
+    /// A rate of transfer for each, 1/a.u. of time; `None` for that of the law.
+    pub(super) transfers: Option<&'a [f64]>,
 }
 
 /// How exactly, in the sense of [`super::Accuracy`].
@@ -394,7 +396,7 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         for (molecule, positions, initial, law) in &cases() {
-            let rows = Rows { positions, initial_momenta: Some(initial) };
+            let rows = Rows { positions, initial_momenta: Some(initial), transfers: None };
             let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: MOST_STEPS };
             // Not in the order of the rows, and not all of them.
             let queue: Vec<usize> = (1..60).rev().collect();
@@ -422,7 +424,7 @@ mod tests {
         let simulation: Simulation = toml::from_str(OCS_WIDE.text).unwrap();
         let events = simulate(&simulation, 20, 5).unwrap();
         let positions: Vec<f64> = events.positions.iter().copied().collect();
-        let rows = Rows { positions: &positions, initial_momenta: None };
+        let rows = Rows { positions: &positions, initial_momenta: None, transfers: None };
         let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: 5 };
         let queue: Vec<usize> = (0..20).collect();
         let mut momenta = vec![0.0; positions.len()];

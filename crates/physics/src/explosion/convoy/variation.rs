@@ -34,6 +34,10 @@ pub(in crate::explosion) struct Variations<'a> {
     pub(in crate::explosion) tangents: usize,
     /// How many of these, the last ones, are kicks: directions of the momenta at the start, in place of the positions.
     pub(in crate::explosion) kicks: usize,
+    /// A rate of transfer for each row, 1/a.u. of time; `None` for that of the law.
+    pub(in crate::explosion) transfers: Option<&'a [f64]>,
+    /// Whether the one before the kicks is the rate of transfer, in the place of the positions.
+    pub(in crate::explosion) by_transfer: bool,
 }
 
 /// Explodes the rows numbered in `queue`, which must be as [`super::explode`] wants them, and varies each in its

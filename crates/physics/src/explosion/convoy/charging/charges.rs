@@ -2,12 +2,37 @@
 
 use pulp::Simd;
 
-use crate::charging::{ChargeLaw, PULSE_BEGINS, Rise};
+use crate::charging::{ChargeLaw, EXPONENTIAL_ENDS, PULSE_BEGINS, Rise};
 use crate::explosion::convoy::relative_ions::RelativeIons;
 use crate::explosion::simd::Lanes;
 
-/// Time, and the fraction of a pulse that has passed.
+/// Time, and the fraction of a pulse that has passed, or the rate of a transfer.
 pub(super) type Clock<S> = [Lanes<S>; 2];
+
+/// The clock when an explosion begins.
+pub(super) fn clock_at_start(rise: Rise) -> [f64; 2] {
+    match rise {
+        Rise::Transfer { transfer, .. } => [0.0, transfer],
+        _ => [0.0, rise.fractions(0.0)[0]],
+    }
+}
+
+/// `1 / (k + 2)!`: the series of `(exp(d) - 1 - d) / d^2`.
+const INVERSE_FACTORIALS: [f64; 11] = [
+    1.0 / 2.0,
+    1.0 / 6.0,
+    1.0 / 24.0,
+    1.0 / 120.0,
+    1.0 / 720.0,
+    1.0 / 5040.0,
+    1.0 / 40320.0,
+    1.0 / 362_880.0,
+    1.0 / 3_628_800.0,
+    1.0 / 39_916_800.0,
+    1.0 / 479_001_600.0,
+];
+/// Where it is taken: to 1e-14 there.
+const SMALL: f64 = 0.5;
 
 /// The charges of M + 1 ions as functions of the clock.
 pub(super) struct Charges<const M: usize> {
@@ -33,13 +58,13 @@ impl<const M: usize> Charges<M> {
     #[inline(always)]
     fn fractions<S: Simd>(&self, simd: S, clock: &Clock<S>) -> Fractions<S> {
         let splat = |value| Lanes::splat(simd, value);
-        let [time, passed] = *clock;
+        let [time, second] = *clock;
         match self.rise {
             Rise::Exponential { rate } => ((splat(rate) * time).one_minus_exp(), None),
             Rise::Linear { duration } => ((splat(1.0 / duration) * time).min(splat(1.0)), None),
-            Rise::Pulse { .. } => (passed, None),
-            Rise::Transfer { rate, transfer } => {
-                let (a, b) = (splat(rate) * time, splat(transfer) * time);
+            Rise::Pulse { .. } => (second, None),
+            Rise::Transfer { rate, .. } => {
+                let (a, b) = (splat(rate) * time, second * time);
                 let (slow, fast) = (a.min(b), a.max(b));
                 let apart = (fast - slow).max(splat(f64::MIN_POSITIVE));
                 let of_slow = slow.one_minus_exp();
@@ -67,11 +92,51 @@ impl<const M: usize> Charges<M> {
                 let bell = one - (splat(0.5) * z * z).one_minus_exp();
                 (splat(rate / std::f64::consts::TAU.sqrt()) * bell, None)
             }
-            Rise::Transfer { rate, transfer } => {
+            Rise::Transfer { rate, .. } => {
                 let (made, handed_on) = self.fractions(simd, clock);
                 let left = made - handed_on.unwrap_or(zero);
-                (splat(rate) * (one - made), Some(splat(transfer) * left))
+                (splat(rate) * (one - made), Some(clock[1] * left))
             }
+        }
+    }
+
+    /// `dG/dR` of a transfer, and zero for others: `t a exp(-b) (exp(d) - 1 - d) / d^2` with `d = b - a`.
+    #[inline(always)]
+    pub(super) fn by_transfer<S: Simd>(&self, simd: S, clock: &Clock<S>) -> Lanes<S> {
+        let splat = |value| Lanes::splat(simd, value);
+        let (zero, one) = (splat(0.0), splat(1.0));
+        let Rise::Transfer { rate, .. } = self.rise else { return zero };
+        let (a, b) = (splat(rate) * clock[0], clock[1] * clock[0]);
+        let (left_a, left_b) = (one - a.one_minus_exp(), one - b.one_minus_exp());
+        let d = b - a;
+        // The series where the difference loses digits.
+        let mut series = splat(INVERSE_FACTORIALS[INVERSE_FACTORIALS.len() - 1]);
+        for factor in INVERSE_FACTORIALS.iter().rev().skip(1) {
+            series = series.mul_add(d, splat(*factor));
+        }
+        let square = (d * d).max(splat(f64::MIN_POSITIVE));
+        let plain = (left_a - left_b * (one + d)) / square;
+        let is_small = splat(SMALL * SMALL).greater(d * d);
+        clock[0] * a * is_small.select(left_b * series, plain)
+    }
+
+    /// The shortest time in which charges change much.
+    #[inline(always)]
+    pub(super) fn time_scale<S: Simd>(&self, simd: S, clock: &Clock<S>) -> Lanes<S> {
+        let splat = |value| Lanes::splat(simd, value);
+        match self.rise {
+            Rise::Transfer { rate, .. } => splat(1.0) / splat(rate).max(clock[1]),
+            rise => splat(rise.time_scale()),
+        }
+    }
+
+    /// The time from which on the charges are complete.
+    #[inline(always)]
+    pub(super) fn complete_at<S: Simd>(&self, simd: S, clock: &Clock<S>) -> Lanes<S> {
+        let splat = |value| Lanes::splat(simd, value);
+        match self.rise {
+            Rise::Transfer { rate, .. } => splat(EXPONENTIAL_ENDS) / splat(rate).min(clock[1]),
+            rise => splat(rise.complete_at()),
         }
     }
 

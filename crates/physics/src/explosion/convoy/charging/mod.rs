@@ -8,7 +8,8 @@
 //! ```
 //! The energy of the charges that are there already may be zero at the start; `V` never is, and regularises the
 //! same collisions. Physical time is a component of the state. So is the fraction of a pulse that has passed, whose
-//! derivative by time is the Gaussian itself: of the functions of [`crate::charging`] only exponentials are left.
+//! derivative by time is the Gaussian itself: of the functions of [`crate::charging`] only exponentials are left. And so is
+//! the rate of a transfer, which does not change: each lane has its own, and it can be varied.
 //!
 //! # Step control
 //! That of the parent, with `V` for `U`, and
@@ -26,12 +27,12 @@ pub(in crate::explosion) mod variation;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use self::charges::Charges;
+use self::charges::{Charges, clock_at_start};
 use self::pacer::Pacer;
 use self::step::{LaneScales, Ticking, attempt, survey};
 use super::step::Flight;
 use super::{Convoy, FIRST_STEP, Goal, Landed, MOST_LANES, MOST_STEPS, Rows, TOLERANCE, on};
-use crate::charging::ChargeLaw;
+use crate::charging::{ChargeLaw, Rise};
 use crate::explosion::scales::scales;
 use crate::explosion::simd::Lanes;
 use crate::explosion::tableau::STAGES;
@@ -64,6 +65,11 @@ pub(in crate::explosion) fn explode(
     }
 }
 
+/// The rise of a row, which may have a rate of transfer of its own.
+fn rise_of(rise: Rise, transfers: Option<&[f64]>, row: usize) -> Rise {
+    transfers.map_or(rise, |transfers| rise.with_transfer(transfers[row]))
+}
+
 /// The events of one call, on their way through the lanes.
 struct ChargingConvoy<'a, const M: usize, const EXACT: bool> {
     convoy: Convoy<'a, M, EXACT>,
@@ -86,9 +92,11 @@ impl<const M: usize, const EXACT: bool> ChargingConvoy<'_, M, EXACT> {
         self.convoy.load(&mut flight.state, lane, row);
         let width = 3 * (self.convoy.ions.others() + 1);
         let positions = &self.convoy.rows.positions[row * width..(row + 1) * width];
-        of_lanes.set(lane, scales(self.molecule, self.law, positions));
-        ticking.clock[0].set(lane, 0.0);
-        ticking.clock[1].set(lane, self.law.rise.fractions(0.0)[0]);
+        let rise = rise_of(self.law.rise, self.convoy.rows.transfers, row);
+        of_lanes.set(lane, scales(self.molecule, self.law, rise, positions));
+        for (part, value) in ticking.clock.iter_mut().zip(clock_at_start(rise)) {
+            part.set(lane, value);
+        }
         Some(row)
     }
 }

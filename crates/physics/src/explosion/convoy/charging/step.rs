@@ -90,9 +90,9 @@ pub(super) fn survey<S: Simd, const M: usize, const EXACT: bool>(
     let mut forces = Forces::<S, M>::none(simd);
     let (mut potential, mut kinetic, mut closest, mut approach) = (zero, zero, zero, zero);
     let mut momentum_2 = scales.momentum_2;
-    let time_scale = charges.rise.time_scale();
-    let mut rate_2 = splat(1.0 / (time_scale * time_scale));
-    let mut apart = clock[0].greater(splat(charges.rise.complete_at() * (1.0 - 1e-12)));
+    let quickness = one / charges.time_scale(simd, clock);
+    let mut rate_2 = quickness * quickness;
+    let mut apart = clock[0].greater(charges.complete_at(simd, clock) * splat(1.0 - 1e-12));
     for j in 0..ions.others() {
         for i in 0..=j {
             let pair = &ions.pairs[j][i];

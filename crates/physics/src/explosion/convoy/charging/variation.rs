@@ -14,8 +14,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::charges::{Charges, Clock, Fractions};
+use super::charges::{Charges, Clock, Fractions, clock_at_start};
 use super::pacer::Pacer;
+use super::rise_of;
 use super::step::{LaneScales, Ticking, attempt, slope, survey};
 use crate::charging::{ChargeLaw, PULSE_BEGINS, Rise};
 use crate::explosion::convoy::relative_ions::RelativeIons;
@@ -83,6 +84,8 @@ struct Scene<S: Simd, const M: usize> {
     rates: Fractions<S>,
     /// Derivative by time of the rate of a pulse.
     bend: Lanes<S>,
+    /// Derivative of the fraction that is handed on by the rate of the transfer.
+    by_transfer: Lanes<S>,
     /// 1 / V, and 1 in a step in time.
     pace: Lanes<S>,
     /// The same, and 0 in a step in time: what turns -vV into the relative change of the pace.
@@ -132,6 +135,7 @@ fn see<S: Simd, const M: usize, const EXACT: bool>(
         }
         _ => zero,
     };
+    scene.by_transfer = charges.by_transfer(simd, clock);
     let pace = one / potential;
     scene.pace = in_time.select(one, pace);
     scene.quickness = in_time.select(zero, pace);
@@ -155,7 +159,7 @@ fn vary<S: Simd, const M: usize, const EXACT: bool>(
         Rise::Pulse { .. } => clock[1],
         _ => of_made * clock[0],
     };
-    let handed_on = of_handed_on.map(|rate| rate * clock[0]);
+    let handed_on = of_handed_on.map(|rate| rate.mul_add(clock[0], scene.by_transfer * clock[1]));
     let (v_charges, v_of_reference) = charges.combined(simd, ions.others(), 0.0, (made, handed_on));
     let mut forces = [[zero; 3]; M];
     // -vV
@@ -229,6 +233,7 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
             of_reference: one,
             rates: (one, None),
             bend: one,
+            by_transfer: one,
             pace: one,
             quickness: one,
         };
@@ -246,10 +251,17 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
                 let row = rows[lane.min(rows.len() - 1)];
                 self.group.load(&mut flight, &mut tangents, lane, row);
                 let positions = &self.group.rows.positions[row * width..(row + 1) * width];
-                of_lanes.set(lane, scales(self.molecule, self.law, positions));
+                let rise = rise_of(self.law.rise, self.group.rows.transfers, row);
+                of_lanes.set(lane, scales(self.molecule, self.law, rise, positions));
+                for (part, value) in ticking.clock.iter_mut().zip(clock_at_start(rise)) {
+                    part.set(lane, value);
+                }
             }
-            ticking.clock = [zero, splat(self.law.rise.fractions(0.0)[0])];
             clock_tangents.fill(stopped);
+            if self.group.rows.by_transfer {
+                let place = clock_tangents.len() - self.group.rows.kicks - 1;
+                clock_tangents[place].clock[1] = one;
+            }
             let mut pacer = Pacer::new(simd, kink);
             let (ions, charges) = (&self.group.ions, &self.charges);
             let mut solved = [false; MOST_LANES];
