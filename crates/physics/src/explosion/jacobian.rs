@@ -223,10 +223,6 @@ impl Exploder<'_> {
                 directions[*index].as_ref().is_some_and(|d| d.uses_rotations == uses_rotations)
             };
             let queue: Vec<usize> = (0..rows).filter(is_one).collect();
-            let Some(arch) = self.arch.filter(|_| !queue.is_empty()) else {
-                left.extend(queue);
-                continue;
-            };
             let rows = Variations {
                 positions,
                 initial_momenta: moves.then_some(initial),
@@ -237,22 +233,7 @@ impl Exploder<'_> {
                 transfers,
                 by_transfer: transfers.is_some(),
             };
-            let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
-            let goal = Goal { tolerance, tail, max_steps };
-            let molecule = self.ions.molecule;
-            left.extend(match &self.ions.law {
-                None => explode_varied(arch, molecule, &rows, &queue, goal, momenta, &mut changes),
-                Some(law) => charging::variation::explode_varied(
-                    arch,
-                    molecule,
-                    law,
-                    &rows,
-                    &queue,
-                    goal,
-                    momenta,
-                    &mut changes,
-                ),
-            });
+            left.extend(self.vary_in_lanes(&rows, queue, momenta, &mut changes));
         }
         for index in left {
             let Some(found) = &directions[index] else { continue };
@@ -271,25 +252,33 @@ impl Exploder<'_> {
         for (index, found) in directions.iter_mut().enumerate() {
             let Some(found) = found else { continue };
             let changes = &changes[index * stride * columns..(index + 1) * stride * columns];
-            let (of_inputs, others) = changes.split_at(found.unknown.len());
-            let (of_rate, of_kicks) = others.split_at(rate_count * columns);
-            let of_kicks = &of_kicks[..kicks.len()];
             let momenta = &momenta[index * columns..(index + 1) * columns];
-            found.change(row(index), momenta, of_kicks);
-            let width = columns + rate_count;
-            let size = columns * width;
-            let by_input = &mut by_input[index * size..(index + 1) * size];
-            found.jacobian(of_inputs, width, by_input);
-            for (line, value) in by_input.chunks_exact_mut(width).zip(of_rate) {
-                line[columns] = *value;
-            }
-            let size = columns * kick_count;
-            let by_kick = &mut by_kick[index * size..(index + 1) * size];
-            for (kick, change) in of_kicks.chunks_exact(columns).enumerate() {
-                for (component, value) in change.iter().enumerate() {
-                    by_kick[component * kick_count + kick] = *value;
-                }
-            }
+            let lines = |width: usize| index * columns * width..(index + 1) * columns * width;
+            let of_row = Derivatives {
+                by_input: &mut by_input[lines(columns + rate_count)],
+                by_kick: &mut by_kick[lines(kick_count)],
+            };
+            of_row.gather(found, row(index), momenta, changes);
+        }
+    }
+
+    /// Varies the rows of a queue in the lanes; returns those that did not end, all of them without lanes.
+    fn vary_in_lanes(
+        &self,
+        rows: &Variations<'_>,
+        queue: Vec<usize>,
+        momenta: &mut [f64],
+        changes: &mut [f64],
+    ) -> Vec<usize> {
+        let Some(arch) = self.arch.filter(|_| !queue.is_empty()) else { return queue };
+        let Accuracy { tolerance, tail, max_steps, .. } = self.accuracy;
+        let goal = Goal { tolerance, tail, max_steps };
+        let molecule = self.ions.molecule;
+        match &self.ions.law {
+            None => explode_varied(arch, molecule, rows, &queue, goal, momenta, changes),
+            Some(law) => charging::variation::explode_varied(
+                arch, molecule, law, rows, &queue, goal, momenta, changes,
+            ),
         }
     }
 
@@ -353,6 +342,41 @@ pub struct Varied {
     /// Derivatives by momenta at the start whose sum is zero (rows, 3N, 3N - 3), dimensionless: by component k of all atoms
     /// but the last, which balances them. No columns from rest.
     pub by_kick: Array3<f64>,
+}
+
+/// Where the derivatives of one row belong: lines of 3N numbers and a rate of transfer, if it is varied, and lines of the
+/// kicks.
+struct Derivatives<'a> {
+    by_input: &'a mut [f64],
+    by_kick: &'a mut [f64],
+}
+
+impl Derivatives<'_> {
+    /// Takes the changes of the final momenta along the unknown directions, by the rate of transfer and by the kicks,
+    /// one after another.
+    fn gather(
+        self,
+        found: &mut Directions,
+        row: (&[f64], &[f64]),
+        momenta: &[f64],
+        changes: &[f64],
+    ) {
+        let columns = momenta.len();
+        let (width, kicks) = (self.by_input.len() / columns, self.by_kick.len() / columns);
+        let (of_inputs, others) = changes.split_at(found.unknown.len());
+        let (of_rate, of_kicks) = others.split_at((width - columns) * columns);
+        let of_kicks = &of_kicks[..kicks * columns];
+        found.change(row, momenta, of_kicks);
+        found.jacobian(of_inputs, width, self.by_input);
+        for (line, value) in self.by_input.chunks_exact_mut(width).zip(of_rate) {
+            line[columns] = *value;
+        }
+        for (kick, change) in of_kicks.chunks_exact(columns).enumerate() {
+            for (component, value) in change.iter().enumerate() {
+                self.by_kick[component * kicks + kick] = *value;
+            }
+        }
+    }
 }
 
 /// What one thread works on.
