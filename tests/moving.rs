@@ -96,6 +96,13 @@ fn a_molecule_that_vibrates_is_simulated_from_a_molden_file() -> TestResult {
     folder.told("simulate --config file.toml --positions moving.xyz --motion-unit angstrom/fs -o g.csv --quiet")?;
     let given = folder.read("g.csv.simulation.toml")?;
     assert!(given.contains("initial_momenta = \"given\""), "{given}");
+
+    // The law has nothing to do with positions of a file, and is no prior of theirs.
+    let told =
+        folder.told("simulate --preset ocs-wide --positions few.csv --at-rest -o f.csv --quiet")?;
+    assert!(told.contains("`[geometry]` does not apply"), "{told}");
+    let beside = folder.read("f.csv.simulation.toml")?;
+    assert!(beside.contains("[molecule]") && !beside.contains("[geometry]"), "{beside}");
     Ok(())
 }
 

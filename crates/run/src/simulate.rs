@@ -98,6 +98,7 @@ pub fn simulate_to_file(
         None => (None, Vec::new(), simulation.remarks()?),
         Some(LoadedPositions { positions, momenta, mut remarks, further }) => {
             remarks.extend(rest_remark(simulation, geometries, momenta.is_some()));
+            remarks.extend(law_remark(simulation, geometries));
             let own: Vec<String> = header.iter().map(|(name, _)| name.clone()).collect();
             let (further, said) = further.beside(&own);
             remarks.extend(said);
@@ -134,7 +135,8 @@ pub fn simulate_to_file(
         Some(Given { momenta: Some(_), .. }) => InitialMomenta::Given,
         Some(Given { momenta: None, .. }) => InitialMomenta::Law,
     };
-    let simulation = Simulation { events, initial_momenta, ..simulation.clone() };
+    let geometry = simulation.geometry.clone().filter(|_| given.is_none());
+    let simulation = Simulation { events, initial_momenta, geometry, ..simulation.clone() };
     sidecar.write_all(sidecar_text(&simulation, &table.sha256()?).as_bytes())?;
     // Whatever happens between the two, the older table is not believed to be of the new simulation.
     sidecar.commit()?;
@@ -157,6 +159,15 @@ fn load(molecule: &Molecule, geometries: &Geometries) -> Result<Option<LoadedPos
     let source = reading.source(&[path.to_string_lossy().into_owned()]);
     let unit = unit.as_ref().unwrap_or(&PositionUnit::Bohr);
     Ok(Some(load_positions(&source, molecule, unit, motion)?))
+}
+
+/// That the geometry law has nothing to do with the table.
+fn law_remark(simulation: &Simulation, geometries: &Geometries) -> Option<String> {
+    let Geometries::File { path, .. } = geometries else { return None };
+    let path = path.display();
+    simulation.geometry.as_ref().map(|_| {
+        format!("`{path}`: the positions are those of the file; `[geometry]` does not apply, and is not recorded beside the table")
+    })
 }
 
 /// That ions start at rest though a file could have said otherwise.

@@ -115,6 +115,12 @@ impl<'a> Ingredients<'a> {
         }
         let density = match (noise.is_empty(), simulation) {
             (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
+            (false, Some(Simulation { geometry: None, .. })) => {
+                return Err(cannot(
+                    "the positions of its table are those of a file, whose law is not known",
+                    "train on events of a geometry law",
+                ));
+            }
             (false, Some(simulation)) => {
                 let density = simulation.position_density().map_err(|error| Obstacle {
                     why: error.to_string(),
