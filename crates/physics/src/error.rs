@@ -131,6 +131,19 @@ pub enum SimulationConfigError {
         /// The other atom.
         second: String,
     },
+    /// The strength of an alignment is not given, or more than once.
+    #[error(
+        "`orientation`: give exactly one of `cos2`, `kappa`, `beta` and `weights`, found {found}"
+    )]
+    ExactlyOneStrength {
+        /// How many of them were found.
+        found: usize,
+    },
+    /// Weights that tell the ends of an axis apart that has none.
+    #[error(
+        "`orientation.weights` to 180 degrees tell the two ends of the molecule's axis apart, and the axis of least inertia has no front\nhint: name two atoms in `molecule_axis`, or end the angles at 90"
+    )]
+    NoFront,
     /// Geometries are to be drawn, and no law is configured.
     #[error("`geometry` is missing\nhint: configure a geometry law, or give positions")]
     NoGeometry,

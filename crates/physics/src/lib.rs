@@ -39,6 +39,7 @@ pub mod modes;
 pub mod molecule;
 pub mod momenta;
 pub mod nuisance;
+pub mod orientation;
 pub mod presets;
 pub mod simulation;
 pub mod units;
@@ -62,7 +63,8 @@ pub use modes::{Imaginary, ModesError, NormalMode};
 pub use molecule::{AtomSpec, Isotopes, Molecule, MoleculeError};
 pub use momenta::InitialMomentumLaw;
 pub use nuisance::{Nuisance, Quantity};
+pub use orientation::{Aligned, LaboratoryAxis, Orientation, Turned};
 pub use simulation::{
-    Centre, Events, InitialMomenta, Orientation, Simulation, SimulationError, measure, simulate,
+    Centre, Events, InitialMomenta, Simulation, SimulationError, measure, simulate,
     simulate_moving, simulate_positions, simulate_range,
 };

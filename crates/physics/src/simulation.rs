@@ -18,10 +18,11 @@ use crate::charging::Charging;
 use crate::detector::{Detector, add_noise};
 use crate::error::{SimulationConfigError, require};
 use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError, Given};
-use crate::frame::{Frame, ResolvedFrame, Rotation};
+use crate::frame::{Frame, ResolvedFrame};
 use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
 use crate::molecule::Molecule;
 use crate::nuisance::Nuisance;
+use crate::orientation::{Orientation, ResolvedOrientation};
 use crate::units::BOLTZMANN_HARTREE_PER_K;
 use crate::vector::{Vector, bring_to_rest, of_atom};
 
@@ -76,17 +77,6 @@ pub struct Simulation {
     /// How exactly the explosions are integrated.
     #[serde(default)]
     pub accuracy: Accuracy,
-}
-
-/// The molecule's orientation in the laboratory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Orientation {
-    /// As the geometry law draws it, or as the positions are given.
-    #[default]
-    AsDrawn,
-    /// Turned about the origin by a rotation uniform on SO(3).
-    Random,
 }
 
 /// The origin of the positions; `centre = "centre-of-mass"` or `centre = { atom = "C" }`.
@@ -265,7 +255,7 @@ pub fn simulate_moving(
 /// fixes the simulation's frame anew by the noisy momenta, for positions and momenta. Row `i` uses random
 /// stream `i` of `seed`.
 ///
-/// What frames took from the orientation does not matter to noise that is the same along the three axes
+/// What frames took from the orientation, aligned or not, does not matter to noise that is the same along the three axes
 /// of each ion; so the result has the law of events that were simulated with the detector.
 ///
 /// # Errors
@@ -365,6 +355,7 @@ struct Plan<'a> {
     simulation: &'a Simulation,
     exploder: Exploder<'a>,
     centre: ResolvedCentre,
+    orientation: ResolvedOrientation,
     /// Standard deviation of each component of the initial momenta, a.u.; empty at rest.
     thermal: Vec<f64>,
     /// Standard deviation of each component of the detector noise, a.u.; empty without noise.
@@ -404,6 +395,7 @@ impl<'a> Plan<'a> {
                     ResolvedCentre::Atom(molecule.require_index("centre.atom", label)?)
                 }
             },
+            orientation: simulation.orientation.resolve(molecule)?,
             thermal: none_if_zero(thermal.collect()),
             noise: none_if_zero(simulation.detector.standard_deviations(molecule)?),
             nuisances: simulation.nuisances(),
@@ -559,11 +551,7 @@ impl<'a> Plan<'a> {
             }
         }
         self.move_to_origin(positions);
-        if simulation.orientation == Orientation::Random {
-            let turn = Rotation::from_quaternion([0; 4].map(|_| rng.sample(StandardNormal)));
-            turn.apply(positions);
-            turn.apply(momenta);
-        }
+        self.orientation.apply(rng, positions, momenta);
         if simulation.displacement_bohr > 0.0 {
             let step: Vector = [0; 3].map(|_| rng.sample::<f64, _>(StandardNormal));
             translate(positions, step.map(|c| simulation.displacement_bohr * c));

@@ -110,7 +110,8 @@ fn cholesky_of_cloud(deviations: &[f64], common: f64, is_relative: bool) -> Vec<
 #[cfg(test)]
 mod tests {
     use crate::frame::Rotation;
-    use crate::simulation::{Orientation, Simulation, simulate};
+    use crate::orientation::Orientation;
+    use crate::simulation::{Simulation, simulate};
     use crate::units::BOHR_ANGSTROM;
 
     fn simulation(text: &str) -> Simulation {

@@ -1,4 +1,8 @@
-//! The density of a simulation's positions: that of its geometry law, and of the displacement.
+//! The density of a simulation's positions: that of its geometry law, of the displacement, and of the alignment.
+//!
+//! Aligned molecules have the density of molecules turned at random times that of their orientation (`orientation.rs`).
+//! Events that are recorded in the frame of their momenta do not know the laboratory any more: the mean of this factor
+//! over all rotations is 1, so their density is that of random orientation.
 
 use ndarray::Array2;
 
@@ -12,7 +16,8 @@ use crate::error::SimulationConfigError;
 use crate::frame::Frame;
 use crate::geometry::ResolvedLaw;
 use crate::molecule::Molecule;
-use crate::simulation::{Centre, Orientation, Simulation};
+use crate::orientation::{Alignment, Orientation, ResolvedOrientation};
+use crate::simulation::{Centre, Simulation};
 use crate::vector::{Vector, dot};
 
 /// The density of a simulation's positions; made by [`Simulation::position_density`].
@@ -21,6 +26,8 @@ pub struct PositionDensity {
     shape: Shape,
     /// Weights by atom of the point that is displaced from the origin, and the displacement's standard deviation.
     displaced: Option<(Vec<f64>, f64)>,
+    /// Where the positions know the laboratory and are aligned with it.
+    alignment: Option<Alignment>,
     coordinates: Array2<f64>,
 }
 
@@ -51,7 +58,13 @@ impl PositionDensity {
         if positions.len() != self.coordinates.ncols() || positions.iter().any(|x| !x.is_finite()) {
             return f64::NEG_INFINITY;
         }
-        self.shape.log_density(positions) + self.log_displacement(positions)
+        let of_shape = self.shape.log_density(positions) + self.log_displacement(positions);
+        self.alignment.as_ref().map_or(of_shape, |law| of_shape + law.log_density(positions))
+    }
+
+    /// Whether turning all positions changes the density, because they are aligned with an axis of the laboratory.
+    pub fn is_aligned(&self) -> bool {
+        self.alignment.is_some()
     }
 
     fn log_displacement(&self, positions: &[f64]) -> f64 {
@@ -103,7 +116,14 @@ impl Simulation {
         let absolute = is_displaced || origin.is_none();
         let displaced =
             origin.filter(|_| is_displaced).map(|weights| (weights, self.displacement_bohr));
-        Ok(PositionDensity { shape, displaced, coordinates: coordinates(atoms, absolute) })
+        let alignment = match self.orientation.resolve(molecule)? {
+            ResolvedOrientation::Aligned(alignment) if self.frame == Frame::default() => {
+                Some(alignment)
+            }
+            _ => None,
+        };
+        let coordinates = coordinates(atoms, absolute);
+        Ok(PositionDensity { shape, displaced, alignment, coordinates })
     }
 
     /// The law's shape. Where it has a point of its own at the origin, and nothing else is put there, that is the `origin`.
@@ -140,7 +160,7 @@ impl Simulation {
                 if law.deviations_bohr.contains(&0.0) {
                     return singular("the geometry, or an atom of it, is fixed");
                 }
-                let is_turned = self.orientation == Orientation::Random;
+                let is_turned = self.orientation != Orientation::AsDrawn;
                 if !is_turned && matches!(self.frame, Frame::Momentum { .. }) {
                     return unknown(
                         "a Gaussian geometry as drawn (`orientation = \"as-drawn\"`) in the frame of its momenta",
