@@ -435,18 +435,34 @@ impl<'a> Refiner<'a> {
     /// The evidence below which momenta are far less probable than those of training events: the least of
     /// [`EVIDENCE_EVENTS`] of these, less [`EVIDENCE_MARGIN`].
     fn evidence_of_training(&self, seed: u64) -> Result<f64, RunError> {
-        // The support keeps momenta in the frame of the run; uneven noise is that of the laboratory.
-        let comparable = self.has_noise() && !is_uneven(&self.noise);
-        let Some(support) = Support::load(self.run)?.filter(|_| comparable) else {
+        if !self.has_noise() {
             return Ok(f64::NEG_INFINITY);
-        };
-        let y = support.momenta(&self.run.record.preprocessing, EVIDENCE_EVENTS);
+        }
+        let Some(y) = self.momenta_of_training(seed)? else { return Ok(f64::NEG_INFINITY) };
         let draws = draw_positions(self.run, y.view(), self.network_draws(), seed, 0);
         let evidence = self.refine(y.view(), &draws, seed, 0)?;
         let known = evidence.iter().filter_map(|event| event.log_evidence);
         let mut values: Vec<f64> = known.filter(|evidence| evidence.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
+    }
+
+    /// Momenta of training events as they would stand in a file; none where they are not known.
+    fn momenta_of_training(&self, seed: u64) -> Result<Option<Array2<f64>>, RunError> {
+        let record = &self.run.record;
+        let is_aligned = self.density.as_ref().is_some_and(PositionDensity::is_aligned);
+        // The support keeps momenta in the frame of the run; alignment and uneven noise are the laboratory's.
+        if let Some(simulation) = record.simulation.as_ref().filter(|_| is_aligned) {
+            let mut simulation = for_training(simulation);
+            simulation.detector = record.detector.clone().unwrap_or_default();
+            let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
+            return Ok(Some(simulate(&simulation, EVIDENCE_EVENTS, seed)?.momenta));
+        }
+        if is_uneven(&self.noise) {
+            return Ok(None);
+        }
+        let support = Support::load(self.run)?;
+        Ok(support.map(|support| support.momenta(&record.preprocessing, EVIDENCE_EVENTS)))
     }
 }
 
