@@ -442,6 +442,9 @@ mod tests {
             ("/coverage/0.95", json!(0.94)),
             ("/resimulation/median", json!(1.0)),
             ("/resimulation/iqr", json!(0.5)),
+            ("/nuisances/0/column", json!("charging_tau_fs")),
+            ("/nuisances/0/rmse", json!(8.0)),
+            ("/nuisances/0/rmse_train_mean", json!(11.5)),
             ("/invertibility_max_abs", json!(1e-6)),
         ] {
             assert_eq!(value.pointer(path), Some(&expected), "{path}");
@@ -458,6 +461,7 @@ mod tests {
     fn what_does_not_apply_is_absent_and_still_read_back() {
         let mut evaluation = evaluation();
         evaluation.gauge_free = None;
+        evaluation.nuisances = Vec::new();
         evaluation.likelihood = None;
         evaluation.likelihood_bound = None;
         evaluation.distribution = Distribution::default();
