@@ -102,7 +102,7 @@ fn a_molecule_that_vibrates_is_simulated_from_a_molden_file() -> TestResult {
         folder.told("simulate --preset ocs-wide --positions few.csv --at-rest -o f.csv --quiet")?;
     assert!(told.contains("`[geometry]` does not apply"), "{told}");
     let beside = folder.read("f.csv.simulation.toml")?;
-    assert!(beside.contains("[molecule]") && !beside.contains("[geometry]"), "{beside}");
+    assert!(beside.contains("molecule.atoms") && !beside.contains("[geometry]"), "{beside}");
     Ok(())
 }
 
