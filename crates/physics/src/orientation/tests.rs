@@ -1,3 +1,5 @@
+//! Laws of the alignment against quadrature, and rotations that are drawn from them.
+
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
