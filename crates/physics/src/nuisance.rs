@@ -159,8 +159,8 @@ mod tests {
             assert_eq!(read(&toml::to_string(&law).unwrap()).unwrap(), law, "{text}");
         }
         let error =
-            read("tau_fs = { distribution = \"uniform\", low = 0, hihg = 40 }").unwrap_err();
-        assert!(error.to_string().contains("hihg"), "{error}");
+            read("tau_fs = { distribution = \"uniform\", low = 0, height = 40 }").unwrap_err();
+        assert!(error.to_string().contains("height"), "{error}");
         let error = read("tau_fs = \"long\"").unwrap_err();
         assert!(error.to_string().contains("a number, or a distribution"), "{error}");
     }
