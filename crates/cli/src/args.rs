@@ -223,6 +223,9 @@ pub(crate) struct PredictArgs {
     /// .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) modes: Option<PathBuf>,
+    /// Tell the momenta with which ions that move start, too, as columns of draws, summary and modes
+    #[arg(long, requires = "refine")]
+    pub(crate) initial_momenta: bool,
     /// File for draws of a Markov chain of each event, a reference by another method (half a minute for
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
@@ -281,6 +284,9 @@ pub(crate) struct CalibrateArgs {
     /// Test the draws that the simulator has refined, as `cei predict --refine` gives them
     #[arg(long)]
     pub(crate) refine: bool,
+    /// Refine as if the charges of the ions were not known, and test the inferred charge states too
+    #[arg(long, requires = "refine")]
+    pub(crate) unknown_charges: bool,
     #[command(flatten)]
     pub(crate) random: SeedArgs,
     /// Error rate: how often an exact posterior may fail each family of tests

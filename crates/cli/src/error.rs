@@ -75,7 +75,14 @@ fn is_usage(error: &anyhow::Error) -> bool {
                     | RunError::TooLarge { .. }
                     | RunError::UnitOfFrames { .. }
                     | RunError::LayoutOfFrames { .. }
-                    | RunError::Later(LaterError::ColumnCount { .. })
+                    | RunError::Later(
+                        LaterError::ColumnCount { .. }
+                        | LaterError::ChargesNotAsked { .. }
+                        | LaterError::NoChannels
+                        | LaterError::ChargesUnknown
+                        | LaterError::ChargeCount { .. }
+                        | LaterError::OtherCharges { .. },
+                    )
                     | RunError::Level { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),

@@ -294,6 +294,7 @@ mod tests {
             x_names: names(&["a", "b"]),
             y_names: names(&["pax", "pay", "paz"]),
             nuisances: 0,
+            charges: 0,
             files: Vec::new(),
             readings: Vec::new(),
             dropped: Default::default(),

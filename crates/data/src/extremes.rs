@@ -88,7 +88,7 @@ impl Spreads {
     pub fn absurd(&self, table: &Table, selection: &Selection) -> Vec<FarCell> {
         let momenta = self.y.iter().zip(table.y.columns()).zip(&table.y_names);
         let positions = self.x.iter().zip(table.x.columns()).zip(&table.x_names);
-        let sides = momenta.map(|column| (column, selection.y_unit.factor()));
+        let sides = momenta.enumerate().map(|(index, column)| (column, selection.y_factor(index)));
         let positions = positions.enumerate();
         let sides =
             sides.chain(positions.map(|(index, column)| (column, selection.x_factor(index))));
@@ -119,7 +119,7 @@ pub fn screen(
 ) -> Result<Vec<FarCell>, LoadError> {
     let mut absurd: Vec<FarCell> = Vec::new();
     let mut extreme: Vec<FarCell> = Vec::new();
-    let y_factor = |_| selection.y_unit.factor();
+    let y_factor = |column| selection.y_factor(column);
     let x_factor = |column| selection.x_factor(column);
     let sides: [(_, _, &dyn Fn(usize) -> f64); 2] =
         [(&table.y, &table.y_names, &y_factor), (&table.x, &table.x_names, &x_factor)];

@@ -1,6 +1,6 @@
 //! Gauges: which of the equivalent placements of one event in space a row stands for (`docs/spec.md#gauge`).
 //!
-//! A row holds `(x, y, z)` an atom, atoms in the order of the molecule; what stands behind them, nuisances, stays.
+//! A row holds `(x, y, z)` an atom, atoms in the order of the molecule; what stands behind them, nuisances or charges, stays.
 
 use cei_physics::{FrameRule, Molecule, Rotation};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
@@ -198,7 +198,7 @@ impl Gauge {
     /// Moves one row of positions in place; `y_raw` are the momenta of the same event as loaded
     /// (only read where the frame is the momenta's).
     pub fn apply_x(&self, x: &mut [f64], y_raw: &[f64]) {
-        let x = self.positions_of(x);
+        let x = self.vectors_of(x);
         if self.config.positions != PositionGauge::AsGiven {
             self.centre(x);
         }
@@ -212,6 +212,7 @@ impl Gauge {
     /// Rotates one row of momenta in place.
     pub fn apply_y(&self, y: &mut [f64]) {
         if self.config.moves_y() {
+            let y = self.vectors_of(y);
             self.rotation(y).apply(y);
         }
     }
@@ -220,7 +221,7 @@ impl Gauge {
     /// positions stay centred. Does nothing unless the momenta fix the frame of both sides.
     pub fn rotate_back(&self, x: &mut [f64], y_raw: &[f64]) {
         if self.shares_momentum_frame() {
-            self.rotation(y_raw).apply_inverse(self.positions_of(x));
+            self.rotation(y_raw).apply_inverse(self.vectors_of(x));
         }
     }
 
@@ -278,8 +279,8 @@ impl Gauge {
         }
     }
 
-    /// The positions of a row, all of it without a molecule.
-    fn positions_of<'r>(&self, row: &'r mut [f64]) -> &'r mut [f64] {
+    /// The positions or momenta of a row, all of it without a molecule.
+    fn vectors_of<'r>(&self, row: &'r mut [f64]) -> &'r mut [f64] {
         let columns = if self.labels.is_empty() { row.len() } else { 3 * self.labels.len() };
         &mut row[..columns]
     }

@@ -39,6 +39,10 @@ pub struct Selection {
     /// `charging_tau_fs`. They stand behind the positions and are not converted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nuisances: Vec<ColumnRef>,
+    /// Charges of the ions of each event, one column an atom of the molecule, where they differ between events: the model is
+    /// conditioned on them too. Simulations with `channels` write `charge_c` and so on. They stand behind the momenta.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<ColumnRef>,
     /// Unit of the `x` columns.
     pub x_unit: PositionUnit,
     /// Unit of the `y` columns.
@@ -49,6 +53,11 @@ impl Selection {
     /// All columns that are inferred: positions, then nuisances.
     pub fn inferred(&self) -> impl Iterator<Item = &ColumnRef> {
         self.x.iter().chain(&self.nuisances)
+    }
+
+    /// All columns that the model is conditioned on: momenta, then charges.
+    pub fn condition(&self) -> impl Iterator<Item = &ColumnRef> {
+        self.y.iter().chain(&self.charges)
     }
 
     /// The same selection without what is inferred.
@@ -62,6 +71,12 @@ impl Selection {
     pub fn x_factor(&self, column: usize) -> f64 {
         if column < self.x.len() { self.x_unit.factor() } else { 1.0 }
     }
+
+    /// What a number of a column of the condition is multiplied by on loading.
+    #[must_use]
+    pub fn y_factor(&self, column: usize) -> f64 {
+        if column < self.y.len() { self.y_unit.factor() } else { 1.0 }
+    }
 }
 
 /// A loaded table: every value is finite and in internal units.
@@ -69,7 +84,7 @@ impl Selection {
 pub struct Table {
     /// `rows x x columns`, nuisances last; no columns where only the condition was loaded.
     pub x: Array2<f64>,
-    /// `rows x y columns`.
+    /// `rows x y columns`, charges last.
     pub y: Array2<f64>,
     /// Names of the x columns; `column 3` (0-based) in files without a header.
     pub x_names: Vec<String>,
@@ -77,6 +92,8 @@ pub struct Table {
     pub y_names: Vec<String>,
     /// How many of the x columns, the last ones, are nuisances.
     pub nuisances: usize,
+    /// How many of the y columns, the last ones, are charges.
+    pub charges: usize,
     /// The files, in row order.
     pub files: Vec<PathBuf>,
     /// How each file was read, in the same order.
@@ -256,13 +273,15 @@ pub(crate) fn load_scaled(
     if selection.y.is_empty() {
         return Err(LoadError::NoColumns);
     }
-    let wanted: Vec<ColumnRef> = selection.inferred().chain(&selection.y).cloned().collect();
+    let wanted: Vec<ColumnRef> =
+        selection.inferred().chain(selection.condition()).cloned().collect();
     let x_width = selection.inferred().count();
-    let y_width = selection.y.len();
+    let y_width = selection.condition().count();
     let factors: Vec<f64> = [
         vec![factors.0; selection.x.len()],
         vec![1.0; selection.nuisances.len()],
-        vec![factors.1; y_width],
+        vec![factors.1; selection.y.len()],
+        vec![1.0; selection.charges.len()],
     ]
     .concat();
     let (x_factors, y_factors) = factors.split_at(x_width);
@@ -319,6 +338,7 @@ pub(crate) fn load_scaled(
         x_names: names,
         y_names,
         nuisances: selection.nuisances.len(),
+        charges: selection.charges.len(),
         files,
         readings,
         dropped,

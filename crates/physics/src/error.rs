@@ -101,6 +101,45 @@ pub enum SimulationConfigError {
         /// The name found.
         name: String,
     },
+    /// More channels than can be told apart.
+    #[error("`channels` lists {found}, at most {most} are possible")]
+    ChannelCount {
+        /// The number of channels.
+        found: usize,
+        /// The greatest number.
+        most: usize,
+    },
+    /// A channel has not one charge for each ion.
+    #[error(
+        "`channels[{place}].charges` has {found} numbers for {} ions\nhint: one for each of {}, in this order",
+        .known.len(), .known.join(", ")
+    )]
+    ChannelCharges {
+        /// The place of the channel, from 0.
+        place: usize,
+        /// The number of charges.
+        found: usize,
+        /// The labels of the molecule.
+        known: Vec<String>,
+    },
+    /// Two channels have the same charges.
+    #[error(
+        "`channels[{second}]` has the charges of `channels[{first}]`\nhint: list them once, with the sum of the weights"
+    )]
+    RepeatedChannel {
+        /// The place of the one, from 0.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+    },
+    /// The molecule itself has other charges than all channels.
+    #[error(
+        "`channels`: the molecule's own charges {charges:?} are those of none\nhint: give `molecule.atoms` the charges of one of the channels, the one that momenta are compared with"
+    )]
+    ChargesOfNoChannel {
+        /// The molecule's charges.
+        charges: Vec<f64>,
+    },
     /// Neither a coordinate nor all of its kind have a law.
     #[error("`{key}` is missing, and `{name}` has no law of its own in `{own}`")]
     NoLaw {

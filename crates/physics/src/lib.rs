@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod channel;
 pub mod charging;
 pub mod density;
 pub mod detector;
@@ -47,6 +48,7 @@ pub mod units;
 mod symmetric;
 mod vector;
 
+pub use channel::{Channel, ChargeState};
 pub use charging::Charging;
 pub use density::{DensityError, PositionDensity};
 pub use detector::Detector;

@@ -264,6 +264,14 @@ impl Molecule {
         &self.charges
     }
 
+    /// The same atoms with other charges (one an atom, finite).
+    #[must_use]
+    pub fn with_charges(&self, charges: &[f64]) -> Self {
+        let atoms = self.atoms.iter().zip(charges);
+        let atoms = atoms.map(|(atom, &charge)| AtomSpec { charge, ..atom.clone() }).collect();
+        Self { atoms, charges: charges.to_vec(), ..self.clone() }
+    }
+
     /// The place of the atom with this label, or else of the only atom of this element or isotope (`2H` for an
     /// atom of `D`); letter case does not count.
     pub fn index_of(&self, label: &str) -> Option<usize> {
@@ -293,6 +301,12 @@ impl Molecule {
     /// Names of the 3N columns of initial momenta: `initial_pcx`, `initial_pcy`, ...
     pub fn initial_momentum_columns(&self) -> Vec<String> {
         self.columns("initial_p")
+    }
+
+    /// Names of the N columns of charges that differ between events: `charge_c`, `charge_o`, ...
+    pub fn charge_columns(&self) -> Vec<String> {
+        let of_label = |label: &String| format!("charge_{}", label.to_ascii_lowercase());
+        self.labels.iter().map(of_label).collect()
     }
 
     /// The centre of mass of `positions` (3N numbers), in their unit.
@@ -328,11 +342,15 @@ impl Molecule {
         self.labels.iter().flat_map(of_label).collect()
     }
 
-    /// Position and momentum columns must all differ: `Po` has a position column `pox`, and so
+    /// Columns of positions, momenta and charges must all differ: `Po` has a position column `pox`, and so
     /// has O a momentum column.
     fn check_columns(&self) -> Result<(), MoleculeError> {
-        let columns = [self.position_columns(), self.momentum_columns()].concat();
-        let atom_of = |column: usize| (column / 3) % self.atom_count();
+        let vectors = [self.position_columns(), self.momentum_columns()].concat();
+        let atoms = self.atom_count();
+        let atom_of = |column: usize| {
+            if column < 6 * atoms { (column / 3) % atoms } else { column - 6 * atoms }
+        };
+        let columns = [vectors, self.charge_columns()].concat();
         for (later, column) in columns.iter().enumerate() {
             if let Some(earlier) = columns[..later].iter().position(|other| other == column) {
                 let (first_index, second_index) = (atom_of(earlier), atom_of(later));

@@ -1,30 +1,31 @@
 //! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
 //!
 //! One event: geometry (with its momenta, if the law has them), centre, orientation, displacement, thermal momenta,
-//! nuisances, explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
+//! nuisances, charge state, explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
 //! seed for event `i`, so it depends neither on the number of threads nor on the events beside it.
+
+mod plan;
 
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
-use rand::{Rng, RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::plan::{Plan, Source};
+use crate::channel::{self, Channel};
 use crate::charging::Charging;
 use crate::detector::{Detector, add_noise};
-use crate::error::{SimulationConfigError, require};
-use crate::explosion::{Accuracy, CHUNK, Exploder, ExplosionError, Given};
-use crate::frame::{Frame, ResolvedFrame};
-use crate::geometry::{GeometryLaw, ImpossibleGeometry, ResolvedLaw, translate};
+use crate::error::SimulationConfigError;
+use crate::explosion::{Accuracy, ExplosionError};
+use crate::frame::Frame;
+use crate::geometry::{GeometryLaw, ImpossibleGeometry};
 use crate::molecule::Molecule;
 use crate::nuisance::Nuisance;
-use crate::orientation::{Orientation, ResolvedOrientation};
-use crate::units::BOLTZMANN_HARTREE_PER_K;
-use crate::vector::{Vector, bring_to_rest, of_atom};
+use crate::orientation::Orientation;
 
 /// Everything that defines a simulated data set; the content of a preset in `configs/data`.
 ///
@@ -62,6 +63,11 @@ pub struct Simulation {
     pub centre: Centre,
     /// The molecule.
     pub molecule: Molecule,
+    /// Charge states that differ between events: each event has the charges of one of them, drawn by their weights. The
+    /// molecule's own charges must be those of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = channel::MAX_CHANNELS))]
+    pub channels: Vec<Channel>,
     /// How its ions come to their charges.
     #[serde(default, skip_serializing_if = "Charging::is_instantaneous")]
     pub charging: Charging,
@@ -121,6 +127,8 @@ pub struct Events {
     pub initial_momenta: Option<Array2<f64>>,
     /// What was drawn beside the positions (events, [`Simulation::nuisances`]), in the units of the columns.
     pub nuisances: Array2<f64>,
+    /// Charges of the ions (events, N); no columns where all events have those of the molecule.
+    pub charges: Array2<f64>,
 }
 
 /// A simulation that cannot be run.
@@ -205,7 +213,7 @@ pub fn simulate_range(
     if !simulation.initial_momenta.is_law() {
         return Err(SimulationConfigError::MomentaNotGiven.into());
     }
-    Plan::new(simulation)?.run(Source::Law(&law), range, seed)
+    Plan::new(simulation, &simulation.charge_states()?)?.run(Source::Law(&law), range, seed)
 }
 
 /// Simulates one event for each row of `positions` (events, 3N; bohr). The configured orientation, centre,
@@ -223,7 +231,8 @@ pub fn simulate_positions(
     if positions.ncols() != 3 * atoms {
         return Err(SimulationError::PositionColumns { found: positions.ncols(), atoms });
     }
-    Plan::new(simulation)?.run(Source::Rows(positions, None), 0..positions.nrows(), seed)
+    let states = simulation.charge_states()?;
+    Plan::new(simulation, &states)?.run(Source::Rows(positions, None), 0..positions.nrows(), seed)
 }
 
 /// The same for ions that start with `momenta` (events, 3N; a.u.), which are turned with the positions.
@@ -248,7 +257,8 @@ pub fn simulate_moving(
         return Err(SimulationConfigError::MomentaTwice { other }.into());
     }
     let rows = 0..positions.nrows().min(momenta.nrows());
-    Plan::new(simulation)?.run(Source::Rows(positions, Some(momenta)), rows, seed)
+    let states = simulation.charge_states()?;
+    Plan::new(simulation, &states)?.run(Source::Rows(positions, Some(momenta)), rows, seed)
 }
 
 /// Measures noise-free events of `simulation` by `detector`: adds noise to the momenta of every row and
@@ -311,7 +321,7 @@ impl Simulation {
         if let Some(law) = &self.geometry {
             law.resolve(&self.molecule)?;
         }
-        Plan::new(self).map(|_| ())
+        Plan::new(self, &self.charge_states()?).map(|_| ())
     }
 
     /// What is drawn for each event beside the positions; columns of the tables that are simulated.
@@ -322,266 +332,4 @@ impl Simulation {
 
 fn default_events() -> usize {
     10_000
-}
-
-/// Where geometries come from.
-#[derive(Clone, Copy)]
-enum Source<'a> {
-    Law(&'a ResolvedLaw),
-    /// Given positions, and momenta if the ions move.
-    Rows(ArrayView2<'a, f64>, Option<ArrayView2<'a, f64>>),
-}
-
-impl Source<'_> {
-    fn has_momenta(&self) -> bool {
-        match self {
-            Self::Law(law) => law.has_momenta(),
-            Self::Rows(_, momenta) => momenta.is_some(),
-        }
-    }
-}
-
-/// Rows of a table that is being made.
-struct Chunk<'r> {
-    positions: &'r mut [f64],
-    /// No numbers where the ions start at rest.
-    initial: &'r mut [f64],
-    momenta: &'r mut [f64],
-    nuisances: &'r mut [f64],
-}
-
-/// A checked simulation with all its atoms found.
-struct Plan<'a> {
-    simulation: &'a Simulation,
-    exploder: Exploder<'a>,
-    centre: ResolvedCentre,
-    orientation: ResolvedOrientation,
-    /// Standard deviation of each component of the initial momenta, a.u.; empty at rest.
-    thermal: Vec<f64>,
-    /// Standard deviation of each component of the detector noise, a.u.; empty without noise.
-    noise: Vec<f64>,
-    nuisances: Vec<Nuisance>,
-    frame: ResolvedFrame,
-}
-
-#[derive(Clone, Copy)]
-enum ResolvedCentre {
-    AsDrawn,
-    CentreOfMass,
-    Atom(usize),
-}
-
-impl<'a> Plan<'a> {
-    fn new(simulation: &'a Simulation) -> Result<Self, SimulationConfigError> {
-        let at_least_0 = |key: &str, value| require(key, value, "at least 0", |v| v >= 0.0);
-        at_least_0("displacement_bohr", simulation.displacement_bohr)?;
-        at_least_0("temperature_k", simulation.temperature_k)?;
-        if simulation.temperature_k > 0.0
-            && simulation.geometry.as_ref().is_some_and(GeometryLaw::has_momenta)
-        {
-            let other = "`geometry.law = \"harmonic\"`";
-            return Err(SimulationConfigError::MomentaTwice { other });
-        }
-        let molecule = &simulation.molecule;
-        let energy = BOLTZMANN_HARTREE_PER_K * simulation.temperature_k;
-        let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
-        Ok(Self {
-            simulation,
-            exploder: Exploder::new(molecule, &simulation.charging, &simulation.accuracy)?,
-            centre: match &simulation.centre {
-                Centre::AsDrawn => ResolvedCentre::AsDrawn,
-                Centre::CentreOfMass => ResolvedCentre::CentreOfMass,
-                Centre::Atom(label) => {
-                    ResolvedCentre::Atom(molecule.require_index("centre.atom", label)?)
-                }
-            },
-            orientation: simulation.orientation.resolve(molecule)?,
-            thermal: none_if_zero(thermal.collect()),
-            noise: none_if_zero(simulation.detector.standard_deviations(molecule)?),
-            nuisances: simulation.nuisances(),
-            frame: simulation.frame.resolve(molecule)?,
-        })
-    }
-
-    fn run(
-        &self,
-        source: Source<'_>,
-        range: Range<usize>,
-        seed: u64,
-    ) -> Result<Events, SimulationError> {
-        let columns = 3 * self.simulation.molecule.atom_count();
-        let generator = ChaCha8Rng::seed_from_u64(seed);
-        let mut positions = Array2::zeros((range.len(), columns));
-        let mut momenta = Array2::zeros((range.len(), columns));
-        // Rows of no width where the ions start at rest.
-        let moves = source.has_momenta() || !self.thermal.is_empty();
-        let moving_columns = if moves { columns } else { 0 };
-        let mut initial = Array2::zeros((range.len(), moving_columns));
-        let mut nuisances = Array2::zeros((range.len(), self.nuisances.len()));
-        let (Some(all_positions), Some(all_momenta), Some(all_initial), Some(all_nuisances)) = (
-            positions.as_slice_mut(),
-            momenta.as_slice_mut(),
-            initial.as_slice_mut(),
-            nuisances.as_slice_mut(),
-        ) else {
-            unreachable!("new arrays are contiguous")
-        };
-        let first_failure = all_positions
-            .par_chunks_mut(CHUNK * columns)
-            .zip(all_momenta.par_chunks_mut(CHUNK * columns))
-            .zip(chunks_of(all_initial, moving_columns, range.len()))
-            .zip(chunks_of(all_nuisances, self.nuisances.len(), range.len()))
-            .zip(range.into_par_iter().step_by(CHUNK))
-            .filter_map(|((((positions, momenta), initial), nuisances), first)| {
-                let rows = Chunk { positions, initial, momenta, nuisances };
-                self.chunk(source, first, &generator, rows).err()
-            })
-            .min_by_key(SimulationError::event);
-        match first_failure {
-            Some(error) => Err(error),
-            None => {
-                let initial_momenta = moves.then_some(initial);
-                Ok(Events { positions, momenta, initial_momenta, nuisances })
-            }
-        }
-    }
-
-    /// Simulates the events from number `first` on, as many as there are rows. All that is random is drawn
-    /// before the explosions, which are faster together.
-    fn chunk(
-        &self,
-        source: Source<'_>,
-        first: usize,
-        generator: &ChaCha8Rng,
-        rows: Chunk<'_>,
-    ) -> Result<(), SimulationError> {
-        let Chunk { positions, initial, momenta, nuisances } = rows;
-        let columns = 3 * self.simulation.molecule.atom_count();
-        let mut noise = vec![0.0; if self.noise.is_empty() { 0 } else { positions.len() }];
-        let mut undrawn = None;
-        let mut drawn = 0;
-        for row in positions.chunks_exact_mut(columns) {
-            let event = first + drawn / columns;
-            let span = drawn..drawn + columns;
-            let mut rng = generator.clone();
-            rng.set_stream(event as u64);
-            let moving = initial.get_mut(span.clone()).unwrap_or_default();
-            if let Err(error) = self.place(source, event, &mut rng, row, moving) {
-                undrawn = Some(error);
-                break;
-            }
-            if !self.thermal.is_empty() {
-                self.draw_thermal(&mut rng, moving);
-            }
-            let first_nuisance = drawn / columns * self.nuisances.len();
-            if let Err(error) =
-                self.draw_nuisances(event, &mut rng, &mut nuisances[first_nuisance..])
-            {
-                undrawn = Some(error);
-                break;
-            }
-            if let Some(noise) = noise.get_mut(span.clone()) {
-                add_noise(&mut rng, &self.noise, noise);
-            }
-            drawn = span.end;
-        }
-        // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
-        let (positions, momenta) = (&mut positions[..drawn], &mut momenta[..drawn]);
-        let moving = initial.get(..drawn).filter(|initial| !initial.is_empty());
-        let numbers = &nuisances[..drawn / columns * self.nuisances.len()];
-        let rows = Given { positions, numbers, initial_momenta: moving };
-        let failed = self.exploder.explode_rows(rows, momenta);
-        if let Some((row, source)) = failed.into_iter().next() {
-            return Err(SimulationError::Explosion { event: first + row, source });
-        }
-        if let Some(error) = undrawn {
-            return Err(error);
-        }
-        for (momentum, noise) in momenta.iter_mut().zip(&noise) {
-            *momentum += noise;
-        }
-        let rows = positions.chunks_exact_mut(columns).zip(momenta.chunks_exact_mut(columns));
-        for (row, (positions, momenta)) in rows.enumerate() {
-            let rotation = self.frame.apply(positions, momenta);
-            if let Some(initial) = initial.get_mut(row * columns..(row + 1) * columns) {
-                rotation.apply(initial);
-            }
-        }
-        Ok(())
-    }
-
-    /// Draws what an event has beside its positions into the first of `values`.
-    fn draw_nuisances(
-        &self,
-        event: usize,
-        rng: &mut ChaCha8Rng,
-        values: &mut [f64],
-    ) -> Result<(), SimulationError> {
-        for (nuisance, value) in self.nuisances.iter().zip(values) {
-            let none = || SimulationError::Nuisance { event, name: nuisance.name.clone() };
-            *value = nuisance.draw(rng).ok_or_else(none)?;
-        }
-        Ok(())
-    }
-
-    /// The positions of one event in the laboratory, and the momenta that come with them; `momenta` is empty where there
-    /// are none.
-    fn place(
-        &self,
-        source: Source<'_>,
-        event: usize,
-        rng: &mut ChaCha8Rng,
-        positions: &mut [f64],
-        momenta: &mut [f64],
-    ) -> Result<(), SimulationError> {
-        let simulation = self.simulation;
-        match source {
-            Source::Law(law) => law
-                .draw(rng, positions, momenta)
-                .map_err(|source| SimulationError::Geometry { event, source })?,
-            Source::Rows(given, moving) => {
-                for (position, value) in positions.iter_mut().zip(given.row(event)) {
-                    *position = *value;
-                }
-                for (momentum, value) in
-                    momenta.iter_mut().zip(moving.iter().flat_map(|moving| moving.row(event)))
-                {
-                    *momentum = *value;
-                }
-            }
-        }
-        self.move_to_origin(positions);
-        self.orientation.apply(rng, positions, momenta);
-        if simulation.displacement_bohr > 0.0 {
-            let step: Vector = [0; 3].map(|_| rng.sample::<f64, _>(StandardNormal));
-            translate(positions, step.map(|c| simulation.displacement_bohr * c));
-        }
-        Ok(())
-    }
-
-    fn move_to_origin(&self, positions: &mut [f64]) {
-        let origin = match self.centre {
-            ResolvedCentre::AsDrawn => return,
-            ResolvedCentre::CentreOfMass => self.simulation.molecule.centre_of_mass(positions),
-            ResolvedCentre::Atom(atom) => of_atom(positions, atom),
-        };
-        translate(positions, origin.map(|c| -c));
-    }
-
-    /// Adds independent normal momenta, minus each atom's share of the centre of mass's motion.
-    fn draw_thermal(&self, rng: &mut impl Rng, momenta: &mut [f64]) {
-        add_noise(rng, &self.thermal, momenta);
-        bring_to_rest(momenta, self.simulation.molecule.masses());
-    }
-}
-
-/// Rows of a width, a chunk of events at a time; as many chunks where they have no numbers.
-fn chunks_of(values: &mut [f64], width: usize, rows: usize) -> Vec<&mut [f64]> {
-    let mut chunks = values.chunks_mut((CHUNK * width).max(1));
-    (0..rows.div_ceil(CHUNK)).map(|_| chunks.next().unwrap_or_default()).collect()
-}
-
-/// Spares random numbers that would be multiplied by zero.
-fn none_if_zero(deviations: Vec<f64>) -> Vec<f64> {
-    if deviations.iter().all(|sd| *sd == 0.0) { Vec::new() } else { deviations }
 }

@@ -28,6 +28,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use crate::c2st::check_level;
 use crate::config::MOST_DRAWS;
 use crate::dataset::{Dataset, trained_on};
+use crate::error::LaterError;
 use crate::folder::layout::CALIBRATION;
 use crate::folder::sealed::{not_kept, write_json};
 use crate::refine::Refiner;
@@ -61,6 +62,9 @@ pub struct CalibrateOptions {
     pub level: f64,
     /// Whether the draws are those that the simulator has refined.
     pub refine: bool,
+    /// Whether the refinement is told the charge states of the events, where the run is conditioned on them; if not, it is
+    /// tested on them too.
+    pub charges_known: bool,
     /// Where `calibration.json` and figures go; by default the run folder.
     pub folder: Option<PathBuf>,
 }
@@ -91,8 +95,11 @@ pub fn calibrate_run(
     }
     let dataset = Dataset::of_run(&run)?;
     let (raw_x, raw_y) = test_rows(&run, &dataset, options.events)?;
-    let events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed)?;
     let refiner = refiner(&run, options)?;
+    let mut events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed)?;
+    if let Some(states) = refiner.as_ref().and_then(Refiner::unknown_states) {
+        events.tell_states(run.record.preprocessing.momenta(), &raw_y, states);
+    }
     let source =
         Source { run: &run, refiner: refiner.as_ref(), options, x: raw_x.view(), y: raw_y.view() };
     let mut seen = Seen { outside: 0, one_draw: Array2::zeros(raw_x.raw_dim()) };
@@ -143,10 +150,21 @@ fn refiner<'a>(
     run: &'a TrainedRun,
     options: &CalibrateOptions,
 ) -> Result<Option<Refiner<'a>>, RunError> {
+    if !options.charges_known {
+        let simulation = run.record.simulation.as_ref().filter(|law| law.has_channels());
+        let channels = simulation.map_or(0, |law| law.channels.len());
+        if !run.record.preprocessing.has_charges() {
+            return Err(LaterError::ChargesNotAsked { channels }.into());
+        }
+        if channels == 0 {
+            return Err(LaterError::NoChannels.into());
+        }
+    }
     if !options.refine {
         return Ok(None);
     }
-    let refiner = Refiner::new(run, REFINED_SAMPLES, options.draws, options.seed)?;
+    let refiner =
+        Refiner::new(run, REFINED_SAMPLES, options.draws, options.seed, options.charges_known)?;
     if refiner.has_noise() {
         return Ok(Some(refiner));
     }
@@ -189,13 +207,19 @@ impl Source<'_> {
                     seen.outside += usize::from(event.outside.any());
                     target.assign(&event.draws.slice(s![..options.draws, ..]));
                 }
-                EventDraws { positions, log_prob: None }
+                let states = refiner.unknown_states().map(|_| {
+                    Array2::from_shape_fn((y.nrows(), options.draws), |(event, draw)| {
+                        let states = refined[event].states.as_ref();
+                        states.map_or(0.0, |states| states.of_draws[draw] as f64)
+                    })
+                });
+                EventDraws { positions, states, log_prob: None }
             }
             None => {
                 let positions = draw_positions(run, y, options.draws, seed, first);
                 let truth = log_prob_of_truth(run, x, y, seed, first);
                 let of_draws = log_prob_of_draws(run, &positions, y, seed, first);
-                EventDraws { positions, log_prob: truth.zip(of_draws) }
+                EventDraws { positions, states: None, log_prob: truth.zip(of_draws) }
             }
         };
         for (event, draws) in draws.positions.axis_iter(Axis(0)).enumerate() {

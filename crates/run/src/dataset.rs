@@ -6,7 +6,7 @@
 //! | `load` | [`Dataset`]: a table and its split, loaded or simulated |
 //! | `origin` | the simulation behind the events, and the declared noise |
 //! | `simulated` | events of a simulator, and tables that are measured anew |
-//! | `inferred` | the columns of simulated events that are inferred |
+//! | `event_columns` | the columns of simulated events that are inferred, and those of the condition |
 //! | `fresh` | new training rows in every epoch |
 //! | `sidecar` | the simulation that stands beside a table |
 //! | `later` | tables that are given to a trained run |
@@ -14,8 +14,8 @@
 //! | `rounding` | what the rounding of a file did to it |
 
 mod copies;
+mod event_columns;
 mod fresh;
-mod inferred;
 mod later;
 mod load;
 mod origin;
@@ -25,9 +25,10 @@ mod simulated;
 
 pub use crate::folder::Origin;
 pub(crate) use copies::{in_words, trained_on, warning};
+pub(crate) use event_columns::condition_of;
 pub(crate) use fresh::for_training;
 pub use fresh::{FreshRows, Recipe};
-pub use later::{ColumnOptions, LaterTable, ReadingOptions};
+pub use later::{ColumnOptions, GivenCharges, LaterTable, ReadingOptions};
 pub(crate) use later::{Loaded, remembered};
 pub use load::Dataset;
 pub(crate) use sidecar::sidecar_text;

@@ -74,6 +74,28 @@ pub enum RunError {
         /// What it draws beside the positions.
         known: Vec<String>,
     },
+    /// Charges are listed, and the simulation has one charge state.
+    #[error(
+        "`columns.charges`: the ions of the simulation have the same charges in all events\nhint: leave it out, or list several `channels` in the simulation"
+    )]
+    NoChannels,
+    /// Charges of a simulation are listed under other names than it gives them.
+    #[error("`columns.charges` must be {known:?} of the simulated events, in this order")]
+    ChargeColumns {
+        /// The names.
+        known: Vec<String>,
+    },
+    /// Charges are listed that are not one for each atom.
+    #[error(
+        "`columns.charges` names {found} columns\nhint: {}",
+        if known.is_empty() { "charges need `[molecule]`".to_owned() } else { format!("one for each of {}, in this order", known.join(", ")) }
+    )]
+    ChargeCount {
+        /// The number of columns.
+        found: usize,
+        /// The atoms of the molecule.
+        known: Vec<String>,
+    },
     /// Files and a simulator at once.
     #[error(
         "`source.files` and `source.simulator` are both given, but events come from one of them\nhint: leave one out"
@@ -502,6 +524,9 @@ impl RunError {
             | Self::DetectorWithoutMolecule
             | Self::SimulatorMolecule { .. }
             | Self::UnknownNuisance { .. }
+            | Self::NoChannels
+            | Self::ChargeColumns { .. }
+            | Self::ChargeCount { .. }
             | Self::TwoSources
             | Self::EventsWithoutSimulator
             | Self::OtherColumns { .. }

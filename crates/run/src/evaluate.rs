@@ -190,5 +190,9 @@ fn warnings(
     let from_rest = moving.then(|| {
         "the ions of the simulation move before they fly apart, but momenta are re-simulated from rest: they differ by that, too".to_owned()
     });
+    let averaged = run.averages_charges().then(|| {
+        "the charge states of the events differ and are not among its columns: momenta are not re-simulated".to_owned()
+    });
+    let from_rest = from_rest.or(averaged);
     warning(trained_on).into_iter().chain(bounds).chain(from_rest).collect()
 }

@@ -23,8 +23,8 @@ use cei_data::{FarCell, Selection, Table};
 use cei_model::Device;
 
 pub use self::options::{PredictOptions, PredictStep};
-pub use self::report::{OutsideCounts, PredictionReport, RefinementReport};
-use crate::dataset::Loaded;
+pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateShare};
+use crate::dataset::{GivenCharges, Loaded};
 use crate::plausibility::{
     LawEdges, Outside, Plausibility, Support, Training, all_far_out, far_out,
 };
@@ -54,6 +54,9 @@ pub fn predict_to_files(
     let Loaded { mut table, source, selection } = options.momenta.load(&run, false)?;
     watch(PredictStep::Read(&table.readings));
     let far_out = set_aside(&run, &mut table, &selection, source.drop_invalid)?;
+    if options.momenta.columns.charges == GivenCharges::Unknown {
+        choose_states(&run, &mut table)?;
+    }
     let Judged { outside, plausibility } = Judged::of(&run, &table, &far_out)?;
     if let Some(plausibility) = &plausibility {
         watch(PredictStep::Judged(plausibility));
@@ -95,6 +98,7 @@ pub fn predict_to_files(
             .then_some(SUMMARISED_DRAWS),
         far_out: far_out.iter().map(ToString::to_string).collect(),
         outside: outside.as_deref().map(OutsideCounts::of),
+        charge_states: found.refinement.shares(&tables.states),
         refinement: refiner.as_ref().map(|refiner| found.refinement.report(refiner.has_noise())),
         dropped: table.dropped,
     })
@@ -108,8 +112,21 @@ fn refiner<'a>(
     if !options.refine {
         return Ok(None);
     }
-    let refiner = Refiner::new(run, options.draws, options.draws, options.seed)?;
-    Ok(Some(if options.chain_file.is_some() { refiner.with_chain()? } else { refiner }))
+    let known = options.momenta.columns.charges != GivenCharges::Unknown;
+    let refiner = Refiner::new(run, options.draws, options.draws, options.seed, known)?;
+    let refiner = if options.chain_file.is_some() { refiner.with_chain()? } else { refiner };
+    Ok(Some(if options.initial_momenta { refiner.with_initial_momenta()? } else { refiner }))
+}
+
+/// Gives events whose charges are not known those of the nearest training events, by which they are judged.
+fn choose_states(run: &TrainedRun, table: &mut Table) -> Result<(), RunError> {
+    let Some(simulation) = &run.record.simulation else { return Ok(()) };
+    let states = simulation.charge_states()?;
+    let charges: Vec<&[f64]> = states.iter().map(|state| state.molecule.charges()).collect();
+    if let Some(support) = Support::load(run)? {
+        support.choose_charges(&run.record.preprocessing, &mut table.y, &charges)?;
+    }
+    Ok(())
 }
 
 /// How events compare with training, one by one and as a set; none for a run that does not know.
@@ -124,11 +141,12 @@ impl Judged {
             return Ok(Self { outside: None, plausibility: None });
         };
         let y = table.y.view();
+        let momenta = run.record.preprocessing.momenta_of(y);
         let mut outside = support.judge(&run.record.preprocessing, y)?;
         for cell in far_out {
             outside[cell.row] = Outside { far_out: true, ..Outside::default() };
         }
-        let plausibility = Training::of_run(run, &support).judge(y, Some(&outside));
+        let plausibility = Training::of_run(run, &support).judge(momenta, Some(&outside));
         Ok(Self { outside: Some(outside), plausibility: Some(plausibility) })
     }
 }

@@ -92,6 +92,7 @@ pub fn simulate_to_file(
         momenta: none(components),
         initial_momenta: None,
         nuisances: none(simulation.nuisances().len()),
+        charges: none(if simulation.has_channels() { molecule.atom_count() } else { 0 }),
     };
     let mut header = header(&columns(simulation, &none, initial));
     let (given, further, remarks) = match loaded {
@@ -203,7 +204,8 @@ fn events_of(
     })
 }
 
-/// The columns of simulated events: positions (bohr), momenta (a.u.), nuisances in the units of their names, and with
+/// The columns of simulated events: positions (bohr), momenta (a.u.), nuisances in the units of their names, charges
+/// where these differ between events, and with
 /// `initial` the momenta (a.u.) at the start, zero at rest.
 fn columns(simulation: &Simulation, made: &Events, initial: bool) -> Vec<(String, ColumnData)> {
     let molecule = &simulation.molecule;
@@ -213,6 +215,7 @@ fn columns(simulation: &Simulation, made: &Events, initial: bool) -> Vec<(String
         (molecule.position_columns(), &made.positions),
         (molecule.momentum_columns(), &made.momenta),
         (nuisances.collect(), &made.nuisances),
+        (molecule.charge_columns(), &made.charges),
     ];
     if initial {
         let momenta = made.initial_momenta.as_ref().unwrap_or(&at_rest);

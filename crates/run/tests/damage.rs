@@ -95,6 +95,7 @@ impl Trained {
             refine: false,
             modes_file: None,
             chain_file: None,
+            initial_momenta: false,
         };
         predict_to_files(&self.run(), &options, open_device("cpu")?, |_| {})?;
         let read =

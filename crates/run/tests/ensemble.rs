@@ -218,6 +218,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         refine: false,
         modes_file: None,
         chain_file: None,
+        initial_momenta: false,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!((report.events, report.draws), (500, 3));

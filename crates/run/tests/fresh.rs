@@ -173,6 +173,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         refine: false,
         modes_file: None,
         chain_file: None,
+        initial_momenta: false,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!(report.events, 5);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cei_data::{ColumnRef, Comment, Decimal, Header, Separator};
 use cei_model::{Device, DeviceError, open_device};
 use cei_run::config::{ExperimentError, read_text};
-use cei_run::dataset::{ColumnOptions, LaterTable, ReadingOptions};
+use cei_run::dataset::{ColumnOptions, GivenCharges, LaterTable, ReadingOptions};
 use cei_run::presets::{self, EXPERIMENTS, Preset, SIMULATIONS};
 use clap::builder::RangedU64ValueParser;
 use clap::{Arg, Args};
@@ -132,7 +132,11 @@ pub(crate) struct ColumnArgs {
     /// The momenta in the order of the run, by names or by indices from 0, where this file names them otherwise
     #[arg(help_heading = COLUMNS, long, value_name = "NAMES", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Set `columns.x`, `columns.y`, `columns.x_unit` or `columns.y_unit` for this file
+    /// The charges of the ions in all events, in the order of the molecule, or unknown; for a run that is conditioned on
+    /// charges, where the file has no columns of them
+    #[arg(help_heading = COLUMNS, long, value_name = "CHARGES|unknown", value_parser = charges, allow_hyphen_values = true)]
+    charges: Option<GivenCharges>,
+    /// Set `columns.x`, `columns.y`, `columns.charges`, `columns.x_unit` or `columns.y_unit` for this file
     #[arg(help_heading = COLUMNS, long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -178,6 +182,7 @@ impl LaterArgs {
             columns: ColumnOptions {
                 momenta: column_refs(&self.columns.columns),
                 overrides: self.columns.overrides.clone(),
+                charges: self.columns.charges.clone().unwrap_or_default(),
             },
         }
     }
@@ -190,6 +195,20 @@ pub(crate) fn column_refs(names: &[String]) -> Vec<ColumnRef> {
         Err(_) => name.trim().to_owned().into(),
     };
     names.iter().map(column).collect()
+}
+
+/// Charges as numbers behind one another, or `unknown`.
+fn charges(text: &str) -> Result<GivenCharges, String> {
+    if text == "unknown" {
+        return Ok(GivenCharges::Unknown);
+    }
+    let number = |cell: &str| {
+        let value = cell.trim().parse::<f64>().ok().filter(|charge| charge.is_finite());
+        value.ok_or_else(|| {
+            format!("`{cell}` is no charge\nhint: as `--charges 1,1,2`, or `--charges unknown`")
+        })
+    };
+    text.split(',').map(number).collect::<Result<_, _>>().map(GivenCharges::All)
 }
 
 /// A word that a configuration knows.

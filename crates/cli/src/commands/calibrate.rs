@@ -18,6 +18,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
         seed: args.random.seed,
         level: args.level,
         refine: args.refine,
+        charges_known: !args.unknown_charges,
         folder: args.output.clone(),
     };
     let device = args.compute.open()?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cei_data::remarks;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
-    OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport,
+    OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport, StateShare,
     predict_to_files,
 };
 
@@ -26,6 +26,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         draws_file: args.output.clone(),
         summary_file: args.summary.clone(),
         refine: args.refine,
+        initial_momenta: args.initial_momenta,
         modes_file: args.modes.clone(),
         chain_file: args.chain.clone(),
     };
@@ -128,6 +129,17 @@ fn summarise(report: &PredictionReport, lines: &[Line], args: &PredictArgs) -> S
         if let Some(size) = refinement.median_effective_sample_size {
             text.push_str(&format!("; median effective number of draws {size:.0}"));
         }
+    }
+    if !report.charge_states.is_empty() {
+        let state = |state: &StateShare| {
+            let charges: Vec<String> = state.charges.iter().map(ToString::to_string).collect();
+            format!("({}) {:.1} %", charges.join(", "), 100.0 * state.share)
+        };
+        let states: Vec<String> = report.charge_states.iter().map(state).collect();
+        text.push_str(&format!(
+            "\ncharge states, mean of their probabilities over the events: {}",
+            states.join(", ")
+        ));
     }
     for line in lines {
         text.push_str(&format!("\n{}", line.text));

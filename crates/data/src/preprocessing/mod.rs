@@ -59,6 +59,8 @@ pub struct Preprocessing {
     y: Side,
     #[serde(default, skip_serializing_if = "is_zero")]
     nuisances: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    charges: usize,
     x_rank: usize,
     y_rank: usize,
     subspace: Option<Subspace>,
@@ -87,15 +89,15 @@ impl Preprocessing {
             return Err(PreprocessingError::NoiseSd { value: config.noise_sd });
         }
         let positions = table.x.ncols() - table.nuisances;
-        let gauge = Gauge::new(&config.gauge, molecule, positions, table.y.ncols())?;
+        let momenta = table.y.ncols() - table.charges;
+        let gauge = Gauge::new(&config.gauge, molecule, positions, momenta)?;
         let components = |columns| {
             let all = molecule.map(|molecule| 3 * molecule.atom_count());
             all.filter(|all| *all == columns).unwrap_or(0)
         };
         let (y_side, y_rank, y_scaler) = {
             let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
-            let (side, means, sds) =
-                Side::fit("y", &table.y_names, y.view(), components(y.ncols()))?;
+            let (side, means, sds) = Side::fit("y", &table.y_names, y.view(), components(momenta))?;
             let alive = side.alive_columns(&y);
             let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
             let scaler = Scaler::fit(config.y_scaler, alive.view());
@@ -137,6 +139,7 @@ impl Preprocessing {
             x: x_side,
             y: y_side,
             nuisances: table.nuisances,
+            charges: table.charges,
             x_rank,
             y_rank,
             subspace,
@@ -170,10 +173,28 @@ impl Preprocessing {
         self.x.names.len() - self.nuisances
     }
 
-    /// Names of all momentum columns.
+    /// Names of all columns of the condition: momenta, then charges.
     #[must_use]
     pub fn y_names(&self) -> &[String] {
         &self.y.names
+    }
+
+    /// How many of them are momenta.
+    #[must_use]
+    pub fn momenta(&self) -> usize {
+        self.y.names.len() - self.charges
+    }
+
+    /// The momenta of rows of the condition (rows x y columns).
+    #[must_use]
+    pub fn momenta_of<'a>(&self, y: ArrayView2<'a, f64>) -> ArrayView2<'a, f64> {
+        y.slice_move(ndarray::s![.., ..self.momenta()])
+    }
+
+    /// Whether charges of the ions stand behind the momenta.
+    #[must_use]
+    pub fn has_charges(&self) -> bool {
+        self.charges > 0
     }
 
     /// Indices of the position columns that vary.

@@ -16,6 +16,7 @@ fn table(rows: usize, cell: impl Fn(usize, f64) -> [f64; 3]) -> Table {
         files: Vec::new(),
         readings: Vec::new(),
         nuisances: 0,
+        charges: 0,
         dropped: Default::default(),
     }
 }

@@ -41,6 +41,7 @@ fn table(rows: usize) -> Table {
         files: Vec::new(),
         readings: Vec::new(),
         nuisances: 0,
+        charges: 0,
         dropped: Default::default(),
     }
 }
@@ -361,6 +362,7 @@ fn boxed() -> (Table, PreprocessingConfig) {
         files: Vec::new(),
         readings: Vec::new(),
         nuisances: 0,
+        charges: 0,
         dropped: Default::default(),
     };
     let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use cei_metrics::{InternalCoordinates, NearestNeighbours, PM_PER_BOHR, Ranks, ranks};
 use cei_model::random::{Purpose, standard_normal, stream};
+use cei_physics::ChargeState;
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
 use super::ranks::joined_along;
@@ -20,6 +21,8 @@ const REFERENCE_WIDTH: f64 = 0.5;
 pub(super) struct EventDraws {
     /// Positions in the frame of the run: events x draws x columns.
     pub positions: Array3<f64>,
+    /// The number of the charge state of each draw (events x draws), where it is inferred.
+    pub states: Option<Array2<f64>>,
     /// Log density of the truth of each event and of each of its draws, up to a constant for each
     /// event.
     pub log_prob: Option<(Array1<f64>, Array2<f64>)>,
@@ -40,6 +43,8 @@ pub(super) struct CalibrationEvents {
     pub alive: Vec<usize>,
     /// Bond lengths and angles, where the table is a molecule.
     pub coordinates: Option<InternalCoordinates>,
+    /// The number of the true charge state of each event, where it is inferred.
+    pub states: Option<Array2<f64>>,
 }
 
 impl CalibrationEvents {
@@ -75,7 +80,23 @@ impl CalibrationEvents {
                 .molecule()
                 .map(|molecule| internal_coordinates(&run.experiment, molecule))
                 .transpose()?,
+            states: None,
         })
+    }
+
+    /// Adds the charge state to what is tested: which of `states` the charges behind the momenta in `raw_y` are.
+    pub(super) fn tell_states(
+        &mut self,
+        momenta: usize,
+        raw_y: &Array2<f64>,
+        states: &[ChargeState],
+    ) {
+        let number = |event: usize| {
+            let charges = raw_y.slice(s![event, momenta..]).to_vec();
+            let place = states.iter().position(|state| state.molecule.charges() == charges);
+            place.map_or(f64::NAN, |place| place as f64)
+        };
+        self.states = Some(Array2::from_shape_fn((raw_y.nrows(), 1), |(event, _)| number(event)));
     }
 
     /// Names of the quantities tested.
@@ -87,15 +108,17 @@ impl CalibrationEvents {
                 coordinates.pair_labels().iter().chain(coordinates.triple_labels()).cloned(),
             );
         }
+        names.extend(self.states.iter().map(|_| "charge state".to_owned()));
         names
     }
 
-    /// Ranks of positions, bond lengths and angles of a range of events.
+    /// Ranks of positions, bond lengths and angles of a range of events, and of their charge states.
     pub(super) fn quantity_ranks(
         &self,
         range: Range<usize>,
-        draws: &Array3<f64>,
+        EventDraws { positions: draws, states, .. }: &EventDraws,
     ) -> Result<Ranks, RunError> {
+        let true_states = self.states.as_ref().map(|states| states.slice(s![range.clone(), ..]));
         let truth = self.truth.slice(s![range, ..]);
         let alive = &self.alive;
         let mut parts =
@@ -110,6 +133,9 @@ impl CalibrationEvents {
                 let angles = coordinates.angles_deg_of_draws(draws)?;
                 parts.push(ranks(coordinates.angles_deg(truth)?.view(), angles.view())?);
             }
+        }
+        if let (Some(truth), Some(draws)) = (true_states, states) {
+            parts.push(ranks(truth, draws.view().insert_axis(Axis(2)))?);
         }
         Ok(joined_along(Axis(1), &parts))
     }

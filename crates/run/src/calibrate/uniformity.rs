@@ -35,7 +35,7 @@ pub(super) fn calibrate(
         let range = start..(start + CHUNK).min(total);
         let draws = source(range.clone())?;
         let truth = events.truth.slice(s![range.clone(), ..]);
-        sbc.push(events.quantity_ranks(range.clone(), &draws.positions)?);
+        sbc.push(events.quantity_ranks(range.clone(), &draws)?);
         if let Some((truth, draws)) = &draws.log_prob {
             hdr.push(density_ranks(truth.view(), draws.view())?);
         }
@@ -153,10 +153,12 @@ mod tests {
             names: vec!["a".to_owned(), "b".to_owned()],
             alive: vec![0, 1],
             coordinates: None,
+            states: None,
         };
         let source = |range: Range<usize>| {
             Ok(EventDraws {
                 positions: positions.slice(s![range.clone(), .., ..]).to_owned(),
+                states: None,
                 log_prob: Some((
                     of_truth.slice(s![range.clone()]).to_owned(),
                     of_draws.slice(s![range, ..]).to_owned(),

@@ -14,12 +14,12 @@ use std::thread::JoinHandle;
 use cei_data::Preprocessing;
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{
-    Accuracy, Detector, Events, Exploder, Mode, Simulation, measure, simulate_range,
+    Accuracy, ChargeState, Detector, Events, Exploder, Mode, Simulation, measure, simulate_range,
 };
 use cei_train::{EpochRows, EpochRowsError, Rows};
 use ndarray::{Array2, s};
 
-use super::inferred::Inferred;
+use super::event_columns::EventColumns;
 use crate::RunError;
 
 /// Events that are simulated and encoded at once.
@@ -34,8 +34,8 @@ pub enum Recipe {
         simulation: Box<Simulation>,
         /// Events of an epoch.
         events: usize,
-        /// What is inferred of them.
-        inferred: Inferred,
+        /// What becomes of them.
+        columns: EventColumns,
     },
     /// The same events, measured anew.
     Noise {
@@ -45,8 +45,8 @@ pub enum Recipe {
         detector: Detector,
         /// The noise-free training rows.
         events: Box<Events>,
-        /// What is inferred of them.
-        inferred: Inferred,
+        /// What becomes of them.
+        columns: EventColumns,
     },
 }
 
@@ -63,16 +63,16 @@ impl Recipe {
     ) -> Result<(), RunError> {
         let epoch = epoch as u64;
         match self {
-            Self::Events { simulation, events, inferred } => {
+            Self::Events { simulation, events, columns } => {
                 let simulation = for_training(simulation);
                 let seed = derived_seed(seed, Purpose::Events, epoch);
                 for start in (0..*events).step_by(CHUNK) {
                     let range = start..(start + CHUNK).min(*events);
                     let made = simulate_range(&simulation, range, seed)?;
-                    take(start, &inferred.columns(&made), &made.momenta)?;
+                    take(start, &columns.x(&made), &columns.y(&made))?;
                 }
             }
-            Self::Noise { simulation, detector, events, inferred } => {
+            Self::Noise { simulation, detector, events, columns } => {
                 for (chunk, start) in (0..events.positions.nrows()).step_by(CHUNK).enumerate() {
                     let end = (start + CHUNK).min(events.positions.nrows());
                     let mut noisy = Events {
@@ -80,10 +80,11 @@ impl Recipe {
                         momenta: events.momenta.slice(s![start..end, ..]).to_owned(),
                         initial_momenta: None,
                         nuisances: events.nuisances.slice(s![start..end, ..]).to_owned(),
+                        charges: events.charges.slice(s![start..end, ..]).to_owned(),
                     };
                     let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
                     measure(simulation, detector, &mut noisy, seed.wrapping_add(chunk as u64))?;
-                    take(start, &inferred.columns(&noisy), &noisy.momenta)?;
+                    take(start, &columns.x(&noisy), &columns.y(&noisy))?;
                 }
             }
         }
@@ -102,9 +103,13 @@ impl Recipe {
 /// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
 /// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
 pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
-    let Simulation { molecule, charging, accuracy, .. } = simulation;
-    let repel = molecule.charges().iter().all(|charge| *charge > 0.0)
-        && Exploder::new(molecule, charging, accuracy).is_ok_and(|exploder| exploder.all_repel());
+    let Simulation { charging, accuracy, .. } = simulation;
+    let repels = |ChargeState { molecule, .. }: &ChargeState| {
+        molecule.charges().iter().all(|charge| *charge > 0.0)
+            && Exploder::new(molecule, charging, accuracy)
+                .is_ok_and(|exploder| exploder.all_repel())
+    };
+    let repel = simulation.charge_states().is_ok_and(|states| states.iter().all(repels));
     let precise = simulation.accuracy.mode == Mode::Precise;
     let mode = if repel && precise { Mode::Fast } else { simulation.accuracy.mode };
     Simulation { accuracy: Accuracy { mode, ..simulation.accuracy }, ..simulation.clone() }

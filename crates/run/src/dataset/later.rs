@@ -8,6 +8,8 @@ use cei_data::{
     ColumnRef, Comment, Decimal, Further, Header, LoadError, Reading, Selection, Separator, Source,
     Table, load,
 };
+use cei_physics::Simulation;
+use ndarray::{Array2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use super::sidecar::is_simulated;
@@ -56,12 +58,26 @@ impl ReadingOptions {
 }
 
 /// Which columns of later files are the run's: momenta in its order, and what `--set columns.KEY=VALUE` says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColumnOptions {
     /// The momenta in the order of the run's; empty for the run's names.
     pub momenta: Vec<ColumnRef>,
-    /// Overrides of `columns.x`, `columns.y`, `columns.x_unit` and `columns.y_unit`.
+    /// Overrides of `columns.x`, `columns.y`, `columns.charges`, `columns.x_unit` and `columns.y_unit`.
     pub overrides: Vec<String>,
+    /// Where the charges of the ions are, for a run that is conditioned on them.
+    pub charges: GivenCharges,
+}
+
+/// Where the charges of the ions of later events are said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum GivenCharges {
+    /// In columns of the table.
+    #[default]
+    Columns,
+    /// They are these, in the order of the molecule's atoms, in all events.
+    All(Vec<f64>),
+    /// Nowhere: they are inferred.
+    Unknown,
 }
 
 /// The part of an experiment that later files may change.
@@ -92,6 +108,7 @@ impl ColumnOptions {
             ("columns.y", &columns.y, &own.y),
             ("columns.x", &columns.x, &own.x),
             ("columns.nuisances", &columns.nuisances, &own.nuisances),
+            ("columns.charges", &columns.charges, &own.charges),
         ];
         for (key, given, own) in sides {
             if given.len() != own.len() {
@@ -104,7 +121,7 @@ impl ColumnOptions {
 }
 
 /// A table for a trained run: its files, and what the command line says about them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LaterTable {
     /// Paths or globs.
     pub files: Vec<String>,
@@ -151,10 +168,22 @@ impl LaterTable {
         })
     }
 
-    /// The momenta of the table, and the positions if they are asked for.
+    /// For what does not infer charges.
     ///
     /// # Errors
-    /// What loading meets; columns chosen by index that have other names than those of the run; a first line that was
+    /// Charges that are not known.
+    pub(crate) fn check_charges_known(&self) -> Result<(), RunError> {
+        match self.columns.charges {
+            GivenCharges::Unknown => Err(LaterError::ChargesUnknown.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The momenta of the table, and the positions if they are asked for. Where the run is conditioned on charges, these
+    /// stand behind the momenta; in the place of charges that are not known, those of the first channel.
+    ///
+    /// # Errors
+    /// What loading meets; charges that no channel has; columns chosen by index that have other names than those of the run; a first line that was
     /// taken for names, or left out as invalid, only because of what the run remembers.
     pub(crate) fn load(&self, run: &TrainedRun, positions: bool) -> Result<Loaded, RunError> {
         let source = self.source(&run.experiment);
@@ -162,16 +191,57 @@ impl LaterTable {
         if !positions {
             selection = selection.of_condition();
         }
-        let table = load(&source, &selection)
+        let states = charge_states(run)?;
+        let charges = self.charges_of_all(run, &states)?;
+        if charges.is_some() {
+            selection.charges.clear();
+        }
+        let mut table = load(&source, &selection)
             .map_err(|error| self.with_hint(error, run, &source, &selection))?;
         self.check_first_row(&table, &source)?;
         let preprocessing = &run.record.preprocessing;
-        self.check_names(&table, &selection.y, &table.y_names, preprocessing.y_names())?;
+        let condition: Vec<ColumnRef> = selection.condition().cloned().collect();
+        self.check_names(&table, &condition, &table.y_names, preprocessing.y_names())?;
         if positions {
             let inferred: Vec<ColumnRef> = selection.inferred().cloned().collect();
             self.check_names(&table, &inferred, &table.x_names, preprocessing.x_names())?;
         }
+        let names = &preprocessing.y_names()[preprocessing.momenta()..];
+        match charges {
+            Some(charges) => append_charges(&mut table, names, &charges),
+            None => check_charges(&table, &states)?,
+        }
         Ok(Loaded { table, source, selection })
+    }
+
+    /// The charges of all events, where they are not in columns; those of the first channel where they are not known.
+    fn charges_of_all(
+        &self,
+        run: &TrainedRun,
+        states: &[Vec<f64>],
+    ) -> Result<Option<Vec<f64>>, RunError> {
+        let conditioned = run.record.preprocessing.has_charges();
+        match &self.columns.charges {
+            GivenCharges::Columns => Ok(None),
+            _ if !conditioned => Err(LaterError::ChargesNotAsked { channels: states.len() }.into()),
+            GivenCharges::Unknown => match states {
+                [first, ..] => Ok(Some(first.clone())),
+                [] => Err(LaterError::NoChannels.into()),
+            },
+            GivenCharges::All(charges) => {
+                let names =
+                    &run.record.preprocessing.y_names()[run.record.preprocessing.momenta()..];
+                if charges.len() != names.len() {
+                    let (found, names) = (charges.len(), names.to_vec());
+                    return Err(LaterError::ChargeCount { found, names }.into());
+                }
+                if !is_known(charges, states) {
+                    let (charges, known) = (charges.clone(), known(states));
+                    return Err(LaterError::OtherCharges { charges, known }.into());
+                }
+                Ok(Some(charges.clone()))
+            }
+        }
     }
 
     /// What else the files have of the rows `kept` (numbers from 0 over all files) than columns of the run.
@@ -264,6 +334,18 @@ impl LaterTable {
                 in_words(&own.y)
             )
         };
+        let charges = || {
+            let missing = match &error {
+                LoadError::MissingColumn { name, .. } | LoadError::NoHeader { name, .. } => name,
+                _ => return None,
+            };
+            let is_charge =
+                selection.charges.iter().any(|column| *column == ColumnRef::Name(missing.clone()));
+            is_charge.then(|| "the run is conditioned on the charges of the ions: say those of all events with `--charges` (as `--charges 1,1,1`), their columns with `--set columns.charges=[...]`, or, with `--refine`, `--charges unknown`: how probable each charge state is, is inferred then".to_owned())
+        };
+        if let Some(hint) = charges() {
+            return LaterError::Load { source: Box::new(error), hint }.into();
+        }
         let manner = manner(source, &self.reading);
         let layout = || {
             manner.as_ref().map(|manner| {
@@ -291,6 +373,53 @@ impl LaterTable {
         }
         LaterError::Load { source: Box::new(error), hint: hints.join("\nhint: ") }.into()
     }
+}
+
+/// The charges of the channels of a run's simulation; none where there is no list of them.
+fn charge_states(run: &TrainedRun) -> Result<Vec<Vec<f64>>, RunError> {
+    let simulation = run.record.simulation.as_ref().filter(|law| law.has_channels());
+    let states = simulation.map(Simulation::charge_states).transpose()?.unwrap_or_default();
+    Ok(states.into_iter().map(|state| state.molecule.charges().to_vec()).collect())
+}
+
+/// The same charges behind the momenta of every row.
+fn append_charges(table: &mut Table, names: &[String], charges: &[f64]) {
+    let rows = table.rows();
+    let columns = Array2::from_shape_fn((rows, charges.len()), |(_, ion)| charges[ion]);
+    if let Ok(y) = concatenate(Axis(1), &[table.y.view(), columns.view()]) {
+        table.y = y;
+    }
+    table.y_names.extend_from_slice(names);
+    table.charges = charges.len();
+}
+
+/// Charges in columns are those of a channel.
+fn check_charges(table: &Table, states: &[Vec<f64>]) -> Result<(), RunError> {
+    let momenta = table.y.ncols() - table.charges;
+    if table.charges == 0 || states.is_empty() {
+        return Ok(());
+    }
+    for (row, charges) in table.y.slice(s![.., momenta..]).rows().into_iter().enumerate() {
+        let charges = charges.to_vec();
+        if !is_known(&charges, states) {
+            let at = Box::new(table.location(row, None));
+            return Err(LaterError::OtherChargesAt { at, charges, known: known(states) }.into());
+        }
+    }
+    Ok(())
+}
+
+fn is_known(charges: &[f64], states: &[Vec<f64>]) -> bool {
+    states.is_empty() || states.iter().any(|state| state == charges)
+}
+
+/// Charge states in words.
+fn known(states: &[Vec<f64>]) -> String {
+    let words = |state: &Vec<f64>| {
+        let charges: Vec<String> = state.iter().map(ToString::to_string).collect();
+        format!("({})", charges.join(", "))
+    };
+    states.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// Columns in a list.
@@ -364,6 +493,7 @@ mod tests {
         let options = ColumnOptions {
             momenta: vec![ColumnRef::Index(3), ColumnRef::from("r")],
             overrides: vec!["columns.y_unit=au".to_owned()],
+            charges: GivenCharges::default(),
         };
         let found = options.selection(&run()).unwrap();
         assert_eq!(found.y, [ColumnRef::Index(3), ColumnRef::from("r")]);

@@ -43,6 +43,7 @@ impl Dataset {
         if experiment.columns.x.is_empty() {
             return Err(PreprocessingError::NoPositions.into());
         }
+        check_charges(experiment)?;
         let mut extremes = Vec::new();
         let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
             (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
@@ -135,6 +136,17 @@ impl Dataset {
             degenerate,
         }
     }
+}
+
+/// Charges are one for each atom.
+fn check_charges(experiment: &Experiment) -> Result<(), RunError> {
+    let found = experiment.columns.charges.len();
+    let known = experiment.molecule.as_ref().map(|molecule| molecule.labels().to_vec());
+    let known = known.unwrap_or_default();
+    if found == 0 || found == known.len() {
+        return Ok(());
+    }
+    Err(RunError::ChargeCount { found, known })
 }
 
 /// Cells that are only extreme, and what may come of each.

@@ -18,7 +18,7 @@ pub(crate) fn warning(
         return None;
     }
     let x_factor = |column| columns.x_factor(column);
-    let y_factor = |_| columns.y_unit.factor();
+    let y_factor = |column| columns.y_factor(column);
     let sides: [(_, &dyn Fn(usize) -> f64); 2] = [(&table.x, &x_factor), (&table.y, &y_factor)];
     let [x, y] = sides.map(|(values, factor)| {
         let parts = values.columns().into_iter().enumerate().filter_map(|(index, column)| {

@@ -5,8 +5,8 @@ use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
 use ndarray::{Array2, Axis, concatenate};
 
+use super::event_columns::EventColumns;
 use super::fresh::{Recipe, for_training};
-use super::inferred::Inferred;
 use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
@@ -28,7 +28,7 @@ pub(super) fn simulated(
 ) -> Result<Parts, RunError> {
     let molecule = &simulation.molecule;
     check_columns(experiment, molecule, "source.simulator")?;
-    let inferred = Inferred::of(&experiment.columns, simulation)?;
+    let columns = EventColumns::of(&experiment.columns, simulation)?;
     let (source, split) = (&experiment.source, &experiment.split);
     if source.fresh_noise {
         return Err(RunError::FreshNoiseOfSimulator);
@@ -55,18 +55,20 @@ pub(super) fn simulated(
             Ok(rows) => rows,
             Err(_) => unreachable!("every part has three columns an atom"),
         };
-    let x = parts.each_ref().map(|part| inferred.columns(part));
+    let x = parts.each_ref().map(|part| columns.x(part));
+    let y = parts.each_ref().map(|part| columns.y(part));
     let table = Table {
         x: under_another(x.each_ref().map(|x| x.view())),
-        y: under_another(parts.each_ref().map(|part| part.momenta.view())),
-        x_names: inferred.names(molecule),
-        y_names: molecule.momentum_columns(),
-        nuisances: inferred.nuisances.len(),
+        y: under_another(y.each_ref().map(|y| y.view())),
+        x_names: columns.x_names(molecule),
+        y_names: columns.y_names(molecule),
+        nuisances: columns.nuisances.len(),
+        charges: experiment.columns.charges.len(),
         files: Vec::new(),
         readings: Vec::new(),
         dropped: DroppedRows::default(),
     };
-    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events, inferred };
+    let recipe = Recipe::Events { simulation: Box::new(simulation.clone()), events, columns };
     Ok((table, Split::consecutive(events, validation, test), Some(recipe)))
 }
 
@@ -91,29 +93,31 @@ pub(super) fn measured_anew(
         return Err(RunError::FreshNoiseUndeclared);
     }
     // The nuisances that the table has, whichever they are, are not measured.
-    let events_of = |(x, momenta): (Array2<f64>, Array2<f64>)| {
-        let (positions, nuisances) =
-            x.view().split_at(Axis(1), 3 * simulation.molecule.atom_count());
+    let events_of = |(x, y): (Array2<f64>, Array2<f64>)| {
+        let components = 3 * simulation.molecule.atom_count();
+        let (positions, nuisances) = x.view().split_at(Axis(1), components);
+        let (momenta, charges) = y.view().split_at(Axis(1), components);
         Events {
             positions: positions.to_owned(),
-            momenta,
+            momenta: momenta.to_owned(),
             initial_momenta: None,
             nuisances: nuisances.to_owned(),
+            charges: charges.to_owned(),
         }
     };
-    let inferred = Inferred::all(&table);
+    let columns = EventColumns::all(&table);
     let events = events_of(table.part(&split.train));
     let mut noisy = events_of((table.x, table.y));
     let recipe = Recipe::Noise {
         simulation: Box::new(simulation.clone()),
         detector: detector.clone(),
         events: Box::new(events),
-        inferred: inferred.clone(),
+        columns: columns.clone(),
     };
     let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
     measure(simulation, detector, &mut noisy, seed)?;
-    table.x = inferred.columns(&noisy);
-    table.y = noisy.momenta;
+    table.x = columns.x(&noisy);
+    table.y = columns.y(&noisy);
     Ok((table, split, Some(recipe)))
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cei_data::LoadError;
+use cei_data::error::Location;
 use thiserror::Error;
 
 /// A table that does not fit the run that it is given to.
@@ -17,6 +18,52 @@ pub enum LaterError {
         found: usize,
         /// The columns of the run.
         own: String,
+    },
+    /// Charges are given to a run that does not ask for them.
+    #[error("the run is not conditioned on charges, so `--charges` has no place\nhint: {}", if *channels > 1 { "with `--refine` it infers how probable each of its channels is; to give them, train with `columns.charges`" } else { "its ions have the charges of its molecule; for others train on a simulation with `channels`, and list `columns.charges`" })]
+    ChargesNotAsked {
+        /// How many channels its simulation has.
+        channels: usize,
+    },
+    /// Charges are not known, and nothing says which are possible.
+    #[error(
+        "`--charges unknown`: the simulation behind the run lists no `channels` to choose from\nhint: give the charges"
+    )]
+    NoChannels,
+    /// Charges are to be inferred where nothing infers them.
+    #[error(
+        "`--charges unknown` is for `cei predict --refine`, which infers how probable each charge state is\nhint: add `--refine`, or give the charges"
+    )]
+    ChargesUnknown,
+    /// Another number of charges than the run has.
+    #[error("`--charges` has {found} numbers, the run {}\nhint: one for each of {}", names.len(), names.join(", "))]
+    ChargeCount {
+        /// Numbers given.
+        found: usize,
+        /// The columns of the run.
+        names: Vec<String>,
+    },
+    /// Charges that no channel of the run has.
+    #[error(
+        "`--charges`: {charges:?} is no charge state that the run was trained on\nhint: these are {known}"
+    )]
+    OtherCharges {
+        /// The charges given.
+        charges: Vec<f64>,
+        /// Those of the run, in words.
+        known: String,
+    },
+    /// A row has charges that no channel of the run has.
+    #[error(
+        "{at}: the charges {charges:?} are no charge state that the run was trained on\nhint: these are {known}; leave other events out, or train with their channel, too"
+    )]
+    OtherChargesAt {
+        /// The row.
+        at: Box<Location>,
+        /// Its charges.
+        charges: Vec<f64>,
+        /// Those of the run, in words.
+        known: String,
     },
     /// A table that cannot be loaded in the way of the run.
     #[error("{source}\nhint: {hint}")]

@@ -4,7 +4,7 @@ use cei_metrics::{
     COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
 };
 use cei_physics::{Accuracy, Exploder, FrameRule, Molecule};
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, concatenate, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, concatenate, s};
 
 use crate::trained::draws::first_rows;
 use crate::trained::internal_coordinates;
@@ -49,19 +49,30 @@ impl MoleculeScores {
     ) -> Result<(), RunError> {
         let columns = 3 * self.molecule.atom_count();
         self.gauge_free.add(x.slice(s![.., ..columns]), draws.slice(s![.., .., ..columns]))?;
-        let exploder = Exploder::new(&self.molecule, &run.charging(), &Accuracy::default())?;
-        if y.ncols() != columns || x.ncols() != exploder.inputs() {
+        let preprocessing = &run.record.preprocessing;
+        if preprocessing.momenta() != columns || run.averages_charges() {
             return Ok(());
         }
+        let (momenta, charges) = y.split_at(Axis(1), columns);
         let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
-        let resimulated = exploder.explode_all(first_rows(draws, count).view())?;
-        let resimulated = self.in_one_frame(resimulated);
-        let measured = self.in_one_frame(y.to_owned());
-        let shape = (x.nrows(), count, columns);
-        let resimulated = match resimulated.into_shape_with_order(shape) {
-            Ok(resimulated) => resimulated,
-            Err(_) => unreachable!("there is one explosion a draw"),
-        };
+        let mut resimulated = Array3::zeros((x.nrows(), count, columns));
+        for (charges, events) in by_charges(charges) {
+            let molecule = match &charges[..] {
+                [] => self.molecule.clone(),
+                charges => self.molecule.with_charges(charges),
+            };
+            let exploder = Exploder::new(&molecule, &run.charging(), &Accuracy::default())?;
+            if x.ncols() != exploder.inputs() {
+                return Ok(());
+            }
+            let rows = first_rows(&draws.select(Axis(0), &events), count);
+            let exploded = self.in_one_frame(exploder.explode_all(rows.view())?);
+            for (place, event) in events.into_iter().enumerate() {
+                let own = exploded.slice(s![place * count..(place + 1) * count, ..]);
+                resimulated.index_axis_mut(Axis(0), event).assign(&own);
+            }
+        }
+        let measured = self.in_one_frame(momenta.to_owned());
         self.resimulation.add(measured.view(), resimulated.view())?;
         Ok(())
     }
@@ -92,6 +103,18 @@ impl MoleculeScores {
         );
         Ok((truth, predicted))
     }
+}
+
+/// The rows of each charge state (rows x ions; of no columns where all have the molecule's), in the order of their first.
+fn by_charges(charges: ArrayView2<'_, f64>) -> Vec<(Vec<f64>, Vec<usize>)> {
+    let mut states: Vec<(Vec<f64>, Vec<usize>)> = Vec::new();
+    for (event, charges) in charges.rows().into_iter().enumerate() {
+        match states.iter_mut().find(|(state, _)| charges == ArrayView1::from(&state[..])) {
+            Some((_, events)) => events.push(event),
+            None => states.push((charges.to_vec(), vec![event])),
+        }
+    }
+    states
 }
 
 fn side_by_side(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {

@@ -163,7 +163,7 @@ pub(crate) fn may_change_on_resume(key: &str) -> bool {
 
 /// Whether a key of the `config.toml` of a run may be edited: also the names that its columns have in other files.
 fn may_be_edited(key: &str) -> bool {
-    may_change_on_resume(key) || ["columns.x", "columns.y"].contains(&key)
+    may_change_on_resume(key) || ["columns.x", "columns.y", "columns.charges"].contains(&key)
 }
 
 /// The keys in which two configurations differ.

@@ -48,7 +48,7 @@ fn check_columns(
     let (columns, preprocessing) = (&experiment.columns, &record.preprocessing);
     let sides = [
         ("x", columns.inferred().count(), preprocessing.x_names().len()),
-        ("y", columns.y.len(), preprocessing.y_names().len()),
+        ("y", columns.condition().count(), preprocessing.y_names().len()),
     ];
     for (side, named, trained) in sides {
         if named != trained {

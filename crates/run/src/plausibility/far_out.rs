@@ -45,7 +45,8 @@ pub(crate) fn all_far_out(
         Ok(support) => support,
         Err(error) => return error,
     };
-    let judged = support.map(|support| Training::of_run(run, &support).judge(table.y.view(), None));
+    let momenta = run.record.preprocessing.momenta_of(table.y.view());
+    let judged = support.map(|support| Training::of_run(run, &support).judge(momenta, None));
     let cause = match judged.and_then(|judged| judged.cause) {
         None | Some(Cause::Unknown { .. }) => {
             "unknown\nhint: are they in the unit of the training table, and its columns in the same order?"

@@ -12,7 +12,7 @@ use cei_metrics::{NearestNeighbours, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::folder::{SupportBounds, support};
@@ -78,8 +78,8 @@ impl Support {
         preprocessing: &Preprocessing,
         molecule: Option<&Molecule>,
     ) -> Result<Self, RunError> {
-        let molecule =
-            molecule.filter(|molecule| 3 * molecule.atom_count() == table.y.ncols()).cloned();
+        let momenta = preprocessing.momenta();
+        let molecule = molecule.filter(|molecule| 3 * molecule.atom_count() == momenta).cloned();
         let part = |rows: &[usize]| {
             let used = rows.len().min(REFERENCE_ROWS);
             let spaced: Vec<_> = (0..used).map(|i| rows[i * rows.len() / used]).collect();
@@ -98,8 +98,8 @@ impl Support {
         if let Some(molecule) = &molecule {
             let rows = split.train.rows();
             let sorted = |value: &(dyn Fn(ArrayView1<'_, f64>) -> f64 + Sync)| {
-                let mut values: Vec<_> =
-                    rows.par_iter().map(|&row| value(table.y.row(row))).collect();
+                let of_row = |&row: &usize| value(table.y.slice(s![row, ..momenta]));
+                let mut values: Vec<_> = rows.par_iter().map(of_row).collect();
                 values.par_sort_unstable_by(f64::total_cmp);
                 values
             };
@@ -139,7 +139,7 @@ impl Support {
             .record
             .molecule
             .clone()
-            .filter(|m| 3 * m.atom_count() == run.record.preprocessing.y_names().len());
+            .filter(|m| 3 * m.atom_count() == run.record.preprocessing.momenta());
         Ok(Some(Self { bounds, molecule, tree: tree(&reference)?, reference }))
     }
 
@@ -148,7 +148,7 @@ impl Support {
         self.molecule.as_ref()
     }
 
-    /// At most `count` training momenta, raw and in the gauge of the run.
+    /// At most `count` training momenta, raw and in the gauge of the run, with charges behind them where the run is conditioned on these.
     pub(crate) fn momenta(&self, preprocessing: &Preprocessing, count: usize) -> Array2<f64> {
         let rows = self.reference.nrows();
         let used = rows.min(count);
@@ -156,7 +156,38 @@ impl Support {
         preprocessing.decode_y(self.reference.select(Axis(0), &spaced).view())
     }
 
-    /// Why each event of raw momenta (`n` x momentum columns) is outside, if it is.
+    /// Writes into each row of the condition (raw momenta, then charges) those of `states` by which it is nearest to
+    /// training.
+    ///
+    /// # Errors
+    /// Momenta that are not finite.
+    pub(crate) fn choose_charges(
+        &self,
+        preprocessing: &Preprocessing,
+        y: &mut Array2<f64>,
+        states: &[&[f64]],
+    ) -> Result<(), RunError> {
+        let momenta = preprocessing.momenta();
+        let mut least = vec![f64::INFINITY; y.nrows()];
+        let mut nearest = y.clone();
+        for charges in states {
+            for mut row in y.slice_mut(s![.., momenta..]).rows_mut() {
+                row.iter_mut().zip(*charges).for_each(|(cell, charge)| *cell = *charge);
+            }
+            let scaled = preprocessing.encode_y(y.view()).mapv(f64::from);
+            let distances = self.tree.distances(scaled.view())?;
+            for (row, distance) in distances.into_iter().enumerate() {
+                if distance < least[row] {
+                    least[row] = distance;
+                    nearest.row_mut(row).assign(&y.row(row));
+                }
+            }
+        }
+        *y = nearest;
+        Ok(())
+    }
+
+    /// Why each event of raw momenta (`n` x columns of the condition) is outside, if it is.
     ///
     /// # Errors
     /// Momenta that are not finite.
@@ -180,7 +211,8 @@ impl Support {
             }
             outside
         };
-        Ok(y.rows().into_iter().zip(distances).map(judge).collect())
+        let momenta = preprocessing.momenta_of(y);
+        Ok(momenta.rows().into_iter().zip(distances).map(judge).collect())
     }
 }
 

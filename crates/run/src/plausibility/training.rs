@@ -53,9 +53,11 @@ pub struct Training<'a> {
 impl<'a> Training<'a> {
     /// The training of a run, from the momenta that it has kept.
     pub(crate) fn of_run(run: &'a TrainedRun, support: &'a Support) -> Self {
+        let preprocessing = &run.record.preprocessing;
+        let all = support.momenta(preprocessing, MOST_EVENTS);
         Self {
             molecule: support.molecule(),
-            momenta: support.momenta(&run.record.preprocessing, MOST_EVENTS),
+            momenta: preprocessing.momenta_of(all.view()).to_owned(),
             simulation: run.record.simulation.as_ref(),
             unit_au: run.experiment.columns.y_unit.factor(),
         }
@@ -147,7 +149,8 @@ impl<'a> Training<'a> {
     /// The charges whose explosions are most like the momenta, what share of these they leave out, and how far apart
     /// the distributions are; none if it is those of training.
     fn other_charges(&self, tried: &Trial<'_>) -> Option<(Vec<f64>, f64, f64)> {
-        let simulation = self.simulation.filter(|law| law.geometry.is_some())?;
+        let simulation =
+            self.simulation.filter(|law| law.geometry.is_some() && !law.has_channels())?;
         let trained = simulation.molecule.charges();
         let states = charge_states(trained);
         let mut best: Option<(Vec<f64>, f64, f64)> = None;

@@ -43,6 +43,10 @@ enum Given {
     Turned,
     /// For runs that infer nuisances.
     Nuisances,
+    /// Where momenta at the start are asked for.
+    Moving,
+    /// For events whose charge state is inferred.
+    States,
     /// For runs of a molecule.
     Molecule,
     Refined,
@@ -58,6 +62,8 @@ impl Given {
             Self::Limits => tables.has_limits,
             Self::Turned => tables.rotates_back,
             Self::Nuisances => !tables.nuisances().is_empty(),
+            Self::Moving => !tables.initial_momenta.is_empty(),
+            Self::States => !tables.states.is_empty(),
             Self::Molecule => tables.coordinates.is_some(),
             Self::Refined => tables.refined.is_some(),
             Self::Noise => tables.refined == Some(true),
@@ -110,6 +116,20 @@ const NUISANCES: Column = Column {
     meaning: "each nuisance that is inferred (`charging_tau_fs`)",
     cells: Cells::Numbers(|tables| tables.nuisances().to_vec(), |rows| &rows.nuisances),
 };
+const INITIAL_MOMENTA: Column = Column {
+    name: "INITIAL_MOMENTUM",
+    unit: "a.u.",
+    given: Given::Moving,
+    meaning: "each momentum with which the ions start (`initial_pcx`), in the orientation of the momenta file",
+    cells: Cells::Numbers(|tables| tables.initial_momenta.clone(), |rows| &rows.initial_momenta),
+};
+const CHARGES: Column = Column {
+    name: "CHARGE",
+    unit: "e",
+    given: Given::States,
+    meaning: "each ion's charge in the charge state of the row (`charge_c`)",
+    cells: Cells::Numbers(|tables| tables.charges(), |rows| &rows.charges),
+};
 const LENGTHS: Column = Column {
     name: "LENGTH_pm",
     unit: "pm",
@@ -132,8 +152,17 @@ const FURTHER: Column = Column {
     cells: Cells::Further,
 };
 
-const DRAWS: &[Column] =
-    &[EVENT, DRAW, IS_OUTSIDE_MODEL, POSITIONS, TURNED_POSITIONS, NUISANCES, FURTHER];
+const DRAWS: &[Column] = &[
+    EVENT,
+    DRAW,
+    IS_OUTSIDE_MODEL,
+    POSITIONS,
+    TURNED_POSITIONS,
+    NUISANCES,
+    INITIAL_MOMENTA,
+    CHARGES,
+    FURTHER,
+];
 
 const CHAIN: &[Column] = &[EVENT, DRAW, POSITIONS, TURNED_POSITIONS, NUISANCES, FURTHER];
 
@@ -189,7 +218,7 @@ const SUMMARY: &[Column] = &[
         name: "QUANTITY_STATISTIC",
         unit: "of the quantity",
         given: Given::Always,
-        meaning: "for each position, nuisance, distance and angle: `mean`, `sd` and the quantiles `q05`, `q16`, `q50`, `q84`, `q95` of the draws",
+        meaning: "for each position, nuisance, distance, angle and asked initial momentum: `mean`, `sd` and the quantiles `q05`, `q16`, `q50`, `q84`, `q95` of the draws",
         cells: Cells::Numbers(|tables| tables.statistics(), |rows| &rows.statistics),
     },
     Column {
@@ -205,6 +234,13 @@ const SUMMARY: &[Column] = &[
         given: Given::Limits,
         meaning: "the limits of the geometry law that the posterior is pinned to, or empty",
         cells: Cells::Text(|rows| rows.law_edge()),
+    },
+    Column {
+        name: "p_state_CHARGES",
+        unit: "",
+        given: Given::States,
+        meaning: "the probability of each charge state (`p_state_1_1_1`)",
+        cells: Cells::Numbers(|tables| tables.probabilities(), |rows| &rows.probabilities),
     },
     FURTHER,
 ];
@@ -242,6 +278,8 @@ const MODES: &[Column] = &[
     POSITIONS,
     TURNED_POSITIONS,
     NUISANCES,
+    INITIAL_MOMENTA,
+    CHARGES,
     LENGTHS,
     ANGLES,
     Column { given: Given::Always, ..IS_OUTSIDE_MODEL },
@@ -331,6 +369,8 @@ mod tests {
                 Self::Limits => "the law has limits",
                 Self::Turned => "`frame = \"momentum\"`",
                 Self::Nuisances => "`columns.nuisances`",
+                Self::Moving => "`--initial-momenta`",
+                Self::States => "the charge state is inferred",
                 Self::Molecule => "the run has a molecule",
                 Self::Refined => "`--refine`",
                 Self::Noise => "`--refine`, noise",

@@ -30,6 +30,8 @@ pub struct PredictOptions {
     pub summary_file: Option<PathBuf>,
     /// Whether the simulator corrects the draws.
     pub refine: bool,
+    /// Whether refined draws have the momenta with which the ions start.
+    pub initial_momenta: bool,
     /// Where the draws of a Markov chain for each refined event are written (CSV or Parquet), if wanted.
     pub chain_file: Option<PathBuf>,
     /// Where the modes of each refined event are written (CSV or Parquet), if wanted.
@@ -72,6 +74,9 @@ impl PredictOptions {
     /// Checks what needs neither run nor momenta.
     pub(super) fn check(&self) -> Result<(), RunError> {
         check_draws(self.draws, 1, MOST_WRITTEN)?;
+        if !self.refine {
+            self.momenta.check_charges_known()?;
+        }
         if self.refine && self.draws > MOST_REFINED {
             let (key, value) = ("--draws` with `--refine", self.draws);
             return Err(RunError::TooLarge { key, value, most: MOST_REFINED });

@@ -5,7 +5,7 @@ use cei_metrics::{number, quantile};
 use serde::Serialize;
 
 use crate::plausibility::{LawEdgeReport, Outside, Plausibility};
-use crate::refine::RefinedEvent;
+use crate::refine::{EventStates, RefinedEvent};
 
 /// What was predicted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +45,18 @@ pub struct PredictionReport {
     /// What the refinement by the simulator found, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refinement: Option<RefinementReport>,
+    /// How frequent the charge states are, where they were inferred.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charge_states: Vec<StateShare>,
+}
+
+/// A charge state and how frequent it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StateShare {
+    /// The charges of the ions.
+    pub charges: Vec<f64>,
+    /// The mean of its probability over the events.
+    pub share: f64,
 }
 
 /// What the refinement by the simulator found.
@@ -107,6 +119,8 @@ impl OutsideCounts {
 pub(super) struct RefinementSums {
     counts: RefinementReport,
     sizes: Vec<f64>,
+    /// Sums of the probabilities of the charge states, and of how many events.
+    states: (Vec<f64>, usize),
 }
 
 impl RefinementSums {
@@ -120,11 +134,27 @@ impl RefinementSums {
             self.counts.law_edge += usize::from(event.outside.law_edge);
             self.counts.several_modes += usize::from(event.modes.len() > 1);
             self.sizes.extend(event.effective_sample_size);
+            if let Some(EventStates { probabilities, .. }) = &event.states {
+                let (sums, events) = &mut self.states;
+                sums.resize(probabilities.len(), 0.0);
+                sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
+                *events += 1;
+            }
             if let Some(chain) = &event.chain {
                 let worst = self.counts.worst_r_hat.unwrap_or(1.0);
                 self.counts.worst_r_hat = Some(worst.max(chain.r_hat));
             }
         }
+    }
+
+    /// How frequent these charge states are.
+    pub(super) fn shares(&self, states: &[Vec<f64>]) -> Vec<StateShare> {
+        let (sums, events) = &self.states;
+        let share = |(charges, sum): (&Vec<f64>, &f64)| StateShare {
+            charges: charges.clone(),
+            share: sum / *events as f64,
+        };
+        states.iter().zip(sums).map(share).collect()
     }
 
     pub(super) fn report(mut self, noise: bool) -> RefinementReport {

@@ -2,6 +2,7 @@
 
 use cei_data::{ColumnData, SharedFrame};
 use cei_metrics::{InternalCoordinates, PM_PER_BOHR, quantile};
+use cei_physics::Molecule;
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -55,6 +56,10 @@ pub(super) struct Tables<'a> {
     pub(super) refined: Option<bool>,
     /// Whether positions are given in the orientation of the file too.
     pub(super) rotates_back: bool,
+    /// The labels of the ions and the charge states that an event may be in, where that is inferred; empty otherwise.
+    pub(super) states: Vec<Vec<f64>>,
+    /// Names of the momenta at the start, where they are asked for; empty otherwise.
+    pub(super) initial_momenta: Vec<String>,
     /// Further columns of the momenta file, for each event.
     pub(super) further: Vec<(String, ColumnData)>,
 }
@@ -82,6 +87,18 @@ impl<'a> Tables<'a> {
             has_limits,
             refined: refiner.map(Refiner::has_noise),
             rotates_back: frame == SharedFrame::Momentum,
+            initial_momenta: match run.molecule() {
+                Some(molecule) if refiner.is_some_and(Refiner::tells_initial_momenta) => {
+                    molecule.initial_momentum_columns()
+                }
+                _ => Vec::new(),
+            },
+            states: refiner
+                .and_then(Refiner::unknown_states)
+                .unwrap_or_default()
+                .iter()
+                .map(|s| s.molecule.charges().to_vec())
+                .collect(),
             further: Vec::new(),
         })
     }
@@ -101,6 +118,20 @@ impl<'a> Tables<'a> {
         &self.inferred()[self.run.record.preprocessing.positions()..]
     }
 
+    /// Names of the charges.
+    pub(super) fn charges(&self) -> Vec<String> {
+        self.run.molecule().map(Molecule::charge_columns).unwrap_or_default()
+    }
+
+    /// Names of the probabilities of the charge states.
+    pub(super) fn probabilities(&self) -> Vec<String> {
+        let of_state = |state: &Vec<f64>| {
+            let charges: Vec<String> = state.iter().map(ToString::to_string).collect();
+            format!("p_state_{}", charges.join("_"))
+        };
+        self.states.iter().map(of_state).collect()
+    }
+
     /// Names of the distances of atoms.
     pub(super) fn lengths(&self) -> Vec<String> {
         let labels = self.coordinates.iter().flat_map(InternalCoordinates::pair_labels);
@@ -115,7 +146,8 @@ impl<'a> Tables<'a> {
 
     /// Names of the statistics of a summary.
     pub(super) fn statistics(&self) -> Vec<String> {
-        let quantities = [self.inferred(), &self.lengths(), &self.angles()].concat();
+        let quantities =
+            [self.inferred(), &self.lengths(), &self.angles(), &self.initial_momenta].concat();
         let of_quantity = |quantity: &String| {
             let statistics = ["mean", "sd"].into_iter().chain(QUANTILES.map(|(_, name)| name));
             statistics.map(|statistic| format!("{quantity}_{statistic}")).collect::<Vec<_>>()
@@ -141,7 +173,19 @@ impl<'a> Tables<'a> {
         events: &Events<'e>,
     ) -> Result<Rows<'b>, RunError> {
         match kind {
-            Kind::Draws => Ok(self.rows_of(events, &self.draws(events), events.first_draw)),
+            Kind::Draws => {
+                let mut rows = self.rows_of(events, &self.draws(events), events.first_draw);
+                rows.charges = self.charges_of(&rows, |event, draw| {
+                    event.states.as_ref().map_or(0, |states| states.of_draws[draw])
+                });
+                let (momenta, columns) = (&mut rows.initial_momenta, self.initial_momenta.len());
+                let all =
+                    rows.refined.iter().flat_map(|event| event.initial_momenta.iter().copied());
+                if columns > 0 {
+                    *momenta = matrix(all.collect(), columns);
+                }
+                Ok(rows)
+            }
             Kind::Chain => Ok(self.rows_of(events, &chains(events), 0)),
             Kind::Modes => {
                 let modes = self.modes(events);
@@ -149,12 +193,19 @@ impl<'a> Tables<'a> {
                 let mut rows = self.rows_of(events, &modes, 0);
                 let [lengths, angles] = self.internal(rows.positions.view())?;
                 (rows.lengths_pm, rows.angles_deg) = (lengths, angles);
+                rows.charges = self.charges_of(&rows, |event, mode| event.modes[mode].state);
+                let modes = rows.refined.iter().flat_map(|event| &event.modes);
+                let all = modes.flat_map(|mode| mode.initial_momenta.iter().copied()).collect();
+                if !self.initial_momenta.is_empty() {
+                    rows.initial_momenta = matrix(all, self.initial_momenta.len());
+                }
                 Ok(rows)
             }
             Kind::Summary => {
                 let mut rows = Rows::new(self, events);
                 rows.places = (0..events.y.nrows()).map(|event| (event, 0)).collect();
-                rows.statistics = self.summaries(&self.draws(events))?;
+                rows.statistics = self.summaries(&self.draws(events), &rows)?;
+                rows.probabilities = self.probabilities_of(&rows);
                 Ok(rows)
             }
         }
@@ -187,6 +238,28 @@ impl<'a> Tables<'a> {
             rows.turned = self.turned(rows.positions.clone(), &rows.places, events.y);
         }
         rows
+    }
+
+    /// Of each row the charges of its state; no columns where these are not inferred.
+    fn charges_of(
+        &self,
+        rows: &Rows<'_>,
+        state: impl Fn(&RefinedEvent, usize) -> usize,
+    ) -> Array2<f64> {
+        let Some(ions) = self.states.first().map(Vec::len) else { return Array2::zeros((0, 0)) };
+        let of_row =
+            |(event, number): (usize, usize)| &self.states[state(&rows.refined[event], number)];
+        Array2::from_shape_fn((rows.places.len(), ions), |(row, ion)| of_row(rows.places[row])[ion])
+    }
+
+    /// Of each row the probabilities of its event's charge states; NaN, which is written as nothing, of an event about
+    /// which nothing was inferred.
+    fn probabilities_of(&self, rows: &Rows<'_>) -> Array2<f64> {
+        Array2::from_shape_fn((rows.places.len(), self.states.len()), |(row, state)| {
+            let event = rows.refined.get(rows.places[row].0);
+            let states = event.and_then(|event| event.states.as_ref());
+            states.map_or(f64::NAN, |states| states.probabilities[state])
+        })
     }
 
     /// Positions in the orientation of the file.
@@ -233,14 +306,23 @@ impl<'a> Tables<'a> {
     }
 
     /// Mean, standard deviation and quantiles of all quantities of each event.
-    fn summaries(&self, draws: &[ArrayView2<'_, f64>]) -> Result<Array2<f64>, RunError> {
-        let of_event = |draws: &ArrayView2<'_, f64>| -> Result<Vec<f64>, RunError> {
-            let [lengths, angles] = self.internal(draws.slice(s![.., ..self.positions().len()]))?;
-            let quantities = [*draws, lengths.view(), angles.view()];
-            let columns = quantities.iter().flat_map(|quantities| quantities.columns());
-            Ok(columns.flat_map(summarise).collect())
-        };
-        let all = draws.par_iter().map(of_event).collect::<Result<Vec<_>, _>>()?;
+    fn summaries(
+        &self,
+        draws: &[ArrayView2<'_, f64>],
+        rows: &Rows<'_>,
+    ) -> Result<Array2<f64>, RunError> {
+        let none = Array2::from_elem((0, self.initial_momenta.len()), f64::NAN);
+        let of_event =
+            |(event, draws): (usize, &ArrayView2<'_, f64>)| -> Result<Vec<f64>, RunError> {
+                let initial = rows.refined.get(event).map(|event| &event.initial_momenta);
+                let initial = initial.filter(|all| all.ncols() == none.ncols()).unwrap_or(&none);
+                let [lengths, angles] =
+                    self.internal(draws.slice(s![.., ..self.positions().len()]))?;
+                let quantities = [*draws, lengths.view(), angles.view(), initial.view()];
+                let columns = quantities.iter().flat_map(|quantities| quantities.columns());
+                Ok(columns.flat_map(summarise).collect())
+            };
+        let all = draws.par_iter().enumerate().map(of_event).collect::<Result<Vec<_>, _>>()?;
         let width = self.statistics().len();
         Ok(Array2::from_shape_fn((draws.len(), width), |(event, place)| all[event][place]))
     }
@@ -261,6 +343,14 @@ fn chains<'b>(events: &'b Events<'_>) -> Vec<ArrayView2<'b, f64>> {
         None => event.draws.slice(s![..0, ..]),
     };
     events.refined.unwrap_or_default().iter().map(of_event).collect()
+}
+
+/// Numbers as rows of so many columns.
+fn matrix(numbers: Vec<f64>, columns: usize) -> Array2<f64> {
+    match Array2::from_shape_vec((numbers.len() / columns, columns), numbers) {
+        Ok(matrix) => matrix,
+        Err(_) => unreachable!("each row has all columns"),
+    }
 }
 
 /// Mean, standard deviation (zero for a single draw) and quantiles of the draws of one event; NaN, which is written as
@@ -295,6 +385,11 @@ pub(super) struct Rows<'a> {
     pub(super) turned: Array2<f64>,
     /// In the units of their names.
     pub(super) nuisances: Array2<f64>,
+    /// a.u., in the orientation of the file; only where they are asked for.
+    pub(super) initial_momenta: Array2<f64>,
+    /// Charges of the ions in the state of the row, and probabilities of the states; only where they are inferred.
+    pub(super) charges: Array2<f64>,
+    pub(super) probabilities: Array2<f64>,
     pub(super) lengths_pm: Array2<f64>,
     pub(super) angles_deg: Array2<f64>,
     /// Those of [`Tables::statistics`].
@@ -313,6 +408,9 @@ impl<'a> Rows<'a> {
             positions: none.clone(),
             turned: none.clone(),
             nuisances: none.clone(),
+            initial_momenta: none.clone(),
+            charges: none.clone(),
+            probabilities: none.clone(),
             lengths_pm: none.clone(),
             angles_deg: none.clone(),
             statistics: none,

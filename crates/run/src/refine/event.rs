@@ -12,6 +12,11 @@ pub(crate) struct RefinedEvent {
     /// Draws (any number x columns): positions (bohr) in the frame of the run, and nuisances. Without noise, the modes.
     /// Those of the network for an event that is outside the model.
     pub draws: Array2<f64>,
+    /// The momenta (draws x 3N, a.u.) with which the ions of each draw start, in the orientation of the file; no columns
+    /// where they are not asked for, NaN of draws of the network.
+    pub initial_momenta: Array2<f64>,
+    /// Where several charge states are possible.
+    pub states: Option<EventStates>,
     /// Geometries that explain the momenta, the most probable first; without noise in the limit of vanishing noise.
     pub modes: Vec<PositionMode>,
     /// Shape of the tail of the weights: infinite, the worst, where a few draws hold everything; minus infinity, the
@@ -30,11 +35,24 @@ pub(crate) struct RefinedEvent {
     pub chain: Option<ChainDraws>,
 }
 
+/// How probable the charge states of an event are.
+#[derive(Debug, Clone)]
+pub(crate) struct EventStates {
+    /// The posterior probability of each.
+    pub probabilities: Vec<f64>,
+    /// Of each draw, the place of its state.
+    pub of_draws: Vec<usize>,
+}
+
 /// A geometry that explains the measured momenta.
 #[derive(Debug, Clone)]
 pub(crate) struct PositionMode {
+    /// The place of its charge state, where several are possible.
+    pub state: usize,
     /// Positions (3N, bohr) in the frame of the run, and nuisances.
     pub inferred: Vec<f64>,
+    /// The momenta (a.u.) with which the ions start, in the orientation of the file; empty where they are not asked for.
+    pub initial_momenta: Vec<f64>,
     /// Posterior probability of what is nearest to it; none without noise.
     pub weight: Option<f64>,
     /// Root mean square difference between its momenta and the measured ones: in units of the noise, or
@@ -76,6 +94,8 @@ impl RefinedEvent {
     pub(crate) fn of_nothing(columns: usize) -> Self {
         Self {
             draws: Array2::zeros((0, columns)),
+            initial_momenta: Array2::zeros((0, 0)),
+            states: None,
             modes: Vec::new(),
             k_hat: None,
             effective_sample_size: None,

@@ -49,7 +49,7 @@ impl<'a> Ingredients<'a> {
         let Self { preprocessing, simulation, .. } = self;
         let molecule = self
             .molecule
-            .filter(|molecule| preprocessing.y_names().len() == 3 * molecule.atom_count())
+            .filter(|molecule| preprocessing.momenta() == 3 * molecule.atom_count())
             .ok_or_else(|| {
                 cannot("its table is no molecule", "the simulator needs `[molecule]`")
             })?;
@@ -111,6 +111,13 @@ impl<'a> Ingredients<'a> {
             return Err(cannot(
                 "momenta without noise, and numbers that differ between events, leave a line of geometries",
                 "declare the noise of the detector in `detector.momentum_noise_au`",
+            ));
+        }
+        let channels = simulation.is_some_and(Simulation::has_channels);
+        if noise.is_empty() && channels && !preprocessing.has_charges() {
+            return Err(cannot(
+                "its charge states differ between events, and momenta without noise do not tell how probable each is",
+                "list their charges in `columns.charges`, or declare `detector.momentum_noise_au`",
             ));
         }
         let density = match (noise.is_empty(), simulation) {

@@ -2,6 +2,7 @@
 
 use cei_data::{ColumnRef, DroppedRows, Preprocessing, Reading, Rows as _, Selection};
 use cei_model::ConditionalModel;
+use cei_physics::Simulation;
 
 use crate::Experiment;
 use crate::dataset::{Dataset, in_words, rounding};
@@ -71,6 +72,11 @@ pub(super) fn plan(
         warnings.extend(copies.any().then_some(said));
     }
     warnings.extend(rounding::warning(experiment, dataset, preprocessing));
+    let channels = origin.simulation.as_ref().is_some_and(Simulation::has_channels);
+    let told = !experiment.columns.charges.is_empty();
+    warnings.extend((channels && !told).then(|| {
+        "the charge states of the events differ, and the model is not told them; list `columns.charges` where they are known".to_owned()
+    }));
     let width = preprocessing.positions();
     let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
     let noise = origin.detector.as_ref().zip(molecule);
@@ -106,10 +112,13 @@ fn columns_in_words(experiment: &Experiment) -> String {
         let more = (more > 0).then(|| format!("and {more} more"));
         shown.chain(more).collect::<Vec<_>>().join(", ")
     };
-    let Selection { x, y, nuisances, .. } = &experiment.columns;
+    let Selection { x, y, nuisances, charges, .. } = &experiment.columns;
     let mut text = format!("columns: positions {}; momenta {}", list(x), list(y));
     if !nuisances.is_empty() {
         text.push_str(&format!("; nuisances {}", list(nuisances)));
+    }
+    if !charges.is_empty() {
+        text.push_str(&format!("; charges {}", list(charges)));
     }
     let molecule = experiment.molecule.as_ref().filter(|_| experiment.source.simulator.is_some());
     let Some(molecule) = molecule else { return text };

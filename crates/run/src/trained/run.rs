@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cei_model::latent::LatentSource;
 use cei_model::{Batch, ConditionalModel, Device, LatentStatistics};
-use cei_physics::{Charging, Molecule};
+use cei_physics::{Charging, Molecule, Simulation};
 use rand_chacha::ChaCha8Rng;
 
 use super::build::build;
@@ -108,6 +108,12 @@ impl TrainedRun {
     pub fn molecule(&self) -> Option<&Molecule> {
         let columns = self.record.preprocessing.positions();
         self.record.molecule.as_ref().filter(|molecule| 3 * molecule.atom_count() == columns)
+    }
+
+    /// Whether its events have several charge states, about which the network is not told.
+    pub(crate) fn averages_charges(&self) -> bool {
+        let channels = self.record.simulation.as_ref().is_some_and(Simulation::has_channels);
+        channels && !self.record.preprocessing.has_charges()
     }
 
     /// How the ions come to their charges: as in the simulation behind the table, at once where none is known.
