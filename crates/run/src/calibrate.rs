@@ -96,10 +96,9 @@ pub fn calibrate_run(
     let dataset = Dataset::of_run(&run)?;
     let (raw_x, raw_y) = test_rows(&run, &dataset, options.events)?;
     let refiner = refiner(&run, options)?;
-    let mut events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed)?;
-    if let Some(states) = refiner.as_ref().and_then(Refiner::unknown_states) {
-        events.tell_states(run.record.preprocessing.momenta(), &raw_y, states);
-    }
+    let states = refiner.as_ref().and_then(Refiner::unknown_states);
+    let states = states.filter(|_| run.record.preprocessing.has_charges());
+    let events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed, states)?;
     let source =
         Source { run: &run, refiner: refiner.as_ref(), options, x: raw_x.view(), y: raw_y.view() };
     let mut seen = Seen { outside: 0, one_draw: Array2::zeros(raw_x.raw_dim()) };

@@ -49,19 +49,27 @@ pub(super) struct CalibrationEvents {
 
 impl CalibrationEvents {
     /// Test rows (raw) of a run, with references around the positions of the training rows whose
-    /// scaled momenta are nearest.
+    /// scaled momenta are nearest. Where charge states are inferred, these `states` are tested too, and references know
+    /// nothing of the true ones.
     pub(super) fn of(
         run: &TrainedRun,
         dataset: &Dataset,
         raw_x: &Array2<f64>,
         raw_y: &Array2<f64>,
         seed: u64,
+        states: Option<&[ChargeState]>,
     ) -> Result<Self, RunError> {
         let preprocessing = &run.record.preprocessing;
         let (truth, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
         let (train_x, train_y) = dataset.table.part(&dataset.split.train);
         let (x, _) = preprocessing.gauged(train_x.view(), train_y.view());
-        let scaled = |y: &Array2<f64>| preprocessing.encode_y(y.view()).mapv(f64::from);
+        let scaled = |y: &Array2<f64>| {
+            let mut y = y.clone();
+            if states.is_some() {
+                y.slice_mut(s![.., preprocessing.momenta()..]).fill(0.0);
+            }
+            preprocessing.encode_y(y.view()).mapv(f64::from)
+        };
         let nearest = NearestNeighbours::fit(scaled(&train_y).view(), x.view())?
             .draws(scaled(raw_y).view(), 1)?;
         let scale = x.std_axis(Axis(0), 0.0);
@@ -80,23 +88,8 @@ impl CalibrationEvents {
                 .molecule()
                 .map(|molecule| internal_coordinates(&run.experiment, molecule))
                 .transpose()?,
-            states: None,
+            states: states.map(|states| numbers_of(states, preprocessing.momenta(), raw_y)),
         })
-    }
-
-    /// Adds the charge state to what is tested: which of `states` the charges behind the momenta in `raw_y` are.
-    pub(super) fn tell_states(
-        &mut self,
-        momenta: usize,
-        raw_y: &Array2<f64>,
-        states: &[ChargeState],
-    ) {
-        let number = |event: usize| {
-            let charges = raw_y.slice(s![event, momenta..]).to_vec();
-            let place = states.iter().position(|state| state.molecule.charges() == charges);
-            place.map_or(f64::NAN, |place| place as f64)
-        };
-        self.states = Some(Array2::from_shape_fn((raw_y.nrows(), 1), |(event, _)| number(event)));
     }
 
     /// Names of the quantities tested.
@@ -139,4 +132,14 @@ impl CalibrationEvents {
         }
         Ok(joined_along(Axis(1), &parts))
     }
+}
+
+/// The number (events x 1) of each row's charge state, by the charges behind its momenta.
+fn numbers_of(states: &[ChargeState], momenta: usize, raw_y: &Array2<f64>) -> Array2<f64> {
+    let number = |event: usize| {
+        let charges = raw_y.slice(s![event, momenta..]).to_vec();
+        let place = states.iter().position(|state| state.molecule.charges() == charges);
+        place.map_or(f64::NAN, |place| place as f64)
+    };
+    Array2::from_shape_fn((raw_y.nrows(), 1), |(event, _)| number(event))
 }
