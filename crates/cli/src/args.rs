@@ -332,13 +332,47 @@ pub(crate) struct C2stArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(mut_args(|arg| of_either(or_else(arg, "reference"))))]
+#[command(
+    after_help = "Example: cei config --from momenta.txt --ions O,C,S --charges 1,1,1 --unit \"1e-22 kg m/s\" -o mine",
+    mut_args(|arg| of_either(or_else(or_else(of_tables(arg, "from"), "reference"), "from")))
+)]
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArgs,
     /// Print every key that there is, with type, default, unit, range and meaning, as Markdown
     #[arg(long, conflicts_with_all = ["config", "preset", "overrides"])]
     pub(crate) reference: bool,
+    #[command(flatten)]
+    pub(crate) draft: DraftArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// A draft of a simulation and an experiment for a file of momenta.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "A draft for measured momenta")]
+pub(crate) struct DraftArgs {
+    /// Draft a simulation and an experiment for this file of momenta
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "preset", "overrides", "reference"], requires_all = ["ions", "charges", "folder"])]
+    pub(crate) from: Vec<String>,
+    /// The ions in the order of the momenta: elements or isotopes, for example O,C,S
+    #[arg(long, value_name = "IONS", value_delimiter = ',', requires = "from")]
+    pub(crate) ions: Vec<String>,
+    /// Their charges, for example 1,1,1
+    #[arg(long, value_name = "CHARGES", value_delimiter = ',', requires = "from")]
+    pub(crate) charges: Vec<f64>,
+    /// Unit of the momenta: au, kg m/s, or a multiple of one, for example "1e-22 kg m/s"; by default guessed
+    #[arg(long, value_name = "UNIT", requires = "from")]
+    pub(crate) unit: Option<MomentumUnit>,
+    /// Momentum columns, by name or 0-based index, three an ion; by default told from names, or all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "from")]
+    pub(crate) columns: Vec<String>,
+    /// A geometry that the molecule is near to (XYZ of one frame); without it ions may be anywhere in a sphere
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) geometry: Option<PathBuf>,
+    /// Folder for simulation.toml and experiment.toml
+    #[arg(short = 'o', long = "output", value_name = "FOLDER", requires = "from")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -83,6 +83,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                         | LaterError::ChargeCount { .. }
                         | LaterError::OtherCharges { .. },
                     )
+                    | RunError::Draft(_)
                     | RunError::Level { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),

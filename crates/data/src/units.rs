@@ -220,12 +220,20 @@ pub(crate) fn split(text: &str) -> Result<(Option<f64>, String), UnitError> {
     let text = text.trim();
     let is_mark = |c: char| c.is_whitespace() || matches!(c, '*' | '·' | '×');
     let normal = |name: &str| name.to_lowercase().replace(is_mark, "");
-    let (first, rest) = text.split_once(is_mark).unwrap_or((text, ""));
-    let number = match first.strip_prefix("10^") {
+    let number = |first: &str| match first.strip_prefix("10^") {
         Some(power) => power.parse::<i32>().ok().map(|power| 10_f64.powi(power)),
         None => first.parse::<f64>().ok(),
     };
-    match number {
+    let (mut first, mut rest) = text.split_once(is_mark).unwrap_or((text, ""));
+    // Without a blank the number is the longest beginning that is one: `1e-22kgm/s`.
+    let begins = |end: &usize| first.is_char_boundary(*end) && number(&first[..*end]).is_some();
+    if number(first).is_none()
+        && first.starts_with(|c: char| c.is_ascii_digit())
+        && let Some(end) = (1..first.len()).rev().find(begins)
+    {
+        (first, rest) = text.split_at(end);
+    }
+    match number(first) {
         Some(number) if number > 0.0 && number.is_finite() => Ok((Some(number), normal(rest))),
         Some(_) => Err(UnitError::Factor { text: text.to_owned() }),
         None => Ok((None, normal(text))),
@@ -252,6 +260,10 @@ mod tests {
             ("1e-22 kg*m/s", 1e-22 / MOMENTUM_AU_SI),
             ("10^-22 kg m s^-1", 1e-22 / MOMENTUM_AU_SI),
             ("1e-22 si", 1e-22 / MOMENTUM_AU_SI),
+            ("1e-22kgm/s", 1e-22 / MOMENTUM_AU_SI),
+            ("1e-22kg m/s", 1e-22 / MOMENTUM_AU_SI),
+            ("10^-22kg*m/s", 1e-22 / MOMENTUM_AU_SI),
+            ("2au", 2.0),
         ];
         for (text, factor) in momenta {
             let unit: MomentumUnit = text.parse().unwrap();

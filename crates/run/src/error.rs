@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a configuration and its results.
 
+mod draft;
 mod later;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use thiserror::Error;
 
 use crate::config::ExperimentError;
 use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
+pub use draft::DraftError;
 pub use later::LaterError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
@@ -96,6 +98,9 @@ pub enum RunError {
         /// The atoms of the molecule.
         known: Vec<String>,
     },
+    /// Nothing can be drafted for a file.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
     /// Files and a simulator at once.
     #[error(
         "`source.files` and `source.simulator` are both given, but events come from one of them\nhint: leave one out"

@@ -4,6 +4,7 @@
 //!
 //! | to | call |
 //! | --- | --- |
+//! | draft configurations for a file of momenta | [`draft::draft_to_folder`] |
 //! | simulate a data set | [`simulate::simulate_to_file`] |
 //! | train a model into a run folder | [`train::train_run`] |
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
@@ -20,6 +21,7 @@ pub mod calibrate;
 pub mod compare;
 pub mod config;
 pub mod dataset;
+pub mod draft;
 pub mod error;
 pub mod evaluate;
 mod figures;
