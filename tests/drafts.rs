@@ -43,6 +43,23 @@ fn a_file_without_names_is_read_by_drafts() -> TestResult {
     folder.run(&format!("train --config mine/experiment.toml {small} -o mine/run"))?;
     folder.run("predict mine/run momenta.txt -n 5 -o mine/draws.csv --quiet")?;
     assert_eq!(folder.numbers("mine/draws.csv", "sx")?.len(), 1500);
+    // A frame for each draw, in angstrom, which the simulator reads again.
+    folder.run("predict mine/run momenta.txt -n 2 -o mine/draws.xyz --quiet")?;
+    let frames = folder.read("mine/draws.xyz")?;
+    assert_eq!(frames.lines().filter(|line| line.contains(" event=299 ")).count(), 2, "{frames}");
+    let bohr: f64 = folder.numbers("mine/draws.csv", "sx")?[0];
+    let sulphur = frames.lines().nth(4).ok_or("no frame")?;
+    let angstrom: f64 = sulphur.split(' ').nth(1).ok_or("no position")?.parse()?;
+    assert!(
+        sulphur.starts_with("S ") && (angstrom / bohr - 0.529_177_21).abs() < 1e-7,
+        "{sulphur}"
+    );
+    let exploded =
+        "simulate --config mine/simulation.toml --positions mine/draws.xyz --at-rest --quiet";
+    folder.run(&format!("{exploded} -o again.csv"))?;
+    assert_eq!(folder.numbers("again.csv", "pox")?.len(), 600);
+    let summary = folder.fails_with(1, "predict mine/run momenta.txt -o d.csv --summary s.xyz")?;
+    assert!(summary.contains("`s.xyz`: frames are of geometries"), "{summary}");
     // Nothing is replaced.
     let again = folder.fails_with(2, &format!("{from} --unit 1e-22kgm/s -o mine"))?;
     assert!(again.contains("`mine/simulation.toml` is there already"), "{again}");

@@ -210,7 +210,7 @@ pub(crate) struct PredictArgs {
     /// geometries found
     #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
     pub(crate) draws: usize,
-    /// File for the draws, .csv or .parquet
+    /// File for the draws, .csv, .parquet or .xyz (a frame for each draw, in angstrom)
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// File for mean, standard deviation and quantiles of each event, .csv or .parquet

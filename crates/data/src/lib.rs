@@ -28,6 +28,7 @@ pub mod source;
 pub mod split;
 pub mod units;
 pub mod write;
+pub mod write_frames;
 
 mod block;
 mod cells;
@@ -67,3 +68,4 @@ pub use source::{ColumnRef, Comment, Decimal, Header, Separator, Source};
 pub use split::{Rows, Split, SplitConfig, SplitError, TestSplit, TrainSplit, ValidationSplit};
 pub use units::{MomentumUnit, PositionUnit, UnitError};
 pub use write::{ColumnData, ColumnType, TableWriter, WriteError, header, write_table};
+pub use write_frames::{FramesWriter, is_frames};

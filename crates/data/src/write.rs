@@ -140,6 +140,9 @@ pub enum WriteError {
     /// A file name whose type is not known.
     #[error("`{}`: unknown file type\nhint: use .csv, .tsv or .parquet", file.display())]
     UnknownExtension { file: PathBuf },
+    /// A file of frames of what has no geometries.
+    #[error("`{}`: frames are of geometries of a molecule with positions in a unit of length, and these rows are none\nhint: use .csv, .tsv or .parquet", file.display())]
+    NoGeometry { file: PathBuf },
     /// The file cannot be made, or must not be.
     #[error(transparent)]
     File(#[from] FileError),

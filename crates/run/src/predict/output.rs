@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use cei_data::{ColumnData, TableWriter, WriteError};
+use cei_data::{ColumnData, FramesWriter, TableWriter, WriteError, is_frames};
+use cei_files::AtomicFile;
 
 use super::columns::Column;
 use super::tables::{Events, Kind, Tables};
@@ -15,7 +16,13 @@ pub(super) struct Output<'scope> {
     pub(super) kind: Kind,
     columns: Vec<&'static Column>,
     batches: SyncSender<Vec<ColumnData>>,
-    writer: ScopedJoinHandle<'scope, Result<TableWriter, WriteError>>,
+    writer: ScopedJoinHandle<'scope, Result<AtomicFile, WriteError>>,
+}
+
+/// What writes rows: a table, or a frame for each of them.
+enum Writer {
+    Table(Box<TableWriter>),
+    Frames(Box<FramesWriter>),
 }
 
 impl<'scope> Output<'scope> {
@@ -26,9 +33,16 @@ impl<'scope> Output<'scope> {
         path: &Path,
         tables: &Tables<'_>,
     ) -> Result<Self, WriteError> {
-        let writer = TableWriter::create(path, &kind.header(tables))?;
+        let header = kind.header(tables);
+        let writer = match (is_frames(path), tables.frames()) {
+            (false, _) => Writer::Table(Box::new(TableWriter::create(path, &header)?)),
+            (true, Some((molecule, positions))) => {
+                Writer::Frames(Box::new(FramesWriter::create(path, &header, molecule, positions)?))
+            }
+            (true, None) => return Err(WriteError::NoGeometry { file: path.to_owned() }),
+        };
         let (batches, waiting) = sync_channel(1);
-        let writer = scope.spawn(move || write_all(writer, waiting));
+        let writer = scope.spawn(move || writer.write_all(waiting));
         Ok(Self { kind, columns: kind.columns(tables), batches, writer })
     }
 
@@ -42,21 +56,26 @@ impl<'scope> Output<'scope> {
     /// Gives the files their names when all of them are complete.
     pub(super) fn finish(outputs: Vec<Self>) -> Result<(), WriteError> {
         let written = outputs.into_iter().map(Self::written).collect::<Result<Vec<_>, _>>()?;
-        written.into_iter().try_for_each(TableWriter::finish)
+        Ok(written.into_iter().try_for_each(AtomicFile::commit)?)
     }
 
-    fn written(self) -> Result<TableWriter, WriteError> {
+    fn written(self) -> Result<AtomicFile, WriteError> {
         drop(self.batches);
         self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-fn write_all(
-    mut writer: TableWriter,
-    batches: Receiver<Vec<ColumnData>>,
-) -> Result<TableWriter, WriteError> {
-    for batch in batches {
-        writer.write(batch)?;
+impl Writer {
+    fn write_all(mut self, batches: Receiver<Vec<ColumnData>>) -> Result<AtomicFile, WriteError> {
+        for batch in batches {
+            match &mut self {
+                Self::Table(writer) => writer.write(batch)?,
+                Self::Frames(writer) => writer.write(&batch)?,
+            }
+        }
+        match self {
+            Self::Table(writer) => writer.complete(),
+            Self::Frames(writer) => Ok(writer.complete()),
+        }
     }
-    Ok(writer)
 }

@@ -103,6 +103,12 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// What frames are made of: the molecule, and its positions where they have a unit of length.
+    pub(super) fn frames(&self) -> Option<(&Molecule, &[String])> {
+        self.run.experiment.columns.x_unit.internal()?;
+        Some((self.run.molecule()?, self.positions()))
+    }
+
     /// Names of all that is inferred: positions, then nuisances.
     pub(super) fn inferred(&self) -> &[String] {
         self.run.record.preprocessing.x_names()
