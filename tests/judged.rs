@@ -1,71 +1,28 @@
 //! What `cei` says of momenta that a model does not describe: before the answer, in the answer, and quiet or not.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod folder;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// A folder with a small run `run`, trained on wide OCS of charges 2 with 1 a.u. of noise.
-struct Folder(TempDir);
+use folder::{Folder, TestResult};
 
 impl Folder {
-    fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let folder = Self(tempfile::tempdir()?);
-        folder.run("simulate --preset ocs-wide --events 4000 --seed 1 -o wide.csv");
+    /// With a small run `run`, trained on wide OCS of charges 2 with 1 a.u. of noise.
+    fn new() -> TestResult<Self> {
+        let folder = Self::empty()?;
+        folder.run("simulate --preset ocs-wide --events 4000 --seed 1 -o wide.csv")?;
         folder.run(
             "train --preset wide-cinn --data wide.csv --set model.hidden=[32,32] --set model.couplings=6 \
              --set training.max_epochs=6 -o run --quiet",
-        );
+        )?;
         Ok(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn cei(&self, arguments: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path());
-        command.output().unwrap_or_else(|error| panic!("{arguments}: {error}"))
-    }
-
-    /// Runs a command that must succeed; what it printed and what it warned of.
-    fn run(&self, arguments: &str) -> (String, String) {
-        let output = self.cei(arguments);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{arguments}: {stderr}");
-        (stdout, stderr)
-    }
-
-    fn json(&self, arguments: &str) -> Result<Value, Box<dyn std::error::Error>> {
-        Ok(serde_json::from_str(&self.run(arguments).0)?)
-    }
-
-    /// Columns of a CSV file by name.
-    fn column(&self, file: &str, name: &str) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path(file)).unwrap_or_default();
-        let mut lines = text.lines();
-        let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-        let place = header.iter().position(|column| *column == name);
-        let place = place.unwrap_or_else(|| panic!("{file} has no `{name}`: {header:?}"));
-        lines.map(|line| line.split(',').nth(place).unwrap_or_default().to_owned()).collect()
-    }
-
-    fn write(&self, name: &str, text: &str) -> TestResult {
-        Ok(std::fs::write(self.path(name), text)?)
     }
 
     /// Writes the momenta of a table, times `factor`, with the columns renamed in pairs.
     fn momenta(&self, from: &str, to: &str, factor: f64, renamed: &[(&str, &str)]) -> TestResult {
         let names = ["pcx", "pcy", "pcz", "pox", "poy", "poz", "psx", "psy", "psz"];
-        let columns: Vec<Vec<f64>> = names
-            .iter()
-            .map(|name| self.column(from, name).iter().map(|cell| cell.parse()).collect())
-            .collect::<Result<_, _>>()?;
+        let columns: Vec<Vec<f64>> =
+            names.iter().map(|name| self.numbers(from, name)).collect::<Result<_, _>>()?;
         let new = |name: &str| match renamed.iter().find(|(old, _)| name.starts_with(old)) {
             Some((old, new)) => format!("{new}{}", &name[old.len()..]),
             None => name.to_owned(),
@@ -75,16 +32,16 @@ impl Folder {
             let cells = columns.iter().map(|column| (factor * column[row]).to_string());
             text.push_str(&(cells.collect::<Vec<_>>().join(",") + "\n"));
         }
-        Ok(std::fs::write(self.path(to), text)?)
+        Ok(self.write(to, text)?)
     }
 }
 
 #[test]
 fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
     let folder = Folder::new()?;
-    folder.run("simulate --preset ocs-wide --events 60 --seed 9 -o own.csv");
+    folder.run("simulate --preset ocs-wide --events 60 --seed 9 -o own.csv")?;
     let predict = "predict run own.csv -n 50 -o draws.csv";
-    let (stdout, stderr) = folder.run(predict);
+    let (stdout, stderr) = folder.run(predict)?;
     assert!(
         !stderr.contains("as a set") && !stdout.contains("does not describe"),
         "{stderr}{stdout}"
@@ -93,15 +50,15 @@ fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
     // Wrong unit: named, first, quiet or not, in JSON, and for every event.
     folder.momenta("own.csv", "unit.csv", 1.0 / 50.1793, &[])?;
     let predict = "predict run unit.csv -n 50 -o draws.csv --summary summary.csv";
-    let (stdout, stderr) = folder.run(predict);
+    let (stdout, stderr) = folder.run(predict)?;
     assert!(stderr.starts_with("warning: as a set, these momenta are not what"), "{stderr}");
     assert!(
         stderr.contains("kinetic energy release (eV)") && stderr.contains("1e-22 kg m/s"),
         "{stderr}"
     );
     assert!(stdout.starts_with("warning: the model does not describe this file"), "{stdout}");
-    assert!(folder.column("summary.csv", "outside_file").iter().all(|cell| cell == "unit"));
-    let (stdout, stderr) = folder.run(&format!("{predict} --quiet"));
+    assert!(folder.column("summary.csv", "outside_file")?.iter().all(|cell| cell == "unit"));
+    let (stdout, stderr) = folder.run(&format!("{predict} --quiet"))?;
     assert!(
         stdout.is_empty() && stderr.contains("as a set") && stderr.contains("does not describe"),
         "{stderr}"
@@ -117,19 +74,28 @@ fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
     assert_eq!(report["plausibility"]["cause"]["kind"], "swapped-ions", "{report}");
 
     // Scoring and inspecting such a table say it too.
-    folder.run("simulate --preset ocs-wide --events 60 --seed 9 --set molecule.atoms=[{element='C',charge=1},{element='O',charge=1},{element='S',charge=1}] -o ones.csv");
-    let (_, stderr) = folder.run("evaluate run --data ones.csv --draws 10 --quiet");
+    folder.run("simulate --preset ocs-wide --events 60 --seed 9 --set molecule.atoms=[{element='C',charge=1},{element='O',charge=1},{element='S',charge=1}] -o ones.csv")?;
+    let (_, stderr) = folder.run("evaluate run --data ones.csv --draws 10 --quiet")?;
     assert!(
         stderr.starts_with("warning: as a set") && stderr.contains("charges 1, 1, 1"),
         "{stderr}"
     );
-    std::fs::write(
-        folder.path("my.toml"),
+
+    // Charges that take time.
+    folder.run("simulate --preset ocs-wide --events 60 --seed 9 --set charging.kind=exponential --set charging.tau_fs=400 -o slow.csv")?;
+    let (_, stderr) = folder.run("predict run slow.csv -n 5 -o draws.csv --quiet")?;
+    assert!(stderr.starts_with("warning: as a set"), "{stderr}");
+    assert!(
+        stderr.contains("\n  charging: exponential charging, `charging.tau_fs` of"),
+        "{stderr}"
+    );
+    folder.write(
+        "my.toml",
         String::from_utf8(
-            folder.cei("config --preset wide-cinn --set source.files=['wide.csv']").stdout,
+            folder.cei("config --preset wide-cinn --set source.files=['wide.csv']")?.stdout,
         )?,
     )?;
-    let (_, stderr) = folder.run("inspect ones.csv --config my.toml");
+    let (_, stderr) = folder.run("inspect ones.csv --config my.toml")?;
     assert!(
         stderr.starts_with("warning: as a set") && stderr.contains("charges 1, 1, 1"),
         "{stderr}"
@@ -141,20 +107,20 @@ fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
 #[test]
 fn a_unit_that_is_wrong_by_many_powers_of_ten_is_named() -> TestResult {
     let folder = Folder::new()?;
-    folder.run("simulate --preset ocs-wide --events 60 --seed 9 -o own.csv");
+    folder.run("simulate --preset ocs-wide --events 60 --seed 9 -o own.csv")?;
     folder.momenta("own.csv", "raw.csv", 1.0 / 50.1793, &[])?;
     let config = "config --preset wide-cinn --set columns.y_unit=si --set source.files=[] --set source.simulator=ocs-wide --set source.events_per_epoch=2000";
-    folder.write("si.toml", &folder.run(config).0)?;
+    folder.write("si.toml", &folder.run(config)?.0)?;
     let hint = "`columns.y_unit = \"1e-22 kg m/s\"`";
-    let (stdout, stderr) = folder.run("inspect raw.csv --config si.toml --json");
+    let (stdout, stderr) = folder.run("inspect raw.csv --config si.toml --json")?;
     assert!(stderr.contains(hint), "{stderr}");
     let report: Value = serde_json::from_str(&stdout)?;
     assert_eq!(report["plausibility"]["cause"]["unit"], "1e-22 kg m/s");
-    folder.run("train --config si.toml --set model.hidden=[8] --set model.couplings=2 --set training.max_epochs=1 -o si --quiet");
+    folder.run("train --config si.toml --set model.hidden=[8] --set model.couplings=2 --set training.max_epochs=1 -o si --quiet")?;
     for arguments in
         ["predict si raw.csv -n 5 -o draws.csv", "evaluate si --data own.csv --draws 5"]
     {
-        let output = folder.cei(arguments);
+        let output = folder.cei(arguments)?;
         let stderr = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
         assert!(stderr.contains("likely cause: the unit"), "{arguments}: {stderr}");
@@ -168,51 +134,76 @@ fn a_unit_that_is_wrong_by_many_powers_of_ten_is_named() -> TestResult {
 #[test]
 fn posteriors_at_a_limit_of_the_law_are_flagged() -> TestResult {
     let folder = Folder::new()?;
-    let law = String::from_utf8(folder.cei("config --preset ocs-wide").stdout)?;
+    let law = String::from_utf8(folder.cei("config --preset ocs-wide")?.stdout)?;
     let longer = law.replace("low = 1.0", "low = 5.3").replace("high = 5.0", "high = 6.5");
     assert_ne!(longer, law);
-    std::fs::write(folder.path("longer.toml"), longer)?;
-    folder.run("simulate --config longer.toml --events 40 --seed 2 -o longer.csv");
-    folder.run("simulate --preset ocs-wide --events 100 --seed 3 -o own.csv");
+    folder.write("longer.toml", longer)?;
+    folder.run("simulate --config longer.toml --events 40 --seed 2 -o longer.csv")?;
+    folder.run("simulate --preset ocs-wide --events 100 --seed 3 -o own.csv")?;
 
     let refine = "--refine -n 400 -o draws.csv --summary summary.csv --modes modes.csv";
     let report = folder.json(&format!("predict run own.csv {refine} --json"))?;
     let flagged = report["law_edge"]["events"].as_u64().ok_or("no count")?;
     assert!(flagged <= 10, "{report}");
-    assert!(!folder.column("modes.csv", "outside_law").contains(&"1".to_owned()) || flagged > 0);
+    assert!(!folder.column("modes.csv", "outside_law")?.contains(&"1".to_owned()) || flagged > 0);
 
-    let (stdout, _) = folder.run(&format!("predict run longer.csv {refine}"));
+    let (stdout, _) = folder.run(&format!("predict run longer.csv {refine}"))?;
     assert!(stdout.starts_with("warning: the model does not describe this file"), "{stdout}");
     assert!(
         stdout.contains("law-edge") && stdout.contains("at its upper limit 500 pm"),
         "{stdout}"
     );
-    let edges = folder.column("summary.csv", "law_edge");
+    let edges = folder.column("summary.csv", "law_edge")?;
     let pinned = edges.iter().filter(|cell| cell.contains("at its upper limit 500 pm"));
     assert!(pinned.count() >= 20, "{edges:?}");
-    assert!(folder.column("modes.csv", "outside_law").contains(&"1".to_owned()));
-    let reasons = folder.column("summary.csv", "outside_model");
+    assert!(folder.column("modes.csv", "outside_law")?.contains(&"1".to_owned()));
+    let reasons = folder.column("summary.csv", "outside_model")?;
     assert!(reasons.iter().any(|reason| reason.contains("law-edge")), "{reasons:?}");
     assert_eq!(
-        folder.column("modes.csv", "outside_model").len(),
-        folder.column("modes.csv", "event").len()
+        folder.column("modes.csv", "outside_model")?.len(),
+        folder.column("modes.csv", "event")?.len()
     );
+    Ok(())
+}
+
+/// A C-C bond far below the limit of the law: of most events no draw lies within it. These have no evidence, and that is said.
+#[test]
+fn events_without_a_draw_within_the_law_have_no_evidence() -> TestResult {
+    let folder = Folder::empty()?;
+    let short = "geometry.lengths_angstrom={C1-C2={distribution=\"uniform\",low=0.6,high=0.65}}";
+    folder.run(&format!(
+        "simulate --preset acetylene-wide --set {short} --events 20 --seed 3 -o short.csv"
+    ))?;
+    let atoms = "molecule.atoms=[{element=\"C\",charge=1},{element=\"C\",charge=1},{element=\"H\",charge=1},{element=\"H\",charge=1}]";
+    folder.run(&format!(
+        "train --preset wide-spline --set source.simulator=acetylene-wide --set source.events_per_epoch=6000 --set {atoms} \
+         --set preprocessing.gauge.x_axis=C1 --set preprocessing.gauge.xy_plane=C2 --set model.hidden=[16] \
+         --set training.max_epochs=3 -o run --quiet"
+    ))?;
+    let predict = "predict run short.csv --refine -n 100 -o draws.csv --summary summary.csv --json";
+    let report = folder.json(predict)?;
+    let reasons = folder.column("summary.csv", "outside_model")?;
+    let lost = reasons.iter().filter(|reason| reason.contains("outside-law")).count();
+    assert!(lost >= 10 && report["refinement"]["outside_law"] == lost, "{report} {reasons:?}");
+    for (reason, evidence) in reasons.iter().zip(folder.column("summary.csv", "log_evidence")?) {
+        assert_eq!(reason.contains("outside-law"), evidence.is_empty(), "{reason}: {evidence}");
+    }
     Ok(())
 }
 
 #[test]
 fn quiet_drops_no_warning_and_what_cannot_be_refined_is_told_before_training() -> TestResult {
-    let folder = Folder(tempfile::tempdir()?);
-    folder.run("simulate --preset ocs-reference --events 300 --seed 1 -o ocs.csv");
+    let folder = Folder::empty()?;
+    folder.run("simulate --preset ocs-reference --events 300 --seed 1 -o ocs.csv")?;
     let train = "train --preset reference-cinn --data ocs.csv --set model.hidden=[8] --set model.couplings=2 --set training.max_epochs=1";
-    let (_, stderr) = folder.run(&format!("{train} -o loud"));
+    let (_, stderr) = folder.run(&format!("{train} -o loud"))?;
     assert!(
         stderr.contains(
             "`cei predict --refine` will not be possible: positions and momenta are rotated apart"
         ),
         "{stderr}"
     );
-    let (stdout, stderr) = folder.run(&format!("{train} -o quiet --quiet"));
+    let (stdout, stderr) = folder.run(&format!("{train} -o quiet --quiet"))?;
     assert!(
         stdout.is_empty() && stderr.starts_with("warning: these columns do not vary"),
         "{stderr}"
@@ -225,16 +216,16 @@ fn quiet_drops_no_warning_and_what_cannot_be_refined_is_told_before_training() -
 #[test]
 fn many_draws_of_one_event_are_those_of_few() -> TestResult {
     let folder = Folder::new()?;
-    folder.run("simulate --preset ocs-wide --events 1 --seed 4 -o one.csv");
-    folder.run("predict run one.csv -n 150 -o few.csv");
-    folder.run("predict run one.csv -n 250001 -o many.csv --summary summary.csv");
-    let few = std::fs::read_to_string(folder.path("few.csv"))?;
-    let many = std::fs::read_to_string(folder.path("many.csv"))?;
+    folder.run("simulate --preset ocs-wide --events 1 --seed 4 -o one.csv")?;
+    folder.run("predict run one.csv -n 150 -o few.csv")?;
+    folder.run("predict run one.csv -n 250001 -o many.csv --summary summary.csv")?;
+    let few = folder.read("few.csv")?;
+    let many = folder.read("many.csv")?;
     assert!(many.starts_with(&few));
     assert_eq!(many.lines().count(), 250_002);
     assert!(many.lines().last().is_some_and(|line| line.starts_with("0,250000,")));
-    assert_eq!(folder.column("summary.csv", "event"), ["0"]);
-    let refused = folder.cei("predict run one.csv --refine -n 1000000 -o refined.csv");
+    assert_eq!(folder.column("summary.csv", "event")?, ["0"]);
+    let refused = folder.cei("predict run one.csv --refine -n 1000000 -o refined.csv")?;
     assert!(!refused.status.success());
     let stderr = String::from_utf8(refused.stderr)?;
     assert!(

@@ -1,49 +1,12 @@
 //! Files that are given to a trained run: read as its own table was, unless the command line says otherwise.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod folder;
 
-use tempfile::TempDir;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// A folder in which commands run.
-struct Folder(TempDir);
+use folder::{Folder, TestResult};
 
 impl Folder {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self(tempfile::tempdir()?))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> std::io::Result<()> {
-        std::fs::write(self.path(name), text)
-    }
-
-    fn read(&self, name: &str) -> std::io::Result<String> {
-        std::fs::read_to_string(self.path(name))
-    }
-
-    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
-    }
-
-    /// What a command that succeeds says on stderr.
-    fn said(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let said = String::from_utf8(output.stderr)?;
-        if output.status.success() { Ok(said) } else { Err(format!("{arguments}: {said}").into()) }
-    }
-
     /// Exit code and stderr of a command that fails.
-    fn failure(
-        &self,
-        arguments: &str,
-    ) -> Result<(Option<i32>, String), Box<dyn std::error::Error>> {
+    fn failure(&self, arguments: &str) -> TestResult<(Option<i32>, String)> {
         let output = self.cei(arguments)?;
         assert!(!output.status.success(), "{arguments}");
         Ok((output.status.code(), String::from_utf8(output.stderr)?))
@@ -71,15 +34,15 @@ const EXPERIMENT: &str = "[source]\nfiles = [\"t.txt\"]\n[columns]\nx = [0, 1]\n
 
 #[test]
 fn a_declared_header_of_numbers_is_one_in_later_files_too() -> TestResult {
-    let folder = Folder::new()?;
-    folder.write("t.txt", &format!("0,1,2,3,4\n{}", rows(200, ",")))?;
-    folder.write("e.toml", &EXPERIMENT.replace("[columns]", "header = \"yes\"\n[columns]"))?;
-    folder.said("train --config e.toml -o run --quiet")?;
-    folder.said("predict run t.txt -n 2 -o d.csv --summary s.csv --quiet")?;
+    let folder = Folder::empty()?;
+    folder.write("t.txt", format!("0,1,2,3,4\n{}", rows(200, ",")))?;
+    folder.write("e.toml", EXPERIMENT.replace("[columns]", "header = \"yes\"\n[columns]"))?;
+    folder.told("train --config e.toml -o run --quiet")?;
+    folder.told("predict run t.txt -n 2 -o d.csv --summary s.csv --quiet")?;
     assert_eq!(folder.events("s.csv")?, 200);
     // The command line has the last word, and what it makes of the file is said, even with --quiet.
     let said =
-        folder.said("predict run t.txt -n 2 -o d.csv --summary s.csv --quiet --header no")?;
+        folder.told("predict run t.txt -n 2 -o d.csv --summary s.csv --quiet --header no")?;
     assert_eq!(folder.events("s.csv")?, 201);
     assert!(said.contains("no header; comma; 201 rows"), "{said}");
     Ok(())
@@ -87,41 +50,41 @@ fn a_declared_header_of_numbers_is_one_in_later_files_too() -> TestResult {
 
 #[test]
 fn what_was_found_in_the_table_holds_for_later_files() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     let table = rows(200, ";").replace('.', ",");
     folder.write("t.txt", &table)?;
     folder.write("e.toml", EXPERIMENT)?;
-    let said = folder.said("train --config e.toml -o run --quiet")?;
+    let said = folder.told("train --config e.toml -o run --quiet")?;
     assert!(said.contains("`t.txt`: no header; semicolon; decimal comma; 200 rows"), "{said}");
     let config = folder.read("run/config.toml")?;
     for found in ["header = \"no\"", "separator = \"semicolon\"", "decimal = \"comma\""] {
         assert!(config.contains(found), "{config}");
     }
     // A training can be resumed with the configuration that it was begun with.
-    folder.said("train --config e.toml -o run --quiet --resume --set training.max_epochs=3")?;
+    folder.told("train --config e.toml -o run --quiet --resume --set training.max_epochs=3")?;
     // One row alone says little; it is read as the table was.
     folder.write("one.txt", table.lines().next().unwrap_or_default())?;
-    folder.said("predict run one.txt -n 2 -o d.csv --summary s.csv --quiet")?;
+    folder.told("predict run one.txt -n 2 -o d.csv --summary s.csv --quiet")?;
     assert_eq!(folder.events("s.csv")?, 1);
     // A file of another kind is not read as other numbers.
-    folder.write("comma.txt", &rows(20, ","))?;
+    folder.write("comma.txt", rows(20, ","))?;
     let (_, error) = folder.failure("predict run comma.txt -n 2 -o d.csv --quiet")?;
     assert!(error.contains("header no, separator semicolon, decimal comma"), "{error}");
     let other = "--separator comma --decimal point";
-    folder.said(&format!("predict run comma.txt -n 2 -o d.csv --summary s.csv --quiet {other}"))?;
+    folder.told(&format!("predict run comma.txt -n 2 -o d.csv --summary s.csv --quiet {other}"))?;
     assert_eq!(folder.events("s.csv")?, 20);
     Ok(())
 }
 
 #[test]
 fn columns_may_have_other_names_and_places_in_later_files() -> TestResult {
-    let folder = Folder::new()?;
-    folder.write("t.txt", &format!("a,b,p,q,r\n{}", rows(200, ",")))?;
+    let folder = Folder::empty()?;
+    folder.write("t.txt", format!("a,b,p,q,r\n{}", rows(200, ",")))?;
     let named = EXPERIMENT.replace("[0, 1]", "[\"a\", \"b\"]");
-    folder.write("e.toml", &named.replace("[2, 3, 4]", "[\"p\", \"q\", \"r\"]"))?;
-    folder.said("train --config e.toml -o run --quiet")?;
+    folder.write("e.toml", named.replace("[2, 3, 4]", "[\"p\", \"q\", \"r\"]"))?;
+    folder.told("train --config e.toml -o run --quiet")?;
     let predict = |file: &str, more: &str| {
-        folder.said(&format!("predict run {file} -n 3 -o d.csv --summary s.csv --quiet {more}"))?;
+        folder.told(&format!("predict run {file} -n 3 -o d.csv --summary s.csv --quiet {more}"))?;
         Ok::<_, Box<dyn std::error::Error>>(folder.read("s.csv")?)
     };
     let expected = predict("t.txt", "")?;
@@ -140,7 +103,7 @@ fn columns_may_have_other_names_and_places_in_later_files() -> TestResult {
             format!("{},{},{}\n", cells[2], cells[0], cells[1])
         })
         .collect();
-    folder.write("turned.csv", &format!("R,P,Q\n{turned}"))?;
+    folder.write("turned.csv", format!("R,P,Q\n{turned}"))?;
     assert_eq!(predict("turned.csv", "--columns P,Q,R")?, expected);
     let (_, error) = folder.failure("predict run turned.csv -n 2 -o d.csv")?;
     assert!(error.contains("`--columns` in the order of the run, p, q, r"), "{error}");
@@ -150,49 +113,49 @@ fn columns_may_have_other_names_and_places_in_later_files() -> TestResult {
     let (code, error) = folder.failure("predict run t.txt -n 2 -o d.csv --set training.seed=1")?;
     assert!(code == Some(2) && error.contains("--set training.seed=1"), "{code:?} {error}");
     // Positions are needed by these two, and may be renamed too.
-    folder.write("named.csv", &format!("A,B,P,Q,R\n{text}"))?;
+    folder.write("named.csv", format!("A,B,P,Q,R\n{text}"))?;
     let renamed = "--columns P,Q,R --set columns.x=[\"A\",\"B\"]";
-    folder.said(&format!("log-prob run named.csv -o l.csv {renamed}"))?;
-    folder.said("log-prob run t.txt -o own.csv")?;
+    folder.told(&format!("log-prob run named.csv -o l.csv {renamed}"))?;
+    folder.told("log-prob run t.txt -o own.csv")?;
     assert_eq!(folder.read("l.csv")?, folder.read("own.csv")?);
-    folder.said(&format!("evaluate run --data named.csv --quiet {renamed}"))?;
+    folder.told(&format!("evaluate run --data named.csv --quiet {renamed}"))?;
     Ok(())
 }
 
 /// A run whose columns are chosen by index.
 fn by_index(header: &str) -> Result<Folder, Box<dyn std::error::Error>> {
-    let folder = Folder::new()?;
-    folder.write("t.txt", &format!("{header}{}", rows(200, ",")))?;
+    let folder = Folder::empty()?;
+    folder.write("t.txt", format!("{header}{}", rows(200, ",")))?;
     folder.write("e.toml", EXPERIMENT)?;
-    folder.said("train --config e.toml -o run --quiet")?;
+    folder.told("train --config e.toml -o run --quiet")?;
     Ok(folder)
 }
 
 #[test]
 fn a_remembered_header_swallows_no_row_and_none_makes_no_row_of_a_header() -> TestResult {
     let folder = by_index("a,b,p,q,r\n")?;
-    folder.write("bare.csv", &rows(20, ","))?;
+    folder.write("bare.csv", rows(20, ","))?;
     let predict = "predict run bare.csv -n 2 -o d.csv --summary s.csv --quiet";
     let (_, error) = folder.failure(predict)?;
     assert!(
         error.contains("`bare.csv`: its first line would name") && error.contains("--header no"),
         "{error}"
     );
-    folder.said(&format!("{predict} --header no"))?;
+    folder.told(&format!("{predict} --header no"))?;
     assert_eq!(folder.events("s.csv")?, 20);
     // Names in another order are other columns.
-    folder.write("moved.csv", &format!("p,q,r,s,t\n{}", rows(20, ",")))?;
+    folder.write("moved.csv", format!("p,q,r,s,t\n{}", rows(20, ",")))?;
     let (_, error) = folder.failure("predict run moved.csv -n 2 -o d.csv --quiet")?;
     assert!(error.contains("index 2 is `r`, but that of the run is `p`"), "{error}");
-    folder.said("predict run moved.csv -n 2 -o d.csv --quiet --columns p,q,r")?;
+    folder.told("predict run moved.csv -n 2 -o d.csv --quiet --columns p,q,r")?;
 
     let folder = by_index("")?;
-    folder.write("named.csv", &format!("a,b,p,q,r\n{}", rows(20, ",")))?;
+    folder.write("named.csv", format!("a,b,p,q,r\n{}", rows(20, ",")))?;
     for more in ["", "--drop-invalid"] {
         let predict = format!("predict run named.csv -n 2 -o d.csv --summary s.csv --quiet {more}");
         let (_, error) = folder.failure(&predict)?;
         assert!(error.contains("--header"), "{error}");
-        folder.said(&format!("{predict} --header yes"))?;
+        folder.told(&format!("{predict} --header yes"))?;
         assert_eq!(folder.events("s.csv")?, 20);
     }
     Ok(())
@@ -202,20 +165,20 @@ fn a_remembered_header_swallows_no_row_and_none_makes_no_row_of_a_header() -> Te
 fn momenta_alone_need_no_places_of_positions() -> TestResult {
     let folder = by_index("")?;
     let cut = |line: &str| line.split(',').skip(2).collect::<Vec<_>>().join(",") + "\n";
-    folder.write("alone.csv", &rows(20, ",").lines().map(cut).collect::<String>())?;
+    folder.write("alone.csv", rows(20, ",").lines().map(cut).collect::<String>())?;
     let (_, error) = folder.failure("predict run alone.csv -n 2 -o d.csv --quiet")?;
     assert!(error.contains("no column with index 3") && error.contains("--columns"), "{error}");
-    folder.said("predict run alone.csv -n 2 -o d.csv --summary s.csv --quiet --columns 0,1,2")?;
+    folder.told("predict run alone.csv -n 2 -o d.csv --summary s.csv --quiet --columns 0,1,2")?;
     assert_eq!(folder.events("s.csv")?, 20);
     Ok(())
 }
 
 #[test]
 fn positions_and_momenta_of_a_simulated_run_may_have_the_same_places() -> TestResult {
-    let folder = Folder::new()?;
-    folder.said("simulate --preset ocs-wide --events 40 --seed 3 -o both.csv --quiet")?;
+    let folder = Folder::empty()?;
+    folder.told("simulate --preset ocs-wide --events 40 --seed 3 -o both.csv --quiet")?;
     let nine = "[0,1,2,3,4,5,6,7,8]";
-    let said = folder.said(&format!(
+    let said = folder.told(&format!(
         "train --preset wide-cinn --set source.files=[] --set source.simulator=ocs-wide --set columns.x={nine} \
          --set columns.y={nine} --set source.events_per_epoch=400 --set training.max_epochs=1 --set model.hidden=[8] \
          --set model.couplings=2 -o run"
@@ -224,25 +187,25 @@ fn positions_and_momenta_of_a_simulated_run_may_have_the_same_places() -> TestRe
     assert!(said.contains("positions and momenta share columns"), "{said}");
     let text = folder.read("both.csv")?;
     let momenta = |line: &str| line.split(',').skip(9).collect::<Vec<_>>().join(" ") + "\n";
-    folder.write("alone.dat", &text.lines().skip(1).map(momenta).collect::<String>())?;
-    folder.said("predict run alone.dat -n 3 -o d.csv --summary s.csv --quiet")?;
-    folder.said("predict run both.csv -n 3 -o d.csv --summary t.csv --quiet --columns pcx,pcy,pcz,pox,poy,poz,psx,psy,psz")?;
+    folder.write("alone.dat", text.lines().skip(1).map(momenta).collect::<String>())?;
+    folder.told("predict run alone.dat -n 3 -o d.csv --summary s.csv --quiet")?;
+    folder.told("predict run both.csv -n 3 -o d.csv --summary t.csv --quiet --columns pcx,pcy,pcz,pox,poy,poz,psx,psy,psz")?;
     assert!(folder.read("s.csv")? == folder.read("t.csv")?);
     let (_, error) = folder.failure("log-prob run both.csv")?;
     assert!(error.contains("--set columns.x="), "{error}");
-    folder.said("log-prob run both.csv --columns 9,10,11,12,13,14,15,16,17")?;
+    folder.told("log-prob run both.csv --columns 9,10,11,12,13,14,15,16,17")?;
     Ok(())
 }
 
 #[test]
 fn every_command_that_reads_a_table_says_how_and_is_told_how() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     // Integers above integers: nobody can tell whether the first line is a row.
     folder.write("t.dat", "0;1;2\n3;5;4\n4;4;7\n")?;
     assert!(folder.failure("inspect t.dat")?.1.contains("may be names of columns"));
-    let said = folder.said("inspect t.dat --header no --separator semicolon")?;
+    let said = folder.told("inspect t.dat --header no --separator semicolon")?;
     assert!(said.contains("`t.dat`: no header; semicolon; 3 rows"), "{said}");
-    let said = folder.said("inspect t.dat --header yes --json")?;
+    let said = folder.told("inspect t.dat --header yes --json")?;
     assert!(
         said.contains("the first line, of numbers, taken as header; semicolon; 2 rows"),
         "{said}"
@@ -254,8 +217,8 @@ fn every_command_that_reads_a_table_says_how_and_is_told_how() -> TestResult {
             })
             .collect()
     };
-    folder.write("a.txt", &format!("u;v\n{}", sample(1.1)))?;
-    folder.write("b.txt", &format!("% of the 3rd run\nu;v\n{}", sample(0.7)))?;
+    folder.write("a.txt", format!("u;v\n{}", sample(1.1)))?;
+    folder.write("b.txt", format!("% of the 3rd run\nu;v\n{}", sample(0.7)))?;
     let output = folder.cei("c2st a.txt b.txt --separator semicolon --comment %")?;
     let said = String::from_utf8(output.stderr)?;
     assert!(said.contains("`a.txt` and 1 more: header; semicolon; 400 rows"), "{said}");
@@ -269,25 +232,25 @@ fn every_command_that_reads_a_table_says_how_and_is_told_how() -> TestResult {
         folder.failure("simulate --preset ocs-wide --positions p.xyz --header no -o s.csv")?;
     assert!(code == Some(2) && error.contains("is XYZ, which has no columns"), "{error}");
     let header = "cx;cy;cz;ox;oy;oz;sx;sy;sz";
-    folder.write("p.txt", &format!("{header}\n0;0;0;2,1;0;0;-3,0;0,1;0\n"))?;
+    folder.write("p.txt", format!("{header}\n0;0;0;2,1;0;0;-3,0;0,1;0\n"))?;
     let said = folder
-        .said("simulate --preset ocs-wide --positions p.txt --decimal comma -o s.csv --quiet")?;
+        .told("simulate --preset ocs-wide --positions p.txt --decimal comma -o s.csv --quiet")?;
     assert!(said.contains("decimal comma; 1 row"), "{said}");
     Ok(())
 }
 
 #[test]
 fn guesses_about_a_simulated_table_do_not_bind_measured_files() -> TestResult {
-    let folder = Folder::new()?;
-    folder.said("simulate --preset ocs-wide --events 300 --seed 3 -o both.csv --quiet")?;
-    folder.said(
+    let folder = Folder::empty()?;
+    folder.told("simulate --preset ocs-wide --events 300 --seed 3 -o both.csv --quiet")?;
+    folder.told(
         "train --preset wide-cinn --data both.csv --set training.max_epochs=1 --set model.hidden=[8] \
          --set model.couplings=2 -o run --quiet",
     )?;
     let text = folder.read("both.csv")?;
-    folder.write("german.txt", &text.replace(',', ";").replace('.', ","))?;
-    folder.said("predict run both.csv -n 3 -o d.csv --summary s.csv --quiet")?;
-    folder.said("predict run german.txt -n 3 -o d.csv --summary t.csv --quiet")?;
+    folder.write("german.txt", text.replace(',', ";").replace('.', ","))?;
+    folder.told("predict run both.csv -n 3 -o d.csv --summary s.csv --quiet")?;
+    folder.told("predict run german.txt -n 3 -o d.csv --summary t.csv --quiet")?;
     assert!(folder.read("s.csv")? == folder.read("t.csv")?);
     Ok(())
 }
@@ -303,9 +266,9 @@ fn column(text: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn further_columns_of_momenta_are_passed_on() -> TestResult {
-    let folder = Folder::new()?;
-    folder.said("simulate --preset ocs-wide --events 300 --seed 3 -o both.csv --quiet")?;
-    folder.said(
+    let folder = Folder::empty()?;
+    folder.told("simulate --preset ocs-wide --events 300 --seed 3 -o both.csv --quiet")?;
+    folder.told(
         "train --preset wide-cinn --data both.csv --set training.max_epochs=1 --set model.hidden=[8] \
          --set model.couplings=2 -o run --quiet",
     )?;
@@ -328,7 +291,7 @@ fn further_columns_of_momenta_are_passed_on() -> TestResult {
         ));
     }
     folder.write("m.csv", &file)?;
-    let said = folder.said(
+    let said = folder.told(
         "predict run m.csv -n 20 --refine -o d.csv --summary s.csv --modes m.parquet --drop-invalid --quiet",
     )?;
     assert!(said.contains("`event` of the input is `input_event`"), "{said}");
@@ -354,7 +317,7 @@ fn further_columns_of_momenta_are_passed_on() -> TestResult {
     // Positions of the run in the file are its own, not passed on.
     assert!(!summary.lines().next().unwrap_or_default().split(',').any(|name| name == "cx"));
     // Each mode has the cells of its event; Parquet keeps them as they are.
-    folder.said("predict run m.csv -n 20 --refine -o d.csv --summary s.parquet --modes m.csv.out.csv --drop-invalid --quiet")?;
+    folder.told("predict run m.csv -n 20 --refine -o d.csv --summary s.parquet --modes m.csv.out.csv --drop-invalid --quiet")?;
     let modes = folder.read("m.csv.out.csv")?;
     let events = column(&modes, "event");
     assert!(!events.is_empty());
@@ -376,20 +339,20 @@ fn further_columns_of_momenta_are_passed_on() -> TestResult {
 
 #[test]
 fn further_columns_of_positions_are_passed_on_and_back() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     let header = "event;draw;cx;cy;cz;ox;oy;oz;sx;sy;sz;delay;pcx;text";
     let row = |event: u64, text: &str| format!("{event};1;0;0;0;2,1;0;0;-3,0;0,1;0;1,5;7;{text}\n");
     let file = [row(9_007_199_254_740_993, "\"a;b\""), row(18_014_398_509_481_985, "")].concat();
-    folder.write("p.txt", &format!("{header}\n{file}"))?;
+    folder.write("p.txt", format!("{header}\n{file}"))?;
     for output in ["t.csv", "t.parquet"] {
         let said = folder
-            .said(&format!("simulate --preset ocs-wide --positions p.txt -o {output} --quiet"))?;
+            .told(&format!("simulate --preset ocs-wide --positions p.txt -o {output} --quiet"))?;
         assert!(said.contains("`pcx` of the input is `input_pcx`"), "{said}");
     }
     // From CSV and from Parquet the same is passed on once more.
     let mut tables = Vec::new();
     for input in ["t.csv", "t.parquet"] {
-        folder.said(&format!(
+        folder.told(&format!(
             "simulate --preset ocs-wide --positions {input} -o again.csv --quiet"
         ))?;
         tables.push(folder.read("again.csv")?);
@@ -402,18 +365,18 @@ fn further_columns_of_positions_are_passed_on_and_back() -> TestResult {
     assert_eq!(column(&table, "input_pcx"), ["7", "7"]);
     assert_eq!(column(&table, "text"), ["a;b", ""]);
     // The table is what it was for everyone who reads positions and momenta.
-    folder.said("inspect t.parquet")?;
+    folder.told("inspect t.parquet")?;
     Ok(())
 }
 
 #[test]
 fn like_atoms_need_no_label() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     let atom = |element: &str| format!("{{ element = \"{element}\", charge = 1 }}");
     let atoms = ["O", "C", "O"].map(atom).join(", ");
-    folder.write("co2.toml", &format!("[molecule]\natoms = [{atoms}]\n"))?;
+    folder.write("co2.toml", format!("[molecule]\natoms = [{atoms}]\n"))?;
     folder.write("a.xyz", "3\n\nO -1.16 0 0\nC 0 0 0\nO 1.17 0 0\n")?;
-    folder.said("simulate --config co2.toml --positions a.xyz -o t.csv --quiet")?;
+    folder.told("simulate --config co2.toml --positions a.xyz -o t.csv --quiet")?;
     let table = folder.read("t.csv")?;
     let header = "o1x,o1y,o1z,cx,cy,cz,o2x,o2y,o2z,po1x,po1y,po1z,pcx,pcy,pcz,po2x,po2y,po2z";
     assert!(table.starts_with(header), "{table}");
@@ -428,13 +391,13 @@ fn like_atoms_need_no_label() -> TestResult {
     let law = "events = 40\n[geometry]\nlaw = \"triatomic\"\ncentre = \"C\"\nangle_deg = { distribution = \"uniform\", low = 150.0, high = 180.0 }\n\
         bonds = [{ atom = \"O1\", length_angstrom = { distribution = \"uniform\", low = 1.0, high = 1.4 } }, \
         { atom = \"O2\", length_angstrom = { distribution = \"uniform\", low = 1.0, high = 1.4 } }]\n";
-    folder.write("law.toml", &format!("{law}[molecule]\natoms = [{atoms}]\n"))?;
+    folder.write("law.toml", format!("{law}[molecule]\natoms = [{atoms}]\n"))?;
     folder.write(
         "e.toml",
         "[source]\nsimulator = \"law.toml\"\nevents_per_epoch = 200\n[model]\nkind = \"cinn\"\ncouplings = 1\nhidden = [4]\n\
          [training]\nmax_epochs = 1\n",
     )?;
-    let said = folder.said("train --config e.toml -o run")?;
+    let said = folder.told("train --config e.toml -o run")?;
     assert!(
         said.contains("columns: positions o1x, o1y, o1z, cx, cy, cz, o2x, o2y, o2z; momenta po1x"),
         "{said}"

@@ -1,8 +1,8 @@
 //! End-to-end tests of geometry laws about a reference: what a person types, what is recorded, and that it is refined.
 
-use std::process::{Command, Output};
+mod folder;
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
+use folder::{Folder, TestResult};
 
 const MOLECULE: &str = "[molecule]\natoms = [\n{ element = 'O', charge = 1 }, { element = 'O', charge = 1 },\n\
     { element = 'H', charge = 1 }, { element = 'D', charge = 1 }]\n";
@@ -19,44 +19,14 @@ const GAUSSIAN: &str = "[geometry]\nlaw = 'gaussian'\npositions_angstrom = 'pero
 
 const XYZ: &str = "4\nHOOD\nO 0 0 0\nO 1.45 0 0\nH -0.17 0.95 0\nD 1.62 -0.34 0.89\n";
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let folder = Self(tempfile::tempdir()?);
-        std::fs::create_dir(folder.0.path().join("laws"))?;
+    fn new() -> TestResult<Self> {
+        let folder = Self::empty()?;
+        std::fs::create_dir(folder.path("laws"))?;
         folder.write("laws/internal.toml", format!("{PEROXIDE}{MOLECULE}{INTERNAL}"))?;
         folder.write("laws/gaussian.toml", format!("{PEROXIDE}{MOLECULE}{GAUSSIAN}"))?;
         folder.write("laws/peroxide.xyz", XYZ)?;
         Ok(folder)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> std::io::Result<()> {
-        std::fs::write(self.0.path().join(name), content)
-    }
-
-    fn read(&self, name: &str) -> std::io::Result<String> {
-        std::fs::read_to_string(self.0.path().join(name))
-    }
-
-    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
-    }
-
-    /// What a command that must succeed says on standard error.
-    fn told(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let told = String::from_utf8(output.stderr)?;
-        assert!(output.status.success(), "{arguments}: {told}");
-        Ok(told)
-    }
-
-    /// The message of a command that must fail.
-    fn fails(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        assert!(!output.status.success(), "{arguments}");
-        Ok(String::from_utf8(output.stderr)?)
     }
 }
 
@@ -70,7 +40,7 @@ fn a_reference_is_read_once_and_recorded() -> TestResult {
     let recorded = folder.read("a.csv.simulation.toml")?;
     assert!(recorded.contains(tree) && recorded.contains("D = [1.62, -0.34, 0.89]"), "{recorded}");
     assert!(!recorded.contains("xyz"), "{recorded}");
-    std::fs::remove_file(folder.0.path().join("laws/peroxide.xyz"))?;
+    std::fs::remove_file(folder.path("laws/peroxide.xyz"))?;
     folder.told("simulate --config a.csv.simulation.toml -o b.csv")?;
     assert_eq!(folder.read("a.csv")?, folder.read("b.csv")?);
     let told = folder.fails("simulate --config laws/internal.toml -o c.csv")?;

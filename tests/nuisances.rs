@@ -1,10 +1,8 @@
 //! End-to-end tests of times of the charging that differ between events: recorded, inferred, scored, refined.
 
-use std::process::{Command, Output};
+mod folder;
 
-use serde_json::Value;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
+use folder::{Folder, TestResult};
 
 const DRAWN: &str = "--set charging.kind=exponential \
     --set charging.tau_fs.distribution=uniform --set charging.tau_fs.low=0 --set charging.tau_fs.high=40";
@@ -14,74 +12,34 @@ const EXPERIMENT: &str = "[source]\nfiles = ['t.csv']\n[columns]\nnuisances = ['
     [preprocessing.gauge]\nframe = 'momentum'\nx_axis = 'S'\nxy_plane = 'O'\n\
     [model]\nkind = 'cinn'\ncouplings = 4\nhidden = [16, 16]\n[training]\nmax_epochs = 5\n[evaluation]\ndraws = 20\n";
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn write(&self, name: &str, content: &str) -> std::io::Result<()> {
-        std::fs::write(self.0.path().join(name), content)
-    }
-
-    fn read(&self, name: &str) -> std::io::Result<String> {
-        std::fs::read_to_string(self.0.path().join(name))
-    }
-
-    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
-    }
-
-    /// Standard output of a command that must succeed.
-    fn run(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments}: {told}");
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// The message of a command that must fail.
-    fn fails(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        assert!(!output.status.success(), "{arguments}");
-        Ok(String::from_utf8(output.stderr)?)
-    }
-}
-
-/// The cells of one column.
-fn column(table: &str, name: &str) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
-    let place = table.lines().next().unwrap_or_default().split(',').position(|own| own == name);
-    let place = place.ok_or_else(|| format!("no column `{name}`"))?;
-    let cells = table.lines().skip(1).map(|row| row.split(',').nth(place).unwrap_or_default());
-    Ok(cells.map(str::parse).collect::<Result<_, _>>()?)
-}
-
 #[test]
 fn a_time_that_differs_between_events_is_inferred() -> TestResult {
-    let folder = Folder(tempfile::tempdir()?);
+    let folder = Folder::empty()?;
     let simulate = format!("simulate --preset ocs-wide {DRAWN} --quiet");
     folder.run(&format!("{simulate} --events 2000 --seed 3 -o t.csv"))?;
     folder.run(&format!("{simulate} --events 12 --seed 9 -o m.csv"))?;
-    let truth = column(&folder.read("m.csv")?, "charging_tau_fs")?;
+    let truth = folder.numbers("m.csv", "charging_tau_fs")?;
     assert!(truth.iter().all(|time| (0.0..40.0).contains(time)), "{truth:?}");
     folder.write("e.toml", EXPERIMENT)?;
     folder.run("train --config e.toml -o run --quiet")?;
 
     // Momenta alone are enough; with the times as further columns, these are passed on.
     let predict = "predict run m.csv --refine -n 200 --summary s.csv --modes modes.csv";
-    let report: Value = serde_json::from_str(&folder.run(&format!("{predict} -o d.csv --json"))?)?;
+    let report = folder.json(&format!("{predict} -o d.csv --json"))?;
     assert_eq!(report["refinement"]["outside_model"], 0, "{report}");
-    let draws = column(&folder.read("d.csv")?, "charging_tau_fs")?;
+    let draws = folder.numbers("d.csv", "charging_tau_fs")?;
     assert_eq!(draws.len(), 12 * 200);
     assert!(draws.iter().all(|time| (0.0..=40.0).contains(time)));
-    let summary = folder.read("s.csv")?;
-    let [low, high] = ["q05", "q95"].map(|q| column(&summary, &format!("charging_tau_fs_{q}")));
+    let [low, high] =
+        ["q05", "q95"].map(|q| folder.numbers("s.csv", &format!("charging_tau_fs_{q}")));
     let (low, high) = (low?, high?);
     let inside = |event: &usize| (low[*event]..=high[*event]).contains(&truth[*event]);
     // 9 of 10 are expected; fewer than 7 of 12 are so once in 2,000 times.
     assert!((0..12).filter(inside).count() >= 7, "{truth:?} {low:?} {high:?}");
-    assert!(column(&folder.read("modes.csv")?, "charging_tau_fs")?.len() >= 12);
+    assert!(folder.numbers("modes.csv", "charging_tau_fs")?.len() >= 12);
     assert!(!folder.read("d.csv")?.contains("charging_tau_fs_file"));
 
-    let scores: Value = serde_json::from_str(&folder.run("evaluate run --json")?)?;
+    let scores = folder.json("evaluate run --json")?;
     let of_time = &scores["nuisances"][0];
     assert_eq!(of_time["column"], "charging_tau_fs");
     let error = |key: &str| of_time[key].as_f64().ok_or("no number");
@@ -92,9 +50,48 @@ fn a_time_that_differs_between_events_is_inferred() -> TestResult {
     Ok(())
 }
 
+/// A file that has the times of its events says them: exploded again, positions and times give the same momenta. What is no
+/// time is refused, and what does not count is said.
+#[test]
+fn times_of_a_file_of_positions_are_used() -> TestResult {
+    let folder = Folder::empty()?;
+    let quiet = format!("{DRAWN} --set detector.momentum_noise_au=0 --quiet");
+    folder.run(&format!("simulate --preset ocs-wide {quiet} --events 20 --seed 3 -o t.csv"))?;
+    let again = "simulate --preset ocs-wide --positions t.csv --at-rest --seed 4 -o again.csv";
+    let told = folder.told(&format!("{again} {quiet}"))?;
+    assert!(
+        told.contains("`t.csv`: `charging_tau_fs` of each event is that of the file"),
+        "{told}"
+    );
+    assert!(!told.contains("input_charging_tau_fs"), "{told}");
+    for name in ["charging_tau_fs", "pcx", "poy", "psx"] {
+        for (a, b) in folder.numbers("t.csv", name)?.iter().zip(folder.numbers("again.csv", name)?)
+        {
+            assert!((a - b).abs() < 1e-6 * a.abs().max(1.0), "{name}: {a} {b}");
+        }
+    }
+    let fixed = format!("{again} --set charging.kind=exponential --set charging.tau_fs=5 --quiet");
+    let told = folder.told(&fixed)?;
+    assert!(
+        told.contains("its column `charging_tau_fs` is passed on and does not count"),
+        "{told}"
+    );
+
+    let text = folder.read("t.csv")?;
+    let last = folder.column("t.csv", "charging_tau_fs")?[19].clone();
+    for (cell, named) in [("-3", "-3"), ("0", "0"), ("late", "late"), ("", "")] {
+        folder.write("t.csv", text.replace(&last, cell))?;
+        let refused = folder.fails_with(1, &format!("{again} {quiet}"))?;
+        let place =
+            format!("`t.csv`, row 20, column `charging_tau_fs`: `{named}` is no number above 0");
+        assert!(refused.contains(&place), "{cell}: {refused}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_not_listed_is_not_refined_and_says_so() -> TestResult {
-    let folder = Folder(tempfile::tempdir()?);
+    let folder = Folder::empty()?;
     let simulate = format!("simulate --preset ocs-wide {DRAWN} --quiet");
     folder.run(&format!("{simulate} --events 400 --seed 3 -o t.csv"))?;
     folder.run(&format!("{simulate} --events 3 --seed 9 -o m.csv"))?;

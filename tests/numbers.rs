@@ -1,25 +1,13 @@
 //! End-to-end tests of numbers: units, cells that are no measurements, rows that were trained on, what tables and JSON
 //! hold. Every table is `x` of two columns, uniform, and `y` of three noisy sums of them.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod folder;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-struct Folder(TempDir);
+use folder::{Folder, TestResult};
 
 impl Folder {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self(tempfile::tempdir()?))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     /// A table with these rows; `edit` changes the cells of each.
     fn table(&self, name: &str, rows: u32, edit: impl Fn(u32, &mut [f64; 5])) -> TestResult {
         let mut text = "ax,ay,bx,by,bz\n".to_owned();
@@ -33,7 +21,7 @@ impl Folder {
             text.push_str(&cells.map(|cell| format!("{cell:e}")).join(","));
             text.push('\n');
         }
-        Ok(std::fs::write(self.path(name), text)?)
+        Ok(self.write(name, text)?)
     }
 
     /// A small cINN on `table`, with `more` at the end of its configuration.
@@ -42,33 +30,13 @@ impl Folder {
             "[source]\nfiles = [\"{table}\"]\n[columns]\nx = [\"ax\", \"ay\"]\ny = [\"bx\", \"by\", \"bz\"]\nx_unit = \"none\"\ny_unit = \"none\"\n\
              [model]\nkind = \"cinn\"\ncouplings = 2\nhidden = [16]\n[training]\nmax_epochs = 2\npatience = 2\nbatch_size = 64\n[evaluation]\ndraws = 20\n{more}"
         );
-        Ok(std::fs::write(self.path("experiment.toml"), text)?)
-    }
-
-    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
-    }
-
-    /// Standard output and standard error of a command that must succeed.
-    fn run(&self, arguments: &str) -> Result<(String, String), Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let errors = String::from_utf8(output.stderr)?;
-        assert!(output.status.success(), "{arguments}: {errors}");
-        Ok((String::from_utf8(output.stdout)?, errors))
-    }
-
-    /// The message of a command that must fail with exit code 1.
-    fn failure(&self, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        assert_eq!(output.status.code(), Some(1), "{arguments}");
-        Ok(String::from_utf8(output.stderr)?)
+        Ok(self.write("experiment.toml", text)?)
     }
 }
 
 #[test]
 fn a_cell_that_is_no_measurement_is_named_and_left_out_on_request() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     // In whatever part of the split the row is; far beyond all, or a slipped decimal point.
     for (row, cell) in [(17, 1e20), (18, -1e29), (19, 3e3), (20, 1e25), (21, 1e6)] {
         folder.table("t.csv", 300, |i, cells| {
@@ -77,7 +45,7 @@ fn a_cell_that_is_no_measurement_is_named_and_left_out_on_request() -> TestResul
             }
         })?;
         folder.experiment("t.csv", "")?;
-        let message = folder.failure("train --config experiment.toml -o run")?;
+        let message = folder.fails_with(1, "train --config experiment.toml -o run")?;
         assert!(message.contains(&format!("`t.csv`, row {}, column `by`", row + 1)), "{message}");
         assert!(
             message.contains("--drop-invalid") && !message.contains("do not vary"),
@@ -111,18 +79,18 @@ fn a_cell_that_is_no_measurement_is_named_and_left_out_on_request() -> TestResul
     assert!(lines[4].starts_with("3,far-out,,"), "{}", lines[4]);
     assert!(!summary.contains("NaN"), "{summary}");
     folder.run("predict run m.csv -n 5 -o fewer.csv --drop-invalid")?;
-    let message = folder.failure("log-prob run m.csv")?;
+    let message = folder.fails_with(1, "log-prob run m.csv")?;
     assert!(message.contains("row 4, column `bx`"), "{message}");
     // A whole file of other magnitudes is no outlier.
     folder.table("si.csv", 12, |_, cells| cells[2..].iter_mut().for_each(|cell| *cell *= 1e22))?;
-    let message = folder.failure("predict run si.csv -n 5 -o none.csv")?;
+    let message = folder.fails_with(1, "predict run si.csv -n 5 -o none.csv")?;
     assert!(message.contains("12 rows") && message.contains("unit"), "{message}");
     Ok(())
 }
 
 #[test]
 fn heavy_tails_settings_and_rare_values_are_measurements() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     folder.table("t.csv", 400, |i, cells| {
         let part = f64::from(i) / 400.0 - 0.49875;
         cells[2] = (std::f64::consts::PI * part).tan();
@@ -137,7 +105,7 @@ fn heavy_tails_settings_and_rare_values_are_measurements() -> TestResult {
 
 #[test]
 fn columns_of_several_units_are_all_alive() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     folder.table("t.csv", 300, |i, cells| {
         cells[2] *= 1e-22;
         cells[3] *= 1e-22;
@@ -151,7 +119,7 @@ fn columns_of_several_units_are_all_alive() -> TestResult {
 
 #[test]
 fn rows_that_were_trained_on_are_counted() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     folder.table("t.csv", 300, |_, _| ())?;
     folder.experiment("t.csv", "")?;
     let (_, said) = folder.run("train --config experiment.toml -o run")?;
@@ -194,7 +162,7 @@ fn rows_that_were_trained_on_are_counted() -> TestResult {
 
 #[test]
 fn rows_of_any_part_outside_of_the_bounds_are_named() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     for row in 10..25 {
         folder.table("t.csv", 100, |i, cells| {
             if i == row {
@@ -202,7 +170,7 @@ fn rows_of_any_part_outside_of_the_bounds_are_named() -> TestResult {
             }
         })?;
         folder.experiment("t.csv", "[preprocessing.bounds]\nax = [-0.51, 0.51]\n")?;
-        let message = folder.failure("train --config experiment.toml -o run")?;
+        let message = folder.fails_with(1, "train --config experiment.toml -o run")?;
         assert!(message.contains(&format!("`t.csv`, row {}, column `ax`", row + 1)), "{message}");
     }
     // Another table may have such rows: they are counted, and the score is no silent null.
@@ -226,7 +194,7 @@ fn rows_of_any_part_outside_of_the_bounds_are_named() -> TestResult {
 /// The network computes in single precision, in units of each column's spread; what is written has its own.
 #[test]
 fn draws_keep_the_digits_that_were_asked_for() -> TestResult {
-    let folder = Folder::new()?;
+    let folder = Folder::empty()?;
     folder.table("t.csv", 300, |_, cells| {
         cells[0] += 1e8;
         cells[1] = 3e-46 + 1e-46 * cells[1];

@@ -1,16 +1,14 @@
 //! End-to-end tests of what is told before anything is computed, and beside results: arguments that are wrong, outputs
 //! that cannot be written, copies between the parts of a split, edits of what is compared.
 
-use std::process::{Command, Output};
+mod folder;
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-struct Folder(tempfile::TempDir);
+use folder::{Folder, TestResult};
 
 impl Folder {
     /// With the table `t.csv` of x (a, b) and y (c, d, e), and a small experiment on it.
-    fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let folder = Self(tempfile::tempdir()?);
+    fn new() -> TestResult<Self> {
+        let folder = Self::empty()?;
         let mut text = "a,b,c,d,e\n".to_owned();
         for row in 0..300_u32 {
             let of = |k: u32| {
@@ -25,36 +23,6 @@ impl Folder {
              batch_size = 64\n[evaluation]\ndraws = 20\n";
         folder.write("e.toml", experiment)?;
         Ok(folder)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> std::io::Result<()> {
-        std::fs::write(self.0.path().join(name), content)
-    }
-
-    fn read(&self, name: &str) -> std::io::Result<String> {
-        std::fs::read_to_string(self.0.path().join(name))
-    }
-
-    fn cei(&self, arguments: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output()
-    }
-
-    /// Standard output and standard error of a command that must succeed.
-    fn run(&self, arguments: &str) -> Result<(String, String), Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let told = String::from_utf8(output.stderr)?;
-        assert!(output.status.success(), "{arguments}: {told}");
-        Ok((String::from_utf8(output.stdout)?, told))
-    }
-
-    /// The message of a command that must fail with this exit code, having printed nothing.
-    fn fails(&self, code: i32, arguments: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let output = self.cei(arguments)?;
-        let told = String::from_utf8(output.stderr)?;
-        assert_eq!(output.status.code(), Some(code), "{arguments}: {told}");
-        assert!(output.stdout.is_empty(), "{arguments}");
-        Ok(told)
     }
 }
 
@@ -76,10 +44,10 @@ fn wrong_arguments_are_named_with_what_is_allowed() -> TestResult {
             "--set training.patience=0",
         ),
     ] {
-        let told = folder.fails(2, arguments)?;
+        let told = folder.fails_with(2, arguments)?;
         assert!(told.contains(said), "{arguments}: {told}");
     }
-    let told = folder.fails(1, "train --config e.toml --set columns.x=[] -o r")?;
+    let told = folder.fails_with(1, "train --config e.toml --set columns.x=[] -o r")?;
     assert!(told.contains("`e.toml` with `--set columns.x=[]`: `columns.x` is empty"), "{told}");
     Ok(())
 }
@@ -104,12 +72,12 @@ fn outputs_are_checked_first_and_results_are_shown_before_they_are_kept() -> Tes
         assert!(!output.status.success() && output.stdout.is_empty(), "{arguments}");
         assert!(told.contains(said) && !told.contains("panicked"), "{arguments}: {told}");
     }
-    assert!(!folder.0.path().join("out.csv").exists());
+    assert!(!folder.path("out.csv").exists());
 
     // A folder stands where the file should: a warning for the folder of the run, a failure for one that was asked for.
-    std::fs::create_dir_all(folder.0.path().join("run/calibration.json"))?;
-    std::fs::create_dir_all(folder.0.path().join("asked/calibration.json"))?;
-    std::fs::create_dir_all(folder.0.path().join("asked/c2st.json"))?;
+    std::fs::create_dir_all(folder.path("run/calibration.json"))?;
+    std::fs::create_dir_all(folder.path("asked/calibration.json"))?;
+    std::fs::create_dir_all(folder.path("asked/c2st.json"))?;
     folder.write("e.toml", folder.read("e.toml")?)?;
     let calibrate = "calibrate run --events 45 --draws 19";
     let (shown, told) = folder.run(calibrate)?;
@@ -164,15 +132,9 @@ fn positions_beyond_the_limit_after_conversion_are_refused() -> TestResult {
     let header = "cx,cy,cz,ox,oy,oz,sx,sy,sz\n";
     folder.write("p.csv", format!("{header}0,0,0,0,0,1e20,0,0,-1\n"))?;
     let simulate = "simulate --preset ocs-wide --positions p.csv -o out.csv --position-unit";
-    let output = folder.0.path();
-    let told = |unit: &str| -> Result<String, Box<dyn std::error::Error>> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
-        let arguments = simulate.split_whitespace().chain([unit]);
-        let output = command.args(arguments).current_dir(output).output()?;
-        assert_eq!(output.status.code(), Some(1));
-        Ok(String::from_utf8(output.stderr)?)
-    };
-    let refused = told("1e12 bohr")?;
+    let output = folder.command(simulate).arg("1e12 bohr").output()?;
+    assert_eq!(output.status.code(), Some(1));
+    let refused = String::from_utf8(output.stderr)?;
     assert!(
         refused.contains("`oz`") && refused.contains("which is 1e30 in atomic units"),
         "{refused}"

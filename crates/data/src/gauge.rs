@@ -70,6 +70,12 @@ pub struct GaugeConfig {
 }
 
 impl GaugeConfig {
+    /// Whether momenta stay as they stand in the file.
+    #[must_use]
+    pub fn keeps_momenta(&self) -> bool {
+        !self.moves_y()
+    }
+
     fn moves_x(&self) -> bool {
         self.positions != PositionGauge::AsGiven || self.frame == SharedFrame::Momentum
     }

@@ -125,6 +125,30 @@ impl Charging {
         *self == Self::default()
     }
 
+    /// The key of the time in which charges come, which is in fs; exponential charging stands for charges that are
+    /// there at once, as in [`Charging::with_time`].
+    pub fn time_key(&self) -> &'static str {
+        self.quantities().first().map_or("tau_fs", |(key, _)| key)
+    }
+
+    /// The same law with this time (fs, above 0) for all events: exponential charging of neutral atoms in the place
+    /// of charges that are there at once.
+    #[must_use]
+    pub fn with_time(&self, fs: f64) -> Self {
+        let time = Quantity::Fixed(fs);
+        let mut charging = self.clone();
+        match &mut charging {
+            Self::Instantaneous {} => {
+                return Self::Exponential { tau_fs: time, initial_charges: BTreeMap::new() };
+            }
+            Self::Exponential { tau_fs, .. }
+            | Self::Linear { tau_fs, .. }
+            | Self::Transfer { tau_fs, .. } => *tau_fs = time,
+            Self::Pulse { fwhm_fs, .. } => *fwhm_fs = time,
+        }
+        charging
+    }
+
     /// Checks the numbers, and that the molecule has the named atoms.
     ///
     /// # Errors

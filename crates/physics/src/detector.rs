@@ -78,6 +78,11 @@ impl Detector {
     }
 }
 
+/// Whether the noise of an ion, three standard deviations each, differs between the laboratory's axes.
+pub fn is_uneven(deviations: &[f64]) -> bool {
+    deviations.chunks_exact(3).any(|ion| ion.iter().any(|sd| *sd != ion[0]))
+}
+
 /// The entries of a table by atom label in the order of the molecule's atoms.
 pub(crate) fn by_atom<T: Copy>(
     molecule: &Molecule,

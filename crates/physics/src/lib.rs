@@ -67,6 +67,6 @@ pub use momenta::InitialMomentumLaw;
 pub use nuisance::{Nuisance, Quantity};
 pub use orientation::{Aligned, LaboratoryAxis, Orientation, Turned};
 pub use simulation::{
-    Centre, Events, InitialMomenta, Simulation, SimulationError, measure, simulate,
-    simulate_moving, simulate_positions, simulate_range,
+    Centre, Events, GivenRows, InitialMomenta, Simulation, SimulationError, measure, simulate,
+    simulate_given, simulate_moving, simulate_positions, simulate_range,
 };

@@ -227,18 +227,13 @@ pub fn simulate_positions(
     positions: ArrayView2<'_, f64>,
     seed: u64,
 ) -> Result<Events, SimulationError> {
-    let atoms = simulation.molecule.atom_count();
-    if positions.ncols() != 3 * atoms {
-        return Err(SimulationError::PositionColumns { found: positions.ncols(), atoms });
-    }
-    let states = simulation.charge_states()?;
-    Plan::new(simulation, &states)?.run(Source::Rows(positions, None), 0..positions.nrows(), seed)
+    simulate_given(simulation, &GivenRows::at_rest(positions), seed)
 }
 
 /// The same for ions that start with `momenta` (events, 3N; a.u.), which are turned with the positions.
 ///
 /// # Errors
-/// As [`simulate_positions`], and [`SimulationConfigError::MomentaTwice`] if `temperature_k` gives momenta too.
+/// As [`simulate_given`].
 #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn simulate_moving(
     simulation: &Simulation,
@@ -246,19 +241,61 @@ pub fn simulate_moving(
     momenta: ArrayView2<'_, f64>,
     seed: u64,
 ) -> Result<Events, SimulationError> {
+    let rows = GivenRows { momenta: Some(momenta), ..GivenRows::at_rest(positions) };
+    simulate_given(simulation, &rows, seed)
+}
+
+/// Events of which more is given than the simulation says.
+#[derive(Debug, Clone)]
+pub struct GivenRows<'a> {
+    /// Positions (events, 3N) in bohr.
+    pub positions: ArrayView2<'a, f64>,
+    /// Momenta (events, 3N) in a.u. with which the ions start; by the simulation if none.
+    pub momenta: Option<ArrayView2<'a, f64>>,
+    /// Of each of [`Simulation::nuisances`] its value in every event, if it is given; what is not, or not listed, is drawn.
+    pub nuisances: Vec<Option<&'a [f64]>>,
+}
+
+impl<'a> GivenRows<'a> {
+    fn at_rest(positions: ArrayView2<'a, f64>) -> Self {
+        Self { positions, momenta: None, nuisances: Vec::new() }
+    }
+
+    /// The number of events.
+    fn events(&self) -> usize {
+        let moving = self.momenta.as_ref().map(|momenta| momenta.nrows());
+        let numbers = self.nuisances.iter().flatten().map(|values| values.len());
+        moving.into_iter().chain(numbers).fold(self.positions.nrows(), usize::min)
+    }
+}
+
+/// Simulates one event for each row that is given, as [`simulate_positions`].
+///
+/// # Errors
+/// [`SimulationError::PositionColumns`], [`SimulationConfigError::MomentaTwice`] if momenta are given and `temperature_k` gives some
+/// too, an [`ExplosionError::NotPositive`] nuisance, and as [`simulate`].
+pub fn simulate_given(
+    simulation: &Simulation,
+    rows: &GivenRows<'_>,
+    seed: u64,
+) -> Result<Events, SimulationError> {
     let atoms = simulation.molecule.atom_count();
-    for side in [&positions, &momenta] {
+    for side in [Some(&rows.positions), rows.momenta.as_ref()].into_iter().flatten() {
         if side.ncols() != 3 * atoms {
             return Err(SimulationError::PositionColumns { found: side.ncols(), atoms });
         }
     }
-    if simulation.temperature_k > 0.0 {
+    if rows.momenta.is_some() && simulation.temperature_k > 0.0 {
         let other = "the file of the positions";
         return Err(SimulationConfigError::MomentaTwice { other }.into());
     }
-    let rows = 0..positions.nrows().min(momenta.nrows());
+    let source = Source::Rows {
+        positions: rows.positions.view(),
+        momenta: rows.momenta.as_ref().map(|momenta| momenta.view()),
+        nuisances: &rows.nuisances,
+    };
     let states = simulation.charge_states()?;
-    Plan::new(simulation, &states)?.run(Source::Rows(positions, Some(momenta)), rows, seed)
+    Plan::new(simulation, &states)?.run(source, 0..rows.events(), seed)
 }
 
 /// Measures noise-free events of `simulation` by `detector`: adds noise to the momenta of every row and

@@ -473,6 +473,18 @@ pub enum RunError {
         /// What it is.
         format: cei_data::FramesFormat,
     },
+    /// A number of an event that must be above 0.
+    #[error("`{}`, row {row}, column `{column}`: `{value}` is no number above 0\nhint: it is taken for the number of the event's charging; rename the column if it is something else", path.display())]
+    NotPositive {
+        /// The file.
+        path: PathBuf,
+        /// Data row, from 1.
+        row: usize,
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+    },
     /// A layout of text for a file that is no table.
     #[error("`{}` is {format}, which has no columns\nhint: `--header`, `--separator`, `--comment` and `--decimal` are for tables; leave them out", path.display())]
     LayoutOfFrames {

@@ -137,7 +137,7 @@ fn score(
     seed: u64,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Scores, RunError> {
-    let mut scores = Scores::new(run, own)?;
+    let mut scores = Scores::new(run, own, seed)?;
     let total = scored.x.nrows();
     for start in (0..total).step_by(CHUNK) {
         let end = (start + CHUNK).min(total);
@@ -187,8 +187,8 @@ fn warnings(
         format!("{out_of_bounds} of {rows} rows lie outside of `preprocessing.bounds`: no draw is there, and their density is zero")
     });
     let moving = run.record.simulation.as_ref().is_some_and(|law| !law.starts_at_rest());
-    let from_rest = moving.then(|| {
-        "the ions of the simulation move before they fly apart, but momenta are re-simulated from rest: they differ by that, too".to_owned()
+    let from_rest = (moving && molecule::motion(run).is_none()).then(|| {
+        "the ions of the simulation move before they fly apart, by no law that is known at given positions: momenta are re-simulated from rest, and differ by that, too".to_owned()
     });
     let averaged = run.averages_charges().then(|| {
         "the charge states of the events differ and are not among its columns: momenta are not re-simulated".to_owned()

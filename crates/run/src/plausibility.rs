@@ -8,7 +8,8 @@
 //!   fewer than 1 of 1,000 files of that kind), but not any more once ions are exchanged.
 //!
 //! So a large file of a slightly different law, or one that fills a part of a wide law, is not far. Causes are found by
-//! trying: units, orders of the ions, other charges of the simulation, one factor for all momenta.
+//! trying: units, orders of the ions, other charges of the simulation, another time in which they come, one factor for
+//! all momenta.
 //!
 //! | in | is |
 //! | --- | --- |
@@ -16,12 +17,15 @@
 //! | `training` | what is known of training, and a set of momenta judged by it |
 //! | `files` | the same before there is a run |
 //! | `quantities` | what is compared, as distributions |
-//! | `trial`, `charges`, `units` | causes, found by trying |
+//! | `alignment` | directions in the laboratory, which no energy knows |
+//! | `trial`, `charges`, `charging`, `units` | causes, found by trying |
 //! | `report` | the judgement as it is told and kept |
 //! | `far_out` | momenta that are no measurements |
 //! | `law_edge` | posteriors that are pinned to a limit of the geometry law |
 
+mod alignment;
 mod charges;
+mod charging;
 mod far_out;
 mod files;
 mod law_edge;
@@ -36,7 +40,10 @@ pub(crate) use far_out::{all_far_out, far_out, refuse_far_out};
 pub use files::judge_files;
 pub(crate) use law_edge::{Contact, LawEdgeCounts, LawEdges};
 pub use law_edge::{LawEdgeReport, PinnedLimit};
-pub use report::{Cause, Comparison, IonComparison, Plausibility, Spread};
+pub use report::{
+    Cause, ChargingTime, Comparison, Direction, Directions, IonComparison, IonDirection, IonsFit,
+    Plausibility, Spread,
+};
 pub use support::Outside;
 pub(crate) use support::Support;
 pub use training::Training;

@@ -12,6 +12,7 @@ mod states;
 
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
+use cei_physics::detector::is_uneven;
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
 use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
@@ -27,7 +28,7 @@ pub(crate) use event::{ChainDraws, EventStates, OutsideModel, PositionMode, Refi
 use in_state::{Found, Law, Target, row};
 pub(crate) use ingredients::Ingredients;
 pub use ingredients::Obstacle;
-use ingredients::{Refinable, is_uneven};
+use ingredients::Refinable;
 use states::States;
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
@@ -255,7 +256,9 @@ impl<'a> Refiner<'a> {
             })
             .filter(|mode| mode.misfit <= if self.has_noise() { EXPLAINED } else { solved })
             .collect();
-        // Infinities are told: k-hat has them at its best and its worst, the evidence where nothing has a weight.
+        // The infinities of k-hat are told: it has them at its best and its worst. An evidence of zero is that of draws none of
+        // which the law knows, and no number of the event.
+        let is_lost = refined.log_evidence == f64::NEG_INFINITY;
         let known = |value: f64| (self.has_noise() && !value.is_nan()).then_some(value);
         let outside = if self.has_noise() {
             // A NaN is no sound number either.
@@ -263,6 +266,7 @@ impl<'a> Refiner<'a> {
             OutsideModel {
                 k_hat: k_hat.is_nan() || k_hat > worst_k_hat(refined.log_weights.len()),
                 evidence: evidence.is_nan() || evidence < self.least_evidence,
+                outside_law: is_lost,
                 no_mode: modes.is_empty(),
                 ..OutsideModel::default()
             }
@@ -301,7 +305,7 @@ impl<'a> Refiner<'a> {
             modes,
             k_hat: known(refined.k_hat),
             effective_sample_size: known(refined.effective_sample_size),
-            log_evidence: known(refined.log_evidence),
+            log_evidence: known(refined.log_evidence).filter(|_| !is_lost),
             outside,
         }
     }
@@ -340,7 +344,7 @@ impl<'a> Refiner<'a> {
         let draws = draw_positions(self.target.run, y.view(), self.network_draws(), seed, 0);
         let evidence = self.refine(y.view(), &draws, seed, 0)?;
         let known = evidence.iter().filter_map(|event| event.log_evidence);
-        let mut values: Vec<f64> = known.filter(|evidence| evidence.is_finite()).collect();
+        let mut values: Vec<f64> = known.collect();
         values.sort_by(f64::total_cmp);
         Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
     }
@@ -364,3 +368,6 @@ impl<'a> Refiner<'a> {
         Ok(support.map(|support| support.momenta(&record.preprocessing, EVIDENCE_EVENTS)))
     }
 }
+
+#[cfg(test)]
+mod tests;

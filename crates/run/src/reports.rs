@@ -9,7 +9,8 @@ use crate::calibrate::JointC2st;
 use crate::evaluate::Floor;
 use crate::folder::SupportBounds;
 use crate::plausibility::{
-    Cause, Comparison, IonComparison, LawEdgeReport, PinnedLimit, Plausibility, Spread,
+    Cause, ChargingTime, Comparison, Direction, Directions, IonComparison, IonDirection, IonsFit,
+    LawEdgeReport, PinnedLimit, Plausibility, Spread,
 };
 use crate::predict::RefinementReport;
 
@@ -43,6 +44,22 @@ fn plausibility(cause: Cause) -> Plausibility {
         momentum_sum_au: Some(both),
         zero_momentum_sum: false,
         cause: Some(cause),
+        directions: Some(Directions {
+            differ: true,
+            axis: "z".to_owned(),
+            ions: vec![IonDirection {
+                ion: "C".to_owned(),
+                file: Direction { cos: f64::NAN, cos2: INF },
+                simulation: Direction { cos: INF, cos2: f64::NAN },
+            }],
+        }),
+        charging: Some(ChargingTime {
+            key: "tau_fs".to_owned(),
+            declared: false,
+            time_fs: Some(INF),
+            stretch: Some(f64::NAN),
+            ions: IonsFit::Both,
+        }),
     }
 }
 
@@ -56,7 +73,7 @@ fn no_number_of_a_report_becomes_null() {
     ];
     for (cause, numbers) in causes {
         let report = plausibility(cause);
-        assert_eq!(strings(&report), 19 + numbers, "{report:?}");
+        assert_eq!(strings(&report), 25 + numbers, "{report:?}");
         let text = serde_json::to_string(&report).unwrap();
         let again: Plausibility = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), text);

@@ -1,5 +1,7 @@
 //! Simulating a data set into a file, with the configuration that made it beside it.
 
+mod numbers;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,13 +11,13 @@ use cei_data::{
 };
 use cei_files::{AtomicFile, Lock, check_outputs};
 use cei_physics::{
-    Events, InitialMomenta, Molecule, Simulation, simulate_moving, simulate_positions,
-    simulate_range,
+    Events, GivenRows, InitialMomenta, Molecule, Simulation, simulate_given, simulate_range,
 };
 use ndarray::Array2;
 
 use crate::RunError;
 use crate::dataset::{ReadingOptions, sidecar_path, sidecar_text};
+use numbers::GivenNumbers;
 
 /// Events that are simulated and written at once.
 const CHUNK: usize = 50_000;
@@ -61,6 +63,8 @@ pub enum Geometries {
 struct Given {
     positions: Array2<f64>,
     momenta: Option<Array2<f64>>,
+    /// Of each nuisance, its value in each row, if the file has it.
+    numbers: Vec<Option<Vec<f64>>>,
 }
 
 /// Simulates and writes a table, chunk by chunk; nothing appears if it fails. With `initial` it has the momenta with which
@@ -95,15 +99,20 @@ pub fn simulate_to_file(
         charges: none(if simulation.has_channels() { molecule.atom_count() } else { 0 }),
     };
     let mut header = header(&columns(simulation, &none, initial));
-    let (given, further, remarks) = match loaded {
-        None => (None, Vec::new(), simulation.remarks()?),
-        Some(LoadedPositions { positions, momenta, mut remarks, further }) => {
+    let (given, further, remarks) = match (loaded, geometries) {
+        (None, _) | (_, Geometries::Law) => (None, Vec::new(), simulation.remarks()?),
+        (
+            Some(LoadedPositions { positions, momenta, mut remarks, mut further }),
+            Geometries::File { path, .. },
+        ) => {
             remarks.extend(rest_remark(simulation, geometries, momenta.is_some()));
             remarks.extend(law_remark(simulation, geometries));
+            let numbers = GivenNumbers::take(path, &simulation.nuisances(), &mut further)?;
+            remarks.extend(numbers.remarks);
             let own: Vec<String> = header.iter().map(|(name, _)| name.clone()).collect();
             let (further, said) = further.beside(&own);
             remarks.extend(said);
-            (Some(Given { positions, momenta }), further, remarks)
+            (Some(Given { positions, momenta, numbers: numbers.values }), further, remarks)
         }
     };
     let events = given.as_ref().map_or(simulation.events, |given| given.positions.nrows());
@@ -195,11 +204,13 @@ fn events_of(
     let seed = simulation.seed;
     Ok(match given {
         None => simulate_range(simulation, range, seed)?,
-        Some(Given { positions, momenta: None }) => {
-            simulate_positions(simulation, positions.view(), seed)?
-        }
-        Some(Given { positions, momenta: Some(momenta) }) => {
-            simulate_moving(simulation, positions.view(), momenta.view(), seed)?
+        Some(Given { positions, momenta, numbers }) => {
+            let rows = GivenRows {
+                positions: positions.view(),
+                momenta: momenta.as_ref().map(|momenta| momenta.view()),
+                nuisances: numbers.iter().map(Option::as_deref).collect(),
+            };
+            simulate_given(simulation, &rows, seed)?
         }
     })
 }

@@ -204,13 +204,25 @@ fn flagged(report: &PredictionReport, has_summary: bool) -> Vec<Line> {
 }
 
 fn refinement_in_words(refinement: &RefinementReport, events: usize) -> Line {
-    let RefinementReport { outside_model, k_hat, evidence, no_mode, search, law_edge, .. } =
-        refinement;
+    let RefinementReport {
+        outside_model,
+        k_hat,
+        evidence,
+        outside_law,
+        no_mode,
+        search,
+        law_edge,
+        ..
+    } = refinement;
+    let beyond = match outside_law {
+        0 => String::new(),
+        count => format!(", of these no draw within the geometry law and so no evidence {count}"),
+    };
     let text = if *outside_model == 0 {
         "none is outside the model".to_owned()
     } else {
         format!(
-            "{outside_model} of {events} events are outside the model, marked in `outside_model`: heavy tail of the weights {k_hat}, evidence far below training {evidence}, no geometry found {no_mode}, searches for geometries that do not agree {search} (the draws of these are the network's), pinned to a limit of the geometry law {law_edge}"
+            "{outside_model} of {events} events are outside the model, marked in `outside_model`: heavy tail of the weights {k_hat}, evidence far below training {evidence}{beyond}, no geometry found {no_mode}, searches for geometries that do not agree {search} (the draws of these are the network's), pinned to a limit of the geometry law {law_edge}"
         )
     };
     Line { text, is_bad: *outside_model > 0 }

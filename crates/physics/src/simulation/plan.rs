@@ -24,15 +24,29 @@ use crate::vector::{Vector, bring_to_rest, of_atom};
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     Law(&'a ResolvedLaw),
-    /// Given positions, and momenta if the ions move.
-    Rows(ArrayView2<'a, f64>, Option<ArrayView2<'a, f64>>),
+    /// Given positions, momenta if the ions move, and of each nuisance its values where they are given.
+    Rows {
+        positions: ArrayView2<'a, f64>,
+        momenta: Option<ArrayView2<'a, f64>>,
+        nuisances: &'a [Option<&'a [f64]>],
+    },
 }
 
 impl Source<'_> {
     fn has_momenta(&self) -> bool {
         match self {
             Self::Law(law) => law.has_momenta(),
-            Self::Rows(_, momenta) => momenta.is_some(),
+            Self::Rows { momenta, .. } => momenta.is_some(),
+        }
+    }
+
+    /// The nuisance of this place in an event, if it is given.
+    fn number(&self, place: usize, event: usize) -> Option<f64> {
+        match self {
+            Self::Law(_) => None,
+            Self::Rows { nuisances, .. } => {
+                nuisances.get(place).copied().flatten().map(|values| values[event])
+            }
         }
     }
 }
@@ -188,7 +202,7 @@ impl<'a> Plan<'a> {
             }
             let first_nuisance = drawn / columns * self.nuisances.len();
             if let Err(error) =
-                self.draw_nuisances(event, &mut rng, &mut nuisances[first_nuisance..])
+                self.draw_nuisances(source, event, &mut rng, &mut nuisances[first_nuisance..])
             {
                 undrawn = Some(error);
                 break;
@@ -266,16 +280,20 @@ impl<'a> Plan<'a> {
         failed
     }
 
-    /// Draws what an event has beside its positions into the first of `values`.
+    /// Draws what an event has beside its positions, where it is not given, into the first of `values`.
     fn draw_nuisances(
         &self,
+        source: Source<'_>,
         event: usize,
         rng: &mut ChaCha8Rng,
         values: &mut [f64],
     ) -> Result<(), SimulationError> {
-        for (nuisance, value) in self.nuisances.iter().zip(values) {
+        for (place, (nuisance, value)) in self.nuisances.iter().zip(values).enumerate() {
             let none = || SimulationError::Nuisance { event, name: nuisance.name.clone() };
-            *value = nuisance.draw(rng).ok_or_else(none)?;
+            *value = match source.number(place, event) {
+                Some(given) => given,
+                None => nuisance.draw(rng).ok_or_else(none)?,
+            };
         }
         Ok(())
     }
@@ -295,13 +313,12 @@ impl<'a> Plan<'a> {
             Source::Law(law) => law
                 .draw(rng, positions, momenta)
                 .map_err(|source| SimulationError::Geometry { event, source })?,
-            Source::Rows(given, moving) => {
+            Source::Rows { positions: given, momenta: moving, .. } => {
                 for (position, value) in positions.iter_mut().zip(given.row(event)) {
                     *position = *value;
                 }
-                for (momentum, value) in
-                    momenta.iter_mut().zip(moving.iter().flat_map(|moving| moving.row(event)))
-                {
+                let moving = moving.iter().flat_map(|moving| moving.row(event));
+                for (momentum, value) in momenta.iter_mut().zip(moving) {
                     *momentum = *value;
                 }
             }

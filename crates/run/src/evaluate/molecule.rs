@@ -3,8 +3,10 @@
 use cei_metrics::{
     COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
 };
-use cei_physics::{Accuracy, Exploder, FrameRule, Molecule};
+use cei_model::random::{Purpose, standard_normal, stream};
+use cei_physics::{Accuracy, Exploder, FrameRule, InitialMomentumLaw, Molecule};
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, concatenate, s};
+use rayon::prelude::*;
 
 use crate::trained::draws::first_rows;
 use crate::trained::internal_coordinates;
@@ -17,10 +19,16 @@ pub(super) struct MoleculeScores {
     pub(super) gauge_free: GaugeFreeScores,
     frame: FrameRule,
     pub(super) resimulation: ResimulationErrors,
+    /// None for ions at rest, and where the law of their momenta is not known.
+    motion: Option<InitialMomentumLaw>,
+    seed: u64,
+    /// Events that have been added.
+    events: usize,
 }
 
 impl MoleculeScores {
-    pub(super) fn new(run: &TrainedRun, molecule: &Molecule) -> Result<Self, RunError> {
+    /// `seed` is that of the momenta with which ions start that move.
+    pub(super) fn new(run: &TrainedRun, molecule: &Molecule, seed: u64) -> Result<Self, RunError> {
         let coordinates = internal_coordinates(&run.experiment, molecule)?;
         Ok(Self {
             gauge_free: GaugeFreeScores::new(coordinates.clone(), &COVERAGE_LEVELS)?,
@@ -30,6 +38,9 @@ impl MoleculeScores {
                 xy_plane: molecule.atom_count() - 2,
             },
             resimulation: ResimulationErrors::default(),
+            motion: motion(run),
+            seed,
+            events: 0,
             molecule: molecule.clone(),
         })
     }
@@ -55,6 +66,8 @@ impl MoleculeScores {
         }
         let (momenta, charges) = y.split_at(Axis(1), columns);
         let count = run.experiment.evaluation.resimulated_draws.min(draws.len_of(Axis(1)));
+        let first = self.events;
+        self.events += x.nrows();
         let mut resimulated = Array3::zeros((x.nrows(), count, columns));
         for (charges, events) in by_charges(charges) {
             let molecule = match &charges[..] {
@@ -66,7 +79,16 @@ impl MoleculeScores {
                 return Ok(());
             }
             let rows = first_rows(&draws.select(Axis(0), &events), count);
-            let exploded = self.in_one_frame(exploder.explode_all(rows.view())?);
+            let exploded = match &self.motion {
+                None => exploder.explode_all(rows.view())?,
+                Some(law) => {
+                    let numbers: Vec<usize> = events.iter().map(|event| first + event).collect();
+                    let positions = rows.slice(s![.., ..columns]);
+                    let initial = initial_momenta(law, positions, self.seed, &numbers);
+                    exploder.explode_moving(rows.view(), initial.view())?
+                }
+            };
+            let exploded = self.in_one_frame(exploded);
             for (place, event) in events.into_iter().enumerate() {
                 let own = exploded.slice(s![place * count..(place + 1) * count, ..]);
                 resimulated.index_axis_mut(Axis(0), event).assign(&own);
@@ -115,6 +137,34 @@ fn by_charges(charges: ArrayView2<'_, f64>) -> Vec<(Vec<f64>, Vec<usize>)> {
         }
     }
     states
+}
+
+/// The law of the momenta with which the ions of a run start; none where they start at rest, or have no law.
+pub(super) fn motion(run: &TrainedRun) -> Option<InitialMomentumLaw> {
+    let law = run.record.simulation.as_ref()?.initial_momentum_law().ok()??;
+    (!law.is_averaged()).then_some(law)
+}
+
+/// Momenta (rows x 3N, a.u.) drawn at the positions (rows x 3N, bohr) of draws, as many of each of the events `numbers`.
+fn initial_momenta(
+    law: &InitialMomentumLaw,
+    positions: ArrayView2<'_, f64>,
+    seed: u64,
+    numbers: &[usize],
+) -> Array2<f64> {
+    let draws = positions.nrows() / numbers.len().max(1);
+    let z = numbers.iter().flat_map(|event| {
+        let mut rng = stream(seed, Purpose::InitialMomenta, *event as u64);
+        standard_normal(draws, law.dimension(), &mut rng).mapv(f64::from).into_iter()
+    });
+    let z: Vec<f64> = z.collect();
+    let mut momenta = Array2::zeros(positions.dim());
+    let rows = momenta.axis_iter_mut(Axis(0)).into_par_iter();
+    let rows = rows.zip(positions.axis_iter(Axis(0))).zip(z.par_chunks(law.dimension()));
+    rows.for_each(|((mut momenta, x), z)| {
+        momenta.assign(&law.factor(&x.to_vec()).dot(&ArrayView1::from(z)));
+    });
+    momenta
 }
 
 fn side_by_side(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {

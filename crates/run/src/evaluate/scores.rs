@@ -57,7 +57,12 @@ struct NeighbourBaseline {
 }
 
 impl Scores {
-    pub(super) fn new(run: &TrainedRun, own: Option<&Dataset>) -> Result<Self, RunError> {
+    /// `seed` is that of what is drawn for the scores.
+    pub(super) fn new(
+        run: &TrainedRun,
+        own: Option<&Dataset>,
+        seed: u64,
+    ) -> Result<Self, RunError> {
         let preprocessing = &run.record.preprocessing;
         let columns = preprocessing.positions();
         let alive: Vec<usize> =
@@ -69,7 +74,7 @@ impl Scores {
             nuisances = Some(NuisanceErrors { mean: errors_of_nuisances()?, train_mean: None });
         }
         let errors = || PointErrors::new(columns, &alive);
-        let molecule = run.molecule().map(|m| MoleculeScores::new(run, m)).transpose()?;
+        let molecule = run.molecule().map(|m| MoleculeScores::new(run, m, seed)).transpose()?;
         let (mut train_mean, mut neighbours) = (None, None);
         if let Some(dataset) = own {
             let (raw_x, raw_y) = dataset.table.part(&dataset.split.train);

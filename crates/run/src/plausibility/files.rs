@@ -55,6 +55,7 @@ pub fn judge_files(
         momenta: trained,
         simulation: simulation.as_ref(),
         unit_au: unit.factor(),
+        sees_laboratory: experiment.preprocessing.gauge.keeps_momenta(),
     };
     Ok(Some(training.judge(y.view(), None)))
 }

@@ -10,7 +10,7 @@ use ndarray::{ArrayView1, ArrayView2};
 use super::report::{Comparison, Spread};
 
 /// How often distributions of one kind may be told apart.
-const TOLD_APART: f64 = 1e-3;
+pub(super) const TOLD_APART: f64 = 1e-3;
 
 /// Kinetic energy release (eV), `|sum p|` and `|p|` of every ion (a.u.).
 pub(super) fn quantities(molecule: &Molecule, y: ArrayView1<'_, f64>) -> Vec<f64> {
@@ -116,7 +116,7 @@ pub(super) fn energy_ratio(file: &Quantities, training: &Quantities) -> Option<f
 }
 
 /// Largest distance between the empirical distribution functions of two sorted samples.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
     let (mut i, mut j, mut most) = (0, 0, 0.0_f64);
     while i < a.len() && j < b.len() {
         let value = a[i].min(b[j]);

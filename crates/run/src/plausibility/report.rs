@@ -30,6 +30,13 @@ pub struct Plausibility {
     /// Why they are far, as far as trying told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// How the directions of the ions in the laboratory compare with those of the declared orientation; none where they
+    /// are not known, do not matter, or the file is far from training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directions: Option<Directions>,
+    /// The time of charging that would explain their energy; none where that is as in training, or explained otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charging: Option<ChargingTime>,
 }
 
 /// One quantity in the file and in training.
@@ -94,6 +101,8 @@ pub enum Cause {
         #[serde(with = "number")]
         likely: Vec<f64>,
     },
+    /// The charges come in another time than in the simulation, or the molecules are longer or shorter than there.
+    Charging,
     /// Momentum is shared among the ions as in training, but there is more or less energy.
     Energy {
         /// Median kinetic energy release in the file over that in training.
@@ -106,6 +115,118 @@ pub enum Cause {
         #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
         ratio: Option<f64>,
     },
+}
+
+/// The directions of the ions in the file and in the declared simulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Directions {
+    /// Whether they differ.
+    pub differ: bool,
+    /// The axis of the laboratory by which they differ most: `x`, `y` or `z`.
+    pub axis: String,
+    /// By that axis, of each ion.
+    pub ions: Vec<IonDirection>,
+}
+
+/// The directions of one ion in the file and in the simulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IonDirection {
+    /// Label of the ion.
+    pub ion: String,
+    /// In the file.
+    pub file: Direction,
+    /// In the simulation.
+    pub simulation: Direction,
+}
+
+/// Means over events of the cosine between a momentum and an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Direction {
+    /// Mean of the cosine, 0 where both ends of the axis are alike.
+    #[serde(with = "number")]
+    pub cos: f64,
+    /// Mean of its square, 1/3 for isotropy.
+    #[serde(with = "number")]
+    pub cos2: f64,
+}
+
+impl Directions {
+    fn in_words(&self) -> String {
+        let Self { axis, ions, .. } = self;
+        let mut text = format!(
+            "warning: the ions do not fly in the directions of the laboratory that the declared `orientation` gives; by the axis {axis}, the means of cos and cos^2 are"
+        );
+        for IonDirection { ion, file, simulation } in ions {
+            text.push_str(&format!(
+                "\n  {ion}: {:.2} and {:.2} in the file, {:.2} and {:.2} in the simulation",
+                file.cos, file.cos2, simulation.cos, simulation.cos2
+            ));
+        }
+        text + "\nhint: train on a simulation with the orientation of this measurement (docs/spec.md, Orientation): another one gives posteriors that are too narrow or shifted; directions that the detector or a selection of events has cut are no orientation"
+    }
+}
+
+/// A time in which the charges come that would give the energy of a file by the simulation's geometries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChargingTime {
+    /// Key of `[charging]` that has the time; of kind `exponential` where the simulation has no charging.
+    pub key: String,
+    /// Whether the simulation has a charging.
+    pub declared: bool,
+    /// The time (fs) that gives the file's median kinetic energy release; none if no time does.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
+    pub time_fs: Option<f64>,
+    /// What all distances must be multiplied by to give the same energy from charges that are there at once; none
+    /// where the simulation has a charging.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
+    pub stretch: Option<f64>,
+    /// What the momenta of the single ions fit.
+    pub ions: IonsFit,
+}
+
+/// What the momenta of the single ions fit where a time and a stretch give the energy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IonsFit {
+    /// The charging of that time.
+    Charging,
+    /// The same share of each ion as in training: molecules that are stretched.
+    Stretched,
+    /// Both alike.
+    Both,
+    /// Neither.
+    Neither,
+}
+
+impl ChargingTime {
+    fn in_words(&self) -> String {
+        let Self { key, declared, time_fs, stretch, ions } = self;
+        let Some(time) = time_fs else {
+            return format!(
+                "no time (`charging.{key}`) of the declared charging gives the energy of the file by the geometries of the training"
+            );
+        };
+        let time = short(*time);
+        let text = if *declared {
+            format!(
+                "`charging.{key}` of about {time} fs for all events would give the energy of the file by the geometries of the training; so would other distances"
+            )
+        } else {
+            format!(
+                "exponential charging, `charging.{key}` of about {time} fs instead of charges that are there at once, would give the energy of the file by the geometries of the training; so would molecules stretched by {}, charged at once",
+                short(stretch.unwrap_or(1.0))
+            )
+        };
+        let ions = match ions {
+            IonsFit::Charging => "the momenta of the single ions are those of the charging rather",
+            IonsFit::Stretched => {
+                "the momenta of the single ions are those of the stretched molecules rather"
+            }
+            IonsFit::Both => "the momenta of the single ions fit both",
+            IonsFit::Neither => "the momenta of the single ions fit neither alone",
+        };
+        format!("{text}; {ions}")
+    }
 }
 
 impl Plausibility {
@@ -122,6 +243,9 @@ impl Plausibility {
                 "warning: the momenta of the file's events add up to nothing (|sum p| {} a.u. in the median, {} in training): an analysis has imposed it\nhint: noise that is independent for each ion does not describe such momenta; posteriors of them are too narrow or wrong",
                 short(sum.file.median), short(sum.training.median)
             ));
+        }
+        if let Some(directions) = self.directions.as_ref().filter(|directions| directions.differ) {
+            parts.push(directions.in_words());
         }
         (!parts.is_empty()).then(|| parts.join("\n"))
     }
@@ -144,6 +268,9 @@ impl Plausibility {
                 momentum.file, momentum.training
             ));
         }
+        if let Some(charging) = &self.charging {
+            text.push_str(&format!("\n  charging: {}", charging.in_words()));
+        }
         match &self.cause {
             Some(cause) => format!("{text}\n  likely cause: {}", cause.in_words()),
             None => text,
@@ -158,6 +285,7 @@ impl Cause {
             Self::Unit { .. } => "unit",
             Self::SwappedIons { .. } => "swapped-ions",
             Self::Charges { .. } => "charges",
+            Self::Charging => "charging",
             Self::Energy { .. } => "energy",
             Self::Unknown { .. } => "unknown",
         }
@@ -185,22 +313,23 @@ impl Cause {
                     charges.join(", ")
                 };
                 format!(
-                    "the charge state: charges {} bring the momenta into line, the model was trained for {}; or the explosion was not instantaneous (charging up takes time, bonds stretch), which lowers the energy too\nhint: train on a simulation with the charges of these ions",
+                    "the charge state: charges {} bring the momenta into line, the model was trained for {}\nhint: train on a simulation with the charges of these ions",
                     list(likely),
                     list(trained)
                 )
             }
+            Self::Charging => "charging that takes another time than in the simulation, or molecules that are longer or shorter than its geometry law has them\nhint: docs/real-data.md says how the momenta can tell these apart, and where they cannot; a time that is not known is a distribution in `[charging]`, and is inferred if `columns.nuisances` lists it".to_owned(),
             Self::Energy { ratio } => format!(
                 "momentum is shared among the ions as in training, but there is {} times the energy: {}",
                 short(*ratio),
                 if *ratio < 1.0 {
-                    "smaller charges than assumed, an explosion that was not instantaneous (bonds stretch while the molecule charges up), or longer bonds than the geometry law has"
+                    "smaller charges than assumed, charges that come more slowly than assumed (bonds stretch meanwhile), or longer bonds than the geometry law has (docs/real-data.md)"
                 } else {
-                    "greater charges than assumed, or shorter bonds than the geometry law has"
+                    "greater charges than assumed, charges that come faster, or shorter bonds than the geometry law has"
                 }
             ),
             Self::Unknown { ratio: Some(ratio) } => format!(
-                "unknown; no unit, order of the ions or charge state brings them into line. There is {} times the energy of training: charges that differ from those assumed, an explosion that was not instantaneous, false coincidences, or a geometry law that is too narrow",
+                "unknown; no unit, order of the ions or charge state brings them into line. There is {} times the energy of training: charges that differ from those assumed or come in another time, false coincidences, or a geometry law that is too narrow (docs/real-data.md)",
                 short(*ratio)
             ),
             Self::Unknown { ratio: None } => "unknown".to_owned(),

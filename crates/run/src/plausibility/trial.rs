@@ -7,10 +7,36 @@ use super::quantities::{Quantities, quantities};
 use super::report::Cause;
 
 /// Distributions that differ by less are alike, however surely they differ.
-const ALIKE: f64 = 0.05;
+pub(super) const ALIKE: f64 = 0.05;
 
 /// Ions of which all orders are tried.
 const MOST_PERMUTED: usize = 6;
+
+/// Events with which causes are tried.
+pub(super) const TRIED_EVENTS: usize = 500;
+
+/// Distributions explain momenta alike if these are not further apart from the one than from the other by more than this
+/// (a sum over energy and ions; samples of [`TRIED_EVENTS`] have half of it by chance).
+const AS_GOOD: f64 = 0.3;
+
+/// How well a set of explosions explains momenta.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fit {
+    /// Share of the events that energy and ions of all but 1 % of the explosions leave out.
+    pub(super) misfit: f64,
+    /// How far apart the distributions are.
+    pub(super) apart: f64,
+}
+
+impl Fit {
+    /// That of no explosions.
+    pub(super) const NONE: Self = Self { misfit: 1.0, apart: f64::INFINITY };
+
+    /// Whether it is better than another by more than chance.
+    pub(super) fn is_better_than(self, other: Self) -> bool {
+        self.apart + AS_GOOD <= other.apart
+    }
+}
 
 /// A few momenta of the file, to be changed and compared with training again.
 pub(super) struct Trial<'a> {
@@ -36,13 +62,18 @@ impl<'a> Trial<'a> {
         Self { file, ..*self }
     }
 
-    /// Share of the events, their momenta times `factor`, that energy and ions of all but 1 % of `training` leave out.
-    pub(super) fn misfit(&self, training: &Quantities, factor: f64) -> f64 {
+    /// How well `training` explains them.
+    pub(super) fn fit(&self, training: &Quantities) -> Fit {
+        let file = Quantities::of(self.molecule, self.file.view());
+        Fit { misfit: self.misfit(training), apart: training.apart(&file) }
+    }
+
+    /// Share of the events that energy and ions of all but 1 % of `training` leave out.
+    pub(super) fn misfit(&self, training: &Quantities) -> f64 {
         let mut limits = training.limits(0.01);
         limits.0[1] = [0.0, f64::INFINITY];
         let rows = self.file.rows().into_iter();
-        let left_out =
-            rows.filter(|y| limits.leaves_out(&quantities(self.molecule, (y * factor).view())));
+        let left_out = rows.filter(|y| limits.leaves_out(&quantities(self.molecule, *y)));
         share(left_out.count(), self.file.nrows())
     }
 
@@ -67,8 +98,8 @@ impl<'a> Trial<'a> {
     pub(super) fn swapped(&self) -> Option<Vec<String>> {
         let (order, apart) = self.best_order()?;
         let reordered = self.reordered(&order);
-        let as_it_is = self.misfit(self.training, 1.0);
-        let better = reordered.misfit(self.training, 1.0) <= as_it_is / 3.0
+        let as_it_is = self.misfit(self.training);
+        let better = reordered.misfit(self.training) <= as_it_is / 3.0
             && apart < 0.8 * self.training.apart(&Quantities::of(self.molecule, self.file.view()));
         (better && as_it_is > 0.0).then(|| self.names(&order))
     }

@@ -211,7 +211,7 @@ const SUMMARY: &[Column] = &[
         name: "log_evidence",
         unit: "nats",
         given: Given::Noise,
-        meaning: "logarithm of the density of the momenta under the model",
+        meaning: "logarithm of the density of the momenta under the model; nothing where no draw lies within the geometry law (`outside-law`)",
         cells: Cells::F64(|rows| rows.of_refined(|event| event.log_evidence.unwrap_or(f64::NAN))),
     },
     Column {

@@ -70,6 +70,8 @@ pub struct RefinementReport {
     pub k_hat: usize,
     /// Events whose momenta are far less probable than those of training.
     pub evidence: usize,
+    /// Events of which no draw lies within the geometry law: they have no evidence.
+    pub outside_law: usize,
     /// Events without a geometry that gives their momenta.
     pub no_mode: usize,
     /// Without noise: those of which independent searches for geometries do not agree, or did not end.
@@ -129,6 +131,7 @@ impl RefinementSums {
             self.counts.outside_model += usize::from(event.outside.any());
             self.counts.k_hat += usize::from(event.outside.k_hat);
             self.counts.evidence += usize::from(event.outside.evidence);
+            self.counts.outside_law += usize::from(event.outside.outside_law);
             self.counts.no_mode += usize::from(event.outside.no_mode);
             self.counts.search += usize::from(event.outside.search);
             self.counts.law_edge += usize::from(event.outside.law_edge);

@@ -24,7 +24,7 @@ pub(crate) struct RefinedEvent {
     pub k_hat: Option<f64>,
     /// Effective number of independent draws; none without noise.
     pub effective_sample_size: Option<f64>,
-    /// `log p(y)` per unit volume of the momenta (a.u.); none without noise.
+    /// `log p(y)` per unit volume of the momenta (a.u.); none without noise, and where no draw lies within the law.
     pub log_evidence: Option<f64>,
     /// Why it is not what the model describes.
     pub outside: OutsideModel,
@@ -80,6 +80,8 @@ pub(crate) struct OutsideModel {
     pub k_hat: bool,
     /// The momenta are far less probable than those of training.
     pub evidence: bool,
+    /// With noise: no draw lies within the geometry law, so that nothing has a weight, and there is no evidence.
+    pub outside_law: bool,
     /// No geometry was found that gives the momenta.
     pub no_mode: bool,
     /// Without noise: independent searches for geometries that give the momenta do not agree, or did not end.
@@ -110,7 +112,12 @@ impl RefinedEvent {
 impl OutsideModel {
     /// Whether there is any reason.
     pub(crate) fn any(self) -> bool {
-        self.k_hat || self.evidence || self.no_mode || self.search || self.law_edge
+        self.k_hat
+            || self.evidence
+            || self.outside_law
+            || self.no_mode
+            || self.search
+            || self.law_edge
     }
 }
 
@@ -119,6 +126,7 @@ impl fmt::Display for OutsideModel {
         let reasons = [
             (self.k_hat, "k-hat"),
             (self.evidence, "evidence"),
+            (self.outside_law, "outside-law"),
             (self.no_mode, "no-mode"),
             (self.search, "search"),
             (self.law_edge, "law-edge"),
@@ -136,6 +144,7 @@ mod tests {
     fn the_reasons_are_named() {
         let outside = OutsideModel { k_hat: true, law_edge: true, ..OutsideModel::default() };
         assert_eq!(outside.to_string(), "k-hat law-edge");
+        assert!(OutsideModel { outside_law: true, ..OutsideModel::default() }.any());
         assert!(outside.any() && !OutsideModel::default().any());
     }
 }

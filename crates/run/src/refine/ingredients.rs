@@ -1,6 +1,7 @@
 //! What a refinement is made of, and why it may be impossible.
 
 use cei_data::Preprocessing;
+use cei_physics::detector::is_uneven;
 use cei_physics::{Frame, InitialMomentumLaw, Molecule, Nuisance, PositionDensity, Simulation};
 use ndarray::Array2;
 
@@ -153,9 +154,4 @@ fn names(columns: &[impl AsRef<str>]) -> String {
     }
     let quoted: Vec<String> = columns.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     quoted.join(", ")
-}
-
-/// Whether the noise of an ion (three components each) differs between axes.
-pub(super) fn is_uneven(noise: &[f64]) -> bool {
-    noise.chunks_exact(3).any(|ion| ion.iter().any(|sd| *sd != ion[0]))
 }

@@ -2,7 +2,7 @@
 
 use cei_data::{ColumnRef, DroppedRows, Preprocessing, Reading, Rows as _, Selection};
 use cei_model::ConditionalModel;
-use cei_physics::Simulation;
+use cei_physics::{Frame, Orientation, Simulation};
 
 use crate::Experiment;
 use crate::dataset::{Dataset, in_words, rounding};
@@ -80,6 +80,7 @@ pub(super) fn plan(
     let width = preprocessing.positions();
     let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
     let noise = origin.detector.as_ref().zip(molecule);
+    let remarks = remarks.into_iter().chain(alignment_remark(origin, preprocessing)).collect();
     let ingredients = Ingredients {
         molecule,
         simulation: origin.simulation.as_ref(),
@@ -101,6 +102,16 @@ pub(super) fn plan(
         frame: preprocessing.frame_description(),
         remarks,
     }
+}
+
+/// That what is trained does not know the alignment that its simulation declares.
+fn alignment_remark(origin: &Origin, preprocessing: &Preprocessing) -> Option<String> {
+    let is_aligned = |law: &&Simulation| matches!(law.orientation, Orientation::Turned(_));
+    let law = origin.simulation.as_ref().filter(is_aligned)?;
+    if law.frame != Frame::default() {
+        return Some("remark: the simulation aligns its molecules, but records events in a frame that their momenta fix, which forgets the alignment: results are those of molecules that are turned at random\nhint: simulate with `frame = { kind = \"laboratory\" }`".to_owned());
+    }
+    (!preprocessing.config().gauge.keeps_momenta()).then(|| "remark: the simulation aligns its molecules, but the network sees momenta in a frame that they fix themselves (`preprocessing.gauge`), which forgets the alignment: its draws are those of unknown orientation, which `cei predict --refine` corrects\nhint: leave `preprocessing.gauge` out for a network that sees the laboratory".to_owned())
 }
 
 /// The columns that the run reads: where atoms were numbered or columns renamed they are not obvious. Where events are
