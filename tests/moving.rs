@@ -123,3 +123,49 @@ fn velocities_of_files_are_used_and_named() -> TestResult {
     assert!(folder.fails(new)?.contains("`initial_momenta` is `given`"));
     Ok(())
 }
+
+/// CO at 3,000 K: the momenta with which the ions start are inferred beside its length, and add up to zero.
+#[test]
+fn initial_momenta_are_inferred_where_asked_for() -> TestResult {
+    let folder = Folder::new()?;
+    let atoms =
+        "[molecule]\natoms = [{ element = 'C', charge = 1 }, { element = 'O', charge = 1 }]\n";
+    let law = "orientation = 'random'\ncentre = 'centre-of-mass'\ntemperature_k = 3000\n[detector]\nmomentum_noise_au = 4\n\
+        [geometry]\nlaw = 'internal'\npositions_angstrom = { C = [0, 0, 0], O = [0, 0, 1.1] }\n\
+        lengths_angstrom = { O-C = { distribution = 'uniform', low = 1.0, high = 1.4 } }\n";
+    folder.write("co.toml", law.replace("[detector]", &format!("{atoms}[detector]")))?;
+    let gauge = "[preprocessing.gauge]\nframe = 'momentum'\nx_axis = 'O'\nxy_plane = 'C'\n";
+    let model =
+        "[model]\nkind = 'cinn'\ncouplings = 4\nhidden = [16, 16]\n[training]\nmax_epochs = 10\n";
+    folder.write("e.toml", format!("[source]\nfiles = ['t.csv']\n{atoms}{gauge}{model}"))?;
+    let simulate = "simulate --config co.toml --quiet";
+    folder.told(&format!("{simulate} --events 3000 --seed 3 -o t.csv"))?;
+    folder.told(&format!("{simulate} --events 60 --seed 9 --initial-momenta -o m.csv"))?;
+    folder.told("train --config e.toml -o run --quiet")?;
+    let predict = "predict run m.csv --refine -n 200 --summary s.csv --modes modes.csv --quiet";
+    folder.told(&format!("{predict} --initial-momenta -o d.csv"))?;
+    let mut inside = 0;
+    for axis in ["x", "y", "z"] {
+        let [carbon, oxygen] =
+            ["c", "o"].map(|ion| folder.numbers("d.csv", &format!("initial_p{ion}{axis}")));
+        for (carbon, oxygen) in carbon?.into_iter().zip(oxygen?) {
+            assert!((carbon + oxygen).abs() < 1e-9, "{carbon} {oxygen}");
+        }
+        let name = format!("initial_pc{axis}");
+        let truth = folder.numbers("m.csv", &name)?;
+        let [low, high] = ["q05", "q95"].map(|q| folder.numbers("s.csv", &format!("{name}_{q}")));
+        let bounds: Vec<(f64, f64)> = low?.into_iter().zip(high?).collect();
+        inside += (0..60)
+            .filter(|event| {
+                let (low, high) = bounds[*event];
+                (low..=high).contains(&truth[*event])
+            })
+            .count();
+    }
+    // 9 of 10 of 180 are expected, with a standard deviation of 4.
+    assert!((148..=176).contains(&inside), "{inside}");
+    assert!(folder.numbers("modes.csv", "initial_pox")?.len() >= 60);
+    folder.told(&format!("{predict} -o d.csv"))?;
+    assert!(!folder.read("s.csv")?.contains("initial_pcx_mean"));
+    Ok(())
+}
