@@ -15,8 +15,12 @@ pub const MAX_CHANNELS: usize = 64;
 ///
 /// ```toml
 /// [[channels]]
-/// charges = [1, 1, 1]
+/// charges = [2, 2, 2]
 /// weight = 0.7
+///
+/// [[channels]]
+/// charges = [1, 1, 2]
+/// weight = 0.3
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
