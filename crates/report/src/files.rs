@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kuva::backend::png::PngBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 
-use crate::{Error, Result};
+use crate::{Error, Result, raster};
 
 /// Pixels across a PNG at least; narrow figures are enlarged.
 const MIN_PNG_WIDTH: f64 = 1400.0;
@@ -28,9 +27,7 @@ pub(crate) fn write(stem: &Path, scene: &Scene) -> Result<FigureFiles> {
     let files = FigureFiles { svg: with_suffix(stem, ".svg"), png: with_suffix(stem, ".png") };
     let svg = SvgBackend::new().with_pretty(true).render_scene(scene);
     let scale = (MIN_PNG_WIDTH / scene.width).max(MIN_PNG_SCALE);
-    let png = PngBackend::new()
-        .with_scale(scale as f32)
-        .render_scene(scene)
+    let png = raster::png(scene, scale as f32)
         .map_err(|reason| Error::Raster { path: files.png.clone(), reason })?;
     cei_files::write(&files.svg, svg.as_bytes())?;
     cei_files::write(&files.png, &png)?;

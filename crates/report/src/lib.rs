@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod learning;
 mod ranks;
+mod raster;
 mod residuals;
 mod scatter;
 mod style;
