@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Give the exact log-density log p(x | y) of every row of a table
     LogProb(LogProbArgs),
+    /// Write one page about runs, to look at and to mail, with figures and numbers
+    Report(ReportArgs),
     /// Set evaluated runs side by side, with baselines and floors
     Compare(CompareArgs),
     /// Test whether the posterior of a run is calibrated, with figures
@@ -230,6 +232,13 @@ pub(crate) struct PredictArgs {
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]
     pub(crate) chain: Option<PathBuf>,
+    /// One page (HTML) about the file and the run: what was inferred, single events, momenta, with figures and their
+    /// numbers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Events that the page shows alone, by row of the file from 0; by default flagged, typical and wide ones
+    #[arg(long, value_name = "EVENTS", value_delimiter = ',', requires = "report")]
+    pub(crate) report_events: Vec<u64>,
     #[command(flatten)]
     pub(crate) random: SeedArgs,
     #[command(flatten)]
@@ -259,6 +268,30 @@ pub(crate) struct LogProbArgs {
     pub(crate) compute: DeviceArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Run folders; what `cei evaluate` and `cei calibrate` found is shown if it is there
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page (HTML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Test events that are shown alone, by row of the table from 0; by default flagged, typical, wide and distant ones
+    #[arg(long, value_name = "EVENTS", value_delimiter = ',')]
+    pub(crate) events: Vec<u64>,
+    /// Do not let the simulator search for the geometries that explain the events that are shown alone
+    #[arg(long)]
+    pub(crate) no_modes: bool,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 #[derive(Debug, Args)]

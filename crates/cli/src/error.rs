@@ -84,7 +84,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
                         | LaterError::OtherCharges { .. },
                     )
                     | RunError::Draft(_)
-                    | RunError::Level { .. },
+                    | RunError::Level { .. }
+                    | RunError::NoSuchEvent { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),
                 Some(RunError::File(error)) => matches!(error, FileError::SameFile { .. }),

@@ -99,17 +99,17 @@ pub fn learning_curves(
 }
 
 /// The loss axis: its range, and whether it is logarithmic.
-struct LossAxis {
-    epochs: (f64, f64),
-    losses: (f64, f64),
-    logarithmic: bool,
+pub(crate) struct LossAxis {
+    pub(crate) epochs: (f64, f64),
+    pub(crate) losses: (f64, f64),
+    pub(crate) logarithmic: bool,
     /// Losses that are above the range.
     above: usize,
 }
 
 impl LossAxis {
     /// `None` if no curve has a point.
-    fn of(curves: &[&[(f64, f64)]]) -> Option<Self> {
+    pub(crate) fn of(curves: &[&[(f64, f64)]]) -> Option<Self> {
         let all = || curves.iter().flat_map(|curve| curve.iter());
         let epochs = range(all().map(|point| point.0))?;
         // room for the marker of a best epoch at the end
@@ -164,12 +164,17 @@ fn draw(
     files::write(stem, &render_multiple(plots, layout))
 }
 
-fn points(history: &[EpochLoss], loss: impl Fn(&EpochLoss) -> f64) -> Vec<(f64, f64)> {
+/// The finite losses of one kind, by epoch.
+pub(crate) fn points(history: &[EpochLoss], loss: impl Fn(&EpochLoss) -> f64) -> Vec<(f64, f64)> {
     let points = history.iter().map(|losses| (losses.epoch as f64, loss(losses)));
     points.filter(|point| point.1.is_finite()).collect()
 }
 
-fn best_point(curve: &LearningCurve<'_>, validation: &[(f64, f64)]) -> Option<(f64, f64)> {
+/// The loss of the best epoch, where both are known.
+pub(crate) fn best_point(
+    curve: &LearningCurve<'_>,
+    validation: &[(f64, f64)],
+) -> Option<(f64, f64)> {
     let best = curve.best_epoch? as f64;
     validation.iter().copied().find(|point| point.0 == best)
 }

@@ -1,9 +1,9 @@
 //! Figures of a run: learning curves, predicted against true, residuals and calibration, from plain
 //! numbers to SVG and PNG.
 //!
-//! Every function writes `<stem>.svg` and `<stem>.png` from one scene, so the two agree. The PNG
+//! Every function but those of [`page`] writes `<stem>.svg` and `<stem>.png` from one scene, so the two agree. The PNG
 //! needs no font of the machine: its glyphs (DejaVu Sans) are compiled in. Colours are those of M.
-//! Okabe and K. Ito, which all kinds of colour vision tell apart.
+//! Okabe and K. Ito, which all kinds of colour vision tell apart. [`page`] is a report for the browser.
 #![allow(
     clippy::needless_pass_by_value,
     reason = "ndarray's views are pointers, made to be passed by value; the lint does not see it"
@@ -14,6 +14,7 @@ mod classifier;
 mod error;
 mod files;
 mod learning;
+pub mod page;
 mod ranks;
 mod raster;
 mod residuals;

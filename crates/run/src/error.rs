@@ -428,6 +428,18 @@ pub enum RunError {
         /// The most allowed.
         most: usize,
     },
+    /// An event that is asked for and is not there.
+    #[error("`{key}`: event {event} is not among {of}\nhint: there are {}, ...", known.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))]
+    NoSuchEvent {
+        /// The option.
+        key: &'static str,
+        /// The event that was asked for.
+        event: u64,
+        /// The events that there are, in words.
+        of: String,
+        /// Some of these.
+        known: Vec<u64>,
+    },
     /// A run whose draws the simulator cannot refine.
     #[error("the draws of run `{}` cannot be refined: {why}\nhint: {hint}", path.display())]
     CannotRefine {

@@ -11,6 +11,7 @@
 //! | infer positions from momenta | [`predict::predict_to_files`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
+//! | write a page about runs | [`report::report_to_file`] |
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
@@ -30,6 +31,7 @@ pub mod log_prob;
 pub mod plausibility;
 pub mod predict;
 pub mod refine;
+pub mod report;
 #[cfg(test)]
 mod reports;
 pub mod simulate;

@@ -8,11 +8,13 @@
 //! | `output` | a file that is written while the next chunk is drawn |
 //! | `chunks` | the events, a chunk after another |
 //! | `report` | what is told in the end |
+//! | `page` | the page about a prediction |
 
 mod chunks;
 mod columns;
 mod options;
 mod output;
+mod page;
 mod report;
 mod tables;
 
@@ -32,6 +34,7 @@ use crate::refine::Refiner;
 use crate::{RunError, TrainedRun};
 use chunks::{Prediction, SUMMARISED_DRAWS};
 use columns::pass_on;
+use page::write_page;
 use tables::Tables;
 
 /// Draws positions for every event of a momenta file and writes them, chunk by chunk.
@@ -82,25 +85,32 @@ pub fn predict_to_files(
         edges: edges.as_ref(),
         y: table.y.view(),
     };
-    let found = prediction.write(&mut watch)?;
-    let preprocessing = &run.record.preprocessing;
-    Ok(PredictionReport {
-        remarks,
-        events: table.rows(),
-        draws: options.draws,
-        frame: preprocessing.frame_description(),
-        unit: run.experiment.columns.x_unit.internal(),
-        rotated_back: tables.rotates_back,
-        off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
-        law_edge: edges.as_ref().map(|edges| found.law_edges.report(edges)),
-        plausibility,
-        summarised_draws: (options.summary_file.is_some() && options.draws > SUMMARISED_DRAWS)
-            .then_some(SUMMARISED_DRAWS),
-        far_out: far_out.iter().map(ToString::to_string).collect(),
-        outside: outside.as_deref().map(OutsideCounts::of),
-        charge_states: found.refinement.shares(&tables.states),
-        refinement: refiner.as_ref().map(|refiner| found.refinement.report(refiner.has_noise())),
-        dropped: table.dropped,
+    prediction.write(&mut watch, |found| {
+        let preprocessing = &run.record.preprocessing;
+        let report = PredictionReport {
+            remarks,
+            events: table.rows(),
+            draws: options.draws,
+            frame: preprocessing.frame_description(),
+            unit: run.experiment.columns.x_unit.internal(),
+            rotated_back: tables.rotates_back,
+            off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
+            law_edge: edges.as_ref().map(|edges| found.law_edges.report(edges)),
+            plausibility,
+            summarised_draws: (options.summary_file.is_some() && options.draws > SUMMARISED_DRAWS)
+                .then_some(SUMMARISED_DRAWS),
+            far_out: far_out.iter().map(ToString::to_string).collect(),
+            outside: outside.as_deref().map(OutsideCounts::of),
+            charge_states: found.refinement.shares(&tables.states),
+            refinement: refiner
+                .as_ref()
+                .map(|refiner| found.refinement.report(refiner.has_noise())),
+            dropped: table.dropped.clone(),
+        };
+        if let Some(kept) = found.kept {
+            write_page(&run, options, kept, &report, table.y.view())?;
+        }
+        Ok(report)
     })
 }
 

@@ -7,14 +7,17 @@
 //! | `draws` | posterior draws |
 //! | `log_prob` | exact densities |
 //! | `coordinates` | the bond lengths and angles in which molecules are scored |
+//! | `resimulated` | momenta of drawn geometries |
 
 mod build;
 mod coordinates;
 pub mod draws;
 mod log_prob;
+mod resimulated;
 mod run;
 
 pub(crate) use build::build;
 pub(crate) use coordinates::internal_coordinates;
 pub(crate) use log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
+pub(crate) use resimulated::Resimulator;
 pub use run::{Member, TrainedRun};

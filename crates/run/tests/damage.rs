@@ -96,6 +96,8 @@ impl Trained {
             modes_file: None,
             chain_file: None,
             initial_momenta: false,
+            report_file: None,
+            report_events: Vec::new(),
         };
         predict_to_files(&self.run(), &options, open_device("cpu")?, |_| {})?;
         let read =

@@ -219,6 +219,8 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         modes_file: None,
         chain_file: None,
         initial_momenta: false,
+        report_file: None,
+        report_events: Vec::new(),
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!((report.events, report.draws), (500, 3));

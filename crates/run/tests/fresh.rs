@@ -174,6 +174,8 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         modes_file: None,
         chain_file: None,
         initial_momenta: false,
+        report_file: None,
+        report_events: Vec::new(),
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!(report.events, 5);

@@ -29,6 +29,8 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         initial_momenta: args.initial_momenta,
         modes_file: args.modes.clone(),
         chain_file: args.chain.clone(),
+        report_file: args.report.clone(),
+        report_events: args.report_events.clone(),
     };
     let device = args.compute.open()?;
     let progress = RowProgress::new("predicting", "events", args.progress.quiet);
@@ -120,6 +122,9 @@ fn summarise(report: &PredictionReport, lines: &[Line], args: &PredictArgs) -> S
         if let Some(worst) = report.refinement.and_then(|refinement| refinement.worst_r_hat) {
             text.push_str(&format!("; largest R-hat {worst:.3}"));
         }
+    }
+    if let Some(page) = &args.report {
+        text.push_str(&format!("\na page about the file is in `{}`", page.display()));
     }
     if let Some(refinement) = &report.refinement {
         text.push_str(&format!(

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::options::{PredictOptions, PredictStep};
 use super::output::Output;
+use super::page::Kept;
 use super::report::RefinementSums;
 use super::tables::{Events, Kind, Tables};
 use crate::plausibility::{Contact, LawEdgeCounts, LawEdges};
@@ -39,14 +40,31 @@ pub(super) struct Prediction<'a> {
 pub(super) struct Found {
     pub(super) refinement: RefinementSums,
     pub(super) law_edges: LawEdgeCounts,
+    /// Events that the page shows.
+    pub(super) kept: Option<Kept>,
+}
+
+impl Found {
+    fn keep(&mut self, tables: &Tables<'_>, events: &Events<'_>) {
+        if let Some(kept) = &mut self.kept {
+            kept.add(tables, events);
+        }
+    }
 }
 
 impl Prediction<'_> {
-    /// Draws all events and writes the tables, which appear when the last chunk is written.
-    pub(super) fn write(&self, watch: &mut impl FnMut(PredictStep<'_>)) -> Result<Found, RunError> {
+    /// Draws all events and writes the tables, which appear when the last chunk is written and `tell` has told what was
+    /// found.
+    pub(super) fn write<T>(
+        &self,
+        watch: &mut impl FnMut(PredictStep<'_>),
+        tell: impl FnOnce(Found) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
         let events = self.y.nrows();
-        let mut found = Found::default();
-        std::thread::scope(|scope| -> Result<(), RunError> {
+        let columns = self.tables.inferred().len();
+        let kept = Kept::new(self.options, &self.tables.numbers, columns)?;
+        let mut found = Found { kept, ..Found::default() };
+        std::thread::scope(|scope| {
             let files = self.options.files().into_iter();
             let outputs = files
                 .map(|(kind, path)| Output::create(scope, kind, path, self.tables))
@@ -67,9 +85,8 @@ impl Prediction<'_> {
                 start = end;
                 watch(PredictStep::Done { events: end, of: events });
             }
-            Ok(Output::finish(outputs)?)
-        })?;
-        Ok(found)
+            Output::finish(outputs, || tell(found))
+        })
     }
 
     /// Draws of the network of each event.
@@ -118,6 +135,7 @@ impl Prediction<'_> {
             refined: refined.as_deref(),
             law_edge: &law_edge,
         };
+        found.keep(self.tables, &events);
         self.send(outputs.iter(), &events)
     }
 
@@ -144,6 +162,9 @@ impl Prediction<'_> {
             }
             let (draws, law_edge) = (&draws, &law_edge[..]);
             let events = Events { first, first_draw, y, draws, refined: None, law_edge };
+            if first_draw == 0 {
+                found.keep(self.tables, &events);
+            }
             if !self.send(of_kind(Kind::Draws), &events)? {
                 return Ok(false);
             }

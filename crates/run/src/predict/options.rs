@@ -36,6 +36,10 @@ pub struct PredictOptions {
     pub chain_file: Option<PathBuf>,
     /// Where the modes of each refined event are written (CSV or Parquet), if wanted.
     pub modes_file: Option<PathBuf>,
+    /// Where a page about the file is written (HTML), if wanted.
+    pub report_file: Option<PathBuf>,
+    /// Events (rows of the file) that this page shows alone; chosen by what is special about them if there are none.
+    pub report_events: Vec<u64>,
 }
 
 /// What a prediction tells while it is made.
@@ -89,7 +93,8 @@ impl PredictOptions {
         let mut inputs = self.momenta.resolve()?;
         inputs.push(run.join(HISTORY));
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-        let outputs: Vec<&Path> = self.files().into_iter().map(|(_, path)| path).collect();
+        let tables = self.files().into_iter().map(|(_, path)| path);
+        let outputs: Vec<&Path> = tables.chain(self.report_file.as_deref()).collect();
         Ok(check_outputs(&inputs, &outputs)?)
     }
 }

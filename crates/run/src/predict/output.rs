@@ -53,10 +53,15 @@ impl<'scope> Output<'scope> {
         Ok(self.batches.send(batch).is_ok())
     }
 
-    /// Gives the files their names when all of them are complete.
-    pub(super) fn finish(outputs: Vec<Self>) -> Result<(), WriteError> {
+    /// When all files are complete, does what belongs to them `beside`, and gives them their names if that succeeds.
+    pub(super) fn finish<T>(
+        outputs: Vec<Self>,
+        beside: impl FnOnce() -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
         let written = outputs.into_iter().map(Self::written).collect::<Result<Vec<_>, _>>()?;
-        Ok(written.into_iter().try_for_each(AtomicFile::commit)?)
+        let done = beside()?;
+        written.into_iter().try_for_each(AtomicFile::commit)?;
+        Ok(done)
     }
 
     fn written(self) -> Result<AtomicFile, WriteError> {

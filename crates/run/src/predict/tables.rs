@@ -246,6 +246,21 @@ impl<'a> Tables<'a> {
         rows
     }
 
+    /// How many columns of the condition are momenta.
+    pub(super) fn momenta(&self) -> usize {
+        self.run.record.preprocessing.momenta()
+    }
+
+    /// The charges of the ions in the first draw of an event of a chunk; none where they are not inferred.
+    pub(super) fn charges_of_first_draw(
+        &self,
+        events: &Events<'_>,
+        place: usize,
+    ) -> Option<&[f64]> {
+        let states = events.refined?.get(place)?.states.as_ref()?;
+        self.states.get(*states.of_draws.first()?).map(Vec::as_slice)
+    }
+
     /// Of each row the charges of its state; no columns where these are not inferred.
     fn charges_of(
         &self,
@@ -287,7 +302,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The draws of each event (any number x columns); none of one whose momenta are no measurements.
-    fn draws<'b>(&self, events: &'b Events<'_>) -> Vec<ArrayView2<'b, f64>> {
+    pub(super) fn draws<'b>(&self, events: &'b Events<'_>) -> Vec<ArrayView2<'b, f64>> {
         let mut draws: Vec<_> = match events.refined {
             Some(refined) => refined.iter().map(|event| event.draws.view()).collect(),
             None => events.draws.axis_iter(Axis(0)).collect(),
