@@ -125,7 +125,7 @@ fn symbol(element: &str) -> String {
     if known { plain.to_owned() } else { "X".to_owned() }
 }
 
-/// A name that is a key of the comment line: letters, digits and `_-.`, beginning with a letter.
+/// A name that is a key of the comment line: letters, digits, `_` and `-`, beginning with a letter or `_`.
 fn key(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();

@@ -20,7 +20,7 @@ pub enum LaterError {
         own: String,
     },
     /// Charges are given to a run that does not ask for them.
-    #[error("the run is not conditioned on charges, so `--charges` has no place\nhint: {}", if *channels > 1 { "with `--refine` it infers how probable each of its channels is; to give them, train with `columns.charges`" } else { "its ions have the charges of its molecule; for others train on a simulation with `channels`, and list `columns.charges`" })]
+    #[error("the run is not conditioned on charges, so `--charges` and `--unknown-charges` have no place\nhint: {}", if *channels > 1 { "with `--refine` it infers how probable each of its channels is; to give them, train with `columns.charges`" } else { "its ions have the charges of its molecule; for others train on a simulation with `channels`, and list `columns.charges`" })]
     ChargesNotAsked {
         /// How many channels its simulation has.
         channels: usize,
