@@ -17,7 +17,7 @@
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::event::Whitened;
-use crate::levenberg_marquardt::{End, descend_numbered};
+use crate::levenberg_marquardt::{End, Tie, descend_numbered};
 use crate::linear::Cholesky;
 use crate::modes::is_same_root;
 
@@ -60,7 +60,7 @@ pub(crate) fn follow(
     while curves.iter().any(|curve| !curve.done) {
         let (owners, starts): (Vec<usize>, Vec<Vec<f64>>) =
             lines.advance(&mut curves).into_iter().unzip();
-        for (crossing, end) in descend_numbered(problem, &starts, None, ITERATIONS) {
+        for (crossing, end) in descend_numbered(problem, &starts, Tie::Free, ITERATIONS) {
             let curve = &mut curves[owners[crossing]];
             let known = &mut known[curve.line];
             if known.iter().any(|solution| is_same_root(solution, &end.coordinates)) {

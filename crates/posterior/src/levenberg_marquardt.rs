@@ -2,15 +2,17 @@
 //!
 //! # Notation
 //! ```text
-//! (J^T J + A + lambda I) s = -(J^T r + A (u - u_0))      a step; A = 0 unless the search is anchored at u_0
+//! (J^T J + A + lambda I) s = -(J^T r + a)      a step
 //! ```
-//! with the whitened residual r and its Jacobian J (`event`).
+//! with the whitened residual r and its Jacobian J (`event`). What ties a search beside the data gives `a` and `A`: nothing; its
+//! start u_0, by `a = A (u - u_0)`; or the prior, by its slope and curvature, so that the search ends at the most probable point.
 //! lambda follows the ratio of the gained to the promised decrease (Nielsen 1999; Madsen, Nielsen, Tingleff,
 //! Methods for non-linear least squares problems, 2004). All searches advance together, so that the forward
 //! model sees many rows at once.
 
 use crate::event::{Local, Whitened};
 use crate::linear::Cholesky;
+use crate::prior::LocalPrior;
 
 /// Where a search ended.
 #[derive(Debug, Clone)]
@@ -24,14 +26,25 @@ pub(crate) struct End {
 /// Longest step in any coordinate, bohr.
 const LONGEST_STEP: f64 = 1.0;
 
-/// Searches from each start; `anchor` (d x d) ties every search to its start. Starts without a value are left out.
+/// What ties a search beside the data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tie<'a> {
+    /// Nothing.
+    Free,
+    /// Its start, as strongly as this inverse covariance (d x d) says.
+    Start(&'a [f64]),
+    /// The prior.
+    Prior,
+}
+
+/// Searches from each start. Starts without a value are left out.
 pub(crate) fn descend(
     problem: &Whitened<'_>,
     starts: &[Vec<f64>],
-    anchor: Option<&[f64]>,
+    tie: Tie<'_>,
     iterations: usize,
 ) -> Vec<End> {
-    let ends = descend_numbered(problem, starts, anchor, iterations);
+    let ends = descend_numbered(problem, starts, tie, iterations);
     ends.into_iter().map(|(_, end)| end).collect()
 }
 
@@ -39,20 +52,22 @@ pub(crate) fn descend(
 pub(crate) fn descend_numbered(
     problem: &Whitened<'_>,
     starts: &[Vec<f64>],
-    anchor: Option<&[f64]>,
+    tie: Tie<'_>,
     iterations: usize,
 ) -> Vec<(usize, End)> {
     let d = problem.event.forward.inputs();
     let locals = problem.linearise(starts);
-    let mut searches: Vec<Search> = Vec::new();
+    let mut searches: Vec<Search<'_>> = Vec::new();
     for (number, (start, local)) in starts.iter().zip(locals).enumerate() {
         let Some(local) = local else { continue };
         let largest = (0..d).map(|i| local.normal[i * d + i]).fold(0.0, f64::max);
+        let hold = Hold::new(problem, tie, start);
         searches.push(Search {
             number,
             start: start.clone(),
             here: start.clone(),
-            cost: local.misfit,
+            cost: hold.cost_from(local.misfit, problem, start, start),
+            hold,
             lambda: 1e-3 * largest,
             growth: 2.0,
             inside: problem.log_prior(start) > f64::NEG_INFINITY,
@@ -68,7 +83,7 @@ pub(crate) fn descend_numbered(
             if search.done {
                 continue;
             }
-            match search.propose(anchor, d) {
+            match search.propose(d) {
                 Some((trial, promise)) => {
                     trials.push(trial);
                     owners.push(index);
@@ -84,7 +99,7 @@ pub(crate) fn descend_numbered(
         for (((owner, trial), local), promise) in
             owners.into_iter().zip(trials).zip(locals).zip(promises)
         {
-            searches[owner].decide(problem, anchor, trial, local, promise);
+            searches[owner].decide(problem, trial, local, promise);
         }
     }
     searches
@@ -97,8 +112,9 @@ pub(crate) fn descend_numbered(
 }
 
 /// A search on its way.
-struct Search {
+struct Search<'a> {
     number: usize,
+    hold: Hold<'a>,
     start: Vec<f64>,
     here: Vec<f64>,
     local: Local,
@@ -109,19 +125,12 @@ struct Search {
     done: bool,
 }
 
-impl Search {
+impl Search<'_> {
     /// The next point and the decrease of the cost that the linear model promises there.
-    fn propose(&self, anchor: Option<&[f64]>, d: usize) -> Option<(Vec<f64>, f64)> {
+    fn propose(&self, d: usize) -> Option<(Vec<f64>, f64)> {
         let mut normal = self.local.normal.clone();
         let mut gradient = self.local.gradient.clone();
-        if let Some(anchor) = anchor {
-            for i in 0..d {
-                for k in 0..d {
-                    normal[i * d + k] += anchor[i * d + k];
-                    gradient[i] += anchor[i * d + k] * (self.here[k] - self.start[k]);
-                }
-            }
-        }
+        self.hold.add_to(&mut gradient, &mut normal, &self.start, &self.here);
         for i in 0..d {
             normal[i * d + i] += self.lambda;
         }
@@ -147,7 +156,6 @@ impl Search {
     fn decide(
         &mut self,
         problem: &Whitened<'_>,
-        anchor: Option<&[f64]>,
         trial: Vec<f64>,
         local: Option<Local>,
         promise: f64,
@@ -158,16 +166,7 @@ impl Search {
             search.done |= search.growth > 1e12;
         };
         let Some(local) = local else { return refused(self) };
-        let d = trial.len();
-        let mut cost = local.misfit;
-        if let Some(anchor) = anchor {
-            for i in 0..d {
-                for k in 0..d {
-                    cost +=
-                        (trial[i] - self.start[i]) * anchor[i * d + k] * (trial[k] - self.start[k]);
-                }
-            }
-        }
+        let cost = self.hold.cost_from(local.misfit, problem, &self.start, &trial);
         let gain = self.cost - cost;
         if gain.is_nan() || gain <= 0.0 {
             // At the bottom, round-off decides.
@@ -186,8 +185,72 @@ impl Search {
         self.done =
             if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { problem.is_precise(cost) };
         self.inside |= inside;
+        self.hold.move_to(problem, &trial);
         self.here = trial;
         self.local = local;
         self.cost = cost;
+    }
+}
+
+/// The tie of one search, where it is.
+enum Hold<'a> {
+    Free,
+    Start(&'a [f64]),
+    Prior { prior: LocalPrior, slope: Vec<f64> },
+}
+
+impl<'a> Hold<'a> {
+    fn new(problem: &Whitened<'_>, tie: Tie<'a>, start: &[f64]) -> Self {
+        match tie {
+            Tie::Free => Self::Free,
+            Tie::Start(anchor) => Self::Start(anchor),
+            Tie::Prior => LocalPrior::new(problem, start).map_or(Self::Free, |prior| {
+                let slope = prior.slope(problem, start);
+                Self::Prior { prior, slope }
+            }),
+        }
+    }
+
+    /// The misfit, and what the tie costs beside it.
+    fn cost_from(&self, misfit: f64, problem: &Whitened<'_>, start: &[f64], here: &[f64]) -> f64 {
+        let d = here.len();
+        let mut cost = misfit;
+        match self {
+            Self::Free => {}
+            Self::Start(anchor) => {
+                for i in 0..d {
+                    for k in 0..d {
+                        cost += (here[i] - start[i]) * anchor[i * d + k] * (here[k] - start[k]);
+                    }
+                }
+            }
+            Self::Prior { .. } => cost -= 2.0 * problem.log_prior(here),
+        }
+        cost
+    }
+
+    fn add_to(&self, gradient: &mut [f64], normal: &mut [f64], start: &[f64], here: &[f64]) {
+        let d = here.len();
+        match self {
+            Self::Free => {}
+            Self::Start(anchor) => {
+                for i in 0..d {
+                    for k in 0..d {
+                        normal[i * d + k] += anchor[i * d + k];
+                        gradient[i] += anchor[i * d + k] * (here[k] - start[k]);
+                    }
+                }
+            }
+            Self::Prior { prior, slope } => {
+                gradient.iter_mut().zip(slope).for_each(|(g, s)| *g += s);
+                normal.iter_mut().zip(&prior.curvature).for_each(|(n, c)| *n += c);
+            }
+        }
+    }
+
+    fn move_to(&mut self, problem: &Whitened<'_>, here: &[f64]) {
+        if let Self::Prior { prior, slope } = self {
+            *slope = prior.slope(problem, here);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod levenberg_marquardt;
 mod linear;
 mod modes;
 mod pareto;
+mod prior;
 mod refine;
 mod student;
 

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::error::PosteriorError;
 use crate::event::{Event, Whitened};
-use crate::levenberg_marquardt::{End, descend};
+use crate::levenberg_marquardt::{End, Tie, descend};
 use crate::linear::Cholesky;
 use crate::pareto::log_sum_exp;
 
@@ -103,13 +103,13 @@ pub fn find_modes(
     if problem.is_noisy {
         let misfits = problem.misfits(draws);
         let starts = choose_starts(draws, &misfits, options.starts);
-        let ends = descend(&problem, &starts, None, options.iterations);
+        let ends = descend(&problem, &starts, Tie::Free, options.iterations);
         return Ok(modes_of(&problem, &ends, options));
     }
     let (mut ends, mut modes) = (Vec::new(), Vec::new());
     for rows in draws.axis_chunks_iter(Axis(0), options.starts.max(1)) {
         let starts: Vec<Vec<f64>> = rows.rows().into_iter().map(|row| row.to_vec()).collect();
-        ends.extend(descend(&problem, &starts, None, options.iterations));
+        ends.extend(descend(&problem, &starts, Tie::Free, options.iterations));
         modes = modes_of(&problem, &ends, options);
         if unseen(modes.iter().map(|mode| mode.starts)) <= LITTLE_UNSEEN {
             break;

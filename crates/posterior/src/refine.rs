@@ -8,7 +8,9 @@
 //! ```
 //! The t laws start at the modes and at draws of the network that were pulled towards the data but not along
 //! what the data leave open, with the covariances of Laplace's approximation, capped by the spread of the
-//! network's draws; then they are refitted to weighted draws of their own. All draws are weighted by the
+//! network's draws; then they are refitted to weighted draws of their own. Where these laws do not hold the weights, as in
+//! many dimensions, laws at the most probable points are added, with the covariance that data and prior have there, and
+//! narrower laws where the weights are largest. All draws are weighted by the
 //! mixture of all laws (Veach and Guibas's balance heuristic), so the network is a defence, not a hazard.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
@@ -19,10 +21,11 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::PosteriorError;
 use crate::event::{Event, Whitened};
 use crate::explore::Solutions;
-use crate::levenberg_marquardt::{End, descend};
+use crate::levenberg_marquardt::{End, Tie, descend};
 use crate::linear::Cholesky;
 use crate::modes::{LITTLE_UNSEEN, Mode, ModeOptions, choose_starts, find_modes, modes_of, unseen};
 use crate::pareto::{effective_sample_size, log_sum_exp, smooth, worst_k_hat};
+use crate::prior::LocalPrior;
 use crate::student::{Component, Mixture, systematic};
 
 /// Log density of a network's posterior for this event at coordinates (rows, d): one number a row.
@@ -33,6 +36,8 @@ const PULLS: usize = 6;
 /// A pulled draw closer than this many standard deviations (squared) to a law adds no law of its own.
 const OWN_LAW: f64 = 1.0;
 
+/// Draws of largest weight from which the most probable points are searched.
+const CLIMBERS: usize = 4;
 /// Draws of largest weight that an extension of the mixture stands at.
 const HEAVIEST: usize = 20;
 /// Laws of an extension are this many times narrower along what the data leave open.
@@ -53,7 +58,8 @@ pub struct RefineOptions {
     pub rounds: usize,
     /// Draws of each such round.
     pub round_samples: usize,
-    /// How often the mixture is extended where its weights are largest, while their tail is too heavy.
+    /// How often the mixture is extended while the tail of its weights is too heavy: first at the most probable points, if
+    /// the prior is not flat, then where the weights are largest.
     pub extensions: usize,
     /// Degrees of freedom of the Student t laws; above 0.
     pub degrees_of_freedom: f64,
@@ -68,7 +74,7 @@ impl Default for RefineOptions {
             network_fraction: 0.2,
             rounds: 3,
             round_samples: 1000,
-            extensions: 3,
+            extensions: 4,
             degrees_of_freedom: 8.0,
         }
     }
@@ -142,20 +148,26 @@ pub fn refine(
     let misfits = problem.misfits(draws);
     let starts = choose_starts(draws, &misfits, options.modes.starts);
     let cap = inverse_spread(draws);
-    let pulled = descend(&problem, &starts, Some(&cap), PULLS);
+    let pulled = descend(&problem, &starts, Tie::Start(&cap), PULLS);
     let from: Vec<Vec<f64>> = pulled.iter().map(|end| end.coordinates.clone()).collect();
-    let ends = descend(&problem, &from, None, options.modes.iterations);
+    let ends = descend(&problem, &from, Tie::Free, options.modes.iterations);
     let mut modes = modes_of(&problem, &ends, &options.modes);
 
     let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom)
         .map(|laws| refit(&problem, laws, options, &mut rng));
     let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
-    for _ in 0..options.extensions {
+    for extension in 0..options.extensions {
         if weighted.k_hat <= worst_k_hat(weighted.log_weights.len()) {
             break;
         }
         let Some(laws) = &mixture else { break };
-        let extended = extend(&problem, laws, &weighted, &cap, options.degrees_of_freedom);
+        let extended = if extension == 0 {
+            let Some(peaks) = peaks(&problem, &weighted, options) else { continue };
+            laws.joined(peaks)
+        } else {
+            let more = narrower(&problem, &weighted, &cap, options.degrees_of_freedom);
+            more.map_or_else(|| laws.clone(), |more| laws.joined(more))
+        };
         let extended = refit(&problem, extended, options, &mut rng);
         let again = weigh_draws(&problem, draws, network, Some(&extended), options, &mut rng);
         mixture = Some(extended);
@@ -237,22 +249,47 @@ fn refit(
     laws
 }
 
-/// The mixture with narrower laws at the draws of largest weight: that is where it has too little.
-fn extend(
+/// Coordinates of the draws of largest weight.
+fn heaviest(weighted: &Weighted, count: usize) -> Vec<Vec<f64>> {
+    let mut order: Vec<usize> = (0..weighted.log_weights.len()).collect();
+    order.sort_by(|a, b| weighted.log_weights[*b].total_cmp(&weighted.log_weights[*a]));
+    order.iter().take(count).map(|index| weighted.samples.row(*index).to_vec()).collect()
+}
+
+/// Laws at the most probable points, with the covariances of Laplace's approximation there: that of data and prior.
+/// `None` where the prior is flat, whose most probable points have a law already.
+fn peaks(problem: &Whitened<'_>, weighted: &Weighted, options: &RefineOptions) -> Option<Mixture> {
+    let starts = heaviest(weighted, CLIMBERS);
+    let mut laws: Vec<(Component, f64)> = Vec::new();
+    let mut buffer = vec![0.0; problem.event.forward.inputs()];
+    for End { coordinates, misfit, normal } in
+        descend(problem, &starts, Tie::Prior, options.modes.iterations)
+    {
+        let Some(prior) = LocalPrior::new(problem, &coordinates) else { continue };
+        let d = coordinates.len();
+        let normal: Vec<f64> = normal.iter().zip(&prior.curvature).map(|(n, c)| n + c).collect();
+        let Some(factor) = Cholesky::new(&normal, d) else { continue };
+        if laws.iter().any(|(law, _)| law.distance_2(&coordinates, &mut buffer) < OWN_LAW) {
+            continue;
+        }
+        let log_prior = problem.log_prior(&coordinates);
+        let Some(law) = Component::new(1.0, coordinates, factor.inverse()) else { continue };
+        let log_mass = log_prior - 0.5 * misfit + 0.5 * law.log_determinant();
+        laws.push((law, log_mass));
+    }
+    mixture_of(laws, options.degrees_of_freedom)
+}
+
+/// Narrower laws at the draws of largest weight: that is where the mixture has too little.
+fn narrower(
     problem: &Whitened<'_>,
-    laws: &Mixture,
     weighted: &Weighted,
     cap: &[f64],
     degrees_of_freedom: f64,
-) -> Mixture {
-    let mut order: Vec<usize> = (0..weighted.log_weights.len()).collect();
-    order.sort_by(|a, b| weighted.log_weights[*b].total_cmp(&weighted.log_weights[*a]));
-    let heaviest: Vec<Vec<f64>> =
-        order.iter().take(HEAVIEST).map(|index| weighted.samples.row(*index).to_vec()).collect();
-    let ends = descend(problem, &heaviest, None, 0);
+) -> Option<Mixture> {
+    let ends = descend(problem, &heaviest(weighted, HEAVIEST), Tie::Free, 0);
     let cap: Vec<f64> = cap.iter().map(|c| NARROWER * NARROWER * c).collect();
-    let more = first_laws(problem, &[], &ends, &cap, degrees_of_freedom);
-    more.map_or_else(|| laws.clone(), |more| laws.joined(more))
+    first_laws(problem, &[], &ends, &cap, degrees_of_freedom)
 }
 
 fn check(options: &RefineOptions) -> Result<(), PosteriorError> {
@@ -323,6 +360,11 @@ fn first_laws(
         let log_mass = log_prior - 0.5 * end.misfit + 0.5 * law.log_determinant();
         laws.push((law, 0.5 * log_mass));
     }
+    mixture_of(laws, degrees_of_freedom)
+}
+
+/// Laws with the logs of their weights, up to a common factor.
+fn mixture_of(laws: Vec<(Component, f64)>, degrees_of_freedom: f64) -> Option<Mixture> {
     let most = laws.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
     let laws = laws.into_iter().map(|(law, log)| law.weighted((log - most).exp()));
     Mixture::new(laws.collect(), degrees_of_freedom)

@@ -175,16 +175,16 @@ impl Mixture {
             if share < LEAST_WEIGHT {
                 continue;
             }
-            // As many draws as the old law counts for against the effective number of new ones.
-            let trusted = 2.0 * d as f64;
             let effective = share * share / squares;
-            let new = effective / (effective + trusted);
+            // The part of the new draws against the old law, which counts for as many of them.
+            let part = |trusted: f64| effective / (effective + trusted);
+            let (of_centre, of_scale) = (part(2.0 * d as f64), part(trusted(d)));
             let centre: Vec<f64> = centre
                 .iter()
                 .zip(&old.centre)
-                .map(|(c, o)| new * c / sum + (1.0 - new) * o)
+                .map(|(c, o)| of_centre * c / sum + (1.0 - of_centre) * o)
                 .collect();
-            let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - new) * s).collect();
+            let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - of_scale) * s).collect();
             for (row, factor) in rows.rows().into_iter().zip(&factors) {
                 if *factor == 0.0 {
                     continue;
@@ -192,7 +192,7 @@ impl Mixture {
                 let step: Vec<f64> = row.iter().zip(&centre).map(|(x, c)| x - c).collect();
                 for i in 0..d {
                     for j in 0..d {
-                        scale[i * d + j] += new * factor / share * step[i] * step[j];
+                        scale[i * d + j] += of_scale * factor / share * step[i] * step[j];
                     }
                 }
             }
@@ -201,6 +201,13 @@ impl Mixture {
         }
         Self::new(components, n).unwrap_or_else(|| self.clone())
     }
+}
+
+/// Draws that a scale matrix counts for against the effective number of new ones: a matrix from `n` draws makes log
+/// densities uncertain by `d^2 / 2n` (their variance), so it takes some squares of `d` to be of use.
+fn trusted(d: usize) -> f64 {
+    let d = d as f64;
+    (2.0 * d).max(d * d / 3.0)
 }
 
 /// Log of the sum over components (rows) in each column.

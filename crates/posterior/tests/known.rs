@@ -4,7 +4,7 @@ use cei_posterior::{
     ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, find_modes, refine,
     sample_chain, unseen, worst_k_hat,
 };
-use ndarray::{Array2, Array3, ArrayView2, Axis, array};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, array};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -266,7 +266,7 @@ fn a_ridge_that_turns_is_covered_by_extensions() {
             RefineOptions { samples: 2000, extensions, modes, ..RefineOptions::default() };
         refine(&event, draws.view(), None, &options, 2).unwrap()
     };
-    let (before, after) = (refined(0), refined(3));
+    let (before, after) = (refined(0), refined(4));
     assert!(before.k_hat > worst_k_hat(2000), "{}", before.k_hat);
     assert!(after.k_hat < worst_k_hat(2000), "{}", after.k_hat);
     assert!(after.effective_sample_size > 800.0, "{}", after.effective_sample_size);
@@ -277,6 +277,64 @@ fn a_ridge_that_turns_is_covered_by_extensions() {
         let mean = column.sum() / column.len() as f64;
         assert!(mean.abs() < 0.1, "{mean}");
     }
+}
+
+/// 60 numbers with a normal prior, 40 noisy sums of them, draws that are five times too few for their covariance and
+/// too wide by half: the weights of a thousand draws hold, and evidence and means are those of linear algebra.
+#[test]
+fn many_dimensions_are_covered_from_the_most_probable_point() {
+    const D: usize = 60;
+    let forward = Linear(normal_rows(40, D, 1.0, 21));
+    let prior = |x: &[f64]| x.iter().map(|x| log_normal(*x, 1.0)).sum();
+    let noise = [3.0; 40];
+    let truth = normal_rows(1, D, 1.0, 22);
+    let measured: Vec<f64> =
+        (forward.values(truth.view()) + normal_rows(1, 40, 3.0, 23)).into_raw_vec_and_offset().0;
+    let event = Event { forward: &forward, log_prior: &prior, measured: &measured, noise: &noise };
+    // The posterior: precision P = A^T A / 9 + 1, mean P^-1 A^T y / 9; and log p(y) by the chain rule at the mean.
+    let a = &forward.0;
+    let precision = a.t().dot(a) / 9.0 + Array2::<f64>::eye(D);
+    let right = a.t().dot(&Array1::from(measured.clone())) / 9.0;
+    let (mean, log_determinant) = solved(&precision, &right);
+    let residuals = a.dot(&mean) - Array1::from(measured.clone());
+    let evidence = mean.iter().map(|m| log_normal(*m, 1.0)).sum::<f64>()
+        + residuals.iter().map(|r| log_normal(*r, 3.0)).sum::<f64>()
+        + 0.5 * (D as f64 * (2.0 * std::f64::consts::PI).ln() - log_determinant);
+    let draws = normal_rows(200, D, 1.5, 24);
+    let refined = |extensions| {
+        let options = RefineOptions { extensions, ..RefineOptions::default() };
+        refine(&event, draws.view(), None, &options, 3).unwrap()
+    };
+    let (before, after) = (refined(0), refined(4));
+    assert!(before.k_hat > worst_k_hat(1000), "{}", before.k_hat);
+    assert!(after.k_hat < worst_k_hat(1000), "{}", after.k_hat);
+    assert!(after.effective_sample_size > 100.0, "{}", after.effective_sample_size);
+    let error = (after.log_evidence - evidence).abs();
+    assert!(error < 4.0 / after.effective_sample_size.sqrt(), "{} {evidence}", after.log_evidence);
+    // Each mean has an error of 1 / sqrt(n) posterior standard deviations, which are below 1; so has their mean square.
+    let found = after.draws.mean_axis(Axis(0)).unwrap();
+    let square = (&found - &mean).mapv(|e| e * e).mean().unwrap();
+    assert!(square < 2.0 / after.effective_sample_size, "{square}");
+}
+
+/// The solution of `P x = b` and `log det P` of a symmetric positive matrix, by elimination.
+fn solved(matrix: &Array2<f64>, right: &Array1<f64>) -> (Array1<f64>, f64) {
+    let (mut m, mut b) = (matrix.clone(), right.clone());
+    let n = b.len();
+    for k in 0..n {
+        for i in k + 1..n {
+            let factor = m[[i, k]] / m[[k, k]];
+            for j in k..n {
+                m[[i, j]] -= factor * m[[k, j]];
+            }
+            b[i] -= factor * b[k];
+        }
+    }
+    for i in (0..n).rev() {
+        let known: f64 = (i + 1..n).map(|j| m[[i, j]] * b[j]).sum();
+        b[i] = (b[i] - known) / m[[i, i]];
+    }
+    (b, m.diag().iter().map(|pivot| pivot.ln()).sum())
 }
 
 #[test]
