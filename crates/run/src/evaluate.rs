@@ -32,7 +32,7 @@ use crate::folder::layout::EVALUATION;
 use crate::folder::sealed::{not_kept, write_json};
 use crate::plausibility::{Plausibility, Support, Training};
 use crate::trained::draws::{check_draws, draw_positions};
-use crate::trained::{log_prob_of_draws, log_prob_of_truth};
+use crate::trained::{initial_momentum_law, log_prob_of_draws, log_prob_of_truth};
 use crate::{RunError, TrainedRun};
 
 pub use floor::Floor;
@@ -187,7 +187,7 @@ fn warnings(
         format!("{out_of_bounds} of {rows} rows lie outside of `preprocessing.bounds`: no draw is there, and their density is zero")
     });
     let moving = run.record.simulation.as_ref().is_some_and(|law| !law.starts_at_rest());
-    let from_rest = (moving && molecule::motion(run).is_none()).then(|| {
+    let from_rest = (moving && initial_momentum_law(run).is_none()).then(|| {
         "the ions of the simulation move before they fly apart, by no law that is known at given positions: momenta are re-simulated from rest, and differ by that, too".to_owned()
     });
     let averaged = run.averages_charges().then(|| {

@@ -19,5 +19,5 @@ mod run;
 pub(crate) use build::build;
 pub(crate) use coordinates::internal_coordinates;
 pub(crate) use log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
-pub(crate) use resimulated::Resimulator;
+pub(crate) use resimulated::{Resimulator, initial_momentum_law};
 pub use run::{Member, TrainedRun};

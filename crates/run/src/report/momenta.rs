@@ -38,10 +38,16 @@ pub(super) fn section(run: &TrainedRun, sample: &Sample) -> Result<Section, RunE
         style: Style::First,
     }];
     let mut blocks = Vec::new();
-    match Resimulated::of(run, molecule, sample)? {
+    let resimulator = Resimulator::new(run, molecule, run.experiment.training.seed);
+    match Resimulated::of(run, &resimulator, sample)? {
         Ok(resimulated) => {
             if run.record.simulation.as_ref().is_some_and(|law| !law.starts_at_rest()) {
-                blocks.push(Block::Words("The ions of the simulation move before they fly apart, but momenta are re-simulated from rest: they differ by that, too.".to_owned()));
+                blocks.push(Block::Words(
+                    match resimulator.draws_initial_momenta() {
+                        true => "The ions move before they fly apart: each draw starts with momenta drawn anew from their law, and differs by that, too.",
+                        false => "The ions of the simulation move before they fly apart, but the law of their momenta is not known: they are re-simulated from rest, and differ by that, too.",
+                    }.to_owned(),
+                ));
             }
             blocks.push(Block::Figure(resimulated.figure(run, molecule)));
             sets.push(Momenta {
@@ -88,7 +94,7 @@ impl Resimulated {
     /// What of the sample can be exploded again, or why nothing can.
     fn of(
         run: &TrainedRun,
-        molecule: &Molecule,
+        resimulator: &Resimulator,
         sample: &Sample,
     ) -> Result<Result<Self, String>, RunError> {
         let with_draws: Vec<_> = sample.events.iter().filter(|e| e.draws.nrows() > 0).collect();
@@ -96,6 +102,7 @@ impl Resimulated {
         let draws: Vec<Vec<f64>> =
             events.clone().map(|event| event.draws.row(0).to_vec()).collect();
         let charges: Vec<Vec<f64>> = events.clone().map(|event| event.charges.clone()).collect();
+        let numbers: Vec<u64> = events.clone().map(|event| event.number).collect();
         if run.averages_charges() && charges.iter().any(Vec::is_empty) {
             return Ok(Err(
                 "its events have several charge states, about which the network is not told"
@@ -107,8 +114,7 @@ impl Resimulated {
         let (Some(draws), Some(measured)) = (draws, stacked(measured)) else {
             return Ok(Err(format!("none of the {} has draws", sample.what)));
         };
-        let resimulator = Resimulator::new(molecule, run.charging());
-        let Some(drawn) = resimulator.momenta(draws.view(), &charges)? else {
+        let Some(drawn) = resimulator.momenta(draws.view(), &charges, &numbers)? else {
             return Ok(Err(
                 "the run does not infer all that the simulation begins with (`columns.nuisances`)"
                     .to_owned(),
