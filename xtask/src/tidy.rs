@@ -12,7 +12,7 @@ use crate::cargo::{Metadata, compiled, metadata};
 use crate::{circles, references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("cei-files", &[]),
     ("cei-physics", &[]),
     ("cei-metrics", &["cei-kernels"]),
@@ -23,6 +23,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("cei-model", &["cei-kernels"]),
     ("cei-cvae", &["cei-kernels", "cei-model"]),
     ("cei-cinn", &["cei-kernels", "cei-model"]),
+    ("cei-gaussian", &["cei-kernels", "cei-model"]),
     ("cei-train", &["cei-files", "cei-kernels", "cei-model"]),
     (
         "cei-run",
@@ -62,7 +63,7 @@ const EDGES: [(&str, &[&str]); 16] = [
 /// Libraries that only these crates may know.
 const KNOWN_BY: [(&str, &[&str]); 9] = [
     ("polars", &["cei-data"]),
-    ("burn", &["cei-model", "cei-cvae", "cei-cinn"]),
+    ("burn", &["cei-model", "cei-cvae", "cei-cinn", "cei-gaussian"]),
     ("clap", &["cei-cli", "cei-experiments", "xtask"]),
     ("indicatif", &["cei-cli"]),
     ("nix", &["cei-cli"]),
@@ -82,6 +83,7 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     broken.extend(compiled_twice(&compiled(&studies::SELECTION)?, &compiled(&TESTS)?));
     broken.extend(files_without_header(root)?);
     broken.extend(references::dangling(root)?);
+    broken.extend(references::beside_the_guide(root)?);
     broken.extend(other_version(&std::fs::read_to_string(root.join("CITATION.cff"))?, &metadata));
     broken.extend(circles::circles(root)?);
     if broken.is_empty() {
