@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-WEIGHTS, DRAWS, DECODER_NOISE, MEMBERS = 0, 5, 7, 11
+WEIGHTS, DEGENERATE, DRAWS, DECODER_NOISE, MEMBERS = 0, 4, 5, 7, 11
 
 CONSTANTS = np.frombuffer(b"expand 32-byte k", dtype="<u4")
 #: Blocks that are made at once.

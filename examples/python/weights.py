@@ -2,8 +2,7 @@
 
     python weights.py runs/mine momenta.npy
 
-prints ten draws of the first event. Names of weights and the equations are in `docs/weights.md`. Frames that the momenta
-fix, bounds and ensembles are as there; `degenerate = "noise"` is left out.
+prints ten draws of the first event. Names of weights and the equations are in `docs/weights.md`.
 """
 
 import json
@@ -12,14 +11,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from streams import DECODER_NOISE, DRAWS, WEIGHTS, Stream
+from streams import DECODER_NOISE, DEGENERATE, DRAWS, MEMBERS, WEIGHTS, Stream
 
 #: Least width, height and slope of a spline's bin.
 LEAST = 1e-3
 
 
-def read_safetensors(path):
-    """Arrays by their names: a length (8 bytes), a header in JSON, the numbers."""
+def read_safetensors(path, precision):
+    """Arrays by their names: a length (8 bytes), a header in JSON, the numbers (in single precision)."""
     content = Path(path).read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
     arrays = {}
@@ -27,7 +26,7 @@ def read_safetensors(path):
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
             numbers = np.frombuffer(content[start + begin : start + end], dtype="<f4")
-            arrays[name] = numbers.reshape(entry["shape"]).astype(np.float64)
+            arrays[name] = numbers.reshape(entry["shape"]).astype(precision)
     return arrays
 
 
@@ -38,7 +37,7 @@ def activation(name, x):
         return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
     if name == "tanh":
         return np.tanh(x)
-    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return 0.5 * x * (1 + np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2)))
 
 
 class Weights:
@@ -79,7 +78,7 @@ class Flow:
             self.layers.append((f"{group}.{number}", place, layer))
 
     def log_prob(self, x, y):
-        log_det = np.zeros(len(x))
+        log_det = np.zeros(len(x), dtype=x.dtype)
         for layer in self.layers:
             x, term = self.step(layer, x, y, False)
             log_det += term
@@ -104,7 +103,7 @@ class Flow:
             if kind == "permutation":
                 return x[:, np.argsort(order) if inverse else order], 0.0
             diagonal = arrays[f"{name}.log_diagonal"][0]
-            lower = np.tril(arrays[f"{name}.lower"], -1) + np.eye(self.width)
+            lower = np.tril(arrays[f"{name}.lower"], -1) + np.eye(self.width, dtype=x.dtype)
             upper = np.triu(arrays[f"{name}.upper"], 1) + np.diag(np.exp(diagonal))
             matrix = lower @ upper
             if inverse:
@@ -156,7 +155,7 @@ def spline(x, output, bins, bound, inverse):
     sizes = [softmax(raw[..., k * bins : (k + 1) * bins]) for k in (0, 1)]
     widths, heights = (2 * bound * (LEAST + (1 - bins * LEAST) * size) for size in sizes)
     slopes = LEAST + np.logaddexp(0, raw[..., 2 * bins :] + math.log(math.expm1(1 - LEAST)))
-    edge = np.ones((*x.shape, 1))
+    edge = np.ones((*x.shape, 1), dtype=x.dtype)
     slopes = np.concatenate([edge, slopes, edge], -1)
     x_knots, y_knots = (-bound + np.cumsum(size, -1) - size for size in (widths, heights))
     value = np.clip(x, -bound, bound)
@@ -209,54 +208,90 @@ class Cvae:
         return mean, np.exp(np.clip(log_variance, -20, 20) / 2)
 
 
-class Run:
-    """A run folder: model, preprocessing, latents."""
+class Member:
+    """The trained model of a folder, alone or one of an ensemble (at the place `place`, from 0)."""
 
-    def __init__(self, folder):
-        folder = Path(folder)
-        self.record = json.loads((folder / "model.json").read_text())
-        self.steps = self.record["preprocessing"]
-        if self.steps["noise"] is not None or self.record.get("ensemble"):
-            raise SystemExit("noise in empty directions and ensembles are beyond this example")
-        model, arrays = self.record["model"], read_safetensors(folder / "model.safetensors")
-        width = len(self.steps["x_scaler"]["scales"])
-        self.model = Flow(model, arrays, width) if model["kind"] == "cinn" else Cvae(model, arrays)
-        self.latent_width = width if model["kind"] == "cinn" else model["latent"]
+    def __init__(self, folder, place, precision):
+        record = json.loads((folder / "model.json").read_text())
+        config, self.latent, self.place = record["model"], record["latent"], place
+        arrays = read_safetensors(folder / "model.safetensors", precision)
+        width = len(record["preprocessing"]["x_scaler"]["scales"])
+        self.model = Flow(config, arrays, width) if config["kind"] == "cinn" else Cvae(config, arrays)
+        self.latent_width = width if config["kind"] == "cinn" else config["latent"]
+
+    def draw(self, y, draws, seed, event, source):
+        """What the network gives for the scaled momenta `y` of one event (draws, columns)."""
+        rows = np.tile(y, (draws, 1))
+        prior = self.model.prior(rows) if isinstance(self.model, Cvae) else None
+        z = Stream(seed, DRAWS, event, self.place).normals(draws, self.latent_width).astype(y.dtype)
+        if prior is not None:
+            z = prior[0] + prior[1] * z
+        elif source == "train-latents":
+            z = np.array(self.latent["mean"], y.dtype) + np.array(self.latent["sd"], y.dtype) * z
+        x = self.model.decode(z, rows)
+        if isinstance(self.model, Cvae) and self.model.sd() is not None:
+            stream = Stream(seed, DECODER_NOISE, event, self.place)
+            x = x + self.model.sd() * stream.normals(draws, x.shape[1]).astype(y.dtype)
+        return x
+
+
+class Run:
+    """A run folder: preprocessing, and a model or the members of an ensemble, computed in this precision."""
+
+    def __init__(self, folder, precision=np.float64):
+        folder, self.precision = Path(folder), precision
+        record = json.loads((folder / "model.json").read_text())
+        self.steps, count = record["preprocessing"], record.get("ensemble")
+        folders = [folder / f"member-{k + 1}" for k in range(count)] if count else [folder]
+        self.members = [Member(folder, place, precision) for place, folder in enumerate(folders)]
+        self.model, self.latent_width = self.members[0].model, self.members[0].latent_width
 
     def log_prob(self, x, y):
-        """`log p(x | y)` in nats per bohr^d of positions (rows, columns; bohr) and momenta (a.u.), as in a table."""
+        """`log p(x | y)` in nats per bohr^d of positions (rows, columns; bohr) and momenta (a.u.), as in a table; of an
+        ensemble that of the mixture in equal parts."""
+        scaled, log_det = self.scaled_positions(x, y)
+        return self.scaled_log_prob(scaled, self.scaled_momenta(y)) - log_det
+
+    def scaled_log_prob(self, x, y):
+        """The same of rows that the network sees, per scaled unit."""
+        values = np.array([member.model.log_prob(x, y) for member in self.members], dtype=np.float64)
+        return np.logaddexp.reduce(values) - math.log(len(values))
+
+    def sample(self, y, draws, seed=0, source="train-latents"):
+        """Draws (events, draws, columns; bohr), in the frame of the run, for momenta (events, columns; a.u.): those of
+        `cei predict`. `source` is `evaluation.latent` of `config.toml`."""
+        found = []
+        for event, row in enumerate(self.scaled_momenta(y)):
+            chosen = np.zeros(draws, dtype=int)
+            if len(self.members) > 1:
+                stream = Stream(seed, MEMBERS, event)
+                chosen = np.array([stream.below(len(self.members)) for _ in range(draws)])
+            x = np.zeros((draws, len(self.steps["x_scaler"]["scales"])))
+            for member in self.members:
+                own = chosen == member.place
+                x[own] = member.draw(row, own.sum(), seed, event, source)
+            found.append(self.positions(x))
+        return np.array(found)
+
+    def scaled_positions(self, x, y):
+        """What the network sees of positions (rows, columns; bohr), and `log|det d raw / d scaled|` of each row."""
         steps = self.steps
         gauged = gauge_positions(steps["gauge"], x, y)
-        log_det = np.log(steps["x_scaler"]["scales"]).sum()
+        log_det = np.full(len(gauged), np.log(steps["x_scaler"]["scales"]).sum())
         for bound in steps.get("bounds", []):
             low, width = bound["low"], bound["high"] - bound["low"]
             part = np.clip((gauged[:, bound["index"]] - low) / width, 1e-9, 1 - 1e-9)
             gauged[:, bound["index"]] = np.log(part / (1 - part))
             log_det = log_det + np.log(part * (1 - part) * width)
-        u = gauged[:, steps["x"]["alive"]]
+        noise = steps["noise"]
+        u = gauged if noise else gauged[:, steps["x"]["alive"]]
         if steps["subspace"] is not None:
             u = (u - steps["subspace"]["mean"]) @ np.array(steps["subspace"]["basis"])
         scaled = (u - steps["x_scaler"]["offsets"]) / steps["x_scaler"]["scales"]
-        return self.model.log_prob(scaled, self.scaled_momenta(y)) - log_det
-
-    def sample(self, y, draws, seed=0, source="train-latents"):
-        """Draws (events, draws, columns; bohr), in the frame of the run, for momenta (events, columns; a.u.): those of
-        `cei predict`. `source` is `evaluation.latent` of `config.toml`."""
-        scaled_y, prior = self.scaled_momenta(y), None
-        if isinstance(self.model, Cvae):
-            prior = self.model.prior(scaled_y)
-        found = []
-        for event, row in enumerate(scaled_y):
-            z = Stream(seed, DRAWS, event).normals(draws, self.latent_width).astype(np.float64)
-            if prior is not None:
-                z = prior[0][event] + prior[1][event] * z
-            elif source == "train-latents":
-                z = np.array(self.record["latent"]["mean"]) + np.array(self.record["latent"]["sd"]) * z
-            x = self.model.decode(z, np.tile(row, (draws, 1)))
-            if isinstance(self.model, Cvae) and self.model.sd() is not None:
-                x = x + self.model.sd() * Stream(seed, DECODER_NOISE, event).normals(draws, x.shape[1])
-            found.append(self.positions(x))
-        return np.array(found)
+        if noise and noise["directions"]:
+            normals = Stream(0, DEGENERATE, 0).normals(len(scaled), len(noise["directions"]))
+            scaled = scaled + noise["sd"] * normals @ np.array(noise["directions"])
+        return scaled.astype(self.precision), log_det
 
     def scaled_momenta(self, y):
         """What the network sees of momenta (events, columns; a.u.)."""
@@ -264,16 +299,19 @@ class Run:
         config = steps["gauge"]["config"]
         if config["momenta"] == "body-frame" or config["frame"] == "momentum":
             momenta = turned(momenta, rotations(steps["gauge"], momenta))
-        return (momenta[:, steps["y"]["alive"]] - steps["y_scaler"]["offsets"]) / steps["y_scaler"]["scales"]
+        scaled = (momenta[:, steps["y"]["alive"]] - steps["y_scaler"]["offsets"]) / steps["y_scaler"]["scales"]
+        return scaled.astype(self.precision)
 
     def positions(self, scaled):
         """Positions (rows, columns; bohr) in the frame of the run of what the network gives."""
-        steps = self.steps
+        steps, noise = self.steps, self.steps["noise"]
+        for direction, centre in zip(noise["directions"], noise["centres"]) if noise else []:
+            scaled = scaled - np.outer(scaled @ np.array(direction) - centre, direction)
         u = scaled * steps["x_scaler"]["scales"] + steps["x_scaler"]["offsets"]
         if steps["subspace"] is not None:
             u = steps["subspace"]["mean"] + u @ np.array(steps["subspace"]["basis"]).T
         x = np.zeros((len(u), len(steps["x"]["names"])))
-        x[:, steps["x"]["alive"]] = u
+        x[:, slice(None) if noise else steps["x"]["alive"]] = u
         for dead in steps["x"]["dead"]:
             x[:, dead["index"]] = dead["constant"]
         for bound in steps.get("bounds", []):
