@@ -3,6 +3,7 @@
 //! **Nothing here links a crate of the workspace**, so that a task begins at once: tasks invoke `cargo` and the
 //! programs that it has built.
 
+mod book;
 mod cargo;
 mod checks;
 mod circles;
@@ -54,6 +55,8 @@ enum Task {
     Chbrclf(Arguments),
     /// Prove that crates know only what they may know, and that every page and section that is named exists
     Tidy,
+    /// Build the guide from docs/ with mdBook, and check its links
+    Book,
     /// Everything that CI checks
     Ci {
         /// Leave out `cargo test`, for a caller that has run it
@@ -72,6 +75,9 @@ fn main() -> ExitCode {
         Task::Mixing(args) => Study::of_both("mixing").run(&args),
         Task::Chbrclf(args) => Study::of_cei("chbrclf").run(&args),
         Task::Tidy => tidy::tidy(&workspace_root()).map(|()| ExitCode::SUCCESS),
+        Task::Book => tools::programs()
+            .and_then(|programs| book::build(&programs))
+            .map(|()| ExitCode::SUCCESS),
         Task::Ci { no_test } => checks::ci(no_test),
     };
     result.unwrap_or_else(|error| {

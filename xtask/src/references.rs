@@ -1,5 +1,5 @@
 //! References: every page that sources and pages name exists, and has the section that they name; sections are
-//! named by their headings, not by numbers.
+//! named by their headings, not by numbers; every page of `docs` is a chapter of the guide.
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,32 @@ pub(crate) fn dangling(root: &Path) -> anyhow::Result<Vec<String>> {
                 broken.push(format!("`{}` names `{target}`, which is not there", file.display()));
             }
         }
+    }
+    Ok(broken)
+}
+
+/// Pages of `docs` that the guide does not list, and links from it to what is not in it.
+pub(crate) fn beside_the_guide(root: &Path) -> anyhow::Result<Vec<String>> {
+    let docs = root.join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md"))?;
+    let listed = links(&summary);
+    let mut broken = Vec::new();
+    for entry in std::fs::read_dir(&docs)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !is(&path, "md") || name == "SUMMARY.md" {
+            continue;
+        }
+        if !listed.contains(&name.as_str()) {
+            broken.push(format!("`docs/{name}` is no chapter: `docs/SUMMARY.md` does not list it"));
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let outside = links(&text).into_iter().filter(|link| link.starts_with("../"));
+        broken.extend(outside.map(|link| {
+            format!(
+                "`docs/{name}` links `{link}`, which is not in the guide; name it without a link"
+            )
+        }));
     }
     Ok(broken)
 }
@@ -132,6 +158,11 @@ mod tests {
         assert_eq!(dangling(&root)?.len(), 2);
         std::fs::write(root.join("README.md"), "[a](nowhere.md), [b](https://nowhere.md)\n")?;
         assert_eq!(dangling(&root)?.len(), 3);
+        let summary = root.join("docs/SUMMARY.md");
+        std::fs::write(&summary, "[The page](page.md)\n")?;
+        assert_eq!(beside_the_guide(&root)?, Vec::<String>::new());
+        std::fs::write(root.join("docs").join("more.md"), "[up](../README.md)\n")?;
+        assert_eq!(beside_the_guide(&root)?.len(), 2);
         std::fs::remove_dir_all(&root)?;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! What programs beside cargo's own check: spelling, unused dependencies, licences and sources of dependencies.
+//! What programs beside cargo's own check: spelling, unused dependencies, licences and sources of dependencies, the guide
+//! and its links, files in formats of others.
 //!
 //! They are installed in the versions of `.ci/tools.txt`, into a Python environment in the target folder. One that cannot
 //! be installed is a failure: a check that is left out looks like one that passed.
@@ -9,13 +10,23 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use crate::cargo::{cargo_path, metadata};
-use crate::{say, workspace_root};
+use crate::{book, say, workspace_root};
+
+/// Files that others read, with the schemas that `check-jsonschema` has of them.
+const SCHEMAS: [(&str, &str); 2] = [
+    ("vendor.citation-file-format", "CITATION.cff"),
+    ("vendor.github-workflows", ".github/workflows/release.yml"),
+];
 
 /// Runs all of them.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let programs = install()?;
+    let programs = programs()?;
+    book::build(&programs)?;
     let run = |program: &str, arguments: &[&str]| run(&programs.join(program), arguments);
     run("typos", &[])?;
+    for (schema, file) in SCHEMAS {
+        run("check-jsonschema", &["--builtin-schema", schema, file])?;
+    }
     run("cargo-shear", &["--deny-warnings"])?;
     run("cargo-deny", &["check", "licenses", "bans", "sources"])?;
     // Its database stands on a server that not every machine reaches; all else is from the package registries.
@@ -28,7 +39,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 /// Installs what is missing, and gives the folder of the programs.
-fn install() -> anyhow::Result<PathBuf> {
+pub(crate) fn programs() -> anyhow::Result<PathBuf> {
     let environment = metadata()?.target_directory.join("tools");
     let programs = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let folder = environment.to_string_lossy();
@@ -42,7 +53,7 @@ fn install() -> anyhow::Result<PathBuf> {
 }
 
 /// Runs a program in the workspace folder.
-fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let call = format!("{name} {}", arguments.join(" "));
     say(&format!("$ {}", call.trim_end()));
