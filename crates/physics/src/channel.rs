@@ -49,6 +49,21 @@ impl Simulation {
     /// # Errors
     /// Channels of another number of charges, listed twice, without weight, too many of them, and a molecule whose own
     /// charges are those of none.
+    ///
+    /// ```
+    /// use cei_physics::presets::OCS_WIDE;
+    /// use cei_physics::{Simulation, Channel};
+    ///
+    /// let mut ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+    /// ocs.channels = vec![
+    ///     Channel { charges: vec![2.0, 2.0, 2.0], weight: 3.0 },
+    ///     Channel { charges: vec![1.0, 2.0, 2.0], weight: 1.0 },
+    /// ];
+    /// let states = ocs.charge_states()?;
+    /// assert_eq!(states[1].probability, 0.25);
+    /// assert_eq!(states[1].molecule.charges(), [1.0, 2.0, 2.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn charge_states(&self) -> Result<Vec<ChargeState>, SimulationConfigError> {
         let Self { molecule, channels, .. } = self;
         if channels.is_empty() {

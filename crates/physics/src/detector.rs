@@ -56,6 +56,15 @@ impl Detector {
     ///
     /// # Errors
     /// [`SimulationConfigError`] for a negative or infinite number, an unknown atom, and an atom left out.
+    ///
+    /// ```
+    /// use cei_physics::{AtomSpec, Detector, Molecule, detector::Noise};
+    ///
+    /// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+    /// let detector = Detector { momentum_noise_au: Noise::Same(0.5) };
+    /// assert_eq!(detector.standard_deviations(&pair)?, [0.5; 6]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn standard_deviations(
         &self,
         molecule: &Molecule,

@@ -255,6 +255,14 @@ const ISOTOPES: &[(&str, f64)] = &[
 /// The mass in u of an element (`Br`) or isotope (`79Br`, `D`), or `None` for an unknown name.
 ///
 /// Names are case-sensitive: `Co` is cobalt, `CO` is nothing.
+///
+/// ```
+/// use cei_physics::elements::mass_u;
+///
+/// assert_eq!(mass_u("C"), Some(12.011));
+/// assert!(mass_u("79Br").is_some_and(|mass| (mass - 78.918).abs() < 1e-3));
+/// assert_eq!(mass_u("Xx"), None);
+/// ```
 pub fn mass_u(name: &str) -> Option<f64> {
     let elements = ELEMENTS.iter().map(|(known, mass, _)| (known, mass));
     let isotopes = ISOTOPES.iter().map(|(known, mass)| (known, mass));
@@ -301,6 +309,12 @@ pub fn covalent_radius_angstrom(name: &str) -> Option<f64> {
 /// both leaves the isotope open and the other is one of that element (for `name`, the commonest alone).
 ///
 /// `D`, `2H` and `H` may name an atom of `D`; `D` cannot name one of `H`.
+///
+/// ```
+/// use cei_physics::elements::names_atom_of;
+///
+/// assert!(names_atom_of("H", "D") && names_atom_of("2H", "D") && !names_atom_of("D", "H"));
+/// ```
 pub fn names_atom_of(name: &str, element: &str) -> bool {
     let (Some((found, found_number)), Some((wanted, wanted_number))) =
         (nuclide(name), nuclide(element))

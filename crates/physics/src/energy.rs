@@ -4,6 +4,14 @@ use crate::molecule::Molecule;
 use crate::vector::{difference, dot, norm, of_atom};
 
 /// Coulomb energy in hartree of `positions` (3N numbers in bohr).
+///
+/// ```
+/// use cei_physics::{AtomSpec, Molecule, energy::potential_energy};
+///
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 2.0)])?;
+/// assert_eq!(potential_energy(&pair, &[0.0, 0.0, 0.0, 4.0, 0.0, 0.0]), 0.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn potential_energy(molecule: &Molecule, positions: &[f64]) -> f64 {
     let charges = molecule.charges();
     let mut energy = 0.0;
@@ -26,6 +34,17 @@ pub fn kinetic_energy(molecule: &Molecule, momenta: &[f64]) -> f64 {
 
 /// Kinetic energy release in hartree: the kinetic energy of `momenta` (3N numbers in a.u.) in
 /// their centre-of-mass frame.
+///
+/// ```
+/// use cei_physics::{AtomSpec, Molecule, energy::{kinetic_energy, kinetic_energy_release}};
+///
+/// // Two alike ions: what both have in common is the motion of the molecule, and no release.
+/// let pair = Molecule::new(vec![AtomSpec::new("H", 1.0), AtomSpec::new("H", 1.0)])?;
+/// let moving = [11.0, 0.0, 0.0, -9.0, 0.0, 0.0];
+/// let release = kinetic_energy_release(&pair, &moving);
+/// assert!((release - kinetic_energy(&pair, &[10.0, 0.0, 0.0, -10.0, 0.0, 0.0])).abs() < 1e-12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn kinetic_energy_release(molecule: &Molecule, momenta: &[f64]) -> f64 {
     let mut total = [0.0; 3];
     for p in momenta.chunks_exact(3) {

@@ -22,6 +22,15 @@ impl Rotation {
 
     /// The rotation of the unit quaternion along `(w, x, y, z)`, which must not be zero. Four independent
     /// standard normals give the uniform distribution on SO(3).
+    ///
+    /// ```
+    /// use cei_physics::Rotation;
+    ///
+    /// // Half a turn about z.
+    /// let mut row = [1.0, 2.0, 3.0];
+    /// Rotation::from_quaternion([0.0, 0.0, 0.0, 1.0]).apply(&mut row);
+    /// assert_eq!(row, [-1.0, -2.0, 3.0]);
+    /// ```
     pub fn from_quaternion(quaternion: [f64; 4]) -> Self {
         let length = quaternion.iter().map(|c| c * c).sum::<f64>().sqrt();
         let [w, x, y, z] = quaternion.map(|component| component / length);
@@ -93,6 +102,16 @@ impl FrameRule {
     /// collinear molecules) or zero, the y axis is the part perpendicular to x of the old axis to which
     /// the new x axis is least inclined (of equals, the first of y, z, x). If the vector of `x_axis` is zero,
     /// the old x axis stays the x axis. So a row that is in the frame already is left as it is.
+    ///
+    /// ```
+    /// use cei_physics::FrameRule;
+    ///
+    /// // The second atom on +x, the first in the half-plane y > 0.
+    /// let rule = FrameRule { x_axis: 1, xy_plane: 0 };
+    /// let mut row = [0.0, 0.0, 1.0, 0.0, 2.0, 0.0];
+    /// rule.rotation(&row).apply(&mut row);
+    /// assert_eq!(row, [0.0, 1.0, 0.0, 2.0, 0.0, 0.0]);
+    /// ```
     pub fn rotation(&self, row: &[f64]) -> Rotation {
         let longest = row.chunks_exact(3).map(|v| norm([v[0], v[1], v[2]])).fold(0.0, f64::max);
         let along = of_atom(row, self.x_axis);

@@ -109,6 +109,17 @@ impl Simulation {
     ///
     /// # Errors
     /// No geometry law, or one that is wrong.
+    ///
+    /// ```
+    /// use cei_physics::presets::OCS_WIDE;
+    /// use cei_physics::{Simulation};
+    ///
+    /// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+    /// let limits = ocs.limited_quantities()?;
+    /// let labels: Vec<&str> = limits.iter().map(|limit| limit.name.as_str()).collect();
+    /// assert_eq!(labels, ["C-O", "C-S", "O-C-S"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn limited_quantities(&self) -> Result<Vec<LimitedQuantity>, SimulationConfigError> {
         let molecule = &self.molecule;
         let law =
@@ -151,6 +162,15 @@ impl Simulation {
     ///
     /// # Errors
     /// No geometry law, or one that is wrong or (almost) never met.
+    ///
+    /// ```
+    /// use cei_physics::presets::OCS_WIDE;
+    /// use cei_physics::{Simulation};
+    ///
+    /// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+    /// assert_eq!(ocs.draw_geometries(5, 0)?.dim(), (5, 9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn draw_geometries(&self, count: usize, seed: u64) -> Result<Array2<f64>, GeometriesError> {
         let law = self
             .geometry

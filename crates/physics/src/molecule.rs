@@ -202,6 +202,15 @@ impl Molecule {
     /// # Errors
     /// [`MoleculeError`] for fewer than 2 or more than 32 atoms, an unknown element without a mass,
     /// a mass that is not positive, a charge that is not finite, and labels that are not unique.
+    ///
+    /// ```
+    /// use cei_physics::{AtomSpec, Molecule};
+    ///
+    /// let water = Molecule::new(["O", "D", "D"].map(|element| AtomSpec::new(element, 1.0)).into())?;
+    /// assert_eq!(water.labels(), ["O", "D1", "D2"]);
+    /// assert_eq!(water.momentum_columns()[3], "pd1x");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(atoms: Vec<AtomSpec>) -> Result<Self, MoleculeError> {
         Self::with_isotopes(atoms, Isotopes::default())
     }

@@ -114,6 +114,20 @@ impl Simulation {
     ///
     /// # Errors
     /// A configuration that is wrong.
+    ///
+    /// ```
+    /// use cei_physics::presets::OCS_WIDE;
+    /// use cei_physics::{Simulation};
+    ///
+    /// let mut ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+    /// assert!(ocs.initial_momentum_law()?.is_none());
+    /// ocs.temperature_k = 300.0;
+    /// let law = ocs.initial_momentum_law()?.ok_or("warm molecules move")?;
+    /// // m k T, less the share of the centre of mass: carbon at 300 K has 4 a.u. along each axis.
+    /// let variance = law.covariance(&[0.0; 9])[[0, 0]];
+    /// assert!((variance.sqrt() - 4.1).abs() < 0.3, "{variance}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn initial_momentum_law(
         &self,
     ) -> Result<Option<InitialMomentumLaw>, SimulationConfigError> {

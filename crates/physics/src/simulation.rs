@@ -190,6 +190,18 @@ impl SimulationError {
 ///
 /// # Errors
 /// [`SimulationError`]; of several events that fail, the first is reported.
+///
+/// ```
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_physics::{Simulation, simulate};
+///
+/// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// let events = simulate(&ocs, 100, 7)?;
+/// assert_eq!(events.momenta.dim(), (100, 9));
+/// // More events only add rows.
+/// assert_eq!(simulate(&ocs, 10, 7)?.momenta, events.momenta.slice(ndarray::s![..10, ..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simulate(
     simulation: &Simulation,
     events: usize,
@@ -203,6 +215,16 @@ pub fn simulate(
 ///
 /// # Errors
 /// As [`simulate`].
+///
+/// ```
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_physics::{Simulation, simulate, simulate_range};
+///
+/// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// let part = simulate_range(&ocs, 40..50, 7)?;
+/// assert_eq!(part.positions, simulate(&ocs, 50, 7)?.positions.slice(ndarray::s![40.., ..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simulate_range(
     simulation: &Simulation,
     range: Range<usize>,
@@ -221,6 +243,21 @@ pub fn simulate_range(
 ///
 /// # Errors
 /// [`SimulationError::PositionColumns`] and as [`simulate`].
+///
+/// ```
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_physics::{Simulation, simulate_positions};
+///
+/// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// // Two geometries of C, O, S in bohr; turned at random, as the preset says.
+/// let rows = ndarray::array![
+///     [0.0, 0.0, 0.0, 2.2, 0.0, 0.0, -2.9, 0.5, 0.0],
+///     [0.0, 0.0, 0.0, 3.2, 0.0, 0.0, -2.9, 0.5, 0.0],
+/// ];
+/// let events = simulate_positions(&ocs, rows.view(), 1)?;
+/// assert_eq!(events.positions.dim(), (2, 9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn simulate_positions(
     simulation: &Simulation,
@@ -311,6 +348,20 @@ pub fn simulate_given(
 ///
 /// # Panics
 /// If `events` has not three columns an atom.
+///
+/// ```
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_physics::{Simulation, Detector, detector::Noise, measure, simulate};
+///
+/// let mut ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// ocs.detector = Detector { momentum_noise_au: Noise::Same(0.0) };
+/// let exact = simulate(&ocs, 50, 1)?;
+/// let mut measured = exact.clone();
+/// measure(&ocs, &Detector { momentum_noise_au: Noise::Same(1.0) }, &mut measured, 2)?;
+/// let off = &measured.momenta - &exact.momenta;
+/// assert!(off.iter().any(|value| value.abs() > 0.5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn measure(
     simulation: &Simulation,
     detector: &Detector,

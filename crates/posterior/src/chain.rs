@@ -74,6 +74,37 @@ pub struct Chain {
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit and for noise-free data.
+///
+/// ```
+/// # use cei_posterior::Forward;
+/// # use ndarray::{Array2, Array3, ArrayView2, Axis};
+/// # struct Square;
+/// # impl Forward for Square {
+/// #     fn inputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn outputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+/// #         &x * &x
+/// #     }
+/// #     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+/// #         (self.values(x), (2.0 * &x).insert_axis(Axis(2)))
+/// #     }
+/// # }
+/// use cei_posterior::{ChainOptions, Event, sample_chain};
+///
+/// // `y = x^2` (the model of the example of `find_modes`), with noise; x is N(1, 1).
+/// let log_prior = |x: &[f64]| -0.5 * (x[0] - 1.0).powi(2);
+/// let event = Event { forward: &Square, log_prior: &log_prior, measured: &[4.0], noise: &[0.4] };
+/// let starts = Array2::from_shape_fn((20, 1), |(row, _)| 1.5 + f64::from(row as u32) / 20.0);
+/// let options = ChainOptions { burn_in: 200, steps: 500, ..ChainOptions::default() };
+/// let chain = sample_chain(&event, starts.view(), &[], &options, 0)?.ok_or("starts in the support")?;
+/// let mean = chain.draws.mean().unwrap_or_default();
+/// assert!((mean - 2.0).abs() < 0.2, "{mean}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn sample_chain(
     event: &Event<'_>,
     starts: ArrayView2<'_, f64>,

@@ -55,6 +55,19 @@ impl Chart {
     ///
     /// # Errors
     /// [`PosteriorError::Value`] if the weights are all zero or one is not finite.
+    ///
+    /// ```
+    /// use cei_posterior::Chart;
+    /// use ndarray::array;
+    ///
+    /// // Two atoms of masses 1 and 3: x_1 + 3 x_2 = 0.
+    /// let chart = Chart::centred(&[1.0, 3.0])?;
+    /// let row = chart.positions(array![[0.7, 0.1, -0.2]].view());
+    /// assert!((row[[0, 0]] + 3.0 * row[[0, 3]]).abs() < 1e-12);
+    /// // What lies in the chart comes back.
+    /// assert!((chart.coordinates(row.view())[[0, 0]] - 0.7).abs() < 1e-12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn centred(weights: &[f64]) -> Result<Self, PosteriorError> {
         let norm = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
         if !(norm.is_finite() && norm > 0.0) {
@@ -116,6 +129,22 @@ impl Chart {
 }
 
 /// The prior density of positions per unit volume of a chart.
+///
+/// ```
+/// use cei_physics::Simulation;
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_posterior::{Chart, ChartPrior};
+///
+/// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// let (density, chart) = (ocs.position_density()?, Chart::centred(ocs.molecule.masses())?);
+/// let prior = ChartPrior::new(&density, &[], &chart)?;
+/// // Of a geometry of the law, and of atoms far from each other.
+/// let law = ocs.draw_geometries(1, 0)?;
+/// let drawn = chart.coordinates(law.view());
+/// assert!(prior.log_density(&drawn.row(0).to_vec()).is_finite());
+/// assert_eq!(prior.log_density(&[50.0; 6]), f64::NEG_INFINITY);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ChartPrior<'a> {
     density: &'a PositionDensity,

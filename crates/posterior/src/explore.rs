@@ -82,6 +82,46 @@ pub struct Solutions {
 ///
 /// # Panics
 /// If the event has noise, or the explorer no draws of the law.
+///
+/// ```
+/// # use cei_posterior::Forward;
+/// # use ndarray::{Array2, Array3, ArrayView2, Axis};
+/// # struct Square;
+/// # impl Forward for Square {
+/// #     fn inputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn outputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+/// #         &x * &x
+/// #     }
+/// #     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+/// #         (self.values(x), (2.0 * &x).insert_axis(Axis(2)))
+/// #     }
+/// # }
+/// use cei_posterior::{Chart, Event, Explorer, ModeOptions, find_solutions};
+/// use ndarray::{Array1, array};
+///
+/// // `y = x^2` (the model of the example of `find_modes`) without noise, for a law that is uniform from -5 to 5.
+/// let log_law = |x: &[f64]| if x[0].abs() < 5.0 { -10.0f64.ln() } else { f64::NEG_INFINITY };
+/// let event = Event { forward: &Square, log_prior: &log_law, measured: &[4.0], noise: &[] };
+/// let chart = Chart::new(Array1::zeros(1), Array2::eye(1))?;
+/// let law = Array2::from_shape_fn((200, 1), |(row, _)| f64::from(row as u32) / 20.0 - 5.0);
+/// let explorer = Explorer {
+///     fast: &Square,
+///     chart: &chart,
+///     law: law.view(),
+///     near: law.view(),
+///     log_density: &log_law,
+/// };
+/// // The network believes in one of the two.
+/// let draws = array![[1.9], [2.1]];
+/// let found = find_solutions(&event, draws.view(), &explorer, &ModeOptions::default(), 0)?;
+/// assert_eq!(found.modes.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn find_solutions(
     event: &Event<'_>,
     draws: ArrayView2<'_, f64>,

@@ -28,6 +28,20 @@ pub trait Forward: Sync {
 /// Ions that move at the start have momenta `F(x) z` with independent normal numbers `z` ([`InitialMomentumLaw`]). These are
 /// further coordinates, and further measured components: as if each had been measured as 0 with a noise of 1, which is
 /// their prior.
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Charging, Molecule};
+/// use cei_posterior::{Chart, Explosion, Forward as _};
+/// use ndarray::array;
+///
+/// // Two ions with their centre of mass at rest at the origin: three coordinates, six momenta.
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+/// let chart = Chart::centred(pair.masses())?;
+/// let explosion = Explosion::new(&pair, &Charging::default(), &chart, &Accuracy::default())?;
+/// let (momenta, jacobian) = explosion.linearised(array![[1.5, 0.0, 0.0]].view());
+/// assert_eq!((momenta.dim(), jacobian.dim()), ((1, 6), (1, 6, 3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Explosion<'a> {
     molecule: &'a Molecule,

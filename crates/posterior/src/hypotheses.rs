@@ -39,6 +39,39 @@ pub struct Combined {
 ///
 /// # Errors
 /// [`PosteriorError::Size`] for no hypothesis, and for coordinates of different dimensions.
+///
+/// ```
+/// # use cei_posterior::Forward;
+/// # use ndarray::{Array2, Array3, ArrayView2, Axis};
+/// # struct Square;
+/// # impl Forward for Square {
+/// #     fn inputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn outputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+/// #         &x * &x
+/// #     }
+/// #     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+/// #         (self.values(x), (2.0 * &x).insert_axis(Axis(2)))
+/// #     }
+/// # }
+/// use cei_posterior::{Event, RefineOptions, combine, refine};
+///
+/// // `y = x^2` (the model of the example of `find_modes`) under two hypotheses: x is N(2, 1), or N(9, 1).
+/// let draws = Array2::from_shape_fn((100, 1), |(row, _)| 1.5 + f64::from(row as u32) / 100.0);
+/// let mut parts = Vec::new();
+/// for centre in [2.0, 9.0] {
+///     let log_prior = move |x: &[f64]| -0.5 * (x[0] - centre).powi(2) - 0.5 * std::f64::consts::TAU.ln();
+///     let event = Event { forward: &Square, log_prior: &log_prior, measured: &[4.0], noise: &[0.4] };
+///     parts.push((0.5, refine(&event, draws.view(), None, &RefineOptions::default(), 0)?));
+/// }
+/// let combined = combine(parts, 0, 0)?;
+/// assert!(combined.probabilities[0] > 0.999);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn combine(
     parts: Vec<(f64, Refined)>,
     resampled: usize,

@@ -121,6 +121,13 @@ pub fn find_modes(
 /// How probable it is that one more search would end at a solution not yet found: the share of the searches whose
 /// solution no other one found (I. J. Good, Biometrika 40, 237 (1953)), given how many `searches` ended at
 /// each. 1 without any.
+///
+/// ```
+/// use cei_posterior::unseen;
+///
+/// // Of ten searches one found a solution that no other found.
+/// assert_eq!(unseen([6, 3, 1].into_iter()), 0.1);
+/// ```
 pub fn unseen(searches: impl Iterator<Item = usize>) -> f64 {
     let (mut all, mut single) = (0, 0);
     for count in searches {

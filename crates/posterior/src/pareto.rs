@@ -11,6 +11,10 @@ const LEAST_TAIL: usize = 5;
 
 /// The largest k-hat of this many weights that can be trusted, `min(1 - 1 / log10 n, 0.7)` (Vehtari et al. 2024):
 /// 0.630 of 500, 0.667 of 1,000, 0.7 from 2,155 on.
+///
+/// ```
+/// assert!((cei_posterior::worst_k_hat(1000) - 0.667).abs() < 1e-3);
+/// ```
 pub fn worst_k_hat(weights: usize) -> f64 {
     (1.0 - 1.0 / (weights as f64).log10()).min(0.7)
 }

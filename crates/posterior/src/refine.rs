@@ -130,6 +130,38 @@ impl From<Solutions> for Refined {
 ///
 /// # Errors
 /// [`PosteriorError`] for sizes that do not fit, and numbers that are not finite or out of range.
+///
+/// ```
+/// # use cei_posterior::Forward;
+/// # use ndarray::{Array2, Array3, ArrayView2, Axis};
+/// # struct Square;
+/// # impl Forward for Square {
+/// #     fn inputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn outputs(&self) -> usize {
+/// #         1
+/// #     }
+/// #     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+/// #         &x * &x
+/// #     }
+/// #     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+/// #         (self.values(x), (2.0 * &x).insert_axis(Axis(2)))
+/// #     }
+/// # }
+/// use cei_posterior::{Event, RefineOptions, refine, worst_k_hat};
+///
+/// // `y = x^2` (the model of the example of `find_modes`), with noise, and a prior that knows the sign: x is N(1, 1).
+/// let log_prior = |x: &[f64]| -0.5 * (x[0] - 1.0).powi(2) - 0.5 * std::f64::consts::TAU.ln();
+/// let event = Event { forward: &Square, log_prior: &log_prior, measured: &[4.0], noise: &[0.4] };
+/// let draws = Array2::from_shape_fn((200, 1), |(row, _)| f64::from(row as u32) / 50.0 - 2.0);
+/// let refined = refine(&event, draws.view(), None, &RefineOptions::default(), 0)?;
+/// assert!(refined.k_hat < worst_k_hat(refined.log_weights.len()));
+/// // At -2 the prior has exp(-4) of what it has at 2.
+/// let negative = refined.draws.iter().filter(|x| **x < 0.0).count();
+/// assert!(negative < refined.draws.nrows() / 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn refine(
     event: &Event<'_>,
     draws: ArrayView2<'_, f64>,

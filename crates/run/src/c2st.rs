@@ -50,6 +50,31 @@ pub struct C2stOptions {
 /// # Errors
 /// Files that cannot be loaded, no shared columns, a column that a file lacks, no shared events, too
 /// few rows, a level outside (0, 1), a folder that cannot be made. What cannot be kept there is told in the result.
+///
+/// ```
+/// use cei_run::c2st::{C2stOptions, compare_samples};
+/// use cei_run::dataset::ReadingOptions;
+///
+/// // Two samples of one law, and nothing that tells them apart.
+/// let folder = tempfile::tempdir()?;
+/// let write = |name: &str, first: usize| {
+///     let rows = (0..60).map(|row| format!("{}\n", (row * 37 + first) % 101)).collect::<String>();
+///     let path = folder.path().join(name);
+///     std::fs::write(&path, format!("x\n{rows}")).map(|()| path)
+/// };
+/// let options = C2stOptions {
+///     sample: write("a.csv", 0)?,
+///     reference: write("b.csv", 1)?,
+///     columns: Vec::new(),
+///     seed: 0,
+///     reading: ReadingOptions::default(),
+///     level: 0.01,
+///     folder: None,
+/// };
+/// let report = compare_samples(&options, |_, _| {})?;
+/// assert!(report.accuracy < 0.75);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compare_samples(
     options: &C2stOptions,
     progress: impl Fn(usize, usize) + Sync,

@@ -74,6 +74,26 @@ pub struct CalibrateOptions {
 /// # Errors
 /// No trained model, a table that is not that of the training, too few events or draws, a level
 /// outside (0, 1), a folder that cannot be made. What cannot be kept there is told in the result.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::calibrate::{CalibrateOptions, calibrate_run};
+///
+/// let options = CalibrateOptions {
+///     events: 60,
+///     draws: 39,
+///     seed: 0,
+///     level: 0.01,
+///     refine: false,
+///     charges_known: true,
+///     folder: None,
+/// };
+/// let calibration = calibrate_run(&run, &options, cei_model::open_device("cpu")?, |_, _| {})?;
+/// // A network that has hardly been trained gives itself away, or not, with so few events.
+/// println!("pass: {}", calibration.pass);
+/// assert!(run.join("calibration.json").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn calibrate_run(
     path: &Path,
     options: &CalibrateOptions,

@@ -83,6 +83,23 @@ pub struct ComparisonGroup {
 ///
 /// # Errors
 /// A folder without an evaluation, or with one that cannot be read.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::compare::compare_runs;
+/// use cei_run::evaluate::{EvaluateOptions, evaluate_run};
+///
+/// // A run that has not been evaluated is told with what to do.
+/// let error = compare_runs(std::slice::from_ref(&run)).expect_err("no evaluation");
+/// assert!(error.to_string().contains("cei evaluate"));
+///
+/// let device = cei_model::open_device("cpu")?;
+/// evaluate_run(&run, &EvaluateOptions::default(), device, |_| {}, |_, _| {})?;
+/// let groups = compare_runs(&[run])?;
+/// // The model, and beside it the baselines.
+/// assert!(groups[0].lines.len() > 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compare_runs(paths: &[PathBuf]) -> Result<Vec<ComparisonGroup>, RunError> {
     let mut groups: Vec<(ComparisonGroup, Vec<(String, RunEvaluation)>)> = Vec::new();
     for path in paths {

@@ -73,6 +73,26 @@ struct Facts {
 ///
 /// # Errors
 /// A file that cannot be read, ions and columns that do not fit, a unit that nothing tells.
+///
+/// ```
+/// use cei_run::draft::{DraftOptions, draft};
+///
+/// // Two ions of charge 1, back to back, in atomic units.
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("momenta.txt");
+/// let line = |p: f64| format!("{p} 0.5 0.1 {} -0.4 -0.2\n", 0.3 - p);
+/// std::fs::write(&file, (0..50).map(|event| line(60.0 + f64::from(event))).collect::<String>())?;
+/// let options = DraftOptions {
+///     files: vec![file.to_string_lossy().into_owned()],
+///     ions: vec!["C".to_owned(), "O".to_owned()],
+///     charges: vec![1.0, 1.0],
+///     unit: Some("au".parse()?),
+///     ..DraftOptions::default()
+/// };
+/// let draft = draft(&options)?;
+/// assert!(draft.simulation.contains("element = \"O\", charge = 1.0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn draft(options: &DraftOptions) -> Result<Draft, RunError> {
     let source = options.reading.source(&options.files);
     let mut remarks = Vec::new();
@@ -327,6 +347,26 @@ fn compared(simulation: &Simulation, facts: &Facts) -> Result<String, RunError> 
 ///
 /// # Errors
 /// As [`draft`]; files of these names that are there already, a folder that cannot be written.
+///
+/// ```
+/// use cei_run::draft::{DraftOptions, draft_to_folder};
+///
+/// // Two ions of charge 1, back to back, in atomic units.
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("momenta.txt");
+/// let line = |p: f64| format!("{p} 0.5 0.1 {} -0.4 -0.2\n", 0.3 - p);
+/// std::fs::write(&file, (0..50).map(|event| line(60.0 + f64::from(event))).collect::<String>())?;
+/// let options = DraftOptions {
+///     files: vec![file.to_string_lossy().into_owned()],
+///     ions: vec!["C".to_owned(), "O".to_owned()],
+///     charges: vec![1.0, 1.0],
+///     unit: Some("au".parse()?),
+///     ..DraftOptions::default()
+/// };
+/// let ([simulation, experiment], _) = draft_to_folder(&options, &folder.path().join("mine"))?;
+/// assert!(simulation.exists() && experiment.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn draft_to_folder(
     options: &DraftOptions,
     folder: &Path,

@@ -64,6 +64,18 @@ pub struct EvaluateOptions {
 ///
 /// # Errors
 /// No trained model, a table that cannot be loaded or is not the one of the training, too few draws.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::evaluate::{EvaluateOptions, evaluate_run};
+///
+/// let device = cei_model::open_device("cpu")?;
+/// let evaluation = evaluate_run(&run, &EvaluateOptions::default(), device, |_| {}, |_, _| {})?;
+/// // A flow has an exact density, and a bond length the mean of its draws.
+/// assert!(evaluation.scores.likelihood.is_some());
+/// assert!(run.join("evaluation.json").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn evaluate_run(
     path: &Path,
     options: &EvaluateOptions,

@@ -47,6 +47,23 @@ pub fn columns(events: Vec<u64>, values: Vec<f64>) -> Vec<(String, ColumnData)> 
 ///
 /// # Errors
 /// No trained model, one without a density, a table that cannot be loaded.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::dataset::LaterTable;
+/// use cei_run::log_prob::log_prob_of_file;
+///
+/// // Positions and momenta of ten events.
+/// # let table = folder.path().join("pairs.csv");
+/// # let simulation = cei_run::config::preset_simulation("ocs-wide")?;
+/// # let few = cei_physics::Simulation { events: 10, seed: 8, ..simulation };
+/// # let law = cei_run::simulate::Geometries::Law;
+/// # cei_run::simulate::simulate_to_file(&few, &law, false, &table, |_, _| {})?;
+/// let table = LaterTable::file(table.to_string_lossy());
+/// let densities = log_prob_of_file(&run, &table, cei_model::open_device("cpu")?)?;
+/// assert!(densities.values.len() == 10 && densities.d_eff == 6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn log_prob_of_file(
     path: &Path,
     rows: &LaterTable,

@@ -42,6 +42,35 @@ use tables::Tables;
 /// # Errors
 /// No trained model, a momenta file that cannot be loaded, no draws, a run whose draws cannot be refined,
 /// a file that cannot be written; then no output appears.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::dataset::LaterTable;
+/// use cei_run::predict::{PredictOptions, predict_to_files};
+///
+/// // Momenta of ten events; the positions that stand beside them are not read.
+/// # let momenta = folder.path().join("measured.csv");
+/// # let simulation = cei_run::config::preset_simulation("ocs-wide")?;
+/// # let few = cei_physics::Simulation { events: 10, seed: 8, ..simulation };
+/// # let law = cei_run::simulate::Geometries::Law;
+/// # cei_run::simulate::simulate_to_file(&few, &law, false, &momenta, |_, _| {})?;
+/// let options = PredictOptions {
+///     momenta: LaterTable::file(momenta.to_string_lossy()),
+///     draws: 20,
+///     seed: 0,
+///     draws_file: folder.path().join("draws.parquet"),
+///     summary_file: Some(folder.path().join("summary.csv")),
+///     refine: false,
+///     initial_momenta: false,
+///     chain_file: None,
+///     modes_file: None,
+///     report_file: None,
+///     report_events: Vec::new(),
+/// };
+/// let told = predict_to_files(&run, &options, cei_model::open_device("cpu")?, |_| {})?;
+/// assert_eq!((told.events, told.draws), (10, 20));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn predict_to_files(
     path: &Path,
     options: &PredictOptions,

@@ -70,6 +70,22 @@ pub struct ReportSummary {
 ///
 /// # Errors
 /// A folder without a trained model or with damaged files, an event that is no test row, a page that cannot be written.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::report::{ReportOptions, report_to_file};
+///
+/// let options = ReportOptions {
+///     runs: vec![run],
+///     output: folder.path().join("report.html"),
+///     events: Vec::new(),
+///     modes: false,
+///     seed: 0,
+/// };
+/// let summary = report_to_file(&options, &cei_model::open_device("cpu")?, |_, _| {})?;
+/// assert!(summary.figures.len() > 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn report_to_file(
     options: &ReportOptions,
     device: &Device,

@@ -73,6 +73,21 @@ struct Given {
 /// # Errors
 /// A configuration without geometry law (unless positions are given), positions that do not fit, too many events, a
 /// file that cannot be written, or that another process is writing.
+///
+/// ```
+/// use cei_physics::Simulation;
+/// use cei_run::config::preset_simulation;
+/// use cei_run::simulate::{Geometries, simulate_to_file};
+///
+/// let simulation = Simulation { events: 100, seed: 1, ..preset_simulation("ocs-wide")? };
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("ocs.parquet");
+/// let table = simulate_to_file(&simulation, &Geometries::Law, false, &path, |_, _| {})?;
+/// assert_eq!((table.events, table.columns.len()), (100, 18));
+/// // The configuration that made it stands beside it, and can be read again.
+/// assert_eq!(cei_run::dataset::simulation_beside(&path)?, Some(simulation));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simulate_to_file(
     simulation: &Simulation,
     geometries: &Geometries,

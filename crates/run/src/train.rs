@@ -38,6 +38,28 @@ pub use plan::TrainingPlan;
 /// A folder that already holds a run (without `resume`) or no checkpoint (with it), or in which a training is
 /// under way; another configuration or table than that of the run to be resumed; and all that loading and
 /// training can meet.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+///
+/// use cei_run::train::train_run;
+/// use cei_run::{Experiment, TrainedRun};
+/// use cei_train::Silent;
+///
+/// // A preset, made small enough for an example.
+/// let small = ["source.events_per_epoch=300", "model.couplings=2", "model.hidden=[8]", "training.max_epochs=1"];
+/// let preset = cei_run::presets::find(cei_run::presets::EXPERIMENTS, "wide-spline")?;
+/// let experiment = Experiment::parse(preset.text, "wide-spline", &small.map(str::to_owned))?;
+///
+/// let folder = tempfile::tempdir()?;
+/// let run = folder.path().join("run");
+/// let stop = AtomicBool::new(false);
+/// let told = |plan: &cei_run::train::TrainingPlan| assert_eq!(plan.rows[0], 300);
+/// train_run(&experiment, &run, "cpu", false, &stop, told, &mut Silent)?;
+///
+/// assert_eq!(TrainedRun::load(&run, cei_model::open_device("cpu")?)?.members.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn train_run(
     experiment: &Experiment,
     path: &Path,

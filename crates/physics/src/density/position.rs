@@ -94,6 +94,23 @@ impl Simulation {
     /// [`DensityError::Config`] for a configuration that cannot be simulated or has no geometry law;
     /// [`DensityError::Singular`] for laws without a density (a fixed geometry or bond, an orientation that is
     /// not drawn, a frame of the positions' own); [`DensityError::Unknown`] where there is no formula.
+    ///
+    /// ```
+    /// use cei_physics::presets::OCS_WIDE;
+    /// use cei_physics::{Simulation};
+    ///
+    /// let ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+    /// let density = ocs.position_density()?;
+    /// // C, O, S in line, then with C-O far beyond the 5 angstrom of the law.
+    /// let shape = |oxygen: f64| [0.0, 0.0, 0.0, oxygen, 0.0, 0.0, -2.0, 2.0, 0.0];
+    /// let centred = |row: [f64; 9]| {
+    ///     let centre = ocs.molecule.centre_of_mass(&row);
+    ///     std::array::from_fn::<f64, 9, _>(|k| row[k] - centre[k % 3])
+    /// };
+    /// assert!(density.log_density(&centred(shape(3.0))).is_finite());
+    /// assert_eq!(density.log_density(&centred(shape(20.0))), f64::NEG_INFINITY);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn position_density(&self) -> Result<PositionDensity, DensityError> {
         self.check()?;
         let molecule = &self.molecule;

@@ -25,6 +25,19 @@ pub(crate) const CHUNK: usize = 256;
 /// # Errors
 /// [`ExplosionError`]: wrong lengths, values that are not finite, atoms at one point, and opposite charges
 /// that never fly apart.
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Molecule, energy, explode};
+///
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+/// let positions = [0.0, 0.0, 0.0, 2.0, 0.0, 0.0];
+/// let mut momenta = [0.0; 6];
+/// explode(&pair, &positions, None, &Accuracy::default(), &mut momenta)?;
+/// // 1 / r hartree, shared by two momenta that are opposite.
+/// assert!((energy::kinetic_energy(&pair, &momenta) - 0.5).abs() < 1e-8);
+/// assert!((momenta[0] + momenta[3]).abs() < 1e-8 * momenta[3]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn explode(
     molecule: &Molecule,
     positions: &[f64],
@@ -45,6 +58,18 @@ pub fn explode(
 ///
 /// # Errors
 /// [`ExplosionError::Components`] if the number of columns is not 3N, [`ExplosionError::Accuracy`].
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Molecule, explode_all};
+/// use ndarray::array;
+///
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+/// // The second row is no geometry: both atoms are at one point.
+/// let rows = array![[0.0, 0.0, 0.0, 2.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]];
+/// let momenta = explode_all(&pair, rows.view(), &Accuracy::default())?;
+/// assert!(momenta[[0, 3]] > 0.0 && momenta[[1, 3]].is_nan());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn explode_all(
     molecule: &Molecule,
@@ -55,6 +80,23 @@ pub fn explode_all(
 }
 
 /// A molecule, the way to its charges and an accuracy, ready to explode rows.
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Charging, Exploder, Molecule, energy};
+///
+/// // Charges that take 10 fs give less energy than those that are there at once.
+/// let oc = Molecule::new(vec![AtomSpec::new("O", 1.0), AtomSpec::new("C", 1.0)])?;
+/// let positions = [0.0, 0.0, 0.0, 2.2, 0.0, 0.0];
+/// let slow: Charging = toml::from_str("kind = 'exponential'\ntau_fs = 10.0")?;
+/// let mut energies = Vec::new();
+/// for charging in [Charging::default(), slow] {
+///     let mut momenta = [0.0; 6];
+///     Exploder::new(&oc, &charging, &Accuracy::default())?.explode(&positions, None, &mut momenta)?;
+///     energies.push(energy::kinetic_energy(&oc, &momenta));
+/// }
+/// assert!((energies[0] - 1.0 / 2.2).abs() < 1e-6 && energies[1] < energies[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Exploder<'a> {
     pub(super) ions: Ions<'a>,
     pub(super) accuracy: Accuracy,

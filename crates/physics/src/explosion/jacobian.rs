@@ -40,6 +40,19 @@ const DIFFERENCE_OF_RATE: f64 = 1e-3;
 ///
 /// # Errors
 /// As [`super::explode_all`].
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Molecule, explode_linearised};
+/// use ndarray::array;
+///
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+/// let rows = array![[0.0, 0.0, 0.0, 2.0, 0.0, 0.0]];
+/// let (momenta, jacobian) = explode_linearised(&pair, rows.view(), &Accuracy::default())?;
+/// // p is proportional to r^(-1/2), so that dp/dr = -p / 2r.
+/// let (p, slope) = (momenta[[0, 3]], jacobian[[0, 3, 3]]);
+/// assert!((slope + p / 4.0).abs() < 1e-6 * p);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn explode_linearised(
     molecule: &Molecule,

@@ -146,6 +146,16 @@ impl Experiment {
     ///
     /// # Errors
     /// An unreadable file, unknown keys, values of a wrong kind or out of their range.
+    ///
+    /// ```
+    /// use cei_run::Experiment;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("mine.toml");
+    /// std::fs::write(&path, "model.kind = 'cinn'\nsource.simulator = 'ocs-wide'")?;
+    /// assert_eq!(Experiment::read(&path, &["training.seed=3".to_owned()])?.training.seed, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
         let text = read_text(path)?;
         Self::parse(&text, &format!("`{}`", path.display()), overrides)

@@ -34,6 +34,15 @@ pub fn names(presets: &[Preset]) -> String {
 ///
 /// # Errors
 /// There is none; the error lists those that exist.
+///
+/// ```
+/// use cei_run::presets::{EXPERIMENTS, find};
+///
+/// assert!(find(EXPERIMENTS, "wide-spline")?.text.contains("spline"));
+/// // The error lists those that exist.
+/// assert!(find(EXPERIMENTS, "narrow").unwrap_err().to_string().contains("wide-cinn"));
+/// # Ok::<(), cei_run::config::ExperimentError>(())
+/// ```
 pub fn find(presets: &'static [Preset], name: &str) -> Result<Preset, ExperimentError> {
     let found = find_among(presets.iter().copied(), name);
     let kinds = [(SIMULATIONS, Kind::Simulation), (EXPERIMENTS, Kind::Experiment)];

@@ -40,6 +40,11 @@ const UNITS: [(&str, &str); 11] = [
 ];
 
 /// The reference as Markdown.
+///
+/// ```
+/// let page = cei_run::config::reference::reference();
+/// assert!(page.contains("| `couplings` |"));
+/// ```
 pub fn reference() -> String {
     let mut generator = SchemaGenerator::default();
     generator.subschema_for::<Experiment>();

@@ -85,6 +85,12 @@ fn existing(folder: &Path, name: &str, key: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// There is no such preset.
+///
+/// ```
+/// let simulation = cei_run::config::preset_simulation("ocs-wide")?;
+/// assert_eq!(simulation.molecule.labels(), ["C", "O", "S"]);
+/// # Ok::<(), cei_run::config::ExperimentError>(())
+/// ```
 pub fn preset_simulation(name: &str) -> Result<Simulation, ExperimentError> {
     let preset = find(SIMULATIONS, name)?;
     parse_with_overrides(preset.text, &format!("preset `{name}`"), &[])

@@ -37,6 +37,20 @@ impl Dataset {
     /// # Errors
     /// A file, row or column that cannot be used; too few rows; a side that does not vary; events that
     /// cannot be simulated or measured anew.
+    ///
+    /// ```
+    /// use cei_data::Rows as _;
+    /// use cei_run::Experiment;
+    /// use cei_run::dataset::{Dataset, Origin};
+    ///
+    /// let text = "model.kind = 'cinn'\nsource = { simulator = 'ocs-wide', events_per_epoch = 140 }";
+    /// let text = format!("{text}\nmolecule.atoms = [{{ element = 'C', charge = 2 }}, {{ element = 'O', charge = 2 }}, {{ element = 'S', charge = 2 }}]");
+    /// let experiment = Experiment::parse(&text, "mine", &[])?;
+    /// let dataset = Dataset::load(&experiment, &Origin::of(&experiment)?)?;
+    /// assert_eq!(dataset.split.train.rows().len(), 140);
+    /// assert_eq!(dataset.fit(&experiment)?.x_dim(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(experiment: &Experiment, origin: &Origin) -> Result<Self, RunError> {
         experiment.split.check()?;
         let source = &experiment.source;

@@ -15,6 +15,11 @@ const EXTENSION: &str = "simulation.toml";
 const TABLE: &str = "# SHA-256 of the table: ";
 
 /// Where the configuration of a simulated table stands.
+///
+/// ```
+/// let path = cei_run::dataset::sidecar_path("ocs.csv".as_ref());
+/// assert_eq!(path.to_str(), Some("ocs.csv.simulation.toml"));
+/// ```
 pub fn sidecar_path(table: &Path) -> PathBuf {
     let mut name = table.as_os_str().to_owned();
     name.push(".");

@@ -208,6 +208,13 @@ impl fmt::Display for ActiveLatent {
 ///
 /// # Errors
 /// No model in the folder; a record that is damaged or of another version.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// let record = cei_run::folder::load_record(&run)?;
+/// assert!(record.preprocessing.x_names().contains(&"cx".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_record(folder: &Path) -> Result<ModelRecord, RunError> {
     read_record(folder).map(|(record, _)| record)
 }

@@ -38,6 +38,19 @@ pub(crate) fn check_draws(value: usize, least: usize, most: usize) -> Result<(),
 ///
 /// Event `first_event + i` has a random stream of its own, so its draws do not depend on which other
 /// events are asked for.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::TrainedRun;
+/// use cei_run::trained::draws::draw_positions;
+///
+/// let run = TrainedRun::load(&run, cei_model::open_device("cpu")?)?;
+/// // Momenta of one event, a.u.: C, O, S.
+/// let y = ndarray::array![[46.9, 0.0, 0.0, 104.6, -147.2, 0.0, -151.5, 147.2, 0.0]];
+/// let draws = draw_positions(&run, y.view(), 100, 0, 0);
+/// assert_eq!(draws.dim(), (1, 100, 9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn draw_positions(
     run: &TrainedRun,
     y: ArrayView2<'_, f64>,

@@ -42,6 +42,16 @@ impl TrainedRun {
     /// # Errors
     /// No model in the folder; a version, shape or checksum that does not fit; members that do not belong
     /// together.
+    ///
+    /// ```
+    /// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+    /// use cei_run::TrainedRun;
+    ///
+    /// let run = TrainedRun::load(&run, cei_model::open_device("cpu")?)?;
+    /// assert_eq!(run.record.name(), "cINN");
+    /// assert_eq!(run.molecule().map(|molecule| molecule.labels().len()), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
         let (record, experiment, _) = opened::read(path)?;
         opened::sweep(path, record.ensemble);
@@ -67,6 +77,21 @@ impl TrainedRun {
 
     /// `log p(x | y)` of every row in nats per scaled unit volume, of an ensemble that of the mixture; none
     /// for models without an exact density.
+    ///
+    /// ```
+    /// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+    /// use cei_model::Batch;
+    /// use cei_run::TrainedRun;
+    /// use ndarray::Array2;
+    ///
+    /// let run = TrainedRun::load(&run, cei_model::open_device("cpu")?)?;
+    /// // Rows as the network sees them; `Preprocessing::encode_x` and `encode_y` make them of raw ones.
+    /// let preprocessing = &run.record.preprocessing;
+    /// let [x, y] = [preprocessing.x_dim(), preprocessing.y_dim()].map(|width| Array2::zeros((2, width)));
+    /// let density = run.log_prob(Batch { x: x.view(), y: y.view() });
+    /// assert_eq!(density.map(|rows| rows.len()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
         self.mixture(|model| model.log_prob(batch))
     }
