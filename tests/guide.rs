@@ -18,10 +18,11 @@ use folder::{Folder, TestResult};
 const QUIET: [&str; 6] = ["csv", "json", "python", "rust", "text", "toml"];
 
 /// How many fences of each chapter are not run.
-const LONG: [(&str, usize); 8] = [
+const LONG: [(&str, usize); 9] = [
     ("ablation.md", 2),
     ("adding-a-model.md", 1),
     ("chbrclf.md", 1),
+    ("command-line.md", 1),
     ("performance.md", 1),
     ("real-data.md", 4),
     ("refinement.md", 2),

@@ -33,8 +33,8 @@ fn wrong_arguments_are_named_with_what_is_allowed() -> TestResult {
     for (arguments, said) in [
         ("evaluate run --draws 10001", "`--draws` is `10001`, but must be at most 10000"),
         ("calibrate run --draws 10001", "`--draws` is `10001`, but must be at most 10000"),
-        ("inspect t.csv --molecule O:x", "`--molecule`: `O:x` is no atom"),
-        ("inspect t.csv --molecule Qq,C", "`--molecule` is no molecule"),
+        ("inspect t.csv --molecule O:x", "`--ions`: `O:x` is no ion"),
+        ("inspect t.csv --ions Qq,C", "`--ions` is no molecule"),
         (
             "train --config e.toml --set source.simulator=osc --set columns.x=[] -o r",
             "`--set source.simulator=osc`: `source.simulator` is the unknown preset `osc`",

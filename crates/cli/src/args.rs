@@ -1,27 +1,59 @@
 //! What can be typed. Parsing checks the form of the arguments and never acts.
 
+mod examples;
 mod shared;
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use cei_data::{MomentumUnit, MotionUnit, PositionUnit};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use shared::{
-    ConfigurationArgs, DeviceArgs, LaterArgs, QuietArgs, ReadingArgs, RowArgs, RunArgs, SeedArgs,
-    kept_seed, of_either, of_experiment, of_flow, of_simulation, of_tables, or_else,
+    ConfigurationArgs, DeviceArgs, DryRunArgs, LaterArgs, QuietArgs, ReadingArgs, RowArgs, RunArgs,
+    SeedArgs, SumArgs, kept_seed, not_with, of_either, of_experiment, of_flow, of_simulation,
+    of_tables, or_else,
 };
 pub(crate) use shared::{FormatArgs, column_refs};
+
+use crate::version;
 
 /// Coulomb explosion imaging run backwards: from measured ion momenta to the molecule's geometry
 /// before the explosion, with its uncertainty.
 #[derive(Debug, Parser)]
-#[command(name = "cei", version, max_term_width = 100)]
+#[command(
+    name = "cei",
+    version = version::short(),
+    long_version = version::long(),
+    max_term_width = 100,
+    after_help = "`cei help COMMAND` and `cei COMMAND --help` show the options of a command, with examples."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Threads that compute; by default RAYON_NUM_THREADS, or as many as the process may use at once
+    #[arg(long, global = true, value_name = "N", display_order = 900, value_parser = RangedU64ValueParser::<u16>::new().range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// The command line as help, man pages and completions show it.
+pub(crate) fn command() -> clap::Command {
+    examples::with_examples(Cli::command())
+}
+
+/// What was typed.
+///
+/// # Errors
+/// Arguments that are none, or that do not fit; and where help or the version is asked for.
+pub(crate) fn parse_from(
+    words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +84,8 @@ pub(crate) enum Command {
     Devices(FormatArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Print the man page of a command, or write those of all
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +128,8 @@ pub(crate) struct SimulateArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
+    pub(crate) trial: DryRunArgs,
+    #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
     pub(crate) progress: QuietArgs,
@@ -120,8 +156,16 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "UNIT")]
     pub(crate) position_unit: Option<PositionUnit>,
     /// Ions in the order of the momenta, for the kinetic energy release, for example O,C,S or 16O,C,S
-    #[arg(long, value_name = "ATOMS", value_delimiter = ',')]
-    pub(crate) molecule: Vec<String>,
+    #[arg(long, visible_alias = "molecule", value_name = "IONS", value_delimiter = ',')]
+    pub(crate) ions: Vec<String>,
+    /// Their charges, for example 1,1,1: the kinetic energy release is set beside that of point charges
+    #[arg(long, value_name = "CHARGES", value_delimiter = ',', requires = "ions")]
+    pub(crate) charges: Vec<f64>,
+    /// The geometry of the point charges (XYZ of one frame)
+    #[arg(long, value_name = "FILE", requires = "charges")]
+    pub(crate) geometry: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sums: SumArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
     #[command(flatten)]
@@ -129,7 +173,7 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(mut_args(|arg| of_experiment(or_else(arg, "resume"))))]
+#[command(mut_args(|arg| of_experiment(or_else(not_with(arg, "dry_run", "resume"), "resume"))))]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArgs,
@@ -154,6 +198,8 @@ pub(crate) struct TrainArgs {
     pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(crate) trial: DryRunArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
@@ -240,11 +286,15 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', requires = "report")]
     pub(crate) report_events: Vec<u64>,
     #[command(flatten)]
+    pub(crate) sums: SumArgs,
+    #[command(flatten)]
     pub(crate) random: SeedArgs,
     #[command(flatten)]
     pub(crate) later: LaterArgs,
     #[command(flatten)]
     pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) trial: DryRunArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
@@ -365,10 +415,7 @@ pub(crate) struct C2stArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: cei config --from momenta.txt --ions O,C,S --charges 1,1,1 --unit \"1e-22 kg m/s\" -o mine",
-    mut_args(|arg| of_either(or_else(or_else(of_tables(arg, "from"), "reference"), "from")))
-)]
+#[command(mut_args(|arg| of_either(or_else(or_else(of_tables(arg, "from"), "reference"), "from"))))]
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArgs,
@@ -377,6 +424,8 @@ pub(crate) struct ConfigArgs {
     pub(crate) reference: bool,
     #[command(flatten)]
     pub(crate) draft: DraftArgs,
+    #[command(flatten)]
+    pub(crate) sums: SumArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }
@@ -412,4 +461,14 @@ pub(crate) struct DraftArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command; by default `cei` as a whole
+    #[arg(value_name = "COMMAND", conflicts_with = "output")]
+    pub(crate) command: Option<String>,
+    /// Folder for the pages of all commands: cei.1, cei-train.1, ...
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
 }

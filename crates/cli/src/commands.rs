@@ -9,6 +9,7 @@ pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod log_prob;
+pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod simulate;

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use cei_data::did_you_mean;
 use cei_files::FileError;
 use cei_model::DeviceError;
 use cei_run::RunError;
 use cei_run::config::ExperimentError;
 use cei_run::error::LaterError;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::args::command;
 use crate::output::to_stderr;
 
 /// A failed command.
@@ -26,6 +29,32 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// Prints what is wrong with a command line, or the help or version that it asks for, and gives the exit code.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    let unknown = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) => name,
+        _ => {
+            // Where nothing can be printed, nothing can be said about it.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    to_stderr(&format!("error: {}", UnknownCommand(unknown)));
+    ExitCode::from(USAGE)
+}
+
+/// A command that does not exist, with the nearest that does.
+pub(crate) struct UnknownCommand<'a>(pub(crate) &'a str);
+
+impl std::fmt::Display for UnknownCommand<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cei = command();
+        let names = cei.get_subcommands().map(clap::Command::get_name);
+        let meant = did_you_mean(self.0, names).map_or_else(String::new, |meant| meant + " ");
+        write!(f, "there is no command `{}`\nhint: {meant}`cei help` lists all", self.0)
+    }
+}
 
 /// Prints the error with its causes, hints last, and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

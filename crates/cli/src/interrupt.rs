@@ -14,14 +14,18 @@ pub(crate) fn clean_up() -> anyhow::Result<()> {
     on_signal(end)
 }
 
-/// Installs the handler and gives the flag that it sets.
-pub(crate) fn stop_flag() -> anyhow::Result<&'static AtomicBool> {
+/// From now on a first interrupt sets [`stop_flag`], and a second one ends the program.
+pub(crate) fn stop_at_signals() -> anyhow::Result<()> {
     on_signal(|| {
         if STOP.swap(true, Ordering::Relaxed) {
             end();
         }
-    })?;
-    Ok(&STOP)
+    })
+}
+
+/// Whether the program was asked to stop.
+pub(crate) fn stop_flag() -> &'static AtomicBool {
+    &STOP
 }
 
 fn end() {

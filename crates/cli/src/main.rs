@@ -4,24 +4,33 @@
 mod args;
 mod commands;
 mod error;
+mod estimate;
 mod interrupt;
 mod output;
 mod progress;
+mod threads;
+mod version;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if !matches!(cli.command, Command::Train(_))
-        && let Err(error) = interrupt::clean_up()
-    {
-        return error::report(&error);
+    let cli = match args::parse_from(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => return error::report_usage(&error),
+    };
+    run(cli).unwrap_or_else(|error| error::report(&error))
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Threads inherit which signals are left to the one that waits for them.
+    match cli.command {
+        Command::Train(_) => interrupt::stop_at_signals()?,
+        _ => interrupt::clean_up()?,
     }
-    let result = match cli.command {
+    threads::begin(cli.threads)?;
+    match cli.command {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Train(args) => commands::train::run(&args),
@@ -33,8 +42,8 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),
-        Command::Devices(args) => commands::devices::run(&args),
+        Command::Devices(args) => commands::devices::run(&args, cli.threads),
         Command::Completions(args) => commands::completions::run(&args),
-    };
-    result.unwrap_or_else(|error| error::report(&error))
+        Command::Man(args) => commands::man::run(&args),
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::LoadError;
+use crate::nearest::nearest;
 use crate::source::ColumnRef;
 
 /// What a file says about its columns.
@@ -76,19 +77,8 @@ impl Columns {
                 file,
                 name: name.to_owned(),
                 available: names.clone(),
-                nearest: nearest(name, names),
+                nearest: nearest(name, names.iter().map(String::as_str)).map(str::to_owned),
             }),
         }
     }
-}
-
-/// The most similar name, if any is similar at all.
-fn nearest(name: &str, names: &[String]) -> Option<String> {
-    let wanted = name.to_lowercase();
-    names
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.clone())
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::sum_gate::SumGate;
+
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -126,6 +128,8 @@ pub enum Reason {
     Inexact,
     /// A number far from all others of its column.
     FarOut,
+    /// A momentum sum outside the gate.
+    MomentumSum,
     /// Text in a number column.
     Text,
     /// A quote that is not closed.
@@ -143,6 +147,7 @@ impl fmt::Display for Reason {
             Self::TooLarge => "the cell is too large",
             Self::Inexact => "the integer is beyond 2^53",
             Self::FarOut => "the cell is far from all others",
+            Self::MomentumSum => "the momentum sum is outside the gate",
             Self::Text => "the cell is not a number",
             Self::OpenQuote => "a quoted cell does not end on its line",
             Self::Ragged => "the row has a wrong number of cells",
@@ -330,6 +335,18 @@ pub enum LoadError {
         files_in_words(files)
     )]
     TooFewRows { files: Vec<PathBuf>, rows: usize, needed: usize },
+    /// A gate on the momentum sum that no event passes.
+    #[error(
+        "{}: none of {events} events is within the momentum-sum gate ({gate}); the smallest sum has {least:.4} a.u.\nhint: look at the momentum sum and the unit with `cei inspect`, and choose a wider `--sum-gate`",
+        files_in_words(files)
+    )]
+    Gate { files: Vec<PathBuf>, gate: SumGate, events: u64, least: f64 },
+    /// A gate, or a motion of the centre of mass, of momenta that have none.
+    #[error(
+        "`{}`: {missing}, so nothing can be made of the momentum sum\nhint: {hint}",
+        file.display()
+    )]
+    NoSums { file: PathBuf, missing: &'static str, hint: &'static str },
     /// No column of one side varies.
     #[error(
         "{}: {} constant, so there is nothing to {}\nhint: choose columns that vary between events",

@@ -5,7 +5,7 @@
 //! heavy tails are far too: an absurd cell also stands alone, many times as far as the next one before it.
 
 use cei_metrics::number;
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -155,16 +155,8 @@ pub fn leave_out(table: &mut Table, cells: &[FarCell]) -> Vec<usize> {
     if rows.is_empty() {
         return rows;
     }
-    let numbers = table.dropped.kept(table.rows());
-    let kept: Vec<usize> =
-        (0..table.rows()).filter(|row| rows.binary_search(row).is_err()).collect();
-    table.x = table.x.select(Axis(0), &kept);
-    table.y = table.y.select(Axis(0), &kept);
+    table.leave_out(&rows);
     let dropped = &mut table.dropped;
-    dropped.of = dropped.of.max(numbers.len() as u64);
-    dropped.rows += rows.len() as u64;
-    dropped.numbers.extend(rows.iter().map(|&row| numbers[row]));
-    dropped.numbers.sort_unstable();
     for cell in cells {
         let known = dropped.causes.iter_mut();
         let same = |cause: &&mut DropCause| {

@@ -115,6 +115,23 @@ impl Table {
         locate(&self.readings, self.dropped.number(row), column)
     }
 
+    /// Leaves out rows (rising), and keeps the numbers of the others; what they are left out for is not noted.
+    pub(crate) fn leave_out(&mut self, rows: &[usize]) {
+        if rows.is_empty() {
+            return;
+        }
+        let numbers = self.dropped.kept(self.rows());
+        let kept: Vec<usize> =
+            (0..self.rows()).filter(|row| rows.binary_search(row).is_err()).collect();
+        self.x = self.x.select(Axis(0), &kept);
+        self.y = self.y.select(Axis(0), &kept);
+        let dropped = &mut self.dropped;
+        dropped.of = dropped.of.max(numbers.len() as u64);
+        dropped.rows += rows.len() as u64;
+        dropped.numbers.extend(rows.iter().map(|&row| numbers[row]));
+        dropped.numbers.sort_unstable();
+    }
+
     /// The rows of one part of a split, as `(x, y)` copies.
     #[must_use]
     pub fn part(&self, part: &impl Rows) -> (Array2<f64>, Array2<f64>) {

@@ -7,15 +7,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use cei_data::inspect::{InspectOptions, Inspection};
-use cei_data::{ColumnRef, MomentumUnit, PositionUnit, Source, inspect, load_reference};
-use cei_physics::energy::{kinetic_energy_release, potential_energy};
+use cei_data::{
+    CentreOfMass, ColumnRef, Gated, MomentumUnit, PositionUnit, Source, SumOptions, inspect,
+};
+use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
-use cei_physics::{AtomSpec, Molecule, Simulation, simulate};
+use cei_physics::{Molecule, Simulation, simulate};
 
 use crate::RunError;
 use crate::config::{Experiment, parse_with_overrides};
 use crate::dataset::{ReadingOptions, for_training};
 use crate::error::DraftError;
+use crate::point_charges::{PointCharges, molecule_of_ions};
 
 /// Events by which the draft is compared with the file.
 const COMPARED: usize = 2_000;
@@ -41,6 +44,8 @@ pub struct DraftOptions {
     pub unit: Option<MomentumUnit>,
     /// A geometry (XYZ of one frame) that the molecule is near to; without it ions may be anywhere in a sphere.
     pub geometry: Option<PathBuf>,
+    /// Which momentum sums are accepted, and whether the motion of the centre of mass is in the energies.
+    pub sums: SumOptions,
     /// How the experiment names the simulation.
     pub simulation: String,
 }
@@ -65,8 +70,9 @@ struct Facts {
     energy_ev: [f64; 3],
     /// For x, y and z, where the momentum sum tells it.
     noise_au: Option<[f64; 3]>,
-    /// Bohr.
-    reference: Option<Vec<f64>>,
+    /// What the gate on the momentum sum leaves out.
+    gate: Option<Gated>,
+    reference: Option<PointCharges>,
 }
 
 /// Drafts a simulation and an experiment for a file.
@@ -111,20 +117,16 @@ fn facts(
     source: &Source,
     remarks: &mut Vec<String>,
 ) -> Result<Facts, RunError> {
-    let (ions, charges) = (options.ions.len(), options.charges.len());
-    if ions != charges {
-        return Err(DraftError::Charges { charges, ions }.into());
-    }
+    let molecule = molecule_of_ions(&options.ions, &options.charges)?;
+    let ions = molecule.atom_count();
     if let Some(&charge) = options.charges.iter().find(|charge| **charge <= 0.0) {
         return Err(DraftError::NotPositive { charge }.into());
     }
-    let atoms = options.ions.iter().zip(&options.charges);
-    let atoms = atoms.map(|(element, charge)| AtomSpec::new(element.trim(), *charge)).collect();
-    let molecule = Molecule::new(atoms).map_err(DraftError::from)?;
     let asked = InspectOptions {
         y: options.columns.clone(),
         molecule: Some(molecule.clone()),
         y_unit: options.unit.clone(),
+        sums: options.sums,
         ..InspectOptions::default()
     };
     let inspection = inspect(source, &asked)?;
@@ -146,16 +148,17 @@ fn facts(
         (None, None) => return Err(DraftError::Unit.into()),
     };
     let energy_ev = energies(&inspection).ok_or(DraftError::NoEnergy)?;
-    let reference = options.geometry.as_ref().map(|path| load_reference(path, &molecule));
+    let reference = options.geometry.as_ref().map(|path| PointCharges::read(path, &molecule));
     let reference = reference.transpose()?;
-    let bohr = PositionUnit::Angstrom.factor();
     remarks.extend(inspection.remarks.clone());
+    remarks.extend(inspection.gate.map(|gate| gate.to_string()));
     Ok(Facts {
         columns: columns(options, &inspection, &names),
         unit,
         energy_ev,
         noise_au: inspection.momentum_noise_au,
-        reference: reference.map(|angstrom| angstrom.into_iter().map(|x| x * bohr).collect()),
+        gate: inspection.gate,
+        reference,
         molecule,
     })
 }
@@ -175,9 +178,8 @@ fn columns(options: &DraftOptions, inspection: &Inspection, names: &[String]) ->
 
 /// At 5, 50 and 95 %.
 fn energies(inspection: &Inspection) -> Option<[f64; 3]> {
-    let quantiles = &inspection.kinetic_energy_release.as_ref()?.quantiles_ev;
-    let at = |level: f64| quantiles.iter().find(|(own, _)| *own == level).map(|(_, value)| *value);
-    Some([at(0.05)?, at(0.5)?, at(0.95)?])
+    let energy = inspection.kinetic_energy_release.as_ref()?;
+    Some([energy.at(0.05)?, energy.at(0.5)?, energy.at(0.95)?])
 }
 
 fn simulation_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<String>) -> String {
@@ -186,10 +188,13 @@ fn simulation_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<Stri
         "# What {} may come from. A draft: look at every line.\n#\n# Kinetic energy release of the file: {median:.2} eV (median), {low:.2} to {high:.2} eV (5 to 95 %).\n",
         options.files.join(", ")
     );
-    let point_charges = facts
-        .reference
-        .as_ref()
-        .map(|reference| HARTREE_EV * potential_energy(molecule, reference));
+    if let Some(gate) = &facts.gate {
+        let _ = writeln!(text, "# By a {gate}.");
+    }
+    if options.sums.centre_of_mass == CentreOfMass::Removed {
+        text.push_str("# Without the motion of the centre of mass.\n");
+    }
+    let point_charges = facts.reference.as_ref().map(|reference| reference.energy_ev);
     if let Some(energy) = point_charges {
         let _ = writeln!(
             text,
@@ -202,7 +207,7 @@ fn simulation_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<Stri
             writeln!(text, "    {{ element = {:?}, charge = {:?} }},", atom.element, atom.charge);
     }
     text.push_str("]\n\n");
-    text.push_str(&geometry_text(facts, point_charges));
+    text.push_str(&geometry_text(facts));
     let ratio = point_charges.map_or(1.0, |energy| energy / median);
     if ratio > MISSING_ENERGY {
         remarks.push(format!(
@@ -210,17 +215,18 @@ fn simulation_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<Stri
         ));
     }
     text.push_str("\n# Charges are there at once. Where they take time, energies are lower: what is read as instantaneous looks stretched.\n# List `charging_tau_fs` in `columns.nuisances` of the experiment then.\n#\n# [charging]\n# kind = \"exponential\"\n# tau_fs = { distribution = \"uniform\", low = 0.0, high = 40.0 }\n\n[detector]\n");
-    text.push_str(&detector_text(facts, remarks));
+    text.push_str(&detector_text(options, facts, remarks));
     text
 }
 
 /// About the given geometry, or anywhere in a sphere; wide enough for the energies of the file.
-fn geometry_text(facts: &Facts, point_charges: Option<f64>) -> String {
+fn geometry_text(facts: &Facts) -> String {
     let Facts { molecule, energy_ev: [low, median, _], .. } = facts;
     // Between what is rare and what is common: a law that reaches the rarest event tells little of all others.
     let low = (low * median).sqrt();
     let bohr = PositionUnit::Angstrom.factor();
-    let Some((reference, energy)) = facts.reference.as_ref().zip(point_charges) else {
+    let Some(PointCharges { positions_bohr: reference, energy_ev: energy }) = &facts.reference
+    else {
         let charges = molecule.charges();
         let pairs = (0..charges.len()).flat_map(|i| (0..i).map(move |j| charges[i] * charges[j]));
         // The mean of 1 / r of two points in a sphere is 6 / 5 over its radius.
@@ -265,7 +271,7 @@ fn geometry_text(facts: &Facts, point_charges: Option<f64>) -> String {
     text
 }
 
-fn detector_text(facts: &Facts, remarks: &mut Vec<String>) -> String {
+fn detector_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<String>) -> String {
     let measured = facts.noise_au.filter(|noise| noise.iter().all(|sd| *sd > 1e-3));
     let Some(noise) = measured else {
         remarks.push(format!(
@@ -277,8 +283,14 @@ fn detector_text(facts: &Facts, remarks: &mut Vec<String>) -> String {
     };
     let mean = (noise.iter().map(|sd| sd * sd).sum::<f64>() / 3.0).sqrt();
     let axes = noise.map(|sd| format!("{sd:.2}"));
+    let also = match options.sums.centre_of_mass {
+        CentreOfMass::Kept => "",
+        CentreOfMass::Removed => {
+            "; it is the most that it can be, because the motion of the centre of mass is in the sum too"
+        }
+    };
     remarks.push(format!(
-        "the noise of a momentum, {mean:.2} a.u., is that of the momentum sum (x {}, y {}, z {}), if it is the same for every ion",
+        "the noise of a momentum, {mean:.2} a.u., is that of the momentum sum (x {}, y {}, z {}), if it is the same for every ion{also}",
         axes[0], axes[1], axes[2]
     ));
     format!(

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | draft configurations for a file of momenta | [`draft::draft_to_folder`] |
 //! | simulate a data set | [`simulate::simulate_to_file`] |
+//! | say how long a simulation, a training or a prediction will take | [`simulate::estimate_simulation`], [`train::estimate_training`], [`predict::estimate_prediction`] |
 //! | train a model into a run folder | [`train::train_run`] |
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
 //! | infer positions from momenta | [`predict::predict_to_files`] |
@@ -24,11 +25,13 @@ pub mod config;
 pub mod dataset;
 pub mod draft;
 pub mod error;
+pub mod estimate;
 pub mod evaluate;
 mod figures;
 pub mod folder;
 pub mod log_prob;
 pub mod plausibility;
+pub mod point_charges;
 pub mod predict;
 pub mod refine;
 pub mod report;

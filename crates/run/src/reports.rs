@@ -101,6 +101,7 @@ fn no_number_of_a_report_becomes_null() {
         sd_ev: f64::NAN,
         quantiles_ev: vec![(0.05, INF)],
         masses: "given".to_owned(),
+        sorted_ev: Vec::new(),
     };
     assert_eq!(strings(&energy), 3);
     let spread = ColumnSpread { median: INF, sd: INF, reach: INF };

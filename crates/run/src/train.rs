@@ -1,33 +1,30 @@
 //! Training a model into a run folder.
 
+mod begin;
 mod figures;
 mod member;
 mod plan;
 mod resume;
+mod trial;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cei_data::{RowDigests, Rows as _};
 use cei_files::Lock;
-use cei_model::{HyperParameterError, open_device};
-use cei_train::{Observer, TrainingConfig};
+use cei_train::Observer;
 
 use crate::config::to_toml;
-use crate::dataset::{Dataset, remembered};
 use crate::folder::begun::Begun;
 use crate::folder::layout::SIMULATION;
-use crate::plausibility::Support;
-use crate::trained::{build, internal_coordinates};
 use crate::{Experiment, RunError};
 
-use member::{Prepared, train_ensemble, train_member};
-use plan::plan;
-use resume::{check_content, check_folder, origin_and_remarks};
+use begin::{load, prepare};
+use member::{train_ensemble, train_member};
+use resume::check_content;
 
 pub use member::TrainingOutcome;
 pub use plan::TrainingPlan;
+pub use trial::estimate_training;
 
 /// Trains the model of `experiment`, or its ensemble of models, into the folder `path`.
 ///
@@ -69,84 +66,25 @@ pub fn train_run(
     announce: impl FnOnce(&TrainingPlan),
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
-    experiment.check()?;
-    check_seeds(&experiment.training)?;
-    if !resume {
-        experiment.model.architecture().check_used()?;
-    }
-    if let Some(molecule) = &experiment.molecule {
-        // An unknown `evaluation.vertex` is better told now than after the training.
-        internal_coordinates(experiment, molecule)?;
-    }
-    let device = open_device(device_name)?;
-    let begun = check_folder(experiment, path, resume)?;
-    let (origin, remarks) = origin_and_remarks(experiment, begun, path)?;
-    let dataset = Dataset::load(experiment, &origin)
-        .map_err(|error| if resume { error.of_table(path) } else { error })?;
-    let source = remembered(&experiment.source, &dataset.table.readings);
-    let experiment = &Experiment { source, ..experiment.clone() };
-    let preprocessing = dataset.fit(experiment)?;
-    let model = build(&experiment.model, &preprocessing, 0, device.clone())?;
-    let digests = RowDigests::fit(&dataset.table, dataset.split.train.rows());
-    let copies = dataset.copies(&digests);
-    announce(&plan(
-        experiment,
-        &origin,
-        &dataset,
-        &copies,
-        &preprocessing,
-        model.as_ref(),
-        remarks,
-    ));
-    drop(model);
+    let loaded = load(experiment, path, device_name, resume, announce)?;
+    let experiment = &loaded.experiment.clone();
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
     let _lock = Lock::acquire(path)?;
     // Another training may have begun while the table was loaded.
     if let Some(Begun { data_fingerprint: Some(begun), .. }) =
         check_content(experiment, path, resume)?
-        && begun != dataset.fingerprint
+        && begun != loaded.dataset.fingerprint
     {
         return Err(RunError::ResumeTable { path: path.to_owned() });
     }
-    if let (Some(_), Some(simulation)) = (&experiment.source.simulator, &origin.simulation) {
+    if let (Some(_), Some(simulation)) = (&experiment.source.simulator, &loaded.origin.simulation) {
         // In the configuration it is only a name.
         cei_files::write(&path.join(SIMULATION), to_toml(simulation).as_bytes())?;
     }
-
-    let rows = dataset.training_rows(&preprocessing);
-    let molecule = experiment.molecule.as_ref();
-    let support = Support::fit(&dataset.table, &dataset.split, &preprocessing, molecule)?;
-    let Dataset { table, fingerprint, extremes, recipe, .. } = dataset;
-    let data_rows = table.rows();
-    drop(table);
-    let recipe = recipe.map(Arc::new);
-    let prepared = Prepared {
-        device,
-        device_name,
-        origin,
-        preprocessing,
-        rows,
-        recipe,
-        support,
-        fingerprint,
-        data_rows,
-        digests,
-        copies,
-        extremes,
-    };
+    let prepared = prepare(loaded, device_name)?;
     if experiment.training.ensemble == 1 {
         train_member(&prepared, experiment, path, resume, stop, observer)
     } else {
         train_ensemble(&prepared, experiment, path, resume, stop, observer)
     }
-}
-
-/// Refuses seeds of members that TOML, in which they are kept, cannot hold.
-fn check_seeds(training: &TrainingConfig) -> Result<(), RunError> {
-    let last = training.seed.checked_add(training.ensemble as u64 - 1);
-    if last.is_none_or(|last| i64::try_from(last).is_err()) {
-        let allowed = "at most 2^63 - 1 for the last member of the ensemble";
-        return Err(HyperParameterError::new("training.seed", training.seed, allowed).into());
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use cei_data::SumOptions;
 use cei_model::open_device;
 use cei_run::compare::read_evaluation;
 use cei_run::dataset::LaterTable;
@@ -88,6 +89,7 @@ impl Trained {
         let at = |name: &str| self.folder.path().join(name);
         let options = PredictOptions {
             momenta: LaterTable::file(at("table.csv").to_string_lossy()),
+            sums: SumOptions::default(),
             draws: 2,
             seed: 0,
             draws_file: at("draws.csv"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cei_data::SumOptions;
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, open_device};
 use cei_run::dataset::LaterTable;
@@ -211,6 +212,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
     assert!(mixture < members, "{mixture} {members}");
     let options = PredictOptions {
         momenta: LaterTable::file(folder.path().join("table.csv").to_string_lossy()),
+        sums: SumOptions::default(),
         draws: 3,
         seed: 0,
         draws_file: folder.path().join("draws.csv"),

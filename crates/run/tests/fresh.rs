@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cei_data::{Source, load};
+use cei_data::{Source, SumOptions, load};
 use cei_model::open_device;
 use cei_run::dataset::FreshRows;
 use cei_run::dataset::LaterTable;
@@ -166,6 +166,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
     simulate_to_file(&five, &Geometries::Law, false, &table, |_, _| {})?;
     let options = PredictOptions {
         momenta: LaterTable::file(table.to_string_lossy()),
+        sums: SumOptions::default(),
         draws: 3,
         seed: 0,
         draws_file: folder.path().join("draws.csv"),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cei_data::{ColumnRef, Comment, Decimal, Header, Separator};
+use cei_data::{CentreOfMass, ColumnRef, Comment, Decimal, Header, Separator, SumGate, SumOptions};
 use cei_model::{Device, DeviceError, open_device};
 use cei_run::config::{ExperimentError, read_text};
 use cei_run::dataset::{ColumnOptions, GivenCharges, LaterTable, ReadingOptions};
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 const READING: &str = "How text is read";
 const COLUMNS: &str = "Columns of the file";
+const SUMS: &str = "Momentum sum";
 
 /// A configuration, and what is changed of it.
 #[derive(Debug, Args)]
@@ -67,6 +68,11 @@ fn in_words(arg: Arg, what: &str, presets: String, example: &str) -> Arg {
 /// [`ConfigurationArgs`] of a command that needs none with the option `other`.
 pub(crate) fn or_else(arg: Arg, other: &'static str) -> Arg {
     if arg.get_id() == "config" { arg.required_unless_present(other) } else { arg }
+}
+
+/// The option `name` where it does not go with the option `other`.
+pub(crate) fn not_with(arg: Arg, name: &str, other: &'static str) -> Arg {
+    if arg.get_id() == name { arg.conflicts_with(other) } else { arg }
 }
 
 impl ConfigurationArgs {
@@ -141,6 +147,38 @@ pub(crate) struct ColumnArgs {
     overrides: Vec<String>,
 }
 
+/// What is made of the momentum sum of each event.
+#[derive(Debug, Args)]
+pub(crate) struct SumArgs {
+    /// Leave out events whose momentum sum is longer, in a.u.; or, by three numbers, larger along x, y or z. How many is
+    /// told, and the others keep their numbers
+    #[arg(long, help_heading = SUMS, value_name = "AU")]
+    sum_gate: Option<SumGate>,
+    /// The motion of the centre of mass is kept in the momenta, or removed: each ion loses its part `m/M` of the sum
+    #[arg(long, help_heading = SUMS, value_name = "kept|removed", default_value = "kept")]
+    centre_of_mass: CentreOfMass,
+}
+
+impl SumArgs {
+    pub(crate) fn options(&self) -> SumOptions {
+        SumOptions { gate: self.sum_gate, centre_of_mass: self.centre_of_mass }
+    }
+
+    /// These options as they are typed.
+    pub(crate) fn typed(&self) -> String {
+        let mut text = String::new();
+        match self.sum_gate {
+            None => {}
+            Some(SumGate::Length(most)) => text.push_str(&format!(" --sum-gate {most}")),
+            Some(SumGate::Axes([x, y, z])) => text.push_str(&format!(" --sum-gate {x},{y},{z}")),
+        }
+        if self.centre_of_mass == CentreOfMass::Removed {
+            text.push_str(" --centre-of-mass removed");
+        }
+        text
+    }
+}
+
 /// How a table is read that is given to a trained run.
 #[derive(Debug, Args)]
 pub(crate) struct LaterArgs {
@@ -155,7 +193,7 @@ pub(crate) struct LaterArgs {
 /// Options that say how a table is read are for tables that another option names.
 pub(crate) fn of_tables(arg: Arg, option: &'static str) -> Arg {
     match arg.get_help_heading() {
-        Some(READING | COLUMNS) => arg.requires(option),
+        Some(READING | COLUMNS | SUMS) => arg.requires(option),
         _ if arg.get_id() == "drop_invalid" => arg.requires(option),
         _ => arg,
     }
@@ -273,4 +311,13 @@ pub(crate) struct QuietArgs {
     /// Print no progress, only results, warnings and errors
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// Whether a work is only tried.
+#[derive(Debug, Args)]
+pub(crate) struct DryRunArgs {
+    /// Write nothing: try the work for a few seconds, and say how many rows and steps it has, and how much time and memory it
+    /// will take
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

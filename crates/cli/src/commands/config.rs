@@ -46,6 +46,7 @@ fn draft(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         columns: column_refs(&draft.columns),
         unit: draft.unit.clone(),
         geometry: draft.geometry.clone(),
+        sums: args.sums.options(),
         simulation: String::new(),
     };
     let folder = draft.folder.clone().unwrap_or_default();
@@ -53,13 +54,14 @@ fn draft(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     remarks.iter().for_each(|remark| to_stderr(&format!("remark: {remark}")));
     let quoted = cei_files::quoted;
     to_stdout(&format!(
-        "`{}` and `{}` are drafts: look at geometry, charges and noise, then\n  cei train --config {} -o {}\n  cei predict {} {} --refine -o {} --summary {}",
+        "`{}` and `{}` are drafts: look at geometry, charges and noise, then\n  cei train --config {} -o {}\n  cei predict {} {}{} --refine -o {} --summary {}",
         simulation.display(),
         experiment.display(),
         quoted(&experiment),
         quoted(&folder.join("run")),
         quoted(&folder.join("run")),
         draft.from.iter().map(|file| quoted(file.as_ref())).collect::<Vec<_>>().join(" "),
+        args.sums.typed(),
         quoted(&folder.join("draws.parquet")),
         quoted(&folder.join("summary.csv")),
     ));

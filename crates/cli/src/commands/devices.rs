@@ -1,14 +1,16 @@
-//! `cei devices`: what is compiled in and what is present.
+//! `cei devices`: what is compiled in and what is present, and how many threads compute.
 
 use std::process::ExitCode;
 
 use crate::args::FormatArgs;
 use crate::output;
+use crate::threads::Threads;
 
-pub(crate) fn run(args: &FormatArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &FormatArgs, asked: Option<u16>) -> anyhow::Result<ExitCode> {
     let devices = cei_model::devices();
+    let threads = Threads::of(asked);
     if args.json {
-        output::json(&serde_json::json!({ "devices": devices }))?;
+        output::json(&serde_json::json!({ "devices": devices, "threads": threads }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = devices
@@ -25,6 +27,10 @@ pub(crate) fn run(args: &FormatArgs) -> anyhow::Result<ExitCode> {
         })
         .collect();
     let header = ["device", "what it is", "compiled in", "indices", "usable"];
-    output::to_stdout(&output::table(&header, &rows));
+    let Threads { count, origin } = threads;
+    output::to_stdout(&format!(
+        "{}\nthreads that compute: {count} ({origin})",
+        output::table(&header, &rows)
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,18 +1,22 @@
 //! `cei inspect`: what a table holds.
 
+mod energy;
+
 use std::process::ExitCode;
 
-use cei_data::inspect::{InspectOptions, Inspection, Role, SideSummary};
-use cei_data::{MomentumUnit, PositionUnit, Source, inspect};
+use cei_data::inspect::{Directions, InspectOptions, Inspection, Role, SideSummary};
+use cei_data::{CentreOfMass, MomentumUnit, PositionUnit, Source, inspect};
 use cei_physics::{AtomSpec, Molecule};
 use cei_run::dataset::simulation_of;
 use cei_run::plausibility::{Plausibility, judge_files};
+use cei_run::point_charges::molecule_of_ions;
 use cei_run::{Experiment, RunError};
 use serde::Serialize;
 
 use crate::args::{InspectArgs, column_refs};
 use crate::error::Usage;
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
+use energy::{Charged, charged, describe_energy};
 
 /// Columns, names in a list and lines about invalid cells that are printed at most.
 const MOST_COLUMNS: usize = 60;
@@ -25,6 +29,9 @@ const MOST_CHARACTERS: usize = 40;
 struct Report<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
+    /// The kinetic energy release beside that of point charges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point_charges: Option<&'a Charged>,
     /// How the momenta compare, as a set, with those that the configuration trains on.
     #[serde(skip_serializing_if = "Option::is_none")]
     plausibility: Option<&'a Plausibility>,
@@ -42,6 +49,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
                 molecule: experiment.molecule,
                 x_unit: Some(experiment.columns.x_unit),
                 y_unit: Some(experiment.columns.y_unit),
+                ..InspectOptions::default()
             };
             (experiment.source, options, "of the configuration")
         }
@@ -56,15 +64,23 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         unit_origin = "as given";
     }
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
+    let charged = charged(args, &options, &inspection)?;
     let judged = experiment.and_then(|experiment| judged(&experiment, &source, &options));
     if let Some(warning) = judged.as_ref().and_then(Plausibility::warning) {
         to_stderr(&warning);
     }
     say_how_read(&inspection.readings);
+    if let Some(gate) = &inspection.gate {
+        to_stderr(&gate.to_string());
+    }
     if args.format.json {
-        output::json(&Report { inspection: &inspection, plausibility: judged.as_ref() })?;
+        output::json(&Report {
+            inspection: &inspection,
+            point_charges: charged.as_ref(),
+            plausibility: judged.as_ref(),
+        })?;
     } else {
-        to_stdout(&describe(&inspection, unit_origin));
+        to_stdout(&describe(&inspection, charged.as_ref(), unit_origin));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -123,27 +139,30 @@ fn apply(args: &InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()>
         options.either_side &= args.config.is_some();
         options.y_unit.clone_from(&args.unit);
     }
-    if !args.molecule.is_empty() {
-        options.molecule = Some(molecule(&args.molecule)?);
+    if !args.ions.is_empty() {
+        options.molecule = Some(molecule(&args.ions, &args.charges)?);
     }
+    options.sums = args.sums.options();
     Ok(())
 }
 
-/// Atoms such as `O`, `16O` or `O:1`; the charges play no part here.
-fn molecule(atoms: &[String]) -> Result<Molecule, Usage> {
-    let atoms = atoms.iter().enumerate().map(|(index, text)| {
+/// Ions such as `O`, `16O` or `O:1`, with the `charges` that are given, if any are.
+fn molecule(ions: &[String], charges: &[f64]) -> anyhow::Result<Molecule> {
+    if !charges.is_empty() {
+        return Ok(molecule_of_ions(ions, charges).map_err(RunError::from)?);
+    }
+    let ions = ions.iter().map(|text| {
         let (element, charge) = text.trim().split_once(':').unwrap_or((text.trim(), "1"));
         let charge = charge.trim_end_matches('+').parse().map_err(|_| {
-            Usage(format!("`--molecule`: `{text}` is no atom\nhint: write elements with or without charges, such as `O,C,S` or `O:1,C:1,S:1`"))
+            Usage(format!("`--ions`: `{text}` is no ion\nhint: write elements, such as `O,C,S`, and their charges with `--charges 1,1,1`"))
         })?;
-        let label = Some(format!("{}{}", element.trim_start_matches(|c: char| c.is_ascii_digit()), index + 1));
-        Ok(AtomSpec { label, ..AtomSpec::new(element, charge) })
+        Ok(AtomSpec::new(element, charge))
     });
-    let atoms = atoms.collect::<Result<Vec<AtomSpec>, Usage>>()?;
-    Molecule::new(atoms).map_err(|error| Usage(format!("`--molecule` is no molecule: {error}")))
+    let ions = ions.collect::<Result<Vec<AtomSpec>, Usage>>()?;
+    Ok(Molecule::new(ions).map_err(|error| Usage(format!("`--ions` is no molecule: {error}")))?)
 }
 
-fn describe(inspection: &Inspection, unit_origin: &str) -> String {
+fn describe(inspection: &Inspection, charged: Option<&Charged>, unit_origin: &str) -> String {
     let files: Vec<String> = inspection.files.iter().map(|f| f.display().to_string()).collect();
     let mut lines = vec![format!(
         "{}: {} rows, {} of them repeat an earlier one, {} have invalid cells",
@@ -199,19 +218,10 @@ fn describe(inspection: &Inspection, unit_origin: &str) -> String {
             by_axis(&noise.map(|sd| number(sd, 3)))
         ));
     }
+    lines.extend(describe_directions(&inspection.directions));
     if let Some(energy) = &inspection.kinetic_energy_release {
-        let quantiles: Vec<String> = energy
-            .quantiles_ev
-            .iter()
-            .map(|(level, value)| format!("{} at {:.0} %", number(*value, 4), 100.0 * level))
-            .collect();
-        lines.push(format!(
-            "kinetic energy release {} ± {} eV ({}); quantiles: {}",
-            number(energy.mean_ev, 4),
-            number(energy.sd_ev, 3),
-            energy.masses,
-            quantiles.join(", ")
-        ));
+        let removed = inspection.centre_of_mass == CentreOfMass::Removed;
+        lines.extend(describe_energy(energy, removed, charged));
     }
     lines.extend(inspection.remarks.iter().map(|remark| format!("remark: {remark}")));
     lines.join("\n")
@@ -221,6 +231,41 @@ fn by_axis(values: &[String]) -> String {
     let axes: Vec<String> =
         ["x", "y", "z"].iter().zip(values).map(|(axis, value)| format!("{axis} {value}")).collect();
     axes.join(", ")
+}
+
+/// Chance, over all ions, below which directions count as not all alike.
+const UNEVEN: f64 = 0.01;
+
+/// A table, and what it says.
+fn describe_directions(ions: &[Directions]) -> Vec<String> {
+    if ions.is_empty() {
+        return Vec::new();
+    }
+    let row = |ion: &Directions| {
+        let numbers = ion.mean.iter().chain(&ion.cos2).map(|value| format!("{value:.3}"));
+        let p = ion.p_value.map_or_else(String::new, |p| number(p, 2));
+        let cells = std::iter::once(short(&ion.ion)).chain(numbers);
+        cells.chain([p]).collect::<Vec<String>>()
+    };
+    let rows: Vec<Vec<String>> = ions.iter().take(MOST_COLUMNS).map(row).collect();
+    let header = ["directions of", "mean x", "y", "z", "<cos²> x", "y", "z", "p if all are alike"];
+    let mut lines = vec![output::table(&header, &rows)];
+    lines.extend(left_out(ions.len(), MOST_COLUMNS, "ions"));
+    let is_uneven =
+        |ion: &&Directions| ion.p_value.is_some_and(|p| p * (ions.len() as f64) < UNEVEN);
+    let uneven: Vec<String> =
+        ions.iter().filter(is_uneven).take(MOST_NAMES).map(|ion| short(&ion.ion)).collect();
+    lines.push(if !uneven.is_empty() {
+        format!(
+            "ions do not fly in all directions alike ({}): molecules were aligned, the detector has dead areas, or the frame is not that of the laboratory",
+            uneven.join(", ")
+        )
+    } else if ions.iter().all(|ion| ion.p_value.is_some()) {
+        "ions fly in all directions alike, as far as the first two moments of their directions say".to_owned()
+    } else {
+        "too few events to say whether ions fly in all directions alike".to_owned()
+    });
+    lines
 }
 
 /// How many of a list are not printed.

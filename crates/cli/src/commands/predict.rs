@@ -6,11 +6,12 @@ use cei_data::remarks;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
     OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport, StateShare,
-    predict_to_files,
+    estimate_prediction, predict_to_files,
 };
 
 use crate::args::PredictArgs;
 use crate::commands::tell_remarks;
+use crate::estimate;
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::{RowProgress, about};
 
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.trained.run)?;
     let options = PredictOptions {
         momenta: args.later.table(std::slice::from_ref(&args.momenta)),
+        sums: args.sums.options(),
         draws: args.draws,
         seed: args.random.seed,
         draws_file: args.output.clone(),
@@ -33,8 +35,9 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         report_events: args.report_events.clone(),
     };
     let device = args.compute.open()?;
-    let progress = RowProgress::new("predicting", "events", args.progress.quiet);
-    let result = predict_to_files(&args.trained.run, &options, device, |step| match step {
+    let progress =
+        RowProgress::new("predicting", "events", args.progress.quiet || args.trial.dry_run);
+    let watch = |step: PredictStep<'_>| match step {
         PredictStep::Read(readings) => {
             remarks(readings).iter().for_each(|said| progress.aside(said));
         }
@@ -48,7 +51,13 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         }
         PredictStep::Refining { .. } => {}
         PredictStep::Done { events, of } => progress.show(events, of),
-    });
+    };
+    if args.trial.dry_run {
+        let estimate = estimate_prediction(&args.trained.run, &options, device, watch)?;
+        estimate::tell(&estimate, args.format.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let result = predict_to_files(&args.trained.run, &options, device, watch);
     progress.clear();
     let report = result?;
     warn(&report);
@@ -68,7 +77,10 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
 
 fn warn(report: &PredictionReport) {
     report.remarks.iter().for_each(|remark| to_stderr(remark));
-    if report.dropped.rows > 0 {
+    if let Some(gate) = &report.gate {
+        to_stderr(&gate.to_string());
+    }
+    if report.dropped.rows > report.gate.map_or(0, |gate| gate.dropped) {
         to_stderr(&format!("warning: {}", report.dropped));
     }
     for cell in report.far_out.iter().take(MOST_NAMED) {

@@ -7,9 +7,10 @@ use cei_files::check_outputs;
 use cei_physics::Simulation;
 use cei_run::config::{parse_in_folder, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
-use cei_run::simulate::{Geometries, simulate_to_file};
+use cei_run::simulate::{Geometries, estimate_simulation, simulate_to_file};
 
 use crate::args::{SimulateArgs, column_refs};
+use crate::estimate;
 use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
 
@@ -37,6 +38,18 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         // A table may be made anew from what stands beside it.
         check_outputs(&[config], &[&args.output])?;
     }
+    let of_configuration = |error: cei_run::RunError| {
+        if args.positions.is_some() {
+            return error;
+        }
+        error.of_configuration(&with_overrides(&given.origin(), &given.overrides))
+    };
+    if args.trial.dry_run {
+        let initial = args.initial_momenta;
+        let estimate = estimate_simulation(&simulation, &geometries, initial, &args.output);
+        estimate::tell(&estimate.map_err(of_configuration)?, args.format.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let progress = RowProgress::new("simulating", "events", args.progress.quiet);
     let initial = args.initial_momenta;
     let result =
@@ -44,12 +57,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
             progress.show(done, total);
         });
     progress.clear();
-    let table = result.map_err(|error| {
-        if args.positions.is_some() {
-            return error;
-        }
-        error.of_configuration(&with_overrides(&given.origin(), &given.overrides))
-    })?;
+    let table = result.map_err(of_configuration)?;
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
     if args.format.json {
         output::json(&table)?;

@@ -9,11 +9,12 @@ use cei_run::config::with_overrides;
 use cei_run::folder::layout::CONFIG;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
-use cei_run::train::{TrainingPlan, train_run};
+use cei_run::train::{TrainingPlan, estimate_training, train_run};
 use cei_run::{Experiment, ModelRecord, RunError};
 use cei_train::StopReason;
 
 use crate::args::TrainArgs;
+use crate::estimate;
 use crate::interrupt::{INTERRUPTED, stop_flag};
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
 use crate::progress::TrainingProgress;
@@ -24,20 +25,28 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         check_distinct(&[config], &[&args.output.join(CONFIG)])?;
     }
     let quiet = args.progress.quiet || args.format.json;
+    let announce = |plan: &TrainingPlan| {
+        say_how_read(&plan.readings);
+        if !quiet {
+            to_stderr(&describe(plan));
+        }
+        warnings(plan).iter().for_each(|warning| to_stderr(warning));
+    };
+    if args.trial.dry_run {
+        let device = &args.compute.device;
+        let estimate = estimate_training(&experiment, &args.output, device, announce)
+            .map_err(|error| error.of_configuration(&origin(args)))?;
+        estimate::tell(&estimate, args.format.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut progress = TrainingProgress::new(quiet);
     let result = train_run(
         &experiment,
         &args.output,
         &args.compute.device,
         args.resume,
-        stop_flag()?,
-        |plan| {
-            say_how_read(&plan.readings);
-            if !quiet {
-                to_stderr(&describe(plan));
-            }
-            warnings(plan).iter().for_each(|warning| to_stderr(warning));
-        },
+        stop_flag(),
+        announce,
         &mut progress,
     );
     progress.finish();

@@ -1,25 +1,30 @@
-//! What a table holds: columns, units, dead columns, rank, momentum sums, kinetic energy release,
+//! What a table holds: columns, units, dead columns, rank, momentum sums, directions, kinetic energy release,
 //! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept.
 
 mod columns;
+mod directions;
 mod far;
 mod moments;
 mod summary;
 
+use std::path::Path;
+
 use cei_physics::Molecule;
 
 use self::columns::Sides;
+pub use self::directions::Directions;
 use self::far::Far;
-use self::moments::{Duplicates, Running, Side};
+use self::moments::{Duplicates, Running, Side, Sums};
 pub use self::summary::{
     ColumnSummary, EnergySummary, InspectOptions, Inspection, Moments, Range, Role, SideSummary,
     UnitGuess,
 };
 use crate::error::{FarCell, LoadError};
 use crate::kinds::{Varying, is_still};
-use crate::load::{DropCounter, Scanned, locate, scan};
+use crate::load::{DropCounter, Part, Scanned, locate, scan};
 use crate::reading::Reading;
 use crate::source::Source;
+use crate::sum_gate::{CentreOfMass, Gated};
 use crate::units::MomentumUnit;
 
 /// Far cells of a side that are named one by one.
@@ -35,8 +40,11 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     let Scanned { files, names, readings } = scan(source, None, &[], &mut |part| {
         let found = match &mut found {
             Some(found) => found,
-            None => found
-                .insert(Found::new(Sides::find(part.file, part.names, options)?, part.names.len())),
+            None => found.insert(Found::new(
+                Sides::find(part.file, part.names, options)?,
+                &part,
+                options,
+            )?),
         };
         counter.add(&part.block, &part.block.valid_rows(), part.names);
         found.add(&part.block.values, part.names.len());
@@ -66,6 +74,14 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     for (names, side) in [(names_of(&columns, &x), &x), (names_of(&columns, &y), &y)] {
         remarks.extend(remarks_on_far_cells(&side.far.found(&names), &readings));
     }
+    let gate = y.gated();
+    if let Some(Gated { gate_au: gate, events, dropped }) = gate
+        && dropped > 0
+        && events == dropped
+    {
+        return Err(LoadError::Gate { files, gate, events, least: y.least_outside_au });
+    }
+    let directions = y.directions(&names_of(&columns, &y));
     let said = masses.map(|(_, said)| said);
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
     let x_unit = options.x_unit.as_ref().map(ToString::to_string);
@@ -81,8 +97,11 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         duplicate_rows: duplicates.count(),
         positions,
         momenta,
+        gate,
+        centre_of_mass: options.sums.centre_of_mass,
         momentum_sum,
         momentum_noise_au,
+        directions,
         kinetic_energy_release: energy,
         remarks,
         columns,
@@ -99,15 +118,16 @@ struct Found {
 }
 
 impl Found {
-    fn new(sides: Sides, columns: usize) -> Self {
+    fn new(sides: Sides, part: &Part<'_>, options: &InspectOptions) -> Result<Self, LoadError> {
         let masses = sides.masses.as_ref().map(|(masses, _)| masses.clone());
-        Self {
-            each: Running::new(columns),
+        let sums = sums(&sides, part.file, options)?;
+        Ok(Self {
+            each: Running::new(part.names.len()),
             duplicates: Duplicates::default(),
-            positions: Side::new(sides.x.clone(), Vec::new()),
-            momenta: Side::new(sides.y.clone(), masses.unwrap_or_default()),
+            positions: Side::of_positions(sides.x.clone()),
+            momenta: Side::of_momenta(sides.y.clone(), masses.unwrap_or_default(), sums),
             sides,
-        }
+        })
     }
 
     fn add(&mut self, rows: &[f64], columns: usize) {
@@ -116,6 +136,30 @@ impl Found {
         self.positions.add(rows, columns);
         self.momenta.add(rows, columns);
     }
+}
+
+/// What is made of the momentum sums, if these columns have any.
+fn sums(sides: &Sides, file: &Path, options: &InspectOptions) -> Result<Sums, LoadError> {
+    let sums = options.sums;
+    let without = |missing: &'static str, hint: &'static str| {
+        Err(LoadError::NoSums { file: file.to_owned(), missing, hint })
+    };
+    if sums.is_any() && (sides.y.is_empty() || !sides.y.len().is_multiple_of(3)) {
+        return without(
+            "momentum columns, three for each ion, are not known",
+            "name them with `--columns`",
+        );
+    }
+    if sums.centre_of_mass == CentreOfMass::Removed && sides.masses.is_none() {
+        return without("the masses of the ions are not known", "name them with `--ions`");
+    }
+    let factor = match &options.y_unit {
+        Some(MomentumUnit::None) | None if sums.gate.is_some() => {
+            return without("the unit of the momenta is not known", "say it with `--unit`");
+        }
+        unit => unit.as_ref().map_or(1.0, MomentumUnit::factor),
+    };
+    Ok(Sums { options: sums, factor })
 }
 
 /// Whether a column varies is told as it is before a training, apart from the gauge.

@@ -5,11 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cei_physics::units::HARTREE_EV;
 
+use super::directions::{Directions, RunningDirections};
 use super::far::FarCells;
 use super::summary::{EnergySummary, Moments, Range};
 use crate::rounding::{ROUNDING_MARGIN, rounding};
 use crate::scaler::{mean_and_sd, quantile};
 use crate::subspace::RunningRank;
+use crate::sum_gate::{CentreOfMass, Gated, SumOptions, remove_motion, sum_of};
 
 /// The levels of the quantiles of the kinetic energy release.
 const LEVELS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
@@ -123,7 +125,16 @@ impl Column {
     }
 }
 
-/// The position columns, or the momentum columns, of the rows in which all of them are valid.
+/// What is made of the momentum sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) options: SumOptions,
+    /// What makes atomic units of the file's; plays no part without a gate.
+    pub(super) factor: f64,
+}
+
+/// The position columns, or the momentum columns, of the rows in which all of them are valid and which are within the
+/// gate.
 pub(super) struct Side {
     pub(super) columns: Vec<usize>,
     pub(super) rows: u64,
@@ -133,6 +144,12 @@ pub(super) struct Side {
     squares: f64,
     distances: Vec<f64>,
     sums: Running,
+    gate: Sums,
+    /// Rows that are not within the gate, and the least length of their sums.
+    outside: u64,
+    pub(super) least_outside_au: f64,
+    /// Of each ion; empty for positions.
+    directions: Vec<RunningDirections>,
     /// Of each ion, to have `p^2 / 2m`; empty where they are not known.
     masses: Vec<f64>,
     /// `sum of p^2 / 2m` of each row, in the file's unit squared over electron masses.
@@ -140,7 +157,22 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(columns: Vec<usize>, masses: Vec<f64>) -> Self {
+    /// The side of positions.
+    pub(super) fn of_positions(columns: Vec<usize>) -> Self {
+        Self::new(columns)
+    }
+
+    /// The side of momenta, with the masses of the ions if they are known.
+    pub(super) fn of_momenta(columns: Vec<usize>, masses: Vec<f64>, gate: Sums) -> Self {
+        let side = Self::new(columns);
+        if side.sums.0.is_empty() {
+            return side;
+        }
+        let directions = vec![RunningDirections::default(); side.columns.len() / 3];
+        Self { masses, gate, directions, ..side }
+    }
+
+    fn new(columns: Vec<usize>) -> Self {
         let width = columns.len();
         let vectors = width > 0 && width.is_multiple_of(3);
         let atoms = if vectors { (width / 3).min(MOST_ATOMS) } else { 0 };
@@ -152,7 +184,11 @@ impl Side {
             squares: 0.0,
             distances: vec![0.0; atoms * atoms.saturating_sub(1) / 2],
             sums: Running::new(if vectors { 3 } else { 0 }),
-            masses: if vectors { masses } else { Vec::new() },
+            gate: Sums::default(),
+            outside: 0,
+            least_outside_au: f64::INFINITY,
+            directions: Vec::new(),
+            masses: Vec::new(),
             energies: Vec::new(),
             columns,
         }
@@ -168,7 +204,8 @@ impl Side {
             let start = rows.len();
             rows.extend(self.columns.iter().map(|&column| row[column]));
             self.far.add(&rows[start..]);
-            if rows[start..].iter().any(|value| value.is_nan()) {
+            let is_valid = rows[start..].iter().all(|value| !value.is_nan());
+            if !is_valid || !self.is_within(&rows[start..]) {
                 rows.truncate(start);
             }
         }
@@ -183,20 +220,45 @@ impl Side {
             self.add_distances(row);
         }
         if !self.sums.0.is_empty() {
-            let axis = |row: &[f64], axis: usize| row[axis..].iter().step_by(3).sum::<f64>();
-            let sums: Vec<f64> = rows
-                .chunks_exact(width)
-                .flat_map(|row| [axis(row, 0), axis(row, 1), axis(row, 2)])
-                .collect();
-            self.sums.add(&sums);
+            self.add_sums(&mut rows);
         }
-        if !self.masses.is_empty() {
-            let energy = |row: &[f64]| {
+    }
+
+    /// Whether a valid row is within the gate; those that are not are counted.
+    fn is_within(&mut self, row: &[f64]) -> bool {
+        let Sums { options: SumOptions { gate: Some(gate), .. }, factor } = self.gate else {
+            return true;
+        };
+        let sum = sum_of(row.iter().map(|p| factor * p));
+        let is_within = gate.accepts(sum);
+        if !is_within {
+            let length = sum.iter().map(|p| p * p).sum::<f64>().sqrt();
+            self.outside += 1;
+            self.least_outside_au = self.least_outside_au.min(length);
+        }
+        is_within
+    }
+
+    /// Takes what follows from momenta as vectors: their sums, and their directions and energies with the motion of the centre
+    /// of mass or without it.
+    fn add_sums(&mut self, rows: &mut [f64]) {
+        let width = self.columns.len();
+        let sums: Vec<f64> =
+            rows.chunks_exact(width).flat_map(|row| sum_of(row.iter().copied())).collect();
+        self.sums.add(&sums);
+        for (row, sum) in rows.chunks_exact_mut(width).zip(sums.chunks_exact(3)) {
+            if self.gate.options.centre_of_mass == CentreOfMass::Removed {
+                remove_motion(row.iter_mut(), &self.masses, [sum[0], sum[1], sum[2]]);
+            }
+            for (p, directions) in row.chunks_exact(3).zip(&mut self.directions) {
+                directions.add([p[0], p[1], p[2]]);
+            }
+            if !self.masses.is_empty() {
                 let ions = row.chunks_exact(3).zip(&self.masses);
-                ions.map(|(p, mass)| p.iter().map(|p| p * p).sum::<f64>() / (2.0 * mass))
-                    .sum::<f64>()
-            };
-            self.energies.extend(rows.chunks_exact(width).map(energy));
+                let energy =
+                    ions.map(|(p, mass)| p.iter().map(|p| p * p).sum::<f64>() / (2.0 * mass));
+                self.energies.push(energy.sum());
+            }
         }
     }
 
@@ -228,6 +290,18 @@ impl Side {
         known.then(|| [0, 1, 2].map(|axis| self.sums.moments(axis)))
     }
 
+    /// How many rows the gate has left out; none without a gate.
+    pub(super) fn gated(&self) -> Option<Gated> {
+        let gate_au = self.gate.options.gate?;
+        Some(Gated { gate_au, events: self.rows + self.outside, dropped: self.outside })
+    }
+
+    /// Of each ion, by the names of the columns.
+    pub(super) fn directions(&self, names: &[String]) -> Vec<Directions> {
+        let ions = names.chunks_exact(3).zip(&self.directions);
+        ions.map(|(names, running)| running.finish(names[0].clone())).collect()
+    }
+
     /// Independent directions in which the columns at the places `alive` vary, and in how many of these they do so by
     /// more than the rounding of the file; none if there are too many columns.
     pub(super) fn ranks(&mut self, alive: &[usize]) -> Option<[usize; 2]> {
@@ -253,7 +327,7 @@ impl Side {
         energies.sort_unstable_by(f64::total_cmp);
         let (mean_ev, sd_ev) = mean_and_sd(&ndarray::ArrayView1::from(&energies));
         let quantiles_ev = LEVELS.map(|level| (level, quantile(&energies, level))).to_vec();
-        Some(EnergySummary { mean_ev, sd_ev, quantiles_ev, masses })
+        Some(EnergySummary { mean_ev, sd_ev, quantiles_ev, masses, sorted_ev: energies })
     }
 }
 

@@ -6,9 +6,11 @@ use cei_metrics::number;
 use cei_physics::Molecule;
 use serde::Serialize;
 
+use super::directions::Directions;
 use crate::load::DropCause;
 use crate::reading::Reading;
 use crate::source::ColumnRef;
+use crate::sum_gate::{CentreOfMass, Gated, SumOptions};
 use crate::units::{MomentumUnit, PositionUnit};
 
 /// What is known about a table beforehand; everything may be left empty.
@@ -27,6 +29,8 @@ pub struct InspectOptions {
     pub x_unit: Option<PositionUnit>,
     /// Unit of the momenta; guessed from magnitudes if absent.
     pub y_unit: Option<MomentumUnit>,
+    /// Which momentum sums are accepted, and whether the motion of the centre of mass is in energies and directions.
+    pub sums: SumOptions,
 }
 
 /// What a table holds.
@@ -52,6 +56,13 @@ pub struct Inspection {
     /// The momentum columns as a whole, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momenta: Option<SideSummary>,
+    /// Events that the gate on the momentum sum leaves out, if there is one: ranges, duplicates and cells are those of all
+    /// rows, all else of the momenta is that of the events within it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gated>,
+    /// Whether energies and directions are without the motion of the centre of mass.
+    #[serde(skip_serializing_if = "is_kept")]
+    pub centre_of_mass: CentreOfMass,
     /// Sum of the momenta over the atoms for x, y and z, in the file's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum_sum: Option<[Moments; 3]>,
@@ -60,6 +71,9 @@ pub struct Inspection {
     /// or the sum does not vary.
     #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub momentum_noise_au: Option<[f64; 3]>,
+    /// Directions of the momentum of each ion, where there are three momentum columns for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub directions: Vec<Directions>,
     /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kinetic_energy_release: Option<EnergySummary>,
@@ -167,4 +181,27 @@ pub struct EnergySummary {
     pub quantiles_ev: Vec<(f64, f64)>,
     /// Where the masses come from.
     pub masses: String,
+    /// Of all events, rising.
+    #[serde(skip)]
+    pub sorted_ev: Vec<f64>,
+}
+
+impl EnergySummary {
+    /// The part of the events with more energy than this.
+    #[must_use]
+    pub fn share_above(&self, energy_ev: f64) -> f64 {
+        let events = self.sorted_ev.len();
+        let above = events - self.sorted_ev.partition_point(|energy| *energy <= energy_ev);
+        above as f64 / events.max(1) as f64
+    }
+
+    /// The energy (eV) at a level.
+    #[must_use]
+    pub fn at(&self, level: f64) -> Option<f64> {
+        self.quantiles_ev.iter().find(|(own, _)| *own == level).map(|(_, energy)| *energy)
+    }
+}
+
+fn is_kept(centre_of_mass: &CentreOfMass) -> bool {
+    *centre_of_mass == CentreOfMass::Kept
 }

@@ -73,23 +73,23 @@ pub enum ExperimentError {
     },
     /// A simulator that is no preset.
     #[error(
-        "{origin}: `source.simulator` is the unknown preset `{name}`\nhint: there are {known}; a file is named with its extension, `{name}.toml`"
+        "{origin}: `source.simulator` is the unknown preset `{name}`\nhint: {hint}; a file is named with its extension, `{name}.toml`"
     )]
     Simulator {
         /// The file, preset or option.
         origin: String,
         /// As given.
         name: String,
-        /// Those that exist.
-        known: String,
+        /// The nearest, and those that exist.
+        hint: String,
     },
     /// There is no such preset.
-    #[error("unknown preset `{name}`\nhint: there are {known}")]
+    #[error("unknown preset `{name}`\nhint: {hint}")]
     Preset {
         /// As given.
         name: String,
-        /// Those that exist.
-        known: String,
+        /// The nearest, and those that exist.
+        hint: String,
     },
 }
 

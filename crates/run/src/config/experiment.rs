@@ -182,11 +182,11 @@ impl Experiment {
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
         let experiment: Self = parse_with_overrides(text, origin, overrides)?;
         let named = |error: ExperimentError| match error {
-            ExperimentError::Preset { name, known } => {
+            ExperimentError::Preset { name, hint } => {
                 let given = overrides.iter().find(|given| given.starts_with("source.simulator"));
                 let origin =
                     given.map_or_else(|| origin.to_owned(), |given| format!("`--set {given}`"));
-                ExperimentError::Simulator { origin, name, known }
+                ExperimentError::Simulator { origin, name, hint }
             }
             other => other,
         };

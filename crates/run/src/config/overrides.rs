@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cei_data::did_you_mean;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -151,11 +152,7 @@ fn nearest_hint(message: &str) -> Option<String> {
         text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
     let unknown = names(unknown).into_iter().next()?;
-    let nearest = names(expected)
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&unknown, &name), name))
-        .min_by_key(|(distance, _)| *distance)?;
-    let (distance, name) = nearest;
-    (distance <= unknown.len().max(name.len()) / 2)
-        .then(|| format!("\nhint: did you mean `{name}`?"))
+    let expected = names(expected);
+    did_you_mean(&unknown, expected.iter().map(String::as_str))
+        .map(|meant| format!("\nhint: {meant}"))
 }

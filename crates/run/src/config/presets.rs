@@ -5,6 +5,8 @@ pub use cei_physics::presets::{
     ACETYLENE_WIDE, CHBRCLF, OCS_REFERENCE, OCS_WIDE, OCS_WIDE_FINE, Preset, SIMULATIONS,
 };
 
+use cei_data::did_you_mean;
+
 use super::error::{ExperimentError, Kind};
 
 cei_physics::presets! {
@@ -74,11 +76,19 @@ fn find_among(
     mut presets: impl Iterator<Item = Preset> + Clone,
     name: &str,
 ) -> Result<Preset, ExperimentError> {
-    let names = presets.clone().map(|preset| format!("`{}`", preset.name));
+    let known = presets.clone();
     presets.find(|preset| preset.name == name).ok_or_else(|| ExperimentError::Preset {
         name: name.to_owned(),
-        known: names.collect::<Vec<_>>().join(", "),
+        hint: those_that_exist(name, known),
     })
+}
+
+/// What a hint says of a name that no preset has: the nearest, and all that there are.
+fn those_that_exist(name: &str, presets: impl Iterator<Item = Preset>) -> String {
+    let names: Vec<&str> = presets.map(|preset| preset.name).collect();
+    let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let meant = did_you_mean(name, names).map_or_else(String::new, |meant| format!("{meant} "));
+    format!("{meant}there are {}", all.join(", "))
 }
 
 #[cfg(test)]
@@ -159,7 +169,7 @@ mod tests {
     }
 
     /// What tests give for presets that do not exist.
-    const MISTAKES: [&str; 1] = ["ocs"];
+    const MISTAKES: [&str; 3] = ["ocs", "ocs-wid", "wide-cnn"];
 
     fn workspace() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -182,6 +192,7 @@ mod tests {
     #[test]
     fn an_unknown_preset_lists_the_known_ones() {
         let error = simulation("ocs").unwrap_err().to_string();
+        assert!(error.contains("hint: did you mean `ocs-wide`? there are `ocs-ref"), "{error}");
         assert!(error.contains("`ocs-reference`, `ocs-wide`"), "{error}");
         let error = simulation("wide-cinn").unwrap_err().to_string();
         assert!(error.starts_with("preset `wide-cinn` is an experiment, but"), "{error}");

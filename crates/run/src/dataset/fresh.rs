@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use cei_data::Preprocessing;
 use cei_model::random::{Purpose, derived_seed};
@@ -133,10 +134,8 @@ impl FreshRows {
         let (sender, made) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let pool = maker_threads();
         let maker = std::thread::spawn(move || {
-            // Half of the processors: the training step has the others.
-            let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1));
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             for epoch in ordered {
                 let rows = || encoded(&recipe, &preprocessing, seed, epoch, &stopped);
                 let rows = match &pool {
@@ -151,6 +150,44 @@ impl FreshRows {
         });
         Self { orders: Some(orders), made, ordered: None, stop, maker: Some(maker) }
     }
+}
+
+/// Events by which it is found out how long the rows of an epoch take.
+const TIMED: usize = 4_096;
+
+/// Seconds that the rows of an epoch take to make, found out with some of them.
+///
+/// # Errors
+/// Events that cannot be simulated.
+pub(crate) fn making_seconds(
+    recipe: &Recipe,
+    preprocessing: &Preprocessing,
+    seed: u64,
+) -> Result<f64, RunError> {
+    let rows = recipe.rows();
+    let some = match recipe {
+        Recipe::Events { simulation, events, columns } => Recipe::Events {
+            simulation: simulation.clone(),
+            events: TIMED.min(*events),
+            columns: columns.clone(),
+        },
+        // Noise is cheap: all of it.
+        Recipe::Noise { .. } => recipe.clone(),
+    };
+    let begun = Instant::now();
+    let make = || encoded(&some, preprocessing, seed, 2, &AtomicBool::new(false));
+    let made = match maker_threads() {
+        Ok(pool) => pool.install(make),
+        Err(_) => make(),
+    };
+    made?;
+    Ok(begun.elapsed().as_secs_f64() * rows as f64 / some.rows() as f64)
+}
+
+/// Threads that make rows: half as many as compute, because the training step has the others.
+fn maker_threads() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    let threads = (rayon::current_num_threads() / 2).max(1);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build()
 }
 
 /// The rows of one epoch as the network sees them; fewer where `stop` became true.

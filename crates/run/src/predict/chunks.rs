@@ -17,15 +17,16 @@ use crate::trained::draws::{DrawStreams, draw_more, draw_positions};
 use crate::{RunError, TrainedRun};
 
 /// Rows of draws that are in memory at once.
-const CHUNK_DRAWS: usize = 100_000;
+pub(super) const CHUNK_DRAWS: usize = 100_000;
 /// Draws of an event that its summary is made of at most: they are in memory together.
 pub(super) const SUMMARISED_DRAWS: usize = 1_000_000;
 /// Events that are refined at once: they take long, and their progress is shown.
-const REFINED_EVENTS: usize = 64;
+pub(super) const REFINED_EVENTS: usize = 64;
 /// Events that are refined first, to tell how long the rest will take.
 const TIMED_EVENTS: usize = 8;
 
 /// What all chunks have in common.
+#[derive(Clone, Copy)]
 pub(super) struct Prediction<'a> {
     pub(super) run: &'a TrainedRun,
     pub(super) options: &'a PredictOptions,
@@ -90,7 +91,7 @@ impl Prediction<'_> {
     }
 
     /// Draws of the network of each event.
-    fn network_draws(&self) -> usize {
+    pub(super) fn network_draws(&self) -> usize {
         self.refiner.map_or(self.options.draws, Refiner::network_draws)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cei_data::Reading;
+use cei_data::{Reading, SumOptions};
 use cei_files::check_outputs;
 
 use super::tables::Kind;
@@ -20,6 +20,8 @@ const MOST_REFINED: usize = 100_000;
 pub struct PredictOptions {
     /// The momenta; no positions needed.
     pub momenta: LaterTable,
+    /// Which momentum sums are accepted, and whether the motion of the centre of mass stays in the momenta.
+    pub sums: SumOptions,
     /// Draws of each event.
     pub draws: usize,
     /// Seed of the draws.

@@ -1,6 +1,6 @@
 //! What a prediction tells when it is done: how many events, and which are flagged for what.
 
-use cei_data::DroppedRows;
+use cei_data::{DroppedRows, Gated};
 use cei_metrics::{number, quantile};
 use serde::Serialize;
 
@@ -20,8 +20,11 @@ pub struct PredictionReport {
     pub unit: Option<&'static str>,
     /// Whether columns in the orientation of the file were written too.
     pub rotated_back: bool,
-    /// Rows of the momenta file that `drop_invalid` left out.
+    /// Rows of the momenta file that `drop_invalid` and the gate left out.
     pub dropped: DroppedRows,
+    /// What the gate on the momentum sum left out, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gated>,
     /// Events in which a momentum that never varied in training has another value.
     pub off_constant_events: usize,
     /// How the file compares with training as a set; absent for a run that has not kept any training momenta.

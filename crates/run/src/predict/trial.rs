@@ -1,0 +1,82 @@
+//! How long a prediction will take: some of its events, spread over the file, drawn, refined and written to files that are thrown
+//! away.
+
+use std::path::Path;
+use std::time::Instant;
+
+use cei_model::Device;
+use ndarray::s;
+
+use super::chunks::{CHUNK_DRAWS, Prediction, REFINED_EVENTS};
+use super::options::{PredictOptions, PredictStep};
+use super::prepared::with_prediction;
+use crate::RunError;
+use crate::estimate::{Estimate, TRIAL};
+
+/// Events that are tried first, for each thread where they are refined.
+const FIRST: usize = 4;
+/// How many times as many are tried next, while there is time.
+const GROWTH: usize = 4;
+/// Bytes of a number of a draw while its chunk is drawn, refined and written.
+const CELL: usize = 56;
+
+/// What [`super::predict_to_files`] will take, without its page. Nothing is written.
+///
+/// # Errors
+/// As [`super::predict_to_files`].
+pub fn estimate_prediction(
+    path: &Path,
+    options: &PredictOptions,
+    device: Device,
+    mut watch: impl FnMut(PredictStep<'_>),
+) -> Result<Estimate, RunError> {
+    // Of the page only events are kept.
+    let options = &PredictOptions { report_file: None, ..options.clone() };
+    let begun = Instant::now();
+    with_prediction(path, options, device, &mut watch, |prediction, _, _| {
+        let preparation_seconds = begun.elapsed().as_secs_f64();
+        let events = prediction.y.nrows();
+        let mut count = events.min(FIRST * rayon::current_num_threads()).max(1);
+        let (tried, mut tried_steps) = (Instant::now(), 0);
+        let (count, seconds) = loop {
+            let (done, seconds) = part(prediction, events / count)?;
+            tried_steps += done;
+            // A quarter of the time is spent on what comes before the last part.
+            if done >= events || tried.elapsed() >= TRIAL {
+                break (done, seconds);
+            }
+            count = events.min(GROWTH * count);
+        };
+        let draws = prediction.network_draws();
+        let chunk = |events: usize| {
+            let most = if options.refine { REFINED_EVENTS } else { usize::MAX };
+            events.min((CHUNK_DRAWS / draws).clamp(1, most)) * draws.min(CHUNK_DRAWS)
+        };
+        let more = chunk(events).saturating_sub(chunk(count));
+        Ok(Estimate {
+            rows: events,
+            steps: events,
+            of: "events",
+            seconds: preparation_seconds + seconds * events as f64 / count as f64,
+            preparation_seconds,
+            tried_steps,
+            tried_seconds: tried.elapsed().as_secs_f64(),
+            caveat: options
+                .refine
+                .then_some("events like those that were tried; some take many times as long"),
+            more_bytes: more * prediction.tables.inferred().len() * CELL,
+        })
+    })
+}
+
+/// Predicts every `step`-th event into files that do not get their names; gives how many these are, and the seconds.
+fn part(prediction: &Prediction<'_>, step: usize) -> Result<(usize, f64), RunError> {
+    let step = isize::try_from(step.max(1)).unwrap_or(isize::MAX);
+    let y = prediction.y.slice_move(s![..;step, ..]);
+    let part = Prediction { y, ..*prediction };
+    let begun = Instant::now();
+    match part.write(&mut |_: PredictStep<'_>| {}, |_| Err::<(), _>(RunError::Abandoned)) {
+        Ok(()) | Err(RunError::Abandoned) => Ok((y.nrows(), begun.elapsed().as_secs_f64())),
+        Err(error) => Err(error),
+    }
+}
