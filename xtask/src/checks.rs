@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cargo::cargo;
-use crate::{studies, tidy, tools, workspace_root};
+use crate::{python, studies, tidy, tools, workspace_root};
 
 const NO_WARNINGS: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
 
@@ -16,8 +16,8 @@ const BACKENDS: [(&str, Environment); 2] = [
     ("cuda", &[("DOCS_RS", "1")]),
 ];
 
-/// Formatting, boundaries, what other programs check, tests, lints, documentation, the types of every backend, and the
-/// smoke runs of the whole pipeline and of the benchmark of inference.
+/// Formatting, boundaries, what other programs check, tests, lints, documentation, the types of every backend, the Python
+/// package, and the smoke runs of the whole pipeline and of the benchmark of inference.
 pub(crate) fn ci(no_test: bool) -> anyhow::Result<ExitCode> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy::tidy(&workspace_root())?;
@@ -33,5 +33,6 @@ pub(crate) fn ci(no_test: bool) -> anyhow::Result<ExitCode> {
         let feature = format!("cei-cli/{backend}");
         cargo(&["check", "--workspace", "--release", "--features", &feature], environment)?;
     }
+    python::check()?;
     studies::smoke()
 }

@@ -7,6 +7,7 @@ mod book;
 mod cargo;
 mod checks;
 mod circles;
+mod python;
 mod references;
 mod studies;
 mod tidy;
@@ -57,6 +58,8 @@ enum Task {
     Tidy,
     /// Build the guide from docs/ with mdBook, and check its links
     Book,
+    /// Build the wheel of the Python package, and run its tests in an environment of their own
+    Python,
     /// Everything that CI checks
     Ci {
         /// Leave out `cargo test`, for a caller that has run it
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Book => tools::programs()
             .and_then(|programs| book::build(&programs))
             .map(|()| ExitCode::SUCCESS),
+        Task::Python => python::check().map(|()| ExitCode::SUCCESS),
         Task::Ci { no_test } => checks::ci(no_test),
     };
     result.unwrap_or_else(|error| {

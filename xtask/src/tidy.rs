@@ -9,10 +9,10 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 
 use crate::cargo::{Metadata, compiled, metadata};
-use crate::{circles, references, studies};
+use crate::{circles, python, references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("cei-files", &[]),
     ("cei-physics", &[]),
     ("cei-metrics", &["cei-kernels"]),
@@ -57,12 +57,15 @@ const EDGES: [(&str, &[&str]); 17] = [
         &["cei-cinn", "cei-cvae", "cei-data", "cei-model", "cei-physics", "cei-run", "cei-train"],
     ),
     ("cei-experiments", &["cei-metrics", "cei-run"]),
+    ("cei-python", &["cei-cli", "cei-data", "cei-model", "cei-physics", "cei-run", "cei-train"]),
     ("xtask", &[]),
 ];
 
 /// Libraries that only these crates may know.
-const KNOWN_BY: [(&str, &[&str]); 9] = [
+const KNOWN_BY: [(&str, &[&str]); 11] = [
     ("polars", &["cei-data"]),
+    ("polars-arrow", &["cei-data"]),
+    ("pyo3", &["cei-python"]),
     ("burn", &["cei-model", "cei-cvae", "cei-cinn", "cei-gaussian"]),
     ("clap", &["cei-cli", "cei-experiments", "xtask"]),
     ("indicatif", &["cei-cli"]),
@@ -80,7 +83,9 @@ const TESTS: [&str; 3] = ["--workspace", "--edges", "normal,build,dev"];
 pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     let metadata = metadata()?;
     let mut broken = broken_edges(&metadata);
-    broken.extend(compiled_twice(&compiled(&studies::SELECTION)?, &compiled(&TESTS)?));
+    let tests = compiled(&TESTS)?;
+    broken.extend(compiled_twice("the programs", &compiled(&studies::SELECTION)?, &tests));
+    broken.extend(compiled_twice("the Python package", &compiled(&python::SELECTION)?, &tests));
     broken.extend(files_without_header(root)?);
     broken.extend(references::dangling(root)?);
     broken.extend(references::beside_the_guide(root)?);
@@ -124,11 +129,11 @@ fn broken_edges(metadata: &Metadata) -> Vec<String> {
     broken
 }
 
-/// Libraries that the programs and the tests need with different features: cargo would compile them, and all that is
-/// built on them, once for each.
-fn compiled_twice(programs: &BTreeSet<String>, tests: &BTreeSet<String>) -> Vec<String> {
+/// Libraries that `who` and the tests need with different features: cargo would compile them, and all that is built on
+/// them, once for each.
+fn compiled_twice(who: &str, programs: &BTreeSet<String>, tests: &BTreeSet<String>) -> Vec<String> {
     let differs = |library: &&String| !tests.contains(*library);
-    let in_words = |library| format!("tests need other features than `{library}` of the programs");
+    let in_words = |library| format!("tests need other features than `{library}` of {who}");
     programs.iter().filter(differs).map(in_words).collect()
 }
 
@@ -197,8 +202,8 @@ mod tests {
         let set = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         let programs: BTreeSet<String> = set(&["one v1.0.0 std", "two v1.0.0 std"]);
         let tests = set(&["one v1.0.0 std", "two v1.0.0 default,std", "three v1.0.0"]);
-        let broken = compiled_twice(&programs, &tests);
+        let broken = compiled_twice("the programs", &programs, &tests);
         assert!(broken.len() == 1 && broken[0].contains("two v1.0.0"), "{broken:?}");
-        assert!(compiled_twice(&programs, &programs).is_empty());
+        assert!(compiled_twice("the programs", &programs, &programs).is_empty());
     }
 }

@@ -40,16 +40,21 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
 /// Installs what is missing, and gives the folder of the programs.
 pub(crate) fn programs() -> anyhow::Result<PathBuf> {
-    let environment = metadata()?.target_directory.join("tools");
-    let programs = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    let folder = environment.to_string_lossy();
-    run(Path::new("python3"), &["-m", "venv", &folder]).context(
-        "Python is needed with its module `venv` (Debian: `apt-get install python3-venv`)",
-    )?;
+    let programs = environment(&metadata()?.target_directory.join("tools"), false)?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     let wanted = ["--requirement", ".ci/tools.txt"];
     run(&programs.join("python"), &[pip.as_slice(), &wanted].concat())?;
     Ok(programs)
+}
+
+/// A Python environment, emptied if wanted, and the folder of its programs.
+pub(crate) fn environment(folder: &Path, anew: bool) -> anyhow::Result<PathBuf> {
+    let name = folder.to_string_lossy();
+    let clear: &[&str] = if anew { &["--clear"] } else { &[] };
+    run(Path::new("python3"), &[&["-m", "venv", &*name], clear].concat()).context(
+        "Python is needed with its module `venv` (Debian: `apt-get install python3-venv`)",
+    )?;
+    Ok(folder.join(if cfg!(windows) { "Scripts" } else { "bin" }))
 }
 
 /// Runs a program in the workspace folder.

@@ -58,9 +58,15 @@ impl std::fmt::Display for UnknownCommand<'_> {
 
 /// Prints the error with its causes, hints last, and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    to_stderr(&format!("error: {}", in_words(error.as_ref())));
+    ExitCode::from(if is_usage(error) { USAGE } else { FAILURE })
+}
+
+/// An error with its causes, one a line, and its hints after them; nothing is said twice.
+pub fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
-    for cause in error.chain() {
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
         for line in cause.to_string().lines() {
             let told = lines.iter().any(|earlier| earlier.contains(line));
             match line.strip_prefix("hint: ") {
@@ -73,12 +79,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
             }
         }
     }
-    let mut text = format!("error: {}", lines.join("\n  "));
+    let mut text = lines.join("\n  ");
     for hint in hints {
         text.push_str(&format!("\nhint: {hint}"));
     }
-    to_stderr(&text);
-    ExitCode::from(if is_usage(error) { USAGE } else { FAILURE })
+    text
 }
 
 /// Whether the command line itself was wrong, rather than what it met.

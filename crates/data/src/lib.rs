@@ -3,12 +3,13 @@
 //! A [`Source`] names files, a [`Selection`] the columns; [`load()`] gives a checked [`Table`] in
 //! internal units (bohr, atomic units of momentum). [`Split`] cuts it, [`Preprocessing`] is fitted on
 //! the training part alone and turns raw rows into what a network sees, and back. [`inspect()`] says
-//! what a file holds, [`mod@write`] and [`positions`] are the other ways in and out.
+//! what a file holds, [`mod@write`], [`positions`] and [`arrow`] are the other ways in and out.
 //!
 //! Matrices are plain `ndarray` matrices, rows are events; no Polars type is public.
 
 #![allow(clippy::needless_pass_by_value, reason = "ndarray's views are passed by value")]
 
+pub mod arrow;
 pub mod digests;
 pub mod error;
 pub mod extremes;

@@ -23,7 +23,7 @@ pub use error::{ExperimentError, Kind};
 pub(crate) use experiment::MOST_DRAWS;
 pub use experiment::{EvaluationConfig, Experiment, ModelConfig};
 pub use overrides::{
-    Configuration, parse_in_folder, parse_with_overrides, to_toml, with_overrides,
+    Configuration, parse_in_folder, parse_with_overrides, to_toml, toml_of_json, with_overrides,
 };
 
 pub use simulation::preset_simulation;

@@ -9,13 +9,17 @@
 //! | `event_columns` | the columns of simulated events that are inferred, and those of the condition |
 //! | `fresh` | new training rows in every epoch |
 //! | `sidecar` | the simulation that stands beside a table |
+//! | `given` | tables that a program has in memory |
 //! | `later` | tables that are given to a trained run |
+//! | `charges` | the charges of their ions |
 //! | `copies` | rows that the model was trained on |
 //! | `rounding` | what the rounding of a file did to it |
 
+mod charges;
 mod copies;
 mod event_columns;
 mod fresh;
+mod given;
 mod later;
 mod load;
 mod origin;
@@ -24,11 +28,14 @@ mod sidecar;
 mod simulated;
 
 pub use crate::folder::Origin;
+pub use charges::GivenCharges;
+pub(crate) use charges::TableCharges;
 pub(crate) use copies::{in_words, trained_on, warning};
 pub(crate) use event_columns::condition_of;
 pub use fresh::{FreshRows, Recipe};
 pub(crate) use fresh::{for_training, making_seconds};
-pub use later::{ColumnOptions, GivenCharges, LaterTable, ReadingOptions};
+pub use given::write_given;
+pub use later::{ColumnOptions, LaterTable, ReadingOptions};
 pub(crate) use later::{Loaded, remembered};
 pub use load::Dataset;
 pub(crate) use sidecar::sidecar_text;

@@ -9,7 +9,7 @@
 //! | say how long a simulation, a training or a prediction will take | [`simulate::estimate_simulation`], [`train::estimate_training`], [`predict::estimate_prediction`] |
 //! | train a model into a run folder | [`train::train_run`] |
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
-//! | infer positions from momenta | [`predict::predict_to_files`] |
+//! | infer positions from momenta | [`predict::predict_to_files`]; in memory, [`Posterior`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
 //! | write a page about runs | [`report::report_to_file`] |
@@ -32,6 +32,7 @@ pub mod folder;
 pub mod log_prob;
 pub mod plausibility;
 pub mod point_charges;
+pub mod posterior;
 pub mod predict;
 pub mod refine;
 pub mod report;
@@ -44,4 +45,5 @@ pub mod trained;
 pub use config::{Experiment, presets};
 pub use error::RunError;
 pub use folder::ModelRecord;
+pub use posterior::Posterior;
 pub use trained::{Member, TrainedRun};

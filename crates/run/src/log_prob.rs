@@ -70,7 +70,7 @@ pub fn log_prob_of_file(
     device: Device,
 ) -> Result<LogProbs, RunError> {
     let run = TrainedRun::load(path, device)?;
-    rows.check_charges_known()?;
+    rows.columns.charges.check_known()?;
     let Loaded { mut table, source, selection } = rows.load(&run, true)?;
     refuse_far_out(&run, &mut table, &selection, source.drop_invalid)?;
     let preprocessing = &run.record.preprocessing;

@@ -21,6 +21,7 @@
 //! | `trial`, `charges`, `charging`, `units` | causes, found by trying |
 //! | `report` | the judgement as it is told and kept |
 //! | `far_out` | momenta that are no measurements |
+//! | `judged` | all of this together, for momenta that are about to be inferred from |
 //! | `law_edge` | posteriors that are pinned to a limit of the geometry law |
 
 mod alignment;
@@ -28,6 +29,7 @@ mod charges;
 mod charging;
 mod far_out;
 mod files;
+mod judged;
 mod law_edge;
 mod quantities;
 mod report;
@@ -36,8 +38,9 @@ mod training;
 mod trial;
 mod units;
 
-pub(crate) use far_out::{all_far_out, far_out, refuse_far_out};
+pub(crate) use far_out::refuse_far_out;
 pub use files::judge_files;
+pub(crate) use judged::{Judged, choose_charges, set_aside};
 pub(crate) use law_edge::{Contact, LawEdgeCounts, LawEdges};
 pub use law_edge::{LawEdgeReport, PinnedLimit};
 pub use report::{

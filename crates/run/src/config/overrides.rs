@@ -43,6 +43,17 @@ pub fn to_toml(value: &impl Serialize) -> String {
     }
 }
 
+/// TOML of a configuration that a program has as JSON; `origin` names it in errors.
+///
+/// # Errors
+/// A value that TOML does not have.
+pub fn toml_of_json(json: &str, origin: &str) -> Result<String, ExperimentError> {
+    let table: toml::Table = serde_json::from_str(json).map_err(|error| {
+        ExperimentError::Syntax { origin: origin.to_owned(), message: error.to_string() }
+    })?;
+    Ok(to_toml(&table))
+}
+
 /// Reads TOML, applies overrides, and makes a typed configuration of it. Files that it names are looked for in the working
 /// folder; for those of a file see [`parse_in_folder`].
 ///

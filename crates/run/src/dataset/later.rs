@@ -8,10 +8,9 @@ use cei_data::{
     ColumnRef, Comment, Decimal, Further, Header, LoadError, Reading, Selection, Separator, Source,
     Table, load,
 };
-use cei_physics::Simulation;
-use ndarray::{Array2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
+use super::charges::{GivenCharges, TableCharges};
 use super::sidecar::is_simulated;
 use crate::config::{Configuration, Kind, parse_with_overrides, to_toml};
 use crate::error::LaterError;
@@ -66,18 +65,6 @@ pub struct ColumnOptions {
     pub overrides: Vec<String>,
     /// Where the charges of the ions are, for a run that is conditioned on them.
     pub charges: GivenCharges,
-}
-
-/// Where the charges of the ions of later events are said.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum GivenCharges {
-    /// In columns of the table.
-    #[default]
-    Columns,
-    /// They are these, in the order of the molecule's atoms, in all events.
-    All(Vec<f64>),
-    /// Nowhere: they are inferred.
-    Unknown,
 }
 
 /// The part of an experiment that later files may change.
@@ -168,17 +155,6 @@ impl LaterTable {
         })
     }
 
-    /// For what does not infer charges.
-    ///
-    /// # Errors
-    /// Charges that are not known.
-    pub(crate) fn check_charges_known(&self) -> Result<(), RunError> {
-        match self.columns.charges {
-            GivenCharges::Unknown => Err(LaterError::ChargesUnknown.into()),
-            _ => Ok(()),
-        }
-    }
-
     /// The momenta of the table, and the positions if they are asked for. Where the run is conditioned on charges, these
     /// stand behind the momenta; in the place of charges that are not known, those of the first channel.
     ///
@@ -191,9 +167,8 @@ impl LaterTable {
         if !positions {
             selection = selection.of_condition();
         }
-        let states = charge_states(run)?;
-        let charges = self.charges_of_all(run, &states)?;
-        if charges.is_some() {
+        let charges = TableCharges::of(run, &self.columns.charges)?;
+        if !charges.are_columns() {
             selection.charges.clear();
         }
         let mut table = load(&source, &selection)
@@ -206,42 +181,8 @@ impl LaterTable {
             let inferred: Vec<ColumnRef> = selection.inferred().cloned().collect();
             self.check_names(&table, &inferred, &table.x_names, preprocessing.x_names())?;
         }
-        let names = &preprocessing.y_names()[preprocessing.momenta()..];
-        match charges {
-            Some(charges) => append_charges(&mut table, names, &charges),
-            None => check_charges(&table, &states)?,
-        }
+        charges.complete(run, &mut table)?;
         Ok(Loaded { table, source, selection })
-    }
-
-    /// The charges of all events, where they are not in columns; those of the first channel where they are not known.
-    fn charges_of_all(
-        &self,
-        run: &TrainedRun,
-        states: &[Vec<f64>],
-    ) -> Result<Option<Vec<f64>>, RunError> {
-        let conditioned = run.record.preprocessing.has_charges();
-        match &self.columns.charges {
-            GivenCharges::Columns => Ok(None),
-            _ if !conditioned => Err(LaterError::ChargesNotAsked { channels: states.len() }.into()),
-            GivenCharges::Unknown => match states {
-                [first, ..] => Ok(Some(first.clone())),
-                [] => Err(LaterError::NoChannels.into()),
-            },
-            GivenCharges::All(charges) => {
-                let names =
-                    &run.record.preprocessing.y_names()[run.record.preprocessing.momenta()..];
-                if charges.len() != names.len() {
-                    let (found, names) = (charges.len(), names.to_vec());
-                    return Err(LaterError::ChargeCount { found, names }.into());
-                }
-                if !is_known(charges, states) {
-                    let (charges, known) = (charges.clone(), known(states));
-                    return Err(LaterError::OtherCharges { charges, known }.into());
-                }
-                Ok(Some(charges.clone()))
-            }
-        }
     }
 
     /// What else the files have of the rows `kept` (numbers from 0 over all files) than columns of the run.
@@ -373,53 +314,6 @@ impl LaterTable {
         }
         LaterError::Load { source: Box::new(error), hint: hints.join("\nhint: ") }.into()
     }
-}
-
-/// The charges of the channels of a run's simulation; none where there is no list of them.
-fn charge_states(run: &TrainedRun) -> Result<Vec<Vec<f64>>, RunError> {
-    let simulation = run.record.simulation.as_ref().filter(|law| law.has_channels());
-    let states = simulation.map(Simulation::charge_states).transpose()?.unwrap_or_default();
-    Ok(states.into_iter().map(|state| state.molecule.charges().to_vec()).collect())
-}
-
-/// The same charges behind the momenta of every row.
-fn append_charges(table: &mut Table, names: &[String], charges: &[f64]) {
-    let rows = table.rows();
-    let columns = Array2::from_shape_fn((rows, charges.len()), |(_, ion)| charges[ion]);
-    if let Ok(y) = concatenate(Axis(1), &[table.y.view(), columns.view()]) {
-        table.y = y;
-    }
-    table.y_names.extend_from_slice(names);
-    table.charges = charges.len();
-}
-
-/// Charges in columns are those of a channel.
-fn check_charges(table: &Table, states: &[Vec<f64>]) -> Result<(), RunError> {
-    let momenta = table.y.ncols() - table.charges;
-    if table.charges == 0 || states.is_empty() {
-        return Ok(());
-    }
-    for (row, charges) in table.y.slice(s![.., momenta..]).rows().into_iter().enumerate() {
-        let charges = charges.to_vec();
-        if !is_known(&charges, states) {
-            let at = Box::new(table.location(row, None));
-            return Err(LaterError::OtherChargesAt { at, charges, known: known(states) }.into());
-        }
-    }
-    Ok(())
-}
-
-fn is_known(charges: &[f64], states: &[Vec<f64>]) -> bool {
-    states.is_empty() || states.iter().any(|state| state == charges)
-}
-
-/// Charge states in words.
-fn known(states: &[Vec<f64>]) -> String {
-    let words = |state: &Vec<f64>| {
-        let charges: Vec<String> = state.iter().map(ToString::to_string).collect();
-        format!("({})", charges.join(", "))
-    };
-    states.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// Columns in a list.

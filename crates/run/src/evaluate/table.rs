@@ -49,7 +49,7 @@ impl ScoredTable {
             _ => table.files.iter().map(|f| f.display().to_string()).collect(),
         };
         if let RowsToScore::Other(data) = rows {
-            data.check_charges_known()?;
+            data.columns.charges.check_known()?;
             let Loaded { mut table, source, selection } = data.load(run, true)?;
             refuse_far_out(run, &mut table, &selection, source.drop_invalid)?;
             let (files, fingerprint) = (files(&table), fingerprint(&table));

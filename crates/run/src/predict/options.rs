@@ -10,10 +10,7 @@ use crate::RunError;
 use crate::dataset::LaterTable;
 use crate::folder::layout::HISTORY;
 use crate::plausibility::Plausibility;
-use crate::trained::draws::{MOST_WRITTEN, check_draws};
-
-/// Refined draws of an event at most: they are weighted together.
-const MOST_REFINED: usize = 100_000;
+use crate::trained::draws::{MOST_WRITTEN, check_draws, check_refined};
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -79,15 +76,11 @@ impl PredictOptions {
 
     /// Checks what needs neither run nor momenta.
     pub(super) fn check(&self) -> Result<(), RunError> {
+        if self.refine {
+            return check_refined(self.draws);
+        }
         check_draws(self.draws, 1, MOST_WRITTEN)?;
-        if !self.refine {
-            self.momenta.check_charges_known()?;
-        }
-        if self.refine && self.draws > MOST_REFINED {
-            let (key, value) = ("--draws` with `--refine", self.draws);
-            return Err(RunError::TooLarge { key, value, most: MOST_REFINED });
-        }
-        Ok(())
+        self.momenta.columns.charges.check_known()
     }
 
     /// Checks that no file that is read would be replaced.

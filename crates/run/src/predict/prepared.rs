@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use cei_data::extremes::leave_out;
-use cei_data::{FarCell, Gated, Selection, Table};
+use cei_data::{FarCell, Gated, Table};
 use cei_model::Device;
 
 use super::chunks::Prediction;
@@ -13,7 +12,7 @@ use super::sums;
 use super::tables::Tables;
 use crate::dataset::{GivenCharges, Loaded};
 use crate::plausibility::{
-    LawEdges, Outside, Plausibility, Support, Training, all_far_out, far_out,
+    Judged, LawEdges, Outside, Plausibility, Support, choose_charges, set_aside,
 };
 use crate::refine::Refiner;
 use crate::{RunError, TrainedRun};
@@ -46,10 +45,12 @@ pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
     watch(PredictStep::Read(&table.readings));
     let (gate, said) = sums::apply(&options.sums, &run, &mut table, &selection)?;
     let far_out = set_aside(&run, &mut table, &selection, source.drop_invalid)?;
+    let support = Support::load(&run)?;
     if options.momenta.columns.charges == GivenCharges::Unknown {
-        choose_states(&run, &mut table)?;
+        choose_charges(&run, support.as_ref(), &mut table.y)?;
     }
-    let Judged { outside, plausibility } = Judged::of(&run, &table, &far_out)?;
+    let Judged { outside, plausibility } =
+        Judged::of(&run, support.as_ref(), table.y.view(), &far_out)?;
     if let Some(plausibility) = &plausibility {
         watch(PredictStep::Judged(plausibility));
     }
@@ -97,66 +98,4 @@ fn refiner<'a>(
     let refiner = Refiner::new(run, options.draws, options.draws, options.seed, known)?;
     let refiner = if options.chain_file.is_some() { refiner.with_chain()? } else { refiner };
     Ok(Some(if options.initial_momenta { refiner.with_initial_momenta()? } else { refiner }))
-}
-
-/// Gives events whose charges are not known those of the nearest training events, by which they are judged.
-fn choose_states(run: &TrainedRun, table: &mut Table) -> Result<(), RunError> {
-    let Some(simulation) = &run.record.simulation else { return Ok(()) };
-    let states = simulation.charge_states()?;
-    let charges: Vec<&[f64]> = states.iter().map(|state| state.molecule.charges()).collect();
-    if let Some(support) = Support::load(run)? {
-        support.choose_charges(&run.record.preprocessing, &mut table.y, &charges)?;
-    }
-    Ok(())
-}
-
-/// How events compare with training, one by one and as a set; none for a run that does not know.
-struct Judged {
-    outside: Option<Vec<Outside>>,
-    plausibility: Option<Plausibility>,
-}
-
-impl Judged {
-    fn of(run: &TrainedRun, table: &Table, far_out: &[FarCell]) -> Result<Self, RunError> {
-        let Some(support) = Support::load(run)? else {
-            return Ok(Self { outside: None, plausibility: None });
-        };
-        let y = table.y.view();
-        let momenta = run.record.preprocessing.momenta_of(y);
-        let mut outside = support.judge(&run.record.preprocessing, y)?;
-        for cell in far_out {
-            outside[cell.row] = Outside { far_out: true, ..Outside::default() };
-        }
-        let plausibility = Training::of_run(run, &support).judge(momenta, Some(&outside));
-        Ok(Self { outside: Some(outside), plausibility: Some(plausibility) })
-    }
-}
-
-/// Sets events with momenta that are no measurements aside, so that they do not stop the others: with `drop_invalid`
-/// they are left out, otherwise they get the momenta of another event, for the arithmetic alone.
-fn set_aside(
-    run: &TrainedRun,
-    table: &mut Table,
-    selection: &Selection,
-    drop_invalid: bool,
-) -> Result<Vec<FarCell>, RunError> {
-    let cells = far_out(run, table, selection);
-    let Some(first) = cells.first() else { return Ok(cells) };
-    if 2 * cells.len() > table.rows() {
-        // All are far together: the file is judged as a set, if single precision can hold it at all.
-        if cells.iter().all(|cell| cell.deviations < 1e15) {
-            return Ok(Vec::new());
-        }
-        return Err(all_far_out(run, table, first, cells.len()));
-    }
-    if drop_invalid {
-        leave_out(table, &cells);
-        return Ok(Vec::new());
-    }
-    let is_sound = |row: &usize| cells.iter().all(|cell| cell.row != *row);
-    if let Some(sound) = (0..table.rows()).find(is_sound) {
-        let momenta = table.y.row(sound).to_owned();
-        cells.iter().for_each(|cell| table.y.row_mut(cell.row).assign(&momenta));
-    }
-    Ok(cells)
 }

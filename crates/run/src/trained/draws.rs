@@ -15,6 +15,22 @@ use crate::RunError;
 /// Draws of one event that are written at most; a part of them is in memory at once.
 pub(crate) const MOST_WRITTEN: usize = 10_000_000;
 
+/// Refined draws of an event at most: they are weighted together.
+const MOST_REFINED: usize = 100_000;
+
+/// Checks the number of refined draws of an event.
+///
+/// # Errors
+/// None, or too many.
+pub(crate) fn check_refined(draws: usize) -> Result<(), RunError> {
+    check_draws(draws, 1, MOST_WRITTEN)?;
+    if draws > MOST_REFINED {
+        let key = "--draws` with `--refine";
+        return Err(RunError::TooLarge { key, value: draws, most: MOST_REFINED });
+    }
+    Ok(())
+}
+
 /// Checks the number of draws that is asked for.
 ///
 /// # Errors

@@ -1,0 +1,55 @@
+//! The command `cei`: parses, calls `cei-run`, prints. Data go to stdout, everything else to stderr;
+//! exit code 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
+//!
+//! The binary and the Python package call the same [`main`].
+
+mod args;
+mod commands;
+mod error;
+mod estimate;
+mod interrupt;
+mod output;
+mod progress;
+mod threads;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+pub use crate::error::in_words;
+
+/// Runs the command of these arguments, whose first is the name of the program. It blocks signals in its thread: call it
+/// once, from the main thread.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match args::parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return error::report_usage(&error),
+    };
+    run(cli).unwrap_or_else(|error| error::report(&error))
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Threads inherit which signals are left to the one that waits for them.
+    match cli.command {
+        Command::Train(_) => interrupt::stop_at_signals()?,
+        _ => interrupt::clean_up()?,
+    }
+    threads::begin(cli.threads)?;
+    match cli.command {
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::LogProb(args) => commands::log_prob::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::C2st(args) => commands::c2st::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Devices(args) => commands::devices::run(&args, cli.threads),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
+    }
+}

@@ -1,0 +1,89 @@
+//! A run that is held in memory: its frame, and the bond lengths and angles of its positions.
+
+use std::path::Path;
+
+use cei_data::SharedFrame;
+use cei_metrics::{InternalCoordinates, PM_PER_BOHR};
+use cei_model::Device;
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use crate::plausibility::Support;
+use crate::trained::internal_coordinates;
+use crate::{RunError, TrainedRun};
+
+/// A trained run, ready to be asked.
+pub struct Posterior {
+    pub(super) run: TrainedRun,
+    pub(super) device: Device,
+    pub(super) support: Option<Support>,
+    coordinates: Option<InternalCoordinates>,
+}
+
+impl Posterior {
+    /// Reads a run folder and puts its model on `device`.
+    ///
+    /// # Errors
+    /// No trained model there, or one that is damaged.
+    pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
+        let run = TrainedRun::load(path, device.clone())?;
+        let support = Support::load(&run)?;
+        let coordinates =
+            run.molecule().map(|molecule| internal_coordinates(&run.experiment, molecule));
+        let coordinates = coordinates.transpose()?;
+        Ok(Self { run, device, support, coordinates })
+    }
+
+    /// The run.
+    pub fn run(&self) -> &TrainedRun {
+        &self.run
+    }
+
+    /// The bond lengths and angles of its molecule; none where the table is no molecule.
+    pub fn coordinates(&self) -> Option<&InternalCoordinates> {
+        self.coordinates.as_ref()
+    }
+
+    /// Positions (rows x columns, bohr) of a file, with its momenta (rows x columns, a.u.), in the frame of the run.
+    pub fn in_frame_of_run(&self, x: Array2<f64>, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.run.record.preprocessing.gauge().positions(x, y)
+    }
+
+    /// Positions in the frame of the run in the orientation of the file, where the frame is that of the momenta.
+    pub fn in_frame_of_file(&self, mut x: Array2<f64>, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        let preprocessing = &self.run.record.preprocessing;
+        if preprocessing.config().gauge.frame == SharedFrame::Momentum {
+            let rows = x.axis_iter_mut(Axis(0)).into_par_iter().zip(y.axis_iter(Axis(0)));
+            rows.for_each(|(mut x, y)| {
+                if let Some(x) = x.as_slice_mut() {
+                    preprocessing.gauge().rotate_back(x, &y.to_vec());
+                }
+            });
+        }
+        x
+    }
+
+    /// Distances of all pairs of atoms (pm) for rows of positions (bohr), which may have further columns; none where
+    /// the table is no molecule.
+    ///
+    /// # Errors
+    /// Too few columns.
+    pub fn bond_lengths_pm(&self, x: ArrayView2<'_, f64>) -> Result<Option<Array2<f64>>, RunError> {
+        let Some(coordinates) = &self.coordinates else { return Ok(None) };
+        Ok(Some(coordinates.lengths(self.positions_of(x))? * PM_PER_BOHR))
+    }
+
+    /// The angles (degrees) of rows of positions, as [`Self::bond_lengths_pm`].
+    ///
+    /// # Errors
+    /// Too few columns.
+    pub fn angles_deg(&self, x: ArrayView2<'_, f64>) -> Result<Option<Array2<f64>>, RunError> {
+        let Some(coordinates) = &self.coordinates else { return Ok(None) };
+        Ok(Some(coordinates.angles_deg(self.positions_of(x))?))
+    }
+
+    fn positions_of<'a>(&self, x: ArrayView2<'a, f64>) -> ArrayView2<'a, f64> {
+        let width = self.run.record.preprocessing.positions().min(x.ncols());
+        x.slice_move(s![.., ..width])
+    }
+}
