@@ -68,6 +68,11 @@ fn momenta_of_another_kind_are_told_first_and_in_every_output() -> TestResult {
     assert_eq!(report["plausibility"]["far"], true);
     assert_eq!(report["plausibility"]["cause"]["kind"], "unit");
 
+    // It is the unit of this file that is wrong, not that of the run.
+    let predict = "predict run unit.csv --set columns.y_unit=1e-21kgm/s -n 5 -o draws.csv --json";
+    let cause = &folder.json(predict)?["plausibility"]["cause"];
+    assert_eq!((&cause["kind"], &cause["unit"]), (&"unit".into(), &"1e-22 kg m/s".into()));
+
     // Swapped ions.
     folder.momenta("own.csv", "swapped.csv", 1.0, &[("pc", "po"), ("po", "pc")])?;
     let report = folder.json("predict run swapped.csv -n 50 -o draws.csv --json")?;

@@ -69,7 +69,9 @@ def test_draws_and_densities(
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
-@pytest.mark.parametrize(("preset", "changes"), [("wide-cinn", AFFINE), ("wide-spline", SMALL)])
+@pytest.mark.parametrize(
+    ("preset", "changes"), [("wide-cinn", AFFINE), ("wide-spline", SMALL), ("wide-sigma-vae", VAE)]
+)
 def test_torch_and_zuko_agree(
     preset: str, changes: dict[str, Any], events: cei.Events, measured: cei.Events, tmp_path: Path
 ) -> None:

@@ -137,7 +137,7 @@ fn judge(run: &TrainedRun, scored: &ScoredTable) -> Result<Option<Plausibility>,
     };
     let raw_y = scored.raw_y.view();
     let outside = support.judge(&run.record.preprocessing, raw_y)?;
-    Ok(Some(Training::of_run(run, &support).judge(raw_y, Some(&outside))))
+    Ok(Some(Training::of_run(run, &support, &scored.y_unit).judge(raw_y, Some(&outside))))
 }
 
 /// Draws positions for every row, and adds up what they score.

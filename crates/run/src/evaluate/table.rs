@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cei_data::{Reading, Table, fingerprint};
+use cei_data::{MomentumUnit, Reading, Table, fingerprint};
 use cei_physics::Simulation;
 use ndarray::Array2;
 
@@ -33,6 +33,8 @@ pub(super) struct ScoredTable {
     pub(super) raw_y: Array2<f64>,
     pub(super) x: Array2<f64>,
     pub(super) y: Array2<f64>,
+    /// The unit of the momenta in the files.
+    pub(super) y_unit: MomentumUnit,
     /// How the files of another table were read.
     pub(super) readings: Vec<Reading>,
 }
@@ -55,7 +57,7 @@ impl ScoredTable {
             let (files, fingerprint) = (files(&table), fingerprint(&table));
             let xy = (table.x, table.y);
             let scored = Self::new(run, ScoredRows::OtherTable, files, fingerprint, xy);
-            return Ok(Self { readings: table.readings, ..scored });
+            return Ok(Self { readings: table.readings, y_unit: selection.y_unit, ..scored });
         }
         let Some(Dataset { table, split, fingerprint, .. }) = own else {
             unreachable!("without another table the run's own is loaded")
@@ -75,7 +77,8 @@ impl ScoredTable {
         (raw_x, raw_y): (Array2<f64>, Array2<f64>),
     ) -> Self {
         let (x, y) = run.record.preprocessing.gauged(raw_x.view(), raw_y.view());
-        Self { rows, files, fingerprint, raw_x, raw_y, x, y, readings: Vec::new() }
+        let y_unit = run.experiment.columns.y_unit.clone();
+        Self { rows, files, fingerprint, raw_x, raw_y, x, y, y_unit, readings: Vec::new() }
     }
 
     /// The simulation that made the rows: the simulator of the run, or what stands beside the one file of the table;

@@ -28,7 +28,7 @@ pub(crate) fn refuse_far_out(
     if (!drop_invalid || cells.len() == table.rows())
         && let Some(first) = cells.first()
     {
-        return Err(all_far_out(run, table, first, cells.len()));
+        return Err(all_far_out(run, table, selection, first, cells.len()));
     }
     extremes::leave_out(table, &cells);
     Ok(())
@@ -38,6 +38,7 @@ pub(crate) fn refuse_far_out(
 pub(crate) fn all_far_out(
     run: &TrainedRun,
     table: &Table,
+    selection: &Selection,
     first: &FarCell,
     count: usize,
 ) -> RunError {
@@ -46,7 +47,8 @@ pub(crate) fn all_far_out(
         Err(error) => return error,
     };
     let momenta = run.record.preprocessing.momenta_of(table.y.view());
-    let judged = support.map(|support| Training::of_run(run, &support).judge(momenta, None));
+    let judged = support
+        .map(|support| Training::of_run(run, &support, &selection.y_unit).judge(momenta, None));
     let cause = match judged.and_then(|judged| judged.cause) {
         None | Some(Cause::Unknown { .. }) => {
             "unknown\nhint: are they in the unit of the training table, and its columns in the same order?"

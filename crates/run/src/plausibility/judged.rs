@@ -2,7 +2,7 @@
 //! whether the set is.
 
 use cei_data::extremes::leave_out;
-use cei_data::{FarCell, Selection, Table};
+use cei_data::{FarCell, MomentumUnit, Selection, Table};
 use ndarray::{Array2, ArrayView2};
 
 use super::far_out::{all_far_out, far_out};
@@ -18,11 +18,13 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Judges the momenta `y` (rows x columns of the condition, a.u.), some cells of which are no measurements.
+    /// Judges the momenta `y` (rows x columns of the condition, a.u.; in the file in `unit`), some cells of which are no
+    /// measurements.
     pub(crate) fn of(
         run: &TrainedRun,
         support: Option<&Support>,
         y: ArrayView2<'_, f64>,
+        unit: &MomentumUnit,
         far_out: &[FarCell],
     ) -> Result<Self, RunError> {
         let Some(support) = support else {
@@ -33,7 +35,7 @@ impl Judged {
         for cell in far_out {
             outside[cell.row] = Outside { far_out: true, ..Outside::default() };
         }
-        let plausibility = Training::of_run(run, support).judge(momenta, Some(&outside));
+        let plausibility = Training::of_run(run, support, unit).judge(momenta, Some(&outside));
         Ok(Self { outside: Some(outside), plausibility: Some(plausibility) })
     }
 }
@@ -53,7 +55,7 @@ pub(crate) fn set_aside(
         if cells.iter().all(|cell| cell.deviations < 1e15) {
             return Ok(Vec::new());
         }
-        return Err(all_far_out(run, table, first, cells.len()));
+        return Err(all_far_out(run, table, selection, first, cells.len()));
     }
     if drop_invalid {
         leave_out(table, &cells);

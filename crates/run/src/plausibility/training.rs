@@ -1,5 +1,6 @@
 //! What is known of training, and momenta judged by it.
 
+use cei_data::MomentumUnit;
 use cei_metrics::special::binomial_upper_tail;
 use cei_physics::detector::is_uneven;
 use cei_physics::{Molecule, Simulation, simulate};
@@ -49,15 +50,15 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// The training of a run, from the momenta that it has kept.
-    pub(crate) fn of_run(run: &'a TrainedRun, support: &'a Support) -> Self {
+    /// The training of a run, from the momenta that it has kept, to judge momenta that a file has in `unit`.
+    pub(crate) fn of_run(run: &'a TrainedRun, support: &'a Support, unit: &MomentumUnit) -> Self {
         let preprocessing = &run.record.preprocessing;
         let all = support.momenta(preprocessing, MOST_EVENTS);
         Self {
             molecule: support.molecule(),
             momenta: preprocessing.momenta_of(all.view()).to_owned(),
             simulation: run.record.simulation.as_ref(),
-            unit_au: run.experiment.columns.y_unit.factor(),
+            unit_au: unit.factor(),
             sees_laboratory: run.record.preprocessing.config().gauge.keeps_momenta(),
         }
     }

@@ -137,7 +137,8 @@ impl Posterior {
             vec![Outside::default(); if far_out.is_empty() { 0 } else { table.rows() }];
         far_out.iter().for_each(|cell| outside[cell.row].far_out = true);
         if judge {
-            let judged = Judged::of(run, self.support.as_ref(), table.y.view(), &far_out)?;
+            let unit = &selection.y_unit;
+            let judged = Judged::of(run, self.support.as_ref(), table.y.view(), unit, &far_out)?;
             warnings.extend(judged.plausibility.and_then(|plausibility| plausibility.warning()));
             outside = judged.outside.unwrap_or(outside);
         }

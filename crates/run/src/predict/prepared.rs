@@ -50,7 +50,7 @@ pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         choose_charges(&run, support.as_ref(), &mut table.y)?;
     }
     let Judged { outside, plausibility } =
-        Judged::of(&run, support.as_ref(), table.y.view(), &far_out)?;
+        Judged::of(&run, support.as_ref(), table.y.view(), &selection.y_unit, &far_out)?;
     if let Some(plausibility) = &plausibility {
         watch(PredictStep::Judged(plausibility));
     }
