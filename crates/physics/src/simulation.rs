@@ -271,6 +271,20 @@ pub fn simulate_positions(
 ///
 /// # Errors
 /// As [`simulate_given`].
+///
+/// ```
+/// use cei_physics::presets::OCS_WIDE;
+/// use cei_physics::{Simulation, simulate_moving, simulate_positions};
+///
+/// let mut ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
+/// ocs.detector = cei_physics::Detector::default();
+/// let positions = ndarray::array![[0.0, 0.0, 0.0, 2.2, 0.0, 0.0, -2.9, 0.5, 0.0]];
+/// // Twenty atomic units of carbon against oxygen change what is measured.
+/// let initial = ndarray::array![[20.0, 0.0, 0.0, -20.0, 0.0, 0.0, 0.0, 0.0, 0.0]];
+/// let moving = simulate_moving(&ocs, positions.view(), initial.view(), 1)?;
+/// assert_ne!(moving.momenta, simulate_positions(&ocs, positions.view(), 1)?.momenta);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
 pub fn simulate_moving(
     simulation: &Simulation,
@@ -311,6 +325,25 @@ impl<'a> GivenRows<'a> {
 /// # Errors
 /// [`SimulationError::PositionColumns`], [`SimulationConfigError::MomentaTwice`] if momenta are given and `temperature_k` gives some
 /// too, an [`ExplosionError::NotPositive`] nuisance, and as [`simulate`].
+///
+/// ```
+/// use cei_physics::{GivenRows, Simulation, simulate_given};
+///
+/// // Charges that take a time of their own in each event, here 5 and 20 fs.
+/// let text = "molecule.atoms = [{ element = 'C', charge = 1 }, { element = 'O', charge = 1 }]\n\
+///     charging = { kind = 'exponential', tau_fs = { distribution = 'uniform', low = 1.0, high = 30.0 } }";
+/// let simulation: Simulation = toml::from_str(text)?;
+/// let positions = ndarray::array![[0.0, 0.0, 0.0, 2.2, 0.0, 0.0], [0.0, 0.0, 0.0, 2.2, 0.0, 0.0]];
+/// let rows = GivenRows {
+///     positions: positions.view(),
+///     momenta: None,
+///     nuisances: vec![Some(&[5.0, 20.0])],
+/// };
+/// let events = simulate_given(&simulation, &rows, 1)?;
+/// let squares = events.momenta.mapv(|p| p * p).sum_axis(ndarray::Axis(1));
+/// assert!(squares[0] > squares[1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simulate_given(
     simulation: &Simulation,
     rows: &GivenRows<'_>,

@@ -27,6 +27,18 @@ impl Chart {
     ///
     /// # Errors
     /// [`PosteriorError::Size`], [`PosteriorError::NotOrthonormal`].
+    ///
+    /// ```
+    /// use cei_posterior::Chart;
+    /// use ndarray::array;
+    ///
+    /// // Two atoms on a line: the first fixed, the second 2 bohr away and free along x.
+    /// let chart = Chart::new(array![0.0, 0.0, 0.0, 2.0, 0.0, 0.0], array![[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]])?;
+    /// let row = chart.positions(array![[0.5]].view());
+    /// assert_eq!(row[[0, 3]], 2.5);
+    /// assert!(Chart::new(array![0.0, 0.0], array![[1.0, 1.0]]).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(origin: Array1<f64>, basis: Array2<f64>) -> Result<Self, PosteriorError> {
         if basis.ncols() != origin.len() {
             return Err(PosteriorError::Size {

@@ -11,6 +11,29 @@ use crate::error::PosteriorError;
 use crate::forward::Forward;
 
 /// One event: what was measured, and the model of it.
+///
+/// ```
+/// use cei_physics::{Accuracy, AtomSpec, Charging, Molecule};
+/// use cei_posterior::{Chart, Event, Explosion, Forward as _, RefineOptions, refine};
+/// use ndarray::{Array2, array};
+///
+/// // Two ions that were 2.2 bohr apart, measured with a noise of 0.5 a.u.; any distance is as likely before.
+/// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+/// let along_x = array![[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]];
+/// let chart = Chart::new(array![0.0, 0.0, 0.0, 0.0, 0.0, 0.0], along_x)?;
+/// let explosion = Explosion::new(&pair, &Charging::default(), &chart, &Accuracy::default())?;
+/// let measured = explosion.values(array![[2.2]].view()).row(0).to_vec();
+/// let event = Event {
+///     forward: &explosion,
+///     log_prior: &|u| if (1.0..5.0).contains(&u[0]) { -(4.0_f64).ln() } else { f64::NEG_INFINITY },
+///     measured: &measured,
+///     noise: &[0.5; 6],
+/// };
+/// let draws = Array2::from_shape_fn((200, 1), |(row, _)| 1.1 + 0.015 * row as f64);
+/// let refined = refine(&event, draws.view(), None, &RefineOptions::default(), 0)?;
+/// assert!((refined.draws.mean().unwrap_or_default() - 2.2).abs() < 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     /// The forward model from coordinates to measured components.

@@ -135,6 +135,17 @@ pub fn compare_runs(paths: &[PathBuf]) -> Result<Vec<ComparisonGroup>, RunError>
 ///
 /// # Errors
 /// There is none, it cannot be read or is damaged, or it is of another model than the run has now.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::compare::read_evaluation;
+/// use cei_run::evaluate::{EvaluateOptions, evaluate_run};
+///
+/// let device = cei_model::open_device("cpu")?;
+/// let told = evaluate_run(&run, &EvaluateOptions::default(), device, |_| {}, |_, _| {})?;
+/// assert_eq!(read_evaluation(&run)?.scores.rows, told.scores.rows);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_evaluation(path: &Path) -> Result<RunEvaluation, RunError> {
     let file = path.join(EVALUATION);
     if !file.exists() {

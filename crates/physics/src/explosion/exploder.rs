@@ -111,6 +111,16 @@ impl<'a> Exploder<'a> {
     ///
     /// # Errors
     /// [`SimulationConfigError`] that names the key of an accuracy out of range or of a charging that does not fit.
+    ///
+    /// ```
+    /// use cei_physics::{Accuracy, AtomSpec, Charging, Exploder, Molecule};
+    ///
+    /// let ions = Molecule::new(vec![AtomSpec::new("I", 1.0), AtomSpec::new("I", -1.0)])?;
+    /// let exploder = Exploder::new(&ions, &Charging::default(), &Accuracy::default())?;
+    /// assert!(!exploder.all_repel());
+    /// assert_eq!(exploder.inputs(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(
         molecule: &'a Molecule,
         charging: &Charging,
@@ -175,6 +185,23 @@ impl<'a> Exploder<'a> {
     ///
     /// # Errors
     /// [`ExplosionError::Components`] for another number of columns.
+    ///
+    /// ```
+    /// use cei_physics::{Accuracy, AtomSpec, Charging, Exploder, Molecule, energy};
+    ///
+    /// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+    /// let exploder = Exploder::new(&pair, &Charging::default(), &Accuracy::default())?;
+    /// let momenta = exploder.explode_all(ndarray::array![
+    ///     [0.0, 0.0, 0.0, 2.0, 0.0, 0.0],
+    ///     [0.0, 0.0, 0.0, 4.0, 0.0, 0.0],
+    /// ].view())?;
+    /// // All of the energy 1 / R is kinetic in the end.
+    /// for (row, bond) in momenta.rows().into_iter().zip([2.0, 4.0]) {
+    ///     let kinetic = energy::kinetic_energy(&pair, &row.to_vec());
+    ///     assert!((kinetic * bond - 1.0).abs() < 1e-6);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn explode_all(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>, ExplosionError> {
         self.explode_from(rows, None)
@@ -212,6 +239,20 @@ impl<'a> Exploder<'a> {
     ///
     /// # Errors
     /// [`ExplosionError::Components`] for another number of columns, or another number of rows.
+    ///
+    /// ```
+    /// use cei_physics::{Accuracy, AtomSpec, Charging, Exploder, Molecule};
+    /// use ndarray::array;
+    ///
+    /// let pair = Molecule::new(vec![AtomSpec::new("C", 1.0), AtomSpec::new("O", 1.0)])?;
+    /// let exploder = Exploder::new(&pair, &Charging::default(), &Accuracy::default())?;
+    /// let rows = array![[0.0, 0.0, 0.0, 2.0, 0.0, 0.0]];
+    /// // What moves along together goes on to do so: a momentum of all is kept.
+    /// let initial = array![[0.0, 0.0, 1.0, 0.0, 0.0, 2.0]];
+    /// let momenta = exploder.explode_moving(rows.view(), initial.view())?;
+    /// assert!((momenta[[0, 2]] + momenta[[0, 5]] - 3.0).abs() < 1e-9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn explode_moving(
         &self,

@@ -117,6 +117,27 @@ pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
 }
 
 /// Makes the rows of the next epoch on a thread of its own.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cei_run::dataset::{Dataset, FreshRows, Origin};
+/// use cei_run::{Experiment, presets};
+/// use cei_train::EpochRows as _;
+///
+/// let preset = presets::find(presets::EXPERIMENTS, "wide-spline")?;
+/// let few = ["source.events_per_epoch=200".to_owned()];
+/// let experiment = Experiment::parse(preset.text, "wide-spline", &few)?;
+/// let dataset = Dataset::load(&experiment, &Origin::of(&experiment)?)?;
+/// let preprocessing = dataset.fit(&experiment)?;
+/// // The preset trains on events of a simulator, other ones in every epoch.
+/// let recipe = Arc::new(dataset.recipe.ok_or("a table")?);
+/// let mut rows = FreshRows::new(recipe, preprocessing, experiment.training.seed);
+/// let [second, third] = [2, 3].map(|epoch| rows.take(epoch).map_err(|error| error.to_string()));
+/// assert_eq!(second.as_ref().map(|rows| rows.x.nrows()), Ok(200));
+/// assert_ne!(second?.x, third?.x);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FreshRows {
     /// None once the thread is told to end.

@@ -85,6 +85,18 @@ impl Dataset {
     ///
     /// # Errors
     /// A table that is not there, has changed or cannot be loaded.
+    ///
+    /// ```
+    /// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+    /// use cei_data::Rows as _;
+    /// use cei_run::TrainedRun;
+    /// use cei_run::dataset::Dataset;
+    ///
+    /// // The events of a simulator are made again.
+    /// let dataset = Dataset::of_run(&TrainedRun::load(&run, cei_model::open_device("cpu")?)?)?;
+    /// assert_eq!(dataset.split.train.rows().len(), 300);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of_run(run: &TrainedRun) -> Result<Self, RunError> {
         let TrainedRun { path, experiment, record, .. } = run;
         let dataset =

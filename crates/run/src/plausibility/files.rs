@@ -18,6 +18,26 @@ const SIMULATED_EVENTS: usize = 4000;
 ///
 /// # Errors
 /// A simulator that cannot be read or run; a table of either that cannot be read, or lacks the momenta.
+///
+/// ```
+/// use cei_data::{MomentumUnit, Source};
+/// use cei_run::plausibility::judge_files;
+/// use cei_run::{Experiment, presets};
+///
+/// let preset = presets::find(presets::EXPERIMENTS, "wide-cinn")?;
+/// let trains_on_events = ["source.files=[]", "source.simulator=ocs-wide", "source.events_per_epoch=100"];
+/// let experiment = Experiment::parse(preset.text, "wide-cinn", &trains_on_events.map(str::to_owned))?;
+///
+/// // Ions at rest are no Coulomb explosion.
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("rest.csv");
+/// std::fs::write(&file, "a,b,c,d,e,f,g,h,i\n".to_owned() + &"1,0,0,-1,0,0,0,0,0\n".repeat(20))?;
+/// let files = Source { files: vec![file.display().to_string()], ..Source::default() };
+/// let columns: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(Into::into).into();
+/// let judged = judge_files(&experiment, &files, &columns, &MomentumUnit::default())?;
+/// assert!(judged.is_some_and(|plausibility| plausibility.far));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn judge_files(
     experiment: &Experiment,
     files: &Source,

@@ -98,6 +98,23 @@ impl TrainedRun {
 
     /// A lower bound of `log p(x | y)` by importance-weighted latents, as [`Self::log_prob`]; none for models
     /// without a declared decoder variance.
+    ///
+    /// ```
+    /// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+    /// use cei_model::Batch;
+    /// use cei_run::TrainedRun;
+    /// use ndarray::Array2;
+    /// use rand::SeedableRng as _;
+    ///
+    /// let run = TrainedRun::load(&run, cei_model::open_device("cpu")?)?;
+    /// let preprocessing = &run.record.preprocessing;
+    /// let [x, y] = [preprocessing.x_dim(), preprocessing.y_dim()].map(|width| Array2::zeros((2, width)));
+    /// let batch = Batch { x: x.view(), y: y.view() };
+    /// // A flow needs no bound.
+    /// let rng = &mut rand_chacha::ChaCha8Rng::seed_from_u64(0);
+    /// assert!(run.log_prob_bound(batch, 10, rng).is_none() && run.log_prob(batch).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn log_prob_bound(
         &self,
         batch: Batch<'_>,
