@@ -274,6 +274,13 @@ pub(crate) struct PredictArgs {
     /// Tell the momenta with which ions that move start, too, as columns of draws, summary and modes
     #[arg(long, requires = "refine")]
     pub(crate) initial_momenta: bool,
+    /// Tell how probable it is that the ions of each event come from one molecule, as `p_true` in the summary: by the
+    /// evidence, against that of ions of different events that are mixed (needs noise)
+    #[arg(long, requires = "refine")]
+    pub(crate) false_coincidences: bool,
+    /// Other events, with the same columns, whose ions are mixed for that; by default those of the file itself
+    #[arg(long, value_name = "FILE", requires = "false_coincidences")]
+    pub(crate) background: Option<String>,
     /// File for draws of a Markov chain of each event, a reference by another method (half a minute for
     /// each event; needs noise), .csv or .parquet
     #[arg(long, value_name = "FILE", requires = "refine")]

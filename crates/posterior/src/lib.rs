@@ -7,8 +7,10 @@
 //! for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
 
+mod background;
 mod chain;
 mod chart;
+mod coincidences;
 mod curve;
 mod error;
 mod event;
@@ -23,8 +25,10 @@ mod prior;
 mod refine;
 mod student;
 
+pub use background::Background;
 pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
+pub use coincidences::{FalseCoincidences, Selected};
 pub use error::PosteriorError;
 pub use event::Event;
 pub use explore::{Explorer, Solutions, find_solutions};

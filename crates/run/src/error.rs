@@ -450,6 +450,16 @@ pub enum RunError {
         /// What to do.
         hint: &'static str,
     },
+    /// A run of which false coincidences cannot be told from true ones.
+    #[error("run `{}` cannot tell false coincidences: {why}\nhint: {hint}", path.display())]
+    NoCoincidences {
+        /// The run folder.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The geometry law has no density.
     #[error(transparent)]
     Density(#[from] cei_physics::DensityError),

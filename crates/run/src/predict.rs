@@ -7,6 +7,7 @@
 //! | `columns` | the columns of the tables: names, types, units, meanings, cells |
 //! | `output` | a file that is written while the next chunk is drawn |
 //! | `chunks` | the events, a chunk after another |
+//! | `coincidences` | how probable it is that the ions of an event come from one molecule |
 //! | `sums` | the gate on the momentum sum, and the motion of the centre of mass |
 //! | `report` | what is told in the end |
 //! | `prepared` | what is known before the first event is drawn |
@@ -14,6 +15,7 @@
 //! | `trial` | how long a prediction will take |
 
 mod chunks;
+mod coincidences;
 mod columns;
 mod options;
 mod output;
@@ -28,6 +30,7 @@ use std::path::Path;
 
 use cei_model::Device;
 
+pub use self::coincidences::{CoincidenceReport, Mixed, SelectedEvents};
 pub use self::options::{PredictOptions, PredictStep};
 pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateShare};
 pub use self::trial::estimate_prediction;
@@ -58,6 +61,7 @@ use prepared::{Context, with_prediction};
 ///     sums: Default::default(),
 ///     draws: 20,
 ///     seed: 0,
+///     false_coincidences: None,
 ///     draws_file: folder.path().join("draws.parquet"),
 ///     summary_file: Some(folder.path().join("summary.csv")),
 ///     refine: false,
@@ -78,7 +82,7 @@ pub fn predict_to_files(
     mut watch: impl FnMut(PredictStep<'_>),
 ) -> Result<PredictionReport, RunError> {
     with_prediction(path, options, device, &mut watch, |prediction, context, watch| {
-        let Prediction { run, tables, refiner, edges, .. } = *prediction;
+        let Prediction { run, tables, refiner, edges, coincidences, .. } = *prediction;
         let Context { table, gate, remarks, far_out, outside, plausibility } = context;
         prediction.write(watch, |found| {
             let preprocessing = &run.record.preprocessing;
@@ -99,6 +103,10 @@ pub fn predict_to_files(
                 outside: outside.map(OutsideCounts::of),
                 charge_states: found.refinement.shares(&tables.states),
                 refinement: refiner.map(|refiner| found.refinement.report(refiner.has_noise())),
+                false_coincidences: match coincidences {
+                    Some(of_file) => Some(found.coincidences.report(of_file)?),
+                    None => None,
+                },
                 dropped: table.dropped.clone(),
                 gate,
             };

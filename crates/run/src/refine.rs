@@ -173,6 +173,31 @@ impl<'a> Refiner<'a> {
         Ok(self)
     }
 
+    /// Whether events have an evidence that can be compared with that of ions of two molecules.
+    ///
+    /// # Errors
+    /// Momenta without noise; aligned molecules.
+    pub(crate) fn check_coincidences(&self) -> Result<(), RunError> {
+        let cannot = |why: &str, hint| RunError::NoCoincidences {
+            path: self.target.run.path.clone(),
+            why: why.to_owned(),
+            hint,
+        };
+        if !self.has_noise() {
+            return Err(cannot(
+                "its momenta have no noise, so that events have no evidence",
+                "leave out `--false-coincidences`, or declare `detector.momentum_noise_au`",
+            ));
+        }
+        if self.target.density.as_ref().is_some_and(PositionDensity::is_aligned) {
+            return Err(cannot(
+                "its molecules are aligned, and ions are mixed as if they flew in all directions alike",
+                "leave out `--false-coincidences`, and use `--sum-gate`",
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether the momenta with which the ions start are told.
     pub(crate) fn tells_initial_momenta(&self) -> bool {
         self.tells_motion

@@ -92,6 +92,7 @@ impl Trained {
             sums: SumOptions::default(),
             draws: 2,
             seed: 0,
+            false_coincidences: None,
             draws_file: at("draws.csv"),
             summary_file: Some(at("summary.csv")),
             refine: false,

@@ -215,6 +215,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         sums: SumOptions::default(),
         draws: 3,
         seed: 0,
+        false_coincidences: None,
         draws_file: folder.path().join("draws.csv"),
         summary_file: None,
         refine: false,

@@ -169,6 +169,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         sums: SumOptions::default(),
         draws: 3,
         seed: 0,
+        false_coincidences: None,
         draws_file: folder.path().join("draws.csv"),
         summary_file: None,
         refine: false,

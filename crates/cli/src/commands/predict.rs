@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use cei_data::remarks;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
-    OutsideCounts, PredictOptions, PredictStep, PredictionReport, RefinementReport, StateShare,
-    estimate_prediction, predict_to_files,
+    CoincidenceReport, Mixed, OutsideCounts, PredictOptions, PredictStep, PredictionReport,
+    RefinementReport, SelectedEvents, StateShare, estimate_prediction, predict_to_files,
 };
 
 use crate::args::PredictArgs;
@@ -25,6 +25,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         sums: args.sums.options(),
         draws: args.draws,
         seed: args.random.seed,
+        false_coincidences: mixed(args),
         draws_file: args.output.clone(),
         summary_file: args.summary.clone(),
         refine: args.refine,
@@ -158,10 +159,39 @@ fn summarise(report: &PredictionReport, lines: &[Line], args: &PredictArgs) -> S
             states.join(", ")
         ));
     }
+    if let Some(found) = &report.false_coincidences {
+        text.push_str(&format!("\n{}", coincidences_in_words(found)));
+    }
     for line in lines {
         text.push_str(&format!("\n{}", line.text));
     }
     text
+}
+
+/// What the threshold of `p_true` trades.
+fn coincidences_in_words(found: &CoincidenceReport) -> String {
+    let CoincidenceReport { fraction, fraction_sd, selected, .. } = found;
+    let mut text = format!(
+        "false coincidences: {:.1} +- {:.1} % of the events; what is left of them by `p_true`:",
+        100.0 * fraction,
+        100.0 * fraction_sd
+    );
+    for SelectedEvents { p_true, events, purity, efficiency } in selected {
+        text.push_str(&format!(
+            "\n  at least {p_true}: {events} events, {:.1} % of them true, {:.1} % of the true ones",
+            100.0 * purity,
+            100.0 * efficiency
+        ));
+    }
+    text
+}
+
+/// What false coincidences are made of, if they are asked for.
+fn mixed(args: &PredictArgs) -> Option<Mixed> {
+    match &args.background {
+        Some(file) => Some(Mixed::Others(Box::new(args.later.table(std::slice::from_ref(file))))),
+        None => args.false_coincidences.then_some(Mixed::Events),
+    }
 }
 
 /// A closing line about flagged events.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use ndarray::{Array3, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+use super::coincidences::{CoincidenceSums, Coincidences};
 use super::options::{PredictOptions, PredictStep};
 use super::output::Output;
 use super::page::Kept;
@@ -33,6 +34,7 @@ pub(super) struct Prediction<'a> {
     pub(super) tables: &'a Tables<'a>,
     pub(super) refiner: Option<&'a Refiner<'a>>,
     pub(super) edges: Option<&'a LawEdges>,
+    pub(super) coincidences: Option<&'a Coincidences>,
     pub(super) y: ArrayView2<'a, f64>,
 }
 
@@ -41,6 +43,7 @@ pub(super) struct Prediction<'a> {
 pub(super) struct Found {
     pub(super) refinement: RefinementSums,
     pub(super) law_edges: LawEdgeCounts,
+    pub(super) coincidences: CoincidenceSums,
     /// Events that the page shows.
     pub(super) kept: Option<Kept>,
 }
@@ -128,6 +131,14 @@ impl Prediction<'_> {
             }
             found.refinement.add(refined);
         }
+        let coincidences = match (self.coincidences, refined.as_deref()) {
+            (Some(of_file), Some(refined)) => {
+                let evidence: Vec<_> = refined.iter().map(|event| event.log_evidence).collect();
+                let is_measured = |event| !self.tables.is_far_out(event);
+                found.coincidences.add(of_file, first, y, &evidence, is_measured)
+            }
+            _ => Vec::new(),
+        };
         let events = Events {
             first,
             first_draw: 0,
@@ -135,6 +146,7 @@ impl Prediction<'_> {
             draws: &draws,
             refined: refined.as_deref(),
             law_edge: &law_edge,
+            coincidences: &coincidences,
         };
         found.keep(self.tables, &events);
         self.send(outputs.iter(), &events)
@@ -162,7 +174,8 @@ impl Prediction<'_> {
                 law_edge = self.law_edges(&self.contacts(&draws, None), found);
             }
             let (draws, law_edge) = (&draws, &law_edge[..]);
-            let events = Events { first, first_draw, y, draws, refined: None, law_edge };
+            let events =
+                Events { first, first_draw, y, draws, refined: None, law_edge, coincidences: &[] };
             if first_draw == 0 {
                 found.keep(self.tables, &events);
             }
@@ -174,7 +187,8 @@ impl Prediction<'_> {
             summarised.slice_mut(s![.., places, ..]).assign(&draws.slice(s![.., ..taken, ..]));
         }
         let (draws, law_edge) = (&summarised, &law_edge[..]);
-        let events = Events { first, first_draw: 0, y, draws, refined: None, law_edge };
+        let events =
+            Events { first, first_draw: 0, y, draws, refined: None, law_edge, coincidences: &[] };
         self.send(of_kind(Kind::Summary), &events)
     }
 

@@ -52,6 +52,8 @@ enum Given {
     Refined,
     /// Refined, of momenta with noise.
     Noise,
+    /// Where it is asked which events are false coincidences.
+    Coincidences,
 }
 
 impl Given {
@@ -67,6 +69,7 @@ impl Given {
             Self::Molecule => tables.coordinates.is_some(),
             Self::Refined => tables.refined.is_some(),
             Self::Noise => tables.refined == Some(true),
+            Self::Coincidences => tables.has_coincidences,
         }
     }
 }
@@ -213,6 +216,20 @@ const SUMMARY: &[Column] = &[
         given: Given::Noise,
         meaning: "logarithm of the density of the momenta under the model; nothing where no draw lies within the geometry law (`outside-law`)",
         cells: Cells::F64(|rows| rows.of_refined(|event| event.log_evidence.unwrap_or(f64::NAN))),
+    },
+    Column {
+        name: "log_background",
+        unit: "nats",
+        given: Given::Coincidences,
+        meaning: "logarithm of the density of the momenta if the ions come from two molecules",
+        cells: Cells::F64(|rows| rows.of_coincidence(|event| event.log_background)),
+    },
+    Column {
+        name: "p_true",
+        unit: "",
+        given: Given::Coincidences,
+        meaning: "the probability that the ions come from one molecule",
+        cells: Cells::F64(|rows| rows.of_coincidence(|event| event.p_true)),
     },
     Column {
         name: "QUANTITY_STATISTIC",
@@ -374,6 +391,7 @@ mod tests {
                 Self::Molecule => "the run has a molecule",
                 Self::Refined => "`--refine`",
                 Self::Noise => "`--refine`, noise",
+                Self::Coincidences => "`--false-coincidences`",
             }
         }
     }

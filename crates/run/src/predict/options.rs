@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use cei_data::{Reading, SumOptions};
 use cei_files::check_outputs;
 
+use super::coincidences::Mixed;
 use super::tables::Kind;
 use crate::RunError;
 use crate::dataset::LaterTable;
@@ -23,6 +24,8 @@ pub struct PredictOptions {
     pub draws: usize,
     /// Seed of the draws.
     pub seed: u64,
+    /// What false coincidences are made of, where it is asked how probable it is that an event is none. Needs `refine`.
+    pub false_coincidences: Option<Mixed>,
     /// Where draws are written (CSV or Parquet).
     pub draws_file: PathBuf,
     /// Where a summary of each event is written (CSV or Parquet), if wanted.
@@ -86,6 +89,9 @@ impl PredictOptions {
     /// Checks that no file that is read would be replaced.
     pub(super) fn check_files(&self, run: &Path) -> Result<(), RunError> {
         let mut inputs = self.momenta.resolve()?;
+        if let Some(Mixed::Others(table)) = &self.false_coincidences {
+            inputs.extend(table.resolve()?);
+        }
         inputs.push(run.join(HISTORY));
         let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         let tables = self.files().into_iter().map(|(_, path)| path);

@@ -6,6 +6,7 @@ use cei_data::{FarCell, Gated, Table};
 use cei_model::Device;
 
 use super::chunks::Prediction;
+use super::coincidences::Coincidences;
 use super::columns::pass_on;
 use super::options::{PredictOptions, PredictStep};
 use super::sums;
@@ -66,6 +67,10 @@ pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         edges.is_some(),
         refiner.as_ref(),
     )?;
+    let is_measured = |event| !tables.is_far_out(event);
+    let coincidences =
+        Coincidences::of(&run, options, refiner.as_ref(), table.y.view(), is_measured)?;
+    tables.has_coincidences = coincidences.is_some();
     let remarks = said.into_iter().chain(pass_on(further, &mut tables)).collect();
     let prediction = Prediction {
         run: &run,
@@ -73,6 +78,7 @@ pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         tables: &tables,
         refiner: refiner.as_ref(),
         edges: edges.as_ref(),
+        coincidences: coincidences.as_ref(),
         y: table.y.view(),
     };
     let context = Context {

@@ -4,6 +4,7 @@ use cei_data::{DroppedRows, Gated};
 use cei_metrics::{number, quantile};
 use serde::Serialize;
 
+use super::coincidences::CoincidenceReport;
 use crate::plausibility::{LawEdgeReport, Outside, Plausibility};
 use crate::refine::{EventStates, RefinedEvent};
 
@@ -48,6 +49,9 @@ pub struct PredictionReport {
     /// What the refinement by the simulator found, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refinement: Option<RefinementReport>,
+    /// The false coincidences of the file, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_coincidences: Option<CoincidenceReport>,
     /// How frequent the charge states are, where they were inferred.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub charge_states: Vec<StateShare>,

@@ -6,6 +6,7 @@ use cei_physics::Molecule;
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+use super::coincidences::Coincidence;
 use crate::plausibility::{Cause, Outside, Plausibility};
 use crate::refine::{PositionMode, RefinedEvent, Refiner};
 use crate::trained::internal_coordinates;
@@ -39,6 +40,8 @@ pub(super) struct Events<'a> {
     pub(super) refined: Option<&'a [RefinedEvent]>,
     /// The limits of the geometry law that each event is flagged for, in words; empty where the law has none.
     pub(super) law_edge: &'a [Option<String>],
+    /// How probable it is that the ions of each event come from one molecule; empty where that is not asked for.
+    pub(super) coincidences: &'a [Coincidence],
 }
 
 /// What the tables of one prediction have in common.
@@ -54,6 +57,8 @@ pub(super) struct Tables<'a> {
     pub(super) has_limits: bool,
     /// Whether there is a refinement, and then whether draws have weights.
     pub(super) refined: Option<bool>,
+    /// Whether it is asked which events are false coincidences.
+    pub(super) has_coincidences: bool,
     /// Whether positions are given in the orientation of the file too.
     pub(super) rotates_back: bool,
     /// The labels of the ions and the charge states that an event may be in, where that is inferred; empty otherwise.
@@ -86,6 +91,7 @@ impl<'a> Tables<'a> {
             file: file.and_then(|file| file.cause.as_ref()).map(Cause::name),
             has_limits,
             refined: refiner.map(Refiner::has_noise),
+            has_coincidences: false,
             rotates_back: frame == SharedFrame::Momentum,
             initial_momenta: match run.molecule() {
                 Some(molecule) if refiner.is_some_and(Refiner::tells_initial_momenta) => {
@@ -398,6 +404,7 @@ pub(super) struct Rows<'a> {
     first: usize,
     refined: &'a [RefinedEvent],
     law_edge: &'a [Option<String>],
+    coincidences: &'a [Coincidence],
     /// Of each row, the place of its event in the chunk and its own number in that event.
     places: Vec<(usize, usize)>,
     /// bohr, in the frame of the run.
@@ -425,6 +432,7 @@ impl<'a> Rows<'a> {
             first: events.first,
             refined: events.refined.unwrap_or_default(),
             law_edge: events.law_edge,
+            coincidences: events.coincidences,
             places: Vec::new(),
             positions: none.clone(),
             turned: none.clone(),
@@ -461,6 +469,11 @@ impl<'a> Rows<'a> {
     /// Of each row, its number in its event.
     pub(super) fn numbers_in_event(&self) -> Vec<u32> {
         self.places.iter().map(|&(_, number)| number as u32).collect()
+    }
+
+    /// Of each row, what is said of the ions of its event.
+    pub(super) fn of_coincidence(&self, value: impl Fn(&Coincidence) -> f64) -> Vec<f64> {
+        self.places.iter().map(|&(event, _)| value(&self.coincidences[event])).collect()
     }
 
     /// Of each row, the limits of the geometry law that its event is flagged for.
