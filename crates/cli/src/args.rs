@@ -352,11 +352,26 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SCORES)]
+#[command(after_help = SCORES, mut_args(|arg| of_tables(arg, "data")))]
 pub(crate) struct CompareArgs {
-    /// Evaluated run folders
+    /// Run folders; evaluated ones without --data
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
+    /// Weigh the runs by what each makes of these measured momenta, instead of setting their evaluations side by side: by
+    /// the evidence of every event, of all, and as parts of a mixture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Vec<String>,
+    /// File for the evidences and probabilities of each event, .csv or .parquet
+    #[arg(short, long, value_name = "FILE", requires = "data")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
+    #[command(flatten)]
+    pub(crate) later: LaterArgs,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

@@ -23,6 +23,7 @@ mod modes;
 mod pareto;
 mod prior;
 mod refine;
+mod shares;
 mod student;
 
 pub use background::Background;
@@ -37,3 +38,4 @@ pub use hypotheses::{Combined, combine};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
 pub use pareto::worst_k_hat;
 pub use refine::{LogProb, RefineOptions, Refined, refine};
+pub use shares::Shares;

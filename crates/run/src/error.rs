@@ -450,6 +450,28 @@ pub enum RunError {
         /// What to do.
         hint: &'static str,
     },
+    /// One run cannot be compared.
+    #[error(
+        "evidences are those of several runs, and there is one\nhint: name two runs or more, trained on different simulations"
+    )]
+    OneRun,
+    /// Two runs do not measure the same events.
+    #[error(
+        "runs `{}` and `{}` do not read the same momenta of the same rows, so that their evidences do not compare\nhint: train both on momenta of the same ions; invalid rows must be invalid for both",
+        first.display(),
+        other.display()
+    )]
+    OtherEvents {
+        /// The one run folder.
+        first: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// No event has an evidence.
+    #[error(
+        "no event of the file is explained by any of the runs\nhint: look at it with `cei inspect`; `cei predict --refine --summary FILE` says why for one run"
+    )]
+    NothingExplained,
     /// A run of which false coincidences cannot be told from true ones.
     #[error("run `{}` cannot tell false coincidences: {why}\nhint: {hint}", path.display())]
     NoCoincidences {

@@ -27,6 +27,7 @@ pub mod draft;
 pub mod error;
 pub mod estimate;
 pub mod evaluate;
+pub mod evidence;
 mod figures;
 pub mod folder;
 pub mod log_prob;

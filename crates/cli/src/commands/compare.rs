@@ -1,16 +1,24 @@
 //! `cei compare`: runs side by side, with baselines and floors.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use cei_data::{TableWriter, header};
+use cei_files::check_outputs;
 use cei_run::compare::{ComparisonGroup, ComparisonRow, compare_runs};
-use cei_run::folder::layout::RECORD;
+use cei_run::evidence::{EvidenceReport, RunEvidence, weigh_runs};
+use cei_run::folder::layout::{HISTORY, RECORD};
 
 use crate::args::CompareArgs;
 use crate::commands::tell_remarks;
-use crate::output::{self, optional, to_stdout};
+use crate::output::{self, number, optional, to_stderr, to_stdout};
+use crate::progress::RowProgress;
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    if !args.data.is_empty() {
+        return weigh(args);
+    }
     let groups = compare_runs(&args.runs)?;
     // An evaluation may be kept without its model.
     for run in args.runs.iter().filter(|run| run.join(RECORD).exists()) {
@@ -32,6 +40,93 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Weighs runs by measured momenta.
+fn weigh(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    let momenta = args.later.table(&args.data);
+    if let Some(output) = &args.output {
+        let mut inputs = momenta.resolve()?;
+        inputs.extend(args.runs.iter().map(|run| run.join(HISTORY)));
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        check_outputs(&inputs, &[output])?;
+    }
+    let progress = RowProgress::new("refining", "events", args.progress.quiet || args.format.json);
+    let device = args.compute.open()?;
+    let found = weigh_runs(&args.runs, &momenta, args.random.seed, &device, |done, of| {
+        progress.show(done, of);
+    });
+    progress.clear();
+    let found = found?;
+    found.warnings.iter().for_each(|said| to_stderr(said));
+    if let Some(path) = &args.output {
+        let columns = found.columns(&names(&args.runs));
+        let mut writer = TableWriter::create(path, &header(&columns))?;
+        writer.write(columns.into_iter().map(|(_, data)| data).collect())?;
+        writer.finish()?;
+    }
+    if args.format.json {
+        output::json(&found.report)?;
+    } else {
+        to_stdout(&evidence_in_words(&found.report, args.output.as_deref()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Short names of runs for columns: that of the folder, with its number where several have the same.
+fn names(runs: &[PathBuf]) -> Vec<String> {
+    let name = |run: &PathBuf| {
+        run.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+    };
+    let all: Vec<String> = runs.iter().map(name).collect();
+    let is_single = |name: &String| all.iter().filter(|other| *other == name).count() == 1;
+    let numbered = |(place, name): (usize, &String)| match is_single(name) {
+        true => name.clone(),
+        false => format!("{name}_{}", place + 1),
+    };
+    all.iter().enumerate().map(numbered).collect()
+}
+
+fn evidence_in_words(report: &EvidenceReport, table: Option<&Path>) -> String {
+    let EvidenceReport { events, unexplained, explained_by_all, best, runs } = report;
+    let header = [
+        "run",
+        "evidence below the best (nats)",
+        "part of a mixture (%)",
+        "5 to 95 %",
+        "events excluded",
+        "outside the model",
+    ];
+    let percent = |part: f64| format!("{:.1}", 100.0 * part);
+    let row = |run: &RunEvidence| {
+        let below = match run.run == *best {
+            true => "best".to_owned(),
+            false => format!("{} +- {}", number(run.below_best, 4), number(run.below_best_sd, 2)),
+        };
+        vec![
+            run.run.clone(),
+            below,
+            format!("{} +- {}", percent(run.fraction), percent(run.fraction_sd)),
+            format!("{} to {}", percent(run.fraction_90[0]), percent(run.fraction_90[1])),
+            run.excluded.to_string(),
+            run.outside_model.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+    let mut text = output::table(&header, &rows);
+    text.push_str(&format!(
+        "\nevidences are those of {explained_by_all} of {events} events, which every run explains"
+    ));
+    if *unexplained > 0 {
+        text.push_str(&format!("; {unexplained} events are explained by none, and left out"));
+    }
+    if let Some(path) = table {
+        text.push_str(&format!(
+            "\nevidences and probabilities of each event are in `{}`",
+            path.display()
+        ));
+    }
+    text
 }
 
 fn describe(group: &ComparisonGroup) -> String {

@@ -39,6 +39,11 @@ impl Posterior {
         &self.run
     }
 
+    /// The run alone.
+    pub(crate) fn into_run(self) -> TrainedRun {
+        self.run
+    }
+
     /// The bond lengths and angles of its molecule; none where the table is no molecule.
     pub fn coordinates(&self) -> Option<&InternalCoordinates> {
         self.coordinates.as_ref()
