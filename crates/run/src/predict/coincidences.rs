@@ -8,7 +8,6 @@ use rand_distr::{Distribution as _, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::options::PredictOptions;
 use crate::dataset::LaterTable;
 use crate::refine::Refiner;
 use crate::trained::draws::draw_positions;
@@ -66,16 +65,18 @@ impl Coincidences {
     /// file of events that cannot be read.
     pub(super) fn of(
         run: &TrainedRun,
-        options: &PredictOptions,
         refiner: Option<&Refiner<'_>>,
+        mixed: Option<&Mixed>,
+        sums: &SumOptions,
+        seed: u64,
         y: ArrayView2<'_, f64>,
         is_measured: impl Fn(usize) -> bool,
     ) -> Result<Option<Self>, RunError> {
-        let (Some(mixed), Some(refiner)) = (&options.false_coincidences, refiner) else {
+        let (Some(mixed), Some(refiner)) = (mixed, refiner) else {
             return Ok(None);
         };
         refiner.check_coincidences()?;
-        if options.sums.centre_of_mass == CentreOfMass::Removed {
+        if sums.centre_of_mass == CentreOfMass::Removed {
             return Err(RunError::NoCoincidences {
                 path: run.path.clone(),
                 why: "the motion of the centre of mass is removed, by which they are told"
@@ -91,7 +92,7 @@ impl Coincidences {
                 Background::mixed(others.slice(s![.., ..momenta]))?
             }
         };
-        let log_gate = match &options.sums {
+        let log_gate = match sums {
             SumOptions { gate: Some(gate), .. } => {
                 let of_noise = accepted_noise(gate, &run.record.noise().unwrap_or_default());
                 (background.accepted(|sum| gate.accepts(sum)) / of_noise).ln()
@@ -105,8 +106,8 @@ impl Coincidences {
         let ratio = |place: usize| -> Result<f64, RunError> {
             let event = measured[place * measured.len() / count];
             let row = y.slice(s![event..=event, ..]);
-            let draws = draw_positions(run, row, refiner.network_draws(), options.seed, event);
-            let refined = refiner.refine(row, &draws, options.seed, event)?;
+            let draws = draw_positions(run, row, refiner.network_draws(), seed, event);
+            let refined = refiner.refine(row, &draws, seed, event)?;
             let evidence = refined.first().and_then(|event| event.log_evidence);
             Ok(found
                 .judge(row.index_axis(Axis(0), 0).as_slice().unwrap_or_default(), event, evidence)

@@ -68,8 +68,15 @@ pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         refiner.as_ref(),
     )?;
     let is_measured = |event| !tables.is_far_out(event);
-    let coincidences =
-        Coincidences::of(&run, options, refiner.as_ref(), table.y.view(), is_measured)?;
+    let coincidences = Coincidences::of(
+        &run,
+        refiner.as_ref(),
+        options.false_coincidences.as_ref(),
+        &options.sums,
+        options.seed,
+        table.y.view(),
+        is_measured,
+    )?;
     tables.has_coincidences = coincidences.is_some();
     let remarks = said.into_iter().chain(pass_on(further, &mut tables)).collect();
     let prediction = Prediction {
