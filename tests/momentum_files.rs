@@ -165,6 +165,8 @@ fn every_kind_is_looked_at_drafted_for_and_read_by_a_run() -> TestResult {
         ];
         let (code, _, told) = cei(&folder, &draft)?;
         assert_eq!(code, 0, "{file}: {told}");
+        let experiment = folder.read(&format!("{out}/experiment.toml"))?;
+        assert!(experiment.contains("vertex = \"C\" "), "{experiment}");
         if file == "plain.txt" {
             folder.run(&format!("train --config {out}/experiment.toml -o run {small}"))?;
         }
@@ -323,7 +325,7 @@ fn the_motion_of_the_centre_of_mass_can_be_taken_out() -> TestResult {
 #[test]
 fn what_cannot_be_done_is_told() -> TestResult {
     let folder = folder()?;
-    let cases: [(i32, &[&str], &str); 8] = [
+    let cases: [(i32, &[&str], &str); 9] = [
         (
             1,
             &["inspect", "plain.txt", "--ions", "O,C,S", "--sum-gate", "5"],
@@ -361,6 +363,7 @@ fn what_cannot_be_done_is_told() -> TestResult {
             "ocs.xyz",
         ),
         (2, &["config", "--preset", "ocs-wide", "--sum-gate", "5"], "--from"),
+        (2, &["inspect", "plain.txt", "--ions", "O,C", "--charges", "1,1"], "name all ions"),
     ];
     for (code, arguments, expected) in cases {
         let (found, printed, told) = cei(&folder, arguments)?;

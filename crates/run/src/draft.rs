@@ -239,14 +239,11 @@ fn geometry_text(facts: &Facts) -> String {
     // Lengths that scale all distances by this ratio have the lowest energy of the file.
     let stretch = (energy / low).max(1.3);
     let atoms = molecule.atom_count();
-    let distance = |i: usize, j: usize| {
-        (0..3)
-            .map(|axis| (reference[3 * i + axis] - reference[3 * j + axis]).powi(2))
-            .sum::<f64>()
-            .sqrt()
-    };
     let nearest = |i: usize| {
-        (0..atoms).filter(|j| *j != i).map(|j| distance(i, j)).fold(f64::INFINITY, f64::min)
+        (0..atoms)
+            .filter(|j| *j != i)
+            .map(|j| distance(reference, i, j))
+            .fold(f64::INFINITY, f64::min)
     };
     let bond = (0..atoms).map(nearest).sum::<f64>() / atoms as f64 / bohr;
     let mut text = format!(
@@ -326,7 +323,28 @@ fn experiment_text(options: &DraftOptions, facts: &Facts) -> String {
         text,
         "]\n\n# How the molecule was turned in the laboratory says nothing about its geometry.\n[preprocessing.gauge]\npositions = \"centred\"\nframe = \"momentum\"\nx_axis = {last:?}\nxy_plane = {first:?}\n\n[model]\nkind = \"cinn\"\npreset = \"spline\"\ncouplings = 6\nhidden = [64, 64]\n\n[training]\nlearning_rate = 1e-3\nschedule = \"cosine\"\nmax_epochs = 40\npatience = 40\nema_decay = 0.999\ngradient_clip = 5.0\n\n[evaluation]\nlatent = \"prior\"\ndraws = 100\n"
     );
+    if let Some(vertex) = central_atom(facts) {
+        let _ = writeln!(
+            text,
+            "vertex = {:?}        # of the bond angles that are told: the atom in the middle",
+            labels[vertex]
+        );
+    }
     text
+}
+
+/// The atom of the given geometry that is nearest to all others; none without a geometry, or of fewer than three.
+fn central_atom(facts: &Facts) -> Option<usize> {
+    let reference = &facts.reference.as_ref()?.positions_bohr;
+    let atoms = facts.molecule.atom_count();
+    let to_others = |i: usize| -> f64 { (0..atoms).map(|j| distance(reference, i, j)).sum() };
+    (0..atoms).filter(|_| atoms > 2).min_by(|i, j| to_others(*i).total_cmp(&to_others(*j)))
+}
+
+/// The distance of two atoms in the unit of their positions.
+fn distance(positions: &[f64], i: usize, j: usize) -> f64 {
+    let square = |axis: usize| (positions[3 * i + axis] - positions[3 * j + axis]).powi(2);
+    (0..3).map(square).sum::<f64>().sqrt()
 }
 
 /// The energies of the draft beside those of the file.

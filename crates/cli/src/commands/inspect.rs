@@ -64,6 +64,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         unit_origin = "as given";
     }
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
+    check_ions(args, &inspection)?;
     let charged = charged(args, &options, &inspection)?;
     let judged = experiment.and_then(|experiment| judged(&experiment, &source, &options));
     if let Some(warning) = judged.as_ref().and_then(Plausibility::warning) {
@@ -83,6 +84,18 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         to_stdout(&describe(&inspection, charged.as_ref(), unit_origin));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ions that are named are looked for in the columns: that none of these are theirs must not pass unsaid.
+fn check_ions(args: &InspectArgs, inspection: &Inspection) -> Result<(), Usage> {
+    if args.ions.is_empty() || inspection.positions.is_some() || inspection.momenta.is_some() {
+        return Ok(());
+    }
+    let (ions, columns) = (args.ions.len(), inspection.columns.len());
+    Err(Usage(format!(
+        "`--ions` names {ions} ions, whose momenta are {} columns, and the {columns} columns of the file are not taken for these\nhint: name all ions, in the order of the file, or the columns of these with `--columns`",
+        3 * ions
+    )))
 }
 
 /// How the momenta compare with those of the configuration. A table that cannot be compared, because it has no names for
