@@ -18,7 +18,7 @@ use folder::{Folder, TestResult};
 const QUIET: [&str; 6] = ["csv", "json", "python", "rust", "text", "toml"];
 
 /// How many fences of each chapter are not run.
-const LONG: [(&str, usize); 10] = [
+const LONG: [(&str, usize); 11] = [
     ("ablation.md", 2),
     ("adding-a-model.md", 1),
     ("chbrclf.md", 1),
@@ -28,6 +28,7 @@ const LONG: [(&str, usize); 10] = [
     ("real-data.md", 4),
     ("refinement.md", 2),
     ("releasing.md", 1),
+    ("sweep.md", 1),
     ("tour.md", 1),
 ];
 

@@ -20,11 +20,12 @@ const MOMENTA: &str = "1.0 0.2 -1.4 0.35 -0.33 -0.66 -1.35 0.13 2.06
 const OCS: &str = "3\nOCS\nO 0 0 -1.6827\nC 0 0 -0.5257\nS 0 0 1.0326\n";
 
 /// Commands in the order in which the examples make what others need.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "simulate",
     "inspect",
     "config",
     "train",
+    "sweep",
     "evaluate",
     "calibrate",
     "predict",
@@ -38,10 +39,16 @@ const ORDER: [&str; 14] = [
 ];
 
 /// What makes an example quick that takes minutes.
-const SHORTENED: [(&str, &str); 1] = [(
-    "cei train --config mine/experiment.toml",
-    "--set source.events_per_epoch=400 --set training.max_epochs=1 --set model.couplings=1",
-)];
+const SHORTENED: [(&str, &str); 2] = [
+    (
+        "cei train --config mine/experiment.toml",
+        "--set source.events_per_epoch=400 --set training.max_epochs=1 --set model.couplings=1",
+    ),
+    (
+        "cei sweep mine/experiment.toml",
+        "--set source.events_per_epoch=400 --set training.max_epochs=1 --trials 2",
+    ),
+];
 
 /// The commands that `cei help` lists.
 fn commands(folder: &Folder) -> TestResult<Vec<String>> {
@@ -104,6 +111,7 @@ fn every_example_runs() -> TestResult {
     for made in [
         "mine/experiment.toml",
         "runs/mine/model.json",
+        "sweeps/mine/best.toml",
         "page.html",
         ".local/share/man/man1/cei-train.1",
     ] {

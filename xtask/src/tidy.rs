@@ -62,7 +62,7 @@ const EDGES: [(&str, &[&str]); 18] = [
 ];
 
 /// Libraries that only these crates may know.
-const KNOWN_BY: [(&str, &[&str]); 11] = [
+const KNOWN_BY: [(&str, &[&str]); 12] = [
     ("polars", &["cei-data"]),
     ("polars-arrow", &["cei-data"]),
     ("pyo3", &["cei-python"]),
@@ -74,6 +74,7 @@ const KNOWN_BY: [(&str, &[&str]); 11] = [
     ("anyhow", &["cei-cli", "cei-experiments", "xtask"]),
     ("toml", &["cei-run", "cei-cli"]),
     ("tempfile", &["cei-files"]),
+    ("tpe", &["cei-run"]),
 ];
 
 /// What the tests compile.

@@ -14,8 +14,8 @@ use clap_complete::Shell;
 
 use shared::{
     ConfigurationArgs, DeviceArgs, DryRunArgs, LaterArgs, QuietArgs, ReadingArgs, RowArgs, RunArgs,
-    SeedArgs, SumArgs, kept_seed, not_with, of_either, of_experiment, of_flow, of_simulation,
-    of_tables, or_else,
+    SeedArgs, SumArgs, kept_seed, not_with, of_either, of_experiment, of_flow, of_search,
+    of_simulation, of_tables, or_else,
 };
 pub(crate) use shared::{FormatArgs, column_refs};
 
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Train a model into a run folder
     Train(TrainArgs),
+    /// Search for better hyper-parameters of an experiment
+    Sweep(SweepArgs),
     /// Score a trained run on rows that it has not seen
     Evaluate(EvaluateArgs),
     /// Infer positions from a file of momenta
@@ -200,6 +202,43 @@ pub(crate) struct TrainArgs {
     pub(crate) reading: ReadingArgs,
     #[command(flatten)]
     pub(crate) trial: DryRunArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
+}
+
+/// What a sweep needs and leaves.
+const SWEEP: &str = "\
+The experiment says what is searched over:
+  [sweep.over]
+  training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
+  model.couplings = { low = 4, high = 16 }
+  training.batch_size = [128, 256, 512]
+
+In the folder: trial-001, ... (run folders), trials.csv, best.toml for `cei train --config`, figures/sweep.png. The same command
+goes on with a search that was interrupted, or that shall have more trials; it finds what it would have found at once,
+however many trials run at a time.";
+
+#[derive(Debug, Args)]
+#[command(after_help = SWEEP, mut_args(of_search))]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArgs,
+    /// Trials, the first of which is the experiment as it is; by default `sweep.trials`
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<NonZeroUsize>,
+    /// Trials that are trained at a time, each with its part of the cores; at most `sweep.batch`
+    #[arg(short, long, value_name = "J", default_value = "1")]
+    pub(crate) jobs: NonZeroUsize,
+    /// Table of positions and momenta (CSV, Parquet or a glob); by default that of the experiment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Vec<String>,
+    /// Folder of the search; one that holds a search is gone on with
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

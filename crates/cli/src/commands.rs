@@ -13,6 +13,7 @@ pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod simulate;
+pub(crate) mod sweep;
 pub(crate) mod train;
 
 use std::path::Path;

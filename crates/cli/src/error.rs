@@ -7,7 +7,7 @@ use cei_files::FileError;
 use cei_model::DeviceError;
 use cei_run::RunError;
 use cei_run::config::ExperimentError;
-use cei_run::error::LaterError;
+use cei_run::error::{LaterError, SweepError};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::command;
@@ -118,6 +118,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                         | LaterError::OtherCharges { .. },
                     )
                     | RunError::Draft(_)
+                    | RunError::Sweep(SweepError::NoSweep { .. })
                     | RunError::Level { .. }
                     | RunError::NoSuchEvent { .. },
                 ) => true,

@@ -32,7 +32,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Threads inherit which signals are left to the one that waits for them.
     match cli.command {
-        Command::Train(_) => interrupt::stop_at_signals()?,
+        Command::Train(_) | Command::Sweep(_) => interrupt::stop_at_signals()?,
         _ => interrupt::clean_up()?,
     }
     threads::begin(cli.threads)?;
@@ -40,6 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Train(args) => commands::train::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::LogProb(args) => commands::log_prob::run(&args),

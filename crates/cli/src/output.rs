@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use cei_data::{Reading, remarks};
+use cei_run::train::TrainingPlan;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
@@ -38,6 +39,19 @@ pub(crate) fn to_stderr(text: &str) {
 /// Says on stderr how files were read, where that is not what one expects without being told.
 pub(crate) fn say_how_read(readings: &[Reading]) {
     remarks(readings).iter().for_each(|remark| to_stderr(remark));
+}
+
+/// What is told of a training before it begins, quiet or not.
+pub(crate) fn warnings(plan: &TrainingPlan) -> Vec<String> {
+    let mut warnings = plan.remarks.clone();
+    if let Some(names) = &plan.dead_columns {
+        warnings.push(format!("warning: these columns do not vary and carry nothing: {names}"));
+    }
+    warnings.extend(plan.warnings.iter().map(|warning| format!("warning: {warning}")));
+    if plan.dropped.rows > 0 {
+        warnings.push(format!("warning: {}", plan.dropped));
+    }
+    warnings
 }
 
 /// One JSON object on stdout.

@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cei_run::sweep::{SweepObserver, Trial};
+use cei_run::train::TrainingPlan;
 use cei_train::{EpochRecord, Observer, Progress};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::output::{number, to_stderr};
+use crate::output::{number, say_how_read, to_stderr, warnings};
 
 /// How often a plain line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -202,6 +204,89 @@ impl Observer for TrainingProgress {
             }
             Shown::Quiet => {}
         }
+    }
+}
+
+/// Watches a search: a line for each trial that begins or ends, and how far those under way are.
+pub(crate) struct SweepProgress {
+    /// A bar on a terminal, with the trial that was heard of last.
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    /// Whether what is trained was told.
+    told: bool,
+    last: Option<Instant>,
+}
+
+impl SweepProgress {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal())
+            .then(|| ProgressBar::new(0).with_style(style("{bar:16} {wide_msg}")));
+        Self { bar, quiet, told: false, last: None }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| to_stderr(text)),
+            None if self.quiet => {}
+            None => to_stderr(text),
+        }
+    }
+}
+
+impl Drop for SweepProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl SweepObserver for SweepProgress {
+    fn begins(&mut self, trial: &Trial, resumed: bool) {
+        let values: Vec<String> =
+            trial.values.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let verb = if resumed { "goes on" } else { "begins" };
+        self.say(&format!("trial {} {verb}: {}", trial.number, values.join(", ")));
+    }
+
+    /// The table is the same for all trials: the first plan says all.
+    fn plan(&mut self, _trial: usize, plan: &TrainingPlan) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        say_how_read(&plan.readings);
+        warnings(plan).iter().for_each(|warning| to_stderr(warning));
+        let [training, validation, _] = plan.rows;
+        self.say(&format!(
+            "{training} rows to train, {validation} to validate, by which trials are compared; those kept for the test are not looked at"
+        ));
+    }
+
+    fn epoch(&mut self, trial: usize, progress: &Progress, record: &EpochRecord) {
+        let line = || format!("trial {trial}: {}", describe(progress, Some(record)));
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.max_epochs as u64);
+            bar.set_position(progress.epoch as u64);
+            bar.set_message(line());
+        } else if self.last.is_none_or(|last| last.elapsed() >= BEAT) {
+            self.last = Some(Instant::now());
+            self.say(&line());
+        }
+    }
+
+    fn ended(&mut self, trial: &Trial) {
+        let Some(outcome) = &trial.outcome else { return };
+        let lowest = outcome.lowest().map_or_else(String::new, |(epoch, loss)| {
+            format!(", validation loss {} in epoch {epoch}", number(loss, 6))
+        });
+        self.say(&format!(
+            "trial {} {} after {} epochs, {:.0} s{lowest}: {}",
+            trial.number,
+            outcome.state.name(),
+            outcome.validation_losses.len(),
+            outcome.seconds,
+            outcome.reason
+        ));
     }
 }
 

@@ -45,6 +45,10 @@ impl Architecture for CvaeConfig {
         "loss (reconstruction + KL divergence)"
     }
 
+    fn loss_keys(&self) -> &'static [&'static str] {
+        &["beta", "reconstruction", "decoder_variance"]
+    }
+
     fn check(&self) -> Result<(), HyperParameterError> {
         CvaeConfig::check(self)
     }

@@ -337,8 +337,8 @@ pub enum LoadError {
     TooFewRows { files: Vec<PathBuf>, rows: usize, needed: usize },
     /// A gate on the momentum sum that no event passes.
     #[error(
-        "{}: none of {events} events is within the momentum-sum gate ({gate}); the smallest sum has {least:.4} a.u.\nhint: look at the momentum sum and the unit with `cei inspect`, and choose a wider `--sum-gate`",
-        files_in_words(files)
+        "{}: none of {events} events is within the momentum-sum gate ({gate}); the smallest sum has {} a.u.\nhint: look at the momentum sum and the unit with `cei inspect`, and choose a wider `--sum-gate`",
+        files_in_words(files), short(*least)
     )]
     Gate { files: Vec<PathBuf>, gate: SumGate, events: u64, least: f64 },
     /// A gate, or a motion of the centre of mass, of momenta that have none.
@@ -353,6 +353,11 @@ pub enum LoadError {
         files_in_words(files), all_constant(names), if *condition { "learn from" } else { "infer" }
     )]
     Constant { files: Vec<PathBuf>, names: Vec<String>, condition: bool },
+}
+
+/// A number with digits, however small it is.
+fn short(value: f64) -> String {
+    if value < 1e-3 { format!("{value:.2e}") } else { format!("{value:.4}") }
 }
 
 /// `a`, `b` and 3 more

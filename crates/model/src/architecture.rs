@@ -24,6 +24,11 @@ pub trait Architecture {
     /// What its loss is, with the unit where it has one.
     fn loss_label(&self) -> &'static str;
 
+    /// Hyper-parameters that the loss is made of: the losses of models that differ in one of them do not compare.
+    fn loss_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Checks every hyper-parameter.
     ///
     /// # Errors

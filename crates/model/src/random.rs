@@ -37,6 +37,10 @@ pub enum Purpose {
     GeometryLaw,
     /// Momenta at the start where searches begin.
     InitialMomenta,
+    /// What a sweep tries; index: the trial.
+    Trials,
+    /// Which trials count as the best where importance is a matter of chance.
+    Importance,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

@@ -256,6 +256,15 @@ mod tests {
         assert_eq!(axis.visible(&losses).len(), 60);
     }
 
+    /// No logarithmic axis may begin at 0.
+    #[test]
+    fn losses_that_fall_to_zero_have_an_ordinary_axis() {
+        let losses =
+            curve((0..61).map(|epoch| if epoch == 60 { 0.0 } else { 10.0 * 0.9_f64.powi(epoch) }));
+        let axis = LossAxis::of(&[&losses]).unwrap();
+        assert!(!axis.logarithmic && axis.losses.0 < 0.0, "{:?}", axis.losses);
+    }
+
     #[test]
     fn a_spike_alone_does_not_make_the_axis_logarithmic() {
         let losses =

@@ -1,4 +1,4 @@
-//! Figures of a run: learning curves, predicted against true, residuals and calibration, from plain
+//! Figures of a run: learning curves, predicted against true, residuals, calibration and searches, from plain
 //! numbers to SVG and PNG.
 //!
 //! Every function but those of [`page`] writes `<stem>.svg` and `<stem>.png` from one scene, so the two agree. The PNG
@@ -19,6 +19,7 @@ mod ranks;
 mod raster;
 mod residuals;
 mod scatter;
+mod search;
 mod style;
 
 pub use calibration::{CoverageCurve, coverage_curves, expected_coverage};
@@ -29,3 +30,4 @@ pub use learning::{EpochLoss, LearningCurve, learning_curve, learning_curves};
 pub use ranks::{RankPanel, ecdf_differences, rank_histograms};
 pub use residuals::{Residuals, residual_histograms};
 pub use scatter::{TrueAndPredicted, true_vs_predicted};
+pub use search::{SearchAxis, SearchKey, SearchTrials, search_results};

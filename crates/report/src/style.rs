@@ -1,5 +1,6 @@
 //! What all figures share: colours, sizes, panels.
 
+use kuva::plot::legend::LegendEntry;
 use kuva::render::figure::Figure;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
@@ -29,6 +30,19 @@ pub(crate) fn panel(layout: Layout, title: &str, x_label: &str, y_label: &str) -
 
 /// Panels on a grid under one title: up to three beside each other, four as two by two.
 pub(crate) fn grid(title: &str, panels: Vec<(Vec<Plot>, Layout)>) -> Scene {
+    figure(title, panels).render()
+}
+
+/// The same, with what marks mean below all panels.
+pub(crate) fn grid_with_legend(
+    title: &str,
+    panels: Vec<(Vec<Plot>, Layout)>,
+    legend: Vec<LegendEntry>,
+) -> Scene {
+    figure(title, panels).with_shared_legend_bottom().with_shared_legend_entries(legend).render()
+}
+
+fn figure(title: &str, panels: Vec<(Vec<Plot>, Layout)>) -> Figure {
     let columns = match panels.len() {
         4 => 2,
         count => count.min(3),
@@ -41,7 +55,6 @@ pub(crate) fn grid(title: &str, panels: Vec<(Vec<Plot>, Layout)>) -> Scene {
         .with_cell_size(PANEL_SIZE.0, PANEL_SIZE.1)
         .with_plots(plots)
         .with_layouts(layouts)
-        .render()
 }
 
 /// A range widened by a share of itself on both sides; a single value gets a range around it.

@@ -6,6 +6,7 @@
 //! | `simulation` | simulations by their names |
 //! | `presets` | the configurations that come with the program |
 //! | `reference` | every key with its type, default, unit, range and meaning |
+//! | `sweep` | what a search is over |
 //! | `overrides` | from text to a typed configuration, with `--set`, and back |
 //! | `text` | the text of a file, whatever may stand where it is expected |
 //! | `error` | what can be wrong with all that |
@@ -16,6 +17,7 @@ mod overrides;
 pub mod presets;
 pub mod reference;
 mod simulation;
+pub mod sweep;
 mod text;
 
 pub use cei_model::Density;

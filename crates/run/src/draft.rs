@@ -296,6 +296,15 @@ fn detector_text(options: &DraftOptions, facts: &Facts, remarks: &mut Vec<String
     )
 }
 
+/// Ranges about the values of the draft's model and training.
+const SEARCH: &str = "
+# Where `cei sweep` looks for better values; `cei train` does not read it.
+[sweep.over]
+training.learning_rate = { low = 3e-4, high = 1e-2, log = true }
+model.couplings = { low = 3, high = 10 }
+model.hidden = [[32, 32], [64, 64], [128, 128]]
+";
+
 fn experiment_text(options: &DraftOptions, facts: &Facts) -> String {
     let Facts { molecule, columns, unit, .. } = facts;
     let columns: Vec<String> = columns
@@ -330,6 +339,7 @@ fn experiment_text(options: &DraftOptions, facts: &Facts) -> String {
             labels[vertex]
         );
     }
+    text.push_str(SEARCH);
     text
 }
 

@@ -2,6 +2,7 @@
 
 mod draft;
 mod later;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use crate::config::ExperimentError;
 use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
 pub use draft::DraftError;
 pub use later::LaterError;
+pub use sweep::SweepError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
 #[derive(Debug, Error)]
@@ -101,6 +103,17 @@ pub enum RunError {
     /// Nothing can be drafted for a file.
     #[error(transparent)]
     Draft(#[from] DraftError),
+    /// A search cannot begin, or not go on.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// A trial of a search cannot be trained, for a reason that others would have too.
+    #[error("trial {number}: {source}")]
+    Trial {
+        /// Its number, from 1.
+        number: usize,
+        /// Why.
+        source: Box<RunError>,
+    },
     /// Files and a simulator at once.
     #[error(
         "`source.files` and `source.simulator` are both given, but events come from one of them\nhint: leave one out"

@@ -11,6 +11,7 @@
 
 pub(crate) mod begun;
 pub(crate) mod companions;
+pub(crate) mod history;
 pub mod layout;
 pub(crate) mod opened;
 mod origin;

@@ -8,6 +8,7 @@
 //! | simulate a data set | [`simulate::simulate_to_file`] |
 //! | say how long a simulation, a training or a prediction will take | [`simulate::estimate_simulation`], [`train::estimate_training`], [`predict::estimate_prediction`] |
 //! | train a model into a run folder | [`train::train_run`] |
+//! | search for better hyper-parameters | [`sweep::sweep`] |
 //! | score it on rows it has not seen | [`evaluate::evaluate_run`] |
 //! | infer positions from momenta | [`predict::predict_to_files`]; in memory, [`Posterior`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
@@ -40,6 +41,7 @@ pub mod report;
 #[cfg(test)]
 mod reports;
 pub mod simulate;
+pub mod sweep;
 pub mod train;
 pub mod trained;
 

@@ -36,6 +36,14 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
             "cei train --config mine/experiment.toml -o runs/mine",
         ],
     ),
+    (
+        "sweep",
+        &[
+            "cei sweep mine/experiment.toml --jobs 2 -o sweeps/mine",
+            "cei sweep -o sweeps/mine --jobs 2",
+            "cei sweep --preset wide-cinn --data events.csv --trials 2 --set training.max_epochs=2 \\\n      --set \"sweep.over.training.learning_rate=[1e-3, 3e-3]\" -o sweeps/wide",
+        ],
+    ),
     ("evaluate", &["cei evaluate runs/wide", "cei evaluate runs/wide --data measured.csv --json"]),
     ("calibrate", &["cei calibrate runs/wide", "cei calibrate runs/wide --refine --events 200"]),
     (

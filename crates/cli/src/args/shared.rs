@@ -65,6 +65,19 @@ fn in_words(arg: Arg, what: &str, presets: String, example: &str) -> Arg {
     }
 }
 
+/// [`ConfigurationArgs`] of a command that is given its experiment as an argument, or goes on with that in its folder.
+pub(crate) fn of_search(arg: Arg) -> Arg {
+    let arg = of_experiment(arg);
+    match arg.get_id().as_str() {
+        "config" => arg
+            .long(None::<&str>)
+            .value_name("CONFIG")
+            .required_unless_present_any(["preset", "output"])
+            .help("The experiment in TOML, with `[sweep.over]`; by default that of the search in the folder"),
+        _ => arg,
+    }
+}
+
 /// [`ConfigurationArgs`] of a command that needs none with the option `other`.
 pub(crate) fn or_else(arg: Arg, other: &'static str) -> Arg {
     if arg.get_id() == "config" { arg.required_unless_present(other) } else { arg }

@@ -16,7 +16,7 @@ use cei_train::StopReason;
 use crate::args::TrainArgs;
 use crate::estimate;
 use crate::interrupt::{INTERRUPTED, stop_flag};
-use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
+use crate::output::{self, number, say_how_read, to_stderr, to_stdout, warnings};
 use crate::progress::TrainingProgress;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
@@ -110,19 +110,6 @@ fn describe(plan: &TrainingPlan) -> String {
         ));
     }
     text
-}
-
-/// What is told, quiet or not.
-fn warnings(plan: &TrainingPlan) -> Vec<String> {
-    let mut warnings = plan.remarks.clone();
-    if let Some(names) = &plan.dead_columns {
-        warnings.push(format!("warning: these columns do not vary and carry nothing: {names}"));
-    }
-    warnings.extend(plan.warnings.iter().map(|warning| format!("warning: {warning}")));
-    if plan.dropped.rows > 0 {
-        warnings.push(format!("warning: {}", plan.dropped));
-    }
-    warnings
 }
 
 fn summarise(record: &ModelRecord, reason: StopReason, path: &Path) -> String {

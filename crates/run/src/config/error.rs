@@ -133,6 +133,7 @@ impl Kind {
             "split",
             "source",
             "columns",
+            "sweep",
         ]);
         let simulation = has(&[
             "geometry",

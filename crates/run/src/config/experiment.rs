@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{ExperimentError, Kind};
 use super::overrides::{Configuration, parse_with_overrides, to_toml};
 use super::simulation::simulation_by_name;
+use super::sweep::SweepConfig;
 use super::text::read_text;
 
 /// Everything that defines a run.
@@ -58,6 +59,9 @@ pub struct Experiment {
     /// How it is evaluated.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
+    /// What `cei sweep` searches over; no part of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepConfig>,
 }
 
 /// A model and its hyper-parameters.
@@ -133,6 +137,9 @@ impl Configuration for Experiment {
     fn checked(self) -> Result<Self, String> {
         self.check().map_err(|error| error.to_string())?;
         self.split.check().map_err(|error| error.to_string())?;
+        if let Some(sweep) = &self.sweep {
+            sweep.check().map_err(|error| error.to_string())?;
+        }
         if let (Some(detector), Some(molecule)) = (&self.detector, &self.molecule) {
             detector.standard_deviations(molecule).map_err(|error| error.to_string())?;
         }

@@ -15,6 +15,7 @@ cei_physics::presets! {
     REFERENCE_CVAE = "reference-cvae",
     REFERENCE_CVAE_MEAN = "reference-cvae-mean",
     REFERENCE_CINN = "reference-cinn",
+    REFERENCE_CINN_SWEEP = "reference-cinn-sweep",
     GAUGE_FIXED_CVAE = "gauge-fixed-cvae",
     GAUGE_FIXED_CINN = "gauge-fixed-cinn",
     GAUGE_FIXED_SPLINE = "gauge-fixed-spline",
@@ -120,6 +121,14 @@ mod tests {
         for preset in EXPERIMENTS {
             experiment(preset.name)?.check()?;
         }
+        Ok(())
+    }
+
+    /// What is searched stands beside what it is compared with.
+    #[test]
+    fn the_search_begins_with_the_reference() -> TestResult {
+        let search = experiment("reference-cinn-sweep")?;
+        assert_eq!(Experiment { sweep: None, ..search }, experiment("reference-cinn")?);
         Ok(())
     }
 

@@ -44,6 +44,15 @@ pub const CALIBRATION: &str = "calibration.json";
 /// What `cei c2st` found.
 pub const C2ST: &str = "c2st.json";
 
+/// The record of a search, in a folder of its own.
+pub const SWEEP: &str = "sweep.json";
+
+/// What the trials of a search tried and found, as a table.
+pub const TRIALS: &str = "trials.csv";
+
+/// The experiment of the best trial of a search.
+pub const BEST: &str = "best.toml";
+
 /// The folder of the figures.
 pub const FIGURES: &str = "figures";
 
@@ -67,11 +76,18 @@ pub mod figure {
     pub const COVERAGE_HDR: &str = "coverage_hdr";
     /// How well a classifier tells samples apart.
     pub const C2ST: &str = "c2st";
+    /// What trials of a search tried and found.
+    pub const SWEEP: &str = "sweep";
 }
 
 /// The folder of a member (from 1) of the ensemble in `run`.
 pub fn member(run: &Path, number: usize) -> PathBuf {
     run.join(format!("member-{number}"))
+}
+
+/// The run folder of a trial (from 1) of the search in `folder`.
+pub fn trial(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("trial-{number:03}"))
 }
 
 /// Whether a file is in the folder of a run or, if that is an ensemble, in that of its first member.

@@ -8,7 +8,7 @@ use cei_report::{EpochLoss, LearningCurve};
 use super::words::{count, digits};
 use crate::TrainedRun;
 use crate::folder::layout::{HISTORY, member};
-use crate::folder::{TrainingSummary, load_record};
+use crate::folder::{TrainingSummary, history, load_record};
 
 /// A best loss of the history differs from that of the record by no more than the digits of an f32.
 const SAME: f64 = 1e-5;
@@ -61,39 +61,24 @@ fn figure(run: &TrainedRun) -> Result<Figure, String> {
 
 /// The losses of a folder; they must be those of the training that the record is of.
 fn read(path: &Path, title: String, training: TrainingSummary) -> Result<Curve, String> {
-    let file = path.join(HISTORY);
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
-    let history = parse(&text).map_err(|why| format!("`{}`: {why}", file.display()))?;
+    let history: Vec<EpochLoss> = history::read(path)?
+        .into_iter()
+        .map(|epoch| EpochLoss {
+            epoch: epoch.number,
+            train: epoch.training_loss,
+            validation: epoch.validation_loss,
+        })
+        .collect();
     let best = history.iter().find(|losses| losses.epoch == training.best_epoch);
     let is_same = best.is_some_and(|best| {
         let (found, known) = (best.validation, training.best_validation_loss);
         (found - known).abs() <= SAME * known.abs().max(1.0)
     });
     if !is_same {
+        let file = path.join(HISTORY);
         return Err(format!("`{}` is not the history of the model beside it", file.display()));
     }
     Ok(Curve { title, history, training })
-}
-
-/// Epoch, training and validation loss of every line of a history.
-fn parse(text: &str) -> Result<Vec<EpochLoss>, String> {
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let place = |name: &str| {
-        header.iter().position(|column| *column == name).ok_or(format!("it has no column `{name}`"))
-    };
-    let places = [place("epoch")?, place("training_loss")?, place("validation_loss")?];
-    let of_line = |(row, line): (usize, &str)| {
-        let cells: Vec<&str> = line.split(',').collect();
-        let cell = |place: usize| -> Result<f64, String> {
-            let cell = cells.get(place).copied().unwrap_or_default();
-            cell.parse().map_err(|_| format!("row {row}: `{cell}` is no number"))
-        };
-        let [epoch, train, validation] = [cell(places[0])?, cell(places[1])?, cell(places[2])?];
-        Ok(EpochLoss { epoch: epoch as usize, train, validation })
-    };
-    lines.enumerate().map(of_line).collect()
 }
 
 fn reading(curves: &[Curve]) -> String {
@@ -126,23 +111,4 @@ fn reading(curves: &[Curve]) -> String {
         return format!("The least validation losses of the members: {}.", sentences.join("; "));
     }
     format!("{}.", sentences.join("; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_history_is_read_by_the_names_of_its_columns() {
-        let text = "epoch,training_loss,validation_loss,seconds\n1,2.5,3,0.1\n2,1.5,NaN,0.1\n";
-        let history = parse(text).unwrap();
-        assert_eq!((history[0].epoch, history[0].train, history[0].validation), (1, 2.5, 3.0));
-        assert!(history[1].validation.is_nan());
-        assert!(parse("epoch\n1\n").unwrap_err().contains("`training_loss`"));
-        assert!(
-            parse("epoch,training_loss,validation_loss\n1,x,2\n")
-                .unwrap_err()
-                .contains("row 0: `x`")
-        );
-    }
 }

@@ -36,6 +36,8 @@ pub(super) fn load(
     resume: bool,
     announce: impl FnOnce(&TrainingPlan),
 ) -> Result<Loaded, RunError> {
+    // What a search is over is no part of a run.
+    let experiment = &Experiment { sweep: None, ..experiment.clone() };
     experiment.check()?;
     check_seeds(&experiment.training)?;
     if !resume {

@@ -1,0 +1,293 @@
+//! A search over keys of an experiment: `cei sweep`.
+//!
+//! The trials are chosen in batches of a fixed number, each from the results of those before, and stopped by these alone.
+//! So what is tried and found follows from the experiment, its `[sweep]` and the table: not from how many trials run at a
+//! time, which of them is faster, or whether the search was interrupted. The test part is never looked at.
+//!
+//! | in | is |
+//! | --- | --- |
+//! | `space` | values as places on an axis |
+//! | `proposal` | what the next trial tries |
+//! | `stopping` | which trials are ended early |
+//! | `trial` | a training that may be ended |
+//! | `study` | the record, `sweep.json` |
+//! | `importance` | which keys mattered |
+//! | `results` | `trials.csv`, `best.toml`, the figure |
+//! | `check` | what is refused before anything is trained |
+//! | `observer` | who watches |
+
+mod check;
+mod importance;
+mod observer;
+mod proposal;
+mod results;
+mod space;
+mod stopping;
+mod study;
+mod trial;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use cei_files::Lock;
+use cei_model::open_device;
+use serde::Serialize;
+
+use crate::RunError;
+use crate::config::Experiment;
+use crate::config::sweep::SweepConfig;
+use crate::error::SweepError;
+
+use check::{check_folder, check_same, checked, own_values};
+use space::Values;
+use stopping::Curve;
+use trial::Shared;
+
+pub use importance::Importance;
+pub use observer::{Silent, SweepObserver};
+pub use study::{Given, Outcome, State, Study, Trial};
+
+/// Where and how a search is made; what it is over stands in the experiment.
+#[derive(Debug, Clone)]
+pub struct SweepOptions {
+    /// The experiment; none to go on with that in the folder.
+    pub given: Option<Given>,
+    /// Overrides of the experiment in the folder, where none is given.
+    pub overrides: Vec<String>,
+    /// The folder of the search, which holds a run folder for each trial.
+    pub folder: PathBuf,
+    /// The device that trains.
+    pub device: String,
+    /// Trials that are trained at a time, each with its part of the threads; those of a batch at most.
+    pub jobs: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SweepReport {
+    /// What the loss is.
+    pub loss: &'static str,
+    /// Number of the best trial, if one was trained to its end.
+    pub best: Option<usize>,
+    /// The trials that have ended, the best first.
+    pub trials: Vec<TrialReport>,
+    /// Which keys mattered, the most important one first; empty after less than 8 trials.
+    pub importance: Vec<Importance>,
+    /// Whether trials that were asked for have not ended yet.
+    pub interrupted: bool,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrialReport {
+    /// Counted from 1.
+    pub number: usize,
+    /// To its end or not.
+    pub state: State,
+    /// The lowest validation loss; none if no epoch was finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// The epoch of that loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<usize>,
+    /// Epochs that were finished.
+    pub epochs: usize,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Why it ended, in words.
+    pub reason: String,
+    /// The values by key.
+    pub values: Values,
+}
+
+/// Searches until all trials have ended, or goes on with a search. `stop` ends it after the batches of rows under way, and
+/// it can then be continued.
+///
+/// # Errors
+/// What is searched over cannot be: a key that does not exist, a value that is refused; another search in the folder; a
+/// table that cannot be read; a file that cannot be written. A trial that diverges is no failure of the search.
+pub fn sweep(
+    options: &SweepOptions,
+    stop: &AtomicBool,
+    observer: &mut dyn SweepObserver,
+) -> Result<SweepReport, RunError> {
+    let folder = &options.folder;
+    check_folder(folder)?;
+    let given = given(options, Study::read(folder)?)?;
+    let (experiment, sweep) = checked(&given)?;
+    open_device(&options.device)?;
+    std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+    let _lock = Lock::acquire(folder)?;
+    let mut study = match Study::read(folder)? {
+        Some(study) => {
+            check_same(folder, &experiment, &study.given.experiment()?)?;
+            Study { given, ..study }
+        }
+        None => Study::new(given),
+    };
+    let given = study.given.clone();
+    let halt = AtomicBool::new(false);
+    let shared = Shared {
+        given: &given,
+        folder,
+        device: &options.device,
+        stop,
+        halt: &halt,
+        observer: Mutex::new(observer),
+    };
+    for begin in (0..sweep.trials).step_by(sweep.batch) {
+        let end = sweep.trials.min(begin + sweep.batch);
+        choose(&mut study, &experiment, &sweep, begin, end);
+        if study.trials[begin..end].iter().any(|trial| trial.outcome.is_none()) {
+            study.write(folder)?;
+            study = run_batch(&shared, study, &sweep, begin, end, options.jobs)?;
+        }
+        if shared.is_ending() {
+            break;
+        }
+    }
+    let values: Vec<&Values> = study.ranked().iter().map(|(trial, _)| &trial.values).collect();
+    let importance = importance::importance(&sweep, &values);
+    results::write_tables(folder, &study, &sweep)?;
+    results::draw(folder, &study, &sweep, &experiment, &importance)?;
+    Ok(report(&study, &experiment, &sweep, importance))
+}
+
+/// The experiment that is searched.
+fn given(options: &SweepOptions, kept: Option<Study>) -> Result<Given, SweepError> {
+    match (&options.given, kept) {
+        (Some(given), _) => Ok(given.clone()),
+        (None, Some(Study { mut given, .. })) => {
+            given.overrides.extend(options.overrides.iter().cloned());
+            Ok(given)
+        }
+        (None, None) => Err(SweepError::NoSweep { path: options.folder.clone() }),
+    }
+}
+
+/// Chooses the values of the trials from `begin` to `end`, where they are not chosen yet, by the results of those before
+/// `begin`.
+fn choose(
+    study: &mut Study,
+    experiment: &Experiment,
+    sweep: &SweepConfig,
+    begin: usize,
+    end: usize,
+) {
+    for number in study.trials.len()..end {
+        let values = if number == 0 {
+            own_values(experiment, sweep)
+        } else {
+            let before = study::ranked(&study.trials[..begin]);
+            let ranked: Vec<&Values> = before.iter().map(|(trial, _)| &trial.values).collect();
+            let known: Vec<&Values> = study.trials.iter().map(|trial| &trial.values).collect();
+            proposal::propose(sweep, number, &ranked, &known)
+        };
+        study.trials.push(Trial { number: number + 1, values, outcome: None });
+    }
+}
+
+/// Runs the trials from `begin` to `end` that have not ended, and keeps the record after each.
+fn run_batch(
+    shared: &Shared<'_>,
+    study: Study,
+    sweep: &SweepConfig,
+    begin: usize,
+    end: usize,
+    jobs: usize,
+) -> Result<Study, RunError> {
+    let before = study.trials[..begin].to_vec();
+    let earlier: Vec<Curve<'_>> =
+        before.iter().filter_map(|trial| trial.outcome.as_ref()?.curve()).collect();
+    let waiting = study.trials[begin..end].iter().filter(|trial| trial.outcome.is_none());
+    let waiting: Vec<Trial> = waiting.cloned().collect();
+    let jobs = jobs.clamp(1, waiting.len());
+    let waiting = Mutex::new(waiting.into_iter());
+    let study = Mutex::new(study);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<(), RunError> {
+        while let Some(trial) = next().filter(|_| !shared.is_ending()) {
+            let number = trial.number;
+            let outcome = trial::run(shared, sweep, &trial, &earlier)
+                .map_err(|source| RunError::Trial { number, source: Box::new(source) })?;
+            let Some(outcome) = outcome else { return Ok(()) };
+            keep(shared, &study, sweep, Trial { outcome: Some(outcome), ..trial })?;
+        }
+        Ok(())
+    };
+    let work = || work().inspect_err(|_| shared.halt.store(true, Ordering::Relaxed));
+    if jobs == 1 {
+        work()?;
+    } else {
+        // Each has its own threads: one would otherwise wait for steps of another.
+        let threads = (rayon::current_num_threads() / jobs).max(1);
+        let pooled = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let results: Vec<Result<(), RunError>> = std::thread::scope(|scope| {
+            let job = || match pooled() {
+                Ok(pool) => pool.install(work),
+                // Without threads of its own it shares those that there are.
+                Err(_) => work(),
+            };
+            let running: Vec<_> = (0..jobs).map(|_| scope.spawn(job)).collect();
+            let results = running.into_iter().map(|running| match running.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            results.collect()
+        });
+        results.into_iter().collect::<Result<(), RunError>>()?;
+    }
+    Ok(study.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Keeps what became of a trial.
+fn keep(
+    shared: &Shared<'_>,
+    study: &Mutex<Study>,
+    sweep: &SweepConfig,
+    ended: Trial,
+) -> Result<(), RunError> {
+    let mut study = study.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = trial::data_fingerprint(shared.folder, ended.number) {
+        let known = study.data_fingerprint.get_or_insert_with(|| found.clone());
+        if *known != found {
+            return Err(SweepError::Table { path: shared.folder.to_owned() }.into());
+        }
+    }
+    let place = ended.number - 1;
+    study.trials[place] = ended;
+    study.write(shared.folder)?;
+    results::write_tables(shared.folder, &study, sweep)?;
+    shared.observer().ended(&study.trials[place]);
+    Ok(())
+}
+
+fn report(
+    study: &Study,
+    experiment: &Experiment,
+    sweep: &SweepConfig,
+    importance: Vec<Importance>,
+) -> SweepReport {
+    let ranked = study.ranked();
+    let trials = ranked.iter().map(|(trial, outcome)| {
+        let lowest = outcome.lowest();
+        TrialReport {
+            number: trial.number,
+            state: outcome.state,
+            validation_loss: lowest.map(|(_, loss)| loss),
+            best_epoch: lowest.map(|(epoch, _)| epoch),
+            epochs: outcome.validation_losses.len(),
+            seconds: outcome.seconds,
+            reason: outcome.reason.clone(),
+            values: trial.values.clone(),
+        }
+    });
+    SweepReport {
+        loss: experiment.model.architecture().loss_label(),
+        best: study.best().map(|(trial, _)| trial.number),
+        trials: trials.collect(),
+        importance,
+        interrupted: ranked.len() < sweep.trials,
+    }
+}
