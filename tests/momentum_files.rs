@@ -334,7 +334,7 @@ fn what_cannot_be_done_is_told() -> TestResult {
         (
             1,
             &["inspect", "plain.txt", "--ions", "O,C,S", "--unit", "au", "--sum-gate", "1e-9"],
-            "the smallest sum has 3.23e-8 a.u.",
+            "the smallest sum has 0.0187 a.u.",
         ),
         (
             1,

@@ -391,3 +391,12 @@ pub(crate) fn files_in_words(files: &[PathBuf]) -> String {
         [first, rest @ ..] => format!("`{}` and {} more files", first.display(), rest.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        assert_eq!(super::short(12.345_67), "12.3457");
+        assert_eq!(super::short(3.234e-8), "3.23e-8");
+    }
+}

@@ -276,7 +276,7 @@ mod tests {
         for text in [
             "a search: 7 trials",
             "trained to the end: 4",
-            "ended early: 1 (of all, 1 lie above the axis and are drawn at its upper edge)",
+            "ended early: 1 (of all, 2 lie above the axis and are drawn at its upper edge)",
             "failed, and not drawn: 2",
             "what mattered",
             "learning_rate: 75 %",
