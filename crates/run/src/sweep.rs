@@ -107,6 +107,32 @@ pub struct TrialReport {
 /// # Errors
 /// What is searched over cannot be: a key that does not exist, a value that is refused; another search in the folder; a
 /// table that cannot be read; a file that cannot be written. A trial that diverges is no failure of the search.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+///
+/// use cei_run::presets::{EXPERIMENTS, find};
+/// use cei_run::sweep::{Given, Silent, SweepOptions, sweep};
+///
+/// // A preset, made small enough for an example, and two learning rates.
+/// let over = "\n[sweep]\ntrials = 2\n[sweep.over]\ntraining.learning_rate = [1e-3, 2e-3]\n";
+/// let small = ["source.events_per_epoch=300", "model.couplings=2", "model.hidden=[8]", "training.max_epochs=1"];
+/// let folder = tempfile::tempdir()?;
+/// let options = SweepOptions {
+///     given: Some(Given {
+///         configuration: find(EXPERIMENTS, "wide-spline")?.text.to_owned() + over,
+///         origin: "the example".into(),
+///         overrides: small.map(str::to_owned).into(),
+///     }),
+///     overrides: Vec::new(),
+///     folder: folder.path().join("search"),
+///     device: "cpu".to_owned(),
+///     jobs: 1,
+/// };
+/// let found = sweep(&options, &AtomicBool::new(false), &mut Silent)?;
+/// assert_eq!(found.trials.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn sweep(
     options: &SweepOptions,
     stop: &AtomicBool,

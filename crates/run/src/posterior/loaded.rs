@@ -13,6 +13,27 @@ use crate::trained::internal_coordinates;
 use crate::{RunError, TrainedRun};
 
 /// A trained run, ready to be asked.
+///
+/// ```
+/// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
+/// use cei_run::dataset::GivenCharges;
+/// use cei_run::posterior::Posterior;
+/// use ndarray::Array3;
+///
+/// let posterior = Posterior::load(&run, cei_model::open_device("cpu")?)?;
+/// // Momenta of three ions, a.u.
+/// let y = ndarray::array![[-20.0, 10.0, 0.0, 210.0, 0.0, 0.0, -190.0, -10.0, 0.0]];
+/// let measured = posterior.measured(y.view(), &GivenCharges::default(), true)?;
+/// let mut draws = Array3::zeros((1, 50, 9));
+/// posterior.sample_into(&measured, 0, draws.view_mut(), |_, _| {})?;
+/// let rows = draws.index_axis(ndarray::Axis(0), 0);
+/// let lengths = posterior.bond_lengths_pm(rows)?.ok_or("no molecule")?;
+/// assert_eq!(lengths.dim(), (50, 3));
+/// // What the simulator makes of them.
+/// let refined = posterior.refine(&measured, 50, 0, false, |_, _| {})?;
+/// assert_eq!(refined.events.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Posterior {
     pub(super) run: TrainedRun,
     pub(super) device: Device,
