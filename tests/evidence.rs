@@ -13,13 +13,7 @@ impl Folder {
         let folder = Self::empty()?;
         let slow = "--set charging.kind=exponential --set charging.tau_fs=60";
         for (name, charging) in [("fast", ""), ("slow", slow)] {
-            folder.run(&format!(
-                "simulate --preset ocs-wide {charging} --events 4000 --seed 1 -o {name}.csv"
-            ))?;
-            folder.run(&format!(
-                "train --preset wide-cinn --data {name}.csv --set model.hidden=[32,32] --set model.couplings=6 \
-                 --set training.max_epochs=6 -o {name} --quiet"
-            ))?;
+            folder.small_run(name, name, charging)?;
         }
         folder.run("simulate --preset ocs-wide --events 80 --seed 9 -o some.csv")?;
         folder.run(&format!(

@@ -13,11 +13,7 @@ impl Folder {
     /// which every fifth has the ion of the next one in the place of its own (carbon, oxygen and sulphur in turn).
     fn with_mixed(events: usize) -> TestResult<Self> {
         let folder = Self::empty()?;
-        folder.run("simulate --preset ocs-wide --events 4000 --seed 1 -o wide.csv")?;
-        folder.run(
-            "train --preset wide-cinn --data wide.csv --set model.hidden=[32,32] --set model.couplings=6 \
-             --set training.max_epochs=6 -o run --quiet",
-        )?;
+        folder.small_run("run", "wide", "")?;
         folder
             .run(&format!("simulate --preset ocs-wide --events {events} --seed 9 -o true.csv"))?;
         let columns: Vec<Vec<f64>> =
@@ -118,6 +114,9 @@ fn what_cannot_be_told_is_said() -> TestResult {
     let predict = "predict run mixed.csv --refine --false-coincidences -n 20 -o draws.csv";
     let told = folder.fails_with(1, &format!("{predict} --centre-of-mass removed"))?;
     assert!(told.contains("hint: leave out `--centre-of-mass removed`"), "{told}");
+    folder.run("simulate --preset ocs-wide --events 19 -o few.csv")?;
+    let told = folder.fails_with(1, &format!("{predict} --background few.csv"))?;
+    assert!(told.contains("19 events are too few") && told.contains("hint: "), "{told}");
     let told = folder.fails_with(1, &format!("{predict} --background none.csv"))?;
     assert!(told.contains("none.csv"), "{told}");
     assert!(!folder.path("draws.csv").exists());

@@ -10,11 +10,7 @@ impl Folder {
     /// With a small run `run`, trained on wide OCS of charges 2 with 1 a.u. of noise.
     fn new() -> TestResult<Self> {
         let folder = Self::empty()?;
-        folder.run("simulate --preset ocs-wide --events 4000 --seed 1 -o wide.csv")?;
-        folder.run(
-            "train --preset wide-cinn --data wide.csv --set model.hidden=[32,32] --set model.couplings=6 \
-             --set training.max_epochs=6 -o run --quiet",
-        )?;
+        folder.small_run("run", "wide", "")?;
         Ok(folder)
     }
 

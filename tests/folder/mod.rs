@@ -55,6 +55,18 @@ impl Folder {
         Ok(self.run(arguments)?.1)
     }
 
+    /// Simulates 4,000 events of wide OCS, charges 2 and 1 a.u. of noise but for `options`, as `NAME.csv`, and trains a small
+    /// flow on them in the folder `run`.
+    pub(crate) fn small_run(&self, run: &str, name: &str, options: &str) -> TestResult {
+        let simulate = "simulate --preset ocs-wide --events 4000 --seed 1";
+        self.run(&format!("{simulate} {options} -o {name}.csv"))?;
+        self.run(&format!(
+            "train --preset wide-cinn --data {name}.csv --set model.hidden=[32,32] --set model.couplings=6 \
+             --set training.max_epochs=6 -o {run} --quiet"
+        ))?;
+        Ok(())
+    }
+
     /// The JSON object that a command prints.
     pub(crate) fn json(&self, arguments: &str) -> TestResult<Value> {
         Ok(serde_json::from_str(&self.run(arguments)?.0)?)

@@ -18,8 +18,6 @@ use crate::pareto::log_sum_exp;
 
 /// Events that kernels stand on, at most.
 const MOST_EVENTS: usize = 2_000;
-/// Events that kernels need at least.
-const LEAST_EVENTS: usize = 20;
 /// Ions up to which every division in two is considered; of more ions only one comes from another molecule.
 const MOST_DIVIDED: usize = 5;
 /// The part of the mean momentum below which one counts as this: logarithms need a least.
@@ -55,6 +53,9 @@ pub struct Background {
 }
 
 impl Background {
+    /// Events that kernels need at least.
+    pub const LEAST_EVENTS: usize = 20;
+
     /// Mixes the ions of `momenta` (events, 3N; a.u., three components an ion). Of very many events evenly spaced ones
     /// stand for all; those with a number that is not finite are left out.
     ///
@@ -71,9 +72,9 @@ impl Background {
         let is_finite = |row: &usize| momenta.row(*row).iter().all(|p| p.is_finite());
         let sound: Vec<usize> = (0..momenta.nrows()).filter(is_finite).collect();
         let count = sound.len();
-        if count < LEAST_EVENTS {
+        if count < Self::LEAST_EVENTS {
             let what = "events that a background is mixed of";
-            return Err(PosteriorError::Size { what, found: count, expected: LEAST_EVENTS });
+            return Err(PosteriorError::Size { what, found: count, expected: Self::LEAST_EVENTS });
         }
         let used = count.min(MOST_EVENTS);
         let events: Vec<usize> = (0..used).map(|place| sound[place * count / used]).collect();

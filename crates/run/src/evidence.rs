@@ -9,19 +9,16 @@ use std::path::{Path, PathBuf};
 use cei_data::ColumnData;
 use cei_model::Device;
 use cei_posterior::Shares;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView1, Axis};
 use serde::Serialize;
 
 use crate::RunError;
 use crate::dataset::{GivenCharges, LaterTable};
-use crate::posterior::{Measured, Posterior};
-use crate::refine::Refiner;
-use crate::trained::draws::draw_positions;
+use crate::posterior::{Measured, Posterior, refine_each};
+use crate::refine::{RefinedEvent, Refiner};
 
 /// Importance draws of an event.
 const DRAWS: usize = 1_000;
-/// Events that are refined at once for each thread.
-const EVENTS_A_THREAD: usize = 4;
 
 /// What several runs make of the same momenta.
 #[derive(Debug, Clone, Serialize)]
@@ -178,7 +175,7 @@ fn of_run_events(
     measured: &Measured,
     charges_known: bool,
     seed: u64,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<Vec<Explained>, RunError> {
     let mut run = posterior.into_run();
     run.draw_from_prior();
@@ -190,24 +187,18 @@ fn of_run_events(
             hint: "declare `detector.momentum_noise_au` in the experiment",
         });
     }
-    let (events, chunk) = (measured.numbers.len(), EVENTS_A_THREAD * rayon::current_num_threads());
-    let mut found = Vec::with_capacity(events);
-    for start in (0..events).step_by(chunk) {
-        let end = (start + chunk).min(events);
-        let y = measured.condition().slice_move(s![start..end, ..]);
-        let draws = draw_positions(&run, y, refiner.network_draws(), seed, start);
-        for (event, refined) in (start..end).zip(refiner.refine(y, &draws, seed, start)?) {
-            let evidence = refined.log_evidence.filter(|_| !measured.is_far_out(event));
-            // The mean of S weights of the effective number E has a relative variance of 1 / E - 1 / S.
-            let size = refined.effective_sample_size.unwrap_or(0.0);
-            found.push(Explained {
-                log_evidence: evidence.unwrap_or(f64::NEG_INFINITY),
-                sd: (1.0 / size - 1.0 / DRAWS as f64).max(0.0).sqrt(),
-                is_outside: refined.outside.any(),
-            });
-        }
-        progress(end, events);
-    }
+    let mut found = Vec::with_capacity(measured.numbers.len());
+    let take = |refined: Option<RefinedEvent>| {
+        // The mean of S weights of the effective number E has a relative variance of 1 / E - 1 / S.
+        let size = refined.as_ref().and_then(|event| event.effective_sample_size).unwrap_or(0.0);
+        let evidence = refined.as_ref().and_then(|event| event.log_evidence);
+        found.push(Explained {
+            log_evidence: evidence.unwrap_or(f64::NEG_INFINITY),
+            sd: (1.0 / size - 1.0 / DRAWS as f64).max(0.0).sqrt(),
+            is_outside: refined.is_none_or(|event| event.outside.any()),
+        });
+    };
+    refine_each(&run, &refiner, measured, seed, take, progress)?;
     Ok(found)
 }
 
@@ -224,11 +215,11 @@ fn judge(
     if explained.is_empty() {
         return Err(RunError::NothingExplained);
     }
-    let shares = Shares::of(log_evidence.select(ndarray::Axis(0), &explained).view(), seed)?;
+    let shares = Shares::of(log_evidence.select(Axis(0), &explained).view(), seed)?;
     let mut probabilities = Array2::from_elem((events, count), f64::NAN);
     for event in &explained {
         let of_event = shares.probabilities(&log_evidence.row(*event).to_vec());
-        probabilities.row_mut(*event).assign(&ndarray::ArrayView1::from(&of_event));
+        probabilities.row_mut(*event).assign(&ArrayView1::from(&of_event));
     }
     let by_all = |event: &&usize| log_evidence.row(**event).iter().all(|log| log.is_finite());
     let common: Vec<usize> = explained.iter().filter(by_all).copied().collect();

@@ -15,4 +15,5 @@ mod refined;
 
 pub use self::loaded::Posterior;
 pub use self::measured::{Measured, Pairs};
+pub(crate) use self::refined::refine_each;
 pub use self::refined::{RefinedDraws, RefinedEvents};

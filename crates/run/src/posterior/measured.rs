@@ -39,7 +39,7 @@ impl Measured {
     }
 
     /// Whether the momenta of an event are no measurements, so that nothing is inferred from them.
-    pub(crate) fn is_far_out(&self, event: usize) -> bool {
+    pub(super) fn is_far_out(&self, event: usize) -> bool {
         self.outside.get(event).is_some_and(|outside| outside.far_out)
     }
 }

@@ -79,27 +79,41 @@ impl Posterior {
         let states = refiner.unknown_states().unwrap_or_default().iter();
         let states: Vec<_> = states.map(|state| state.molecule.charges().to_vec()).collect();
         let edges = LawEdges::of_run(&run);
-        let events = measured.y.nrows();
-        let chunk = EVENTS_A_THREAD * rayon::current_num_threads();
-        let mut found = Vec::with_capacity(events);
-        progress(0, events);
-        for start in (0..events).step_by(chunk) {
-            let end = (start + chunk).min(events);
-            let y = measured.y.slice(s![start..end, ..]);
-            let network = draw_positions(&run, y, refiner.network_draws(), seed, start);
-            let refined = refiner.refine(y, &network, seed, start)?;
-            for (event, refined) in (start..end).zip(refined) {
-                found.push(if measured.is_far_out(event) {
-                    let columns = run.record.preprocessing.x_names().len();
-                    RefinedDraws::of(RefinedEvent::of_nothing(columns), columns, None)
-                } else {
-                    RefinedDraws::of(refined, network.dim().2, edges.as_ref())
-                });
-            }
-            progress(end, events);
-        }
+        let mut found = Vec::with_capacity(measured.y.nrows());
+        let columns = run.record.preprocessing.x_names().len();
+        progress(0, measured.y.nrows());
+        let take = |refined: Option<RefinedEvent>| {
+            found.push(match refined {
+                Some(refined) => RefinedDraws::of(refined, columns, edges.as_ref()),
+                None => RefinedDraws::of(RefinedEvent::of_nothing(columns), columns, None),
+            });
+        };
+        refine_each(&run, &refiner, measured, seed, take, progress)?;
         Ok(RefinedEvents { noise: refiner.has_noise(), states, events: found })
     }
+}
+
+/// Refines one event after another for `take`, which is given none for an event whose momenta are no measurements.
+pub(crate) fn refine_each(
+    run: &TrainedRun,
+    refiner: &Refiner<'_>,
+    measured: &Measured,
+    seed: u64,
+    mut take: impl FnMut(Option<RefinedEvent>),
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(), RunError> {
+    let events = measured.y.nrows();
+    let chunk = EVENTS_A_THREAD * rayon::current_num_threads();
+    for start in (0..events).step_by(chunk) {
+        let end = (start + chunk).min(events);
+        let y = measured.y.slice(s![start..end, ..]);
+        let network = draw_positions(run, y, refiner.network_draws(), seed, start);
+        for (event, refined) in (start..end).zip(refiner.refine(y, &network, seed, start)?) {
+            take((!measured.is_far_out(event)).then_some(refined));
+        }
+        progress(end, events);
+    }
+    Ok(())
 }
 
 impl RefinedDraws {

@@ -85,13 +85,23 @@ impl Coincidences {
             });
         }
         let momenta = run.record.preprocessing.momenta();
-        let background = match mixed {
-            Mixed::Events => Background::mixed(y.slice(s![.., ..momenta]))?,
-            Mixed::Others(table) => {
-                let others = table.load(run, false)?.table.y;
-                Background::mixed(others.slice(s![.., ..momenta]))?
-            }
+        let others = match mixed {
+            Mixed::Events => None,
+            Mixed::Others(table) => Some(table.load(run, false)?.table.y),
         };
+        let mixed_events = others.as_ref().map_or(y, |others| others.view());
+        if mixed_events.nrows() < Background::LEAST_EVENTS {
+            return Err(RunError::NoCoincidences {
+                path: run.path.clone(),
+                why: format!(
+                    "{} events are too few to mix their ions, of at least {}",
+                    mixed_events.nrows(),
+                    Background::LEAST_EVENTS
+                ),
+                hint: "name a file of more events, with the same columns, with `--background`",
+            });
+        }
+        let background = Background::mixed(mixed_events.slice(s![.., ..momenta]))?;
         let log_gate = match sums {
             SumOptions { gate: Some(gate), .. } => {
                 let of_noise = accepted_noise(gate, &run.record.noise().unwrap_or_default());
