@@ -241,6 +241,8 @@ class Run:
     def __init__(self, folder, precision=np.float64):
         folder, self.precision = Path(folder), precision
         record = json.loads((folder / "model.json").read_text())
+        if record["preprocessing"].get("indicated"):
+            raise SystemExit(f"{folder}: ions may be missing in its events, which this script does not know")
         self.steps, count = record["preprocessing"], record.get("ensemble")
         folders = [folder / f"member-{k + 1}" for k in range(count)] if count else [folder]
         self.members = [Member(folder, place, precision) for place, folder in enumerate(folders)]

@@ -289,6 +289,7 @@ mod tests {
         });
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Table {
+            may_miss: Vec::new(),
             x,
             y,
             x_names: names(&["a", "b"]),

@@ -60,6 +60,10 @@ pub enum Fault {
     Text(String),
     /// A quoted cell that does not end on its line.
     OpenQuote,
+    /// An empty component of an ion of which others are there.
+    PartOfIon,
+    /// An event with so few ions that were detected.
+    FewIons(usize),
     /// A row with another number of cells than the header or most rows.
     Ragged {
         /// Cells in this row.
@@ -80,6 +84,8 @@ impl Fault {
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::Inexact(_) => Reason::Inexact,
             Self::OpenQuote => Reason::OpenQuote,
+            Self::PartOfIon => Reason::PartOfIon,
+            Self::FewIons(_) => Reason::FewIons,
             Self::Text(_) => Reason::Text,
             Self::Ragged { .. } => Reason::Ragged,
         }
@@ -104,6 +110,17 @@ impl fmt::Display for Fault {
             Self::Text(text) => write!(f, "`{text}` is not a number"),
             Self::Ragged { found, expected } => {
                 write!(f, "{found} cells where {expected} are expected")
+            }
+            Self::FewIons(found) => {
+                let ions = if *found == 1 { "one ion was" } else { "no ions were" };
+                write!(f, "{ions} detected, of the two that an event needs")
+            }
+            Self::PartOfIon => {
+                write!(
+                    f,
+                    "{}: of an ion that was not detected all three components are empty",
+                    self.reason()
+                )
             }
             Self::Empty | Self::NotANumber | Self::Infinite | Self::OpenQuote => {
                 write!(f, "{}", self.reason())
@@ -134,6 +151,10 @@ pub enum Reason {
     Text,
     /// A quote that is not closed.
     OpenQuote,
+    /// A part of a momentum.
+    PartOfIon,
+    /// Fewer than two ions.
+    FewIons,
     /// Wrong number of cells.
     Ragged,
 }
@@ -150,6 +171,8 @@ impl fmt::Display for Reason {
             Self::MomentumSum => "the momentum sum is outside the gate",
             Self::Text => "the cell is not a number",
             Self::OpenQuote => "a quoted cell does not end on its line",
+            Self::PartOfIon => "the cell is empty, and others of its ion are not",
+            Self::FewIons => "fewer than two ions were detected",
             Self::Ragged => "the row has a wrong number of cells",
         })
     }

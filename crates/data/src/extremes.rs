@@ -193,7 +193,10 @@ fn side(values: &Array2<f64>, rows: &[usize], names: &[String]) -> Vec<Judged> {
     let spread_out = spread_out(rows);
     let centres: Vec<(f64, f64)> = (0..names.len())
         .into_par_iter()
-        .map(|column| median_and_sd(spread_out.iter().map(|&row| values[[row, column]]).collect()))
+        .map(|column| {
+            let cells = spread_out.iter().map(|&row| values[[row, column]]);
+            median_and_sd(cells.filter(|cell| !cell.is_nan()).collect())
+        })
         .collect();
     let sds = sds(&centres, names);
     let columns = || centres.iter().zip(&sds).map(|((median, _), sd)| Cells::new(*median, *sd));
@@ -264,6 +267,9 @@ fn sds(centres: &[(f64, f64)], names: &[String]) -> Vec<f64> {
 
 /// The median, and the smaller of the two halves of the first range of quantiles that has a width.
 fn median_and_sd(mut values: Vec<f64>) -> (f64, f64) {
+    if values.is_empty() {
+        return (0.0, 0.0);
+    }
     let mut at = |level: f64| {
         let place = (level * (values.len() - 1) as f64).round() as usize;
         *values.select_nth_unstable_by(place, f64::total_cmp).1

@@ -1,5 +1,8 @@
 //! Gauges: which of the equivalent placements of one event in space a row stands for (`docs/spec.md#gauge`).
 //!
+//! Where ions are missing, NaN, momenta are rotated by the first two of the order x axis, xy plane, then the other atoms in
+//! the order of the molecule that were detected.
+//!
 //! A row holds `(x, y, z)` an atom, atoms in the order of the molecule; what stands behind them, nuisances or charges, stays.
 
 use cei_physics::{FrameRule, Molecule, Rotation};
@@ -285,6 +288,21 @@ impl Gauge {
         }
     }
 
+    /// The same where ions may be missing.
+    #[must_use]
+    pub(crate) fn describe_where_ions_are_missing(&self) -> String {
+        let mut frame = self.describe_positions();
+        if self.shares_momentum_frame() {
+            let first = [self.x_axis, self.xy_plane];
+            let others = (0..self.labels.len()).filter(|atom| !first.contains(atom));
+            let order: Vec<&str> =
+                first.into_iter().chain(others).map(|atom| self.label(atom)).collect();
+            frame.push_str("; where one of them is missing, the first two detected of ");
+            frame.push_str(&order.join(", "));
+        }
+        frame
+    }
+
     /// The positions or momenta of a row, all of it without a molecule.
     fn vectors_of<'r>(&self, row: &'r mut [f64]) -> &'r mut [f64] {
         let columns = if self.labels.is_empty() { row.len() } else { 3 * self.labels.len() };
@@ -296,7 +314,8 @@ impl Gauge {
     }
 
     fn rotation(&self, vectors: &[f64]) -> Rotation {
-        FrameRule { x_axis: self.x_axis, xy_plane: self.xy_plane }.rotation(vectors)
+        let rule = FrameRule { x_axis: self.x_axis, xy_plane: self.xy_plane };
+        rule.among_detected(vectors).rotation(vectors)
     }
 
     fn centre(&self, x: &mut [f64]) {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Wanted};
 use crate::columns::Columns;
 use crate::error::{LARGEST, LoadError, Location, Reason};
+use crate::missing::MayMiss;
 use crate::number::limit;
 use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
@@ -47,6 +48,10 @@ pub struct Selection {
     pub x_unit: PositionUnit,
     /// Unit of the `y` columns.
     pub y_unit: MomentumUnit,
+    /// Of each ion, three columns of `y` each, whether it may be missing: not detected, its cells empty. None may where
+    /// this is empty. It follows from `detector.efficiency`.
+    #[serde(skip)]
+    pub may_miss: Vec<bool>,
 }
 
 impl Selection {
@@ -79,7 +84,7 @@ impl Selection {
     }
 }
 
-/// A loaded table: every value is finite and in internal units.
+/// A loaded table: every value is finite and in internal units, but for momenta of ions that were not detected, which are NaN.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// `rows x x columns`, nuisances last; no columns where only the condition was loaded.
@@ -94,6 +99,8 @@ pub struct Table {
     pub nuisances: usize,
     /// How many of the y columns, the last ones, are charges.
     pub charges: usize,
+    /// Of each ion, three columns of `y` each, whether its momentum may be missing, NaN; empty where none may.
+    pub may_miss: Vec<bool>,
     /// The files, in row order.
     pub files: Vec<PathBuf>,
     /// How each file was read, in the same order.
@@ -113,6 +120,12 @@ impl Table {
     #[must_use]
     pub fn location(&self, row: usize, column: Option<&str>) -> Location {
         locate(&self.readings, self.dropped.number(row), column)
+    }
+
+    /// The momenta (rows x columns), without charges.
+    #[must_use]
+    pub fn momenta(&self) -> ArrayView2<'_, f64> {
+        self.y.slice(s![.., ..self.y.ncols() - self.charges])
     }
 
     /// Leaves out rows (rising), and keeps the numbers of the others; what they are left out for is not noted.
@@ -306,8 +319,11 @@ pub(crate) fn load_scaled(
     let mut x: Vec<f64> = Vec::new();
     let mut y: Vec<f64> = Vec::new();
     let mut dropped = DropCounter::default();
+    let momenta: Vec<usize> = (x_width..x_width + selection.y.len()).collect();
+    let may_miss = MayMiss::new(&momenta, &selection.may_miss);
     let Scanned { files, mut names, readings } =
-        scan(source, Some(&wanted), &limits, &mut |part| {
+        scan(source, Some(&wanted), &limits, &mut |mut part| {
+            may_miss.resolve(&mut part.block);
             let block = &part.block;
             let valid = block.valid_rows();
             if source.drop_invalid {
@@ -356,6 +372,7 @@ pub(crate) fn load_scaled(
         y_names,
         nuisances: selection.nuisances.len(),
         charges: selection.charges.len(),
+        may_miss: selection.may_miss.clone(),
         files,
         readings,
         dropped,

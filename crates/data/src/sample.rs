@@ -4,6 +4,7 @@ use ndarray::Array2;
 
 use crate::error::LoadError;
 use crate::load::{DropCounter, scan};
+use crate::missing::MayMiss;
 use crate::number::limit;
 use crate::source::{ColumnRef, Source};
 
@@ -55,7 +56,8 @@ impl Sample {
     }
 }
 
-/// These columns, times `factor`, of evenly spaced valid rows: of all, unless they are more than four million cells.
+/// These columns, times `factor`, of evenly spaced valid rows: of all, unless they are more than four million cells. Ions,
+/// three columns each, of which `may_miss` says so may be missing, NaN; none may where it is empty.
 ///
 /// # Errors
 /// As [`crate::load()`], but for invalid cells, whose rows are left out.
@@ -63,6 +65,7 @@ pub fn load_sample(
     source: &Source,
     columns: &[ColumnRef],
     factor: f64,
+    may_miss: &[bool],
 ) -> Result<Array2<f64>, LoadError> {
     if columns.is_empty() {
         return Err(LoadError::NoColumns);
@@ -71,7 +74,10 @@ pub fn load_sample(
     let limits = vec![limit(factor); width];
     let mut sample = Sample::new(width);
     let mut dropped = DropCounter::default();
-    let scanned = scan(source, Some(columns), &limits, &mut |part| {
+    let places: Vec<usize> = (0..width).collect();
+    let may_miss = MayMiss::new(&places, may_miss);
+    let scanned = scan(source, Some(columns), &limits, &mut |mut part| {
+        may_miss.resolve(&mut part.block);
         let valid = part.block.valid_rows();
         dropped.add(&part.block, &valid, part.names);
         let rows = part.block.values.chunks_exact(width).zip(&valid);

@@ -100,7 +100,7 @@ fn offset_and_scale(kind: ScalerKind, column: &ArrayView1<'_, f64>) -> (f64, f64
             (least, most - least)
         }
         ScalerKind::Robust => {
-            let mut sorted = column.to_vec();
+            let mut sorted: Vec<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
             sorted.sort_unstable_by(f64::total_cmp);
             let [low, median, high] = [0.25, 0.5, 0.75].map(|level| quantile(&sorted, level));
             (median, high - low)
@@ -110,14 +110,15 @@ fn offset_and_scale(kind: ScalerKind, column: &ArrayView1<'_, f64>) -> (f64, f64
 }
 
 /// Mean and population standard deviation, taken about the first value so that a constant column
-/// has exactly zero.
+/// has exactly zero; what is missing, NaN, is left out.
 pub(crate) fn mean_and_sd(column: &ArrayView1<'_, f64>) -> (f64, f64) {
-    let Some(&first) = column.first() else {
+    let values = || column.iter().filter(|value| !value.is_nan());
+    let Some(&first) = values().next() else {
         return (0.0, 0.0);
     };
-    let count = column.len() as f64;
-    let shift = column.iter().map(|value| value - first).sum::<f64>() / count;
-    let variance = column.iter().map(|value| (value - first - shift).powi(2)).sum::<f64>() / count;
+    let count = values().count() as f64;
+    let shift = values().map(|value| value - first).sum::<f64>() / count;
+    let variance = values().map(|value| (value - first - shift).powi(2)).sum::<f64>() / count;
     (first + shift, variance.sqrt())
 }
 

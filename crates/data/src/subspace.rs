@@ -131,7 +131,9 @@ fn triangular_factor(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) -> D
             if row < columns {
                 r[(row, column)]
             } else {
-                (chunk[(row - columns, column)] - means[column]) / sds[column]
+                // What is missing counts as the mean.
+                let value = (chunk[(row - columns, column)] - means[column]) / sds[column];
+                if value.is_nan() { 0.0 } else { value }
             }
         });
         r = stacked.qr().r();

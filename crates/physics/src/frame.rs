@@ -96,6 +96,28 @@ impl FrameRule {
         Ok(rule)
     }
 
+    /// The rule for momenta (3N numbers) of which some may be missing, NaN: of the order x axis, xy plane, then the other
+    /// atoms as they stand, the first two that are there take the two roles. The same rule where all are.
+    ///
+    /// ```
+    /// use cei_physics::FrameRule;
+    ///
+    /// let rule = FrameRule { x_axis: 2, xy_plane: 1 };
+    /// let row = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, f64::NAN, f64::NAN, f64::NAN];
+    /// assert_eq!(rule.among_detected(&row), FrameRule { x_axis: 1, xy_plane: 0 });
+    /// assert_eq!(rule.among_detected(&[0.0; 9]), rule);
+    /// ```
+    #[must_use]
+    pub fn among_detected(self, row: &[f64]) -> Self {
+        let others = (0..row.len() / 3).filter(|atom| ![self.x_axis, self.xy_plane].contains(atom));
+        let mut detected =
+            [self.x_axis, self.xy_plane].into_iter().chain(others).filter(|a| is_detected(row, *a));
+        match (detected.next(), detected.next()) {
+            (Some(x_axis), Some(xy_plane)) => Self { x_axis, xy_plane },
+            _ => self,
+        }
+    }
+
     /// The rotation of `row` (3N numbers, positions or momenta) into its frame.
     ///
     /// It is defined for every row. If the vector of `xy_plane` is parallel to the x axis (diatomic and
@@ -128,6 +150,11 @@ impl FrameRule {
         let y = scaled(y, 1.0 / norm(y));
         Rotation([x, y, cross(x, y)])
     }
+}
+
+/// Whether the momentum of an ion is there.
+fn is_detected(row: &[f64], atom: usize) -> bool {
+    !of_atom(row, atom).iter().any(|component| component.is_nan())
 }
 
 /// The part of `vector` perpendicular to the unit vector `axis`. The second pass removes what round-off
@@ -217,11 +244,11 @@ impl ResolvedFrame {
             Self::Separate(rule) => {
                 let rotation = rule.rotation(positions);
                 rotation.apply(positions);
-                rule.rotation(momenta).apply(momenta);
+                rule.among_detected(momenta).rotation(momenta).apply(momenta);
                 rotation
             }
             Self::Momentum(rule) => {
-                let rotation = rule.rotation(momenta);
+                let rotation = rule.among_detected(momenta).rotation(momenta);
                 rotation.apply(positions);
                 rotation.apply(momenta);
                 rotation
@@ -263,6 +290,38 @@ mod tests {
         assert_eq!(row, [0.0, 3.0, 0.0, 2.0, 0.0, 0.0, 6.0, 7.0, 5.0]);
         rotation.apply_inverse(&mut row);
         assert_eq!(row, [0.0, 0.0, 3.0, 0.0, 2.0, 0.0, 5.0, 6.0, 7.0]);
+    }
+
+    /// Every subset of two ions or more has a frame: the first in the order on +x, the next with y >= 0 and z = 0; where
+    /// the ions of the rule are there, it is the frame of all.
+    #[test]
+    fn any_two_ions_have_a_frame() {
+        let row = [0.3, -1.0, 0.4, 2.0, 0.5, -0.7, -0.6, 1.1, 0.9, 0.2, 0.8, -1.5];
+        let order = [1, 0, 2, 3];
+        for missing in 0..16_u32 {
+            let is_there = |atom: usize| missing >> atom & 1 == 0;
+            let detected: Vec<usize> = order.into_iter().filter(|atom| is_there(*atom)).collect();
+            let [x_axis, xy_plane, ..] = detected[..] else { continue };
+            let mut seen = row;
+            for atom in (0..4).filter(|atom| !is_there(*atom)) {
+                seen[3 * atom..3 * atom + 3].fill(f64::NAN);
+            }
+            let rule = RULE.among_detected(&seen);
+            assert_eq!(rule, FrameRule { x_axis, xy_plane });
+            let rotation = rule.rotation(&seen);
+            assert_orthogonal(&rotation);
+            rotation.apply(&mut seen);
+            let [along, across] = [x_axis, xy_plane].map(|atom| of_atom(&seen, atom));
+            assert_abs_diff_eq!(along[0], norm(of_atom(&row, x_axis)), epsilon = 1e-14);
+            assert_abs_diff_eq!(along[1].abs() + along[2].abs(), 0.0, epsilon = 1e-14);
+            assert!(across[1] > 0.0 && across[2].abs() < 1e-14);
+            for atom in 0..4 {
+                assert_eq!(of_atom(&seen, atom)[0].is_nan(), !is_there(atom));
+            }
+            if is_there(1) && is_there(0) {
+                assert_eq!(rotation, RULE.rotation(&row));
+            }
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ mod vector;
 pub use channel::{Channel, ChargeState};
 pub use charging::Charging;
 pub use density::{DensityError, PositionDensity};
-pub use detector::Detector;
+pub use detector::{Detection, Detector};
 pub use distribution::Distribution;
 pub use error::SimulationConfigError;
 pub use explosion::Varied;
@@ -67,6 +67,6 @@ pub use momenta::InitialMomentumLaw;
 pub use nuisance::{Nuisance, Quantity};
 pub use orientation::{Aligned, LaboratoryAxis, Orientation, Turned};
 pub use simulation::{
-    Centre, Events, GivenRows, InitialMomenta, Simulation, SimulationError, measure, simulate,
-    simulate_given, simulate_moving, simulate_positions, simulate_range,
+    Centre, Events, GivenRows, InitialMomenta, Simulation, SimulationError, measure, measure_in,
+    simulate, simulate_given, simulate_moving, simulate_positions, simulate_range,
 };

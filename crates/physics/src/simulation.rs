@@ -1,7 +1,7 @@
 //! Simulated events: geometries drawn or given, exploded, measured and rotated into their frame.
 //!
 //! One event: geometry (with its momenta, if the law has them), centre, orientation, displacement, thermal momenta,
-//! nuisances, charge state, explosion, detector noise, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
+//! nuisances, charge state, explosion, detector noise, which ions are detected, frame. Its random numbers are drawn in this order, all of them from stream `i` of ChaCha8 under the
 //! seed for event `i`, so it depends neither on the number of threads nor on the events beside it.
 
 mod plan;
@@ -121,7 +121,7 @@ impl InitialMomenta {
 pub struct Events {
     /// Positions (events, 3N) in bohr.
     pub positions: Array2<f64>,
-    /// Measured momenta (events, 3N) in a.u.
+    /// Measured momenta (events, 3N) in a.u.; NaN of ions that were not detected.
     pub momenta: Array2<f64>,
     /// Momenta (events, 3N) in a.u. with which the ions started, turned with the positions; none where they start at rest.
     pub initial_momenta: Option<Array2<f64>>,
@@ -368,9 +368,9 @@ pub fn simulate_given(
     Plan::new(simulation, &states)?.run(source, 0..rows.events(), seed)
 }
 
-/// Measures noise-free events of `simulation` by `detector`: adds noise to the momenta of every row and
-/// fixes the simulation's frame anew by the noisy momenta, for positions and momenta. Row `i` uses random
-/// stream `i` of `seed`.
+/// Measures complete, noise-free events of `simulation` by `detector`: adds noise to the momenta of every row, draws which
+/// ions are detected, and fixes the simulation's frame anew by the measured momenta, for positions and momenta. Row `i` uses
+/// random stream `i` of `seed`.
 ///
 /// What frames took from the orientation, aligned or not, does not matter to noise that is the same along the three axes
 /// of each ion; so the result has the law of events that were simulated with the detector.
@@ -387,10 +387,11 @@ pub fn simulate_given(
 /// use cei_physics::{Simulation, Detector, detector::Noise, measure, simulate};
 ///
 /// let mut ocs: Simulation = toml::from_str(OCS_WIDE.text)?;
-/// ocs.detector = Detector { momentum_noise_au: Noise::Same(0.0) };
+/// ocs.detector = Detector::default();
 /// let exact = simulate(&ocs, 50, 1)?;
 /// let mut measured = exact.clone();
-/// measure(&ocs, &Detector { momentum_noise_au: Noise::Same(1.0) }, &mut measured, 2)?;
+/// let noisy = Detector { momentum_noise_au: Noise::Same(1.0), ..Detector::default() };
+/// measure(&ocs, &noisy, &mut measured, 2)?;
 /// let off = &measured.momenta - &exact.momenta;
 /// assert!(off.iter().any(|value| value.abs() > 0.5));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -401,14 +402,31 @@ pub fn measure(
     events: &mut Events,
     seed: u64,
 ) -> Result<(), SimulationConfigError> {
-    let molecule = &simulation.molecule;
+    measure_in(&simulation.molecule, &simulation.frame, detector, events, seed)
+}
+
+/// The same for events of `molecule` that are recorded in `frame`, whatever made them.
+///
+/// # Errors
+/// As [`measure`].
+///
+/// # Panics
+/// If `events` has not three columns an atom.
+pub fn measure_in(
+    molecule: &Molecule,
+    frame: &Frame,
+    detector: &Detector,
+    events: &mut Events,
+    seed: u64,
+) -> Result<(), SimulationConfigError> {
     let deviations = detector.standard_deviations(molecule)?;
-    let turned = simulation.frame != Frame::default();
+    let detection = detector.detection(molecule)?;
+    let turned = *frame != Frame::default();
     let uneven = |axes: &[f64]| axes.iter().any(|sd| *sd != axes[0]);
     if turned && deviations.chunks_exact(3).any(uneven) {
         return Err(SimulationConfigError::UnevenNoise);
     }
-    let frame = simulation.frame.resolve(molecule)?;
+    let frame = frame.resolve(molecule)?;
     let generator = ChaCha8Rng::seed_from_u64(seed);
     let columns = 3 * molecule.atom_count();
     let Events { positions, momenta, .. } = events;
@@ -428,6 +446,9 @@ pub fn measure(
         let mut rng = generator.clone();
         rng.set_stream(row as u64);
         add_noise(&mut rng, &deviations, momenta);
+        if let Some(detection) = &detection {
+            detection.apply(&mut rng, momenta);
+        }
         frame.apply(positions, momenta);
     });
     Ok(())

@@ -22,6 +22,71 @@ pub trait Forward: Sync {
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>);
 }
 
+/// Some of the components of a model: those that were measured.
+///
+/// ```
+/// use cei_posterior::{Components, Forward};
+/// use ndarray::{Array2, Array3, ArrayView2, array};
+///
+/// /// `y = (x, 2 x)`.
+/// struct Twice;
+///
+/// impl Forward for Twice {
+///     fn inputs(&self) -> usize {
+///         1
+///     }
+///     fn outputs(&self) -> usize {
+///         2
+///     }
+///     fn values(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+///         x.dot(&array![[1.0, 2.0]])
+///     }
+///     fn linearised(&self, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+///         let jacobian = |(_, component, _)| [1.0, 2.0][component];
+///         (self.values(x), Array3::from_shape_fn((x.nrows(), 2, 1), jacobian))
+///     }
+/// }
+///
+/// let second = Components::new(&Twice, vec![1]);
+/// assert_eq!(second.values(array![[3.0]].view()), array![[6.0]]);
+/// assert_eq!(second.of(&[7.0, 8.0]), [8.0]);
+/// ```
+pub struct Components<'a> {
+    forward: &'a dyn Forward,
+    kept: Vec<usize>,
+}
+
+impl<'a> Components<'a> {
+    /// The components at the places `kept`, each less than the number of components of `forward`.
+    pub fn new(forward: &'a dyn Forward, kept: Vec<usize>) -> Self {
+        Self { forward, kept }
+    }
+
+    /// The same components of a row of all.
+    pub fn of(&self, row: &[f64]) -> Vec<f64> {
+        self.kept.iter().map(|&place| row[place]).collect()
+    }
+}
+
+impl Forward for Components<'_> {
+    fn inputs(&self) -> usize {
+        self.forward.inputs()
+    }
+
+    fn outputs(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn values(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.forward.values(coordinates).select(Axis(1), &self.kept)
+    }
+
+    fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+        let (values, jacobians) = self.forward.linearised(coordinates);
+        (values.select(Axis(1), &self.kept), jacobians.select(Axis(1), &self.kept))
+    }
+}
+
 /// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances of a charging
 /// that draws some as further columns of the chart.
 ///

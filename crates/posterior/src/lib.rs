@@ -33,7 +33,7 @@ pub use coincidences::{FalseCoincidences, Selected};
 pub use error::PosteriorError;
 pub use event::Event;
 pub use explore::{Explorer, Solutions, find_solutions};
-pub use forward::{Explosion, Forward};
+pub use forward::{Components, Explosion, Forward};
 pub use hypotheses::{Combined, combine};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
 pub use pareto::worst_k_hat;

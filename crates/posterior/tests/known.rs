@@ -1,8 +1,8 @@
 //! Refinement and Markov chain on posteriors that are known in closed form.
 
 use cei_posterior::{
-    ChainOptions, Event, Forward, ModeOptions, PosteriorError, RefineOptions, find_modes, refine,
-    sample_chain, unseen, worst_k_hat,
+    ChainOptions, Components, Event, Forward, ModeOptions, PosteriorError, RefineOptions,
+    find_modes, refine, sample_chain, unseen, worst_k_hat,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, array};
 use rand::{RngExt, SeedableRng};
@@ -146,6 +146,43 @@ fn a_linear_gaussian_posterior_is_exact() {
             .map(|row| (refined.draws[[row, 0]] - mean[0]) * (refined.draws[[row, 1]] - mean[1]));
         let scale = (covariance[0][0] * covariance[1][1]).sqrt();
         assert!((product.sum::<f64>() / 2e4 - covariance[0][1]).abs() < 0.05 * scale);
+    }
+}
+
+/// One of the three components was measured, of two coordinates: the likelihood leaves a direction open, and the posterior
+/// is that of one number `y ~ N(0, PRIOR_SD^2 a.a + NOISE^2)`.
+#[test]
+fn what_is_not_measured_leaves_the_prior() {
+    let whole = linear();
+    for kept in [0, 2] {
+        let forward = Components::new(&whole, vec![kept]);
+        let (measured, noise) = (forward.of(&MEASURED), forward.of(&NOISE));
+        let (a, y, sd) = (A[kept], measured[0], noise[0]);
+        let square = a[0] * a[0] + a[1] * a[1];
+        let variance = PRIOR_SD * PRIOR_SD * square + sd * sd;
+        let evidence = log_normal(y, variance.sqrt());
+        let mean = a.map(|a| PRIOR_SD * PRIOR_SD * a * y / variance);
+        let left = a.map(|a| PRIOR_SD * (1.0 - (PRIOR_SD * a).powi(2) / variance).sqrt());
+        let event = Event {
+            forward: &forward,
+            log_prior: &gaussian_prior,
+            measured: &measured,
+            noise: &noise,
+        };
+        let draws = normal_rows(1000, 2, 2.0 * PRIOR_SD, 1);
+        let options = RefineOptions { samples: 20_000, ..RefineOptions::default() };
+        let refined = refine(&event, draws.view(), None, &options, 5).unwrap();
+        assert!(refined.k_hat < 0.6, "{kept}: {}", refined.k_hat);
+        assert!(
+            (refined.log_evidence - evidence).abs() < 0.05,
+            "{} {evidence}",
+            refined.log_evidence
+        );
+        for i in 0..2 {
+            let column = refined.draws.column(i);
+            assert!((column.sum() / 2e4 - mean[i]).abs() < 0.06 * left[i], "{kept} {i}");
+            assert!((column.std(0.0) / left[i] - 1.0).abs() < 0.06, "{kept} {i}");
+        }
     }
 }
 

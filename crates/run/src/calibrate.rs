@@ -22,6 +22,7 @@ mod uniformity;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use cei_data::by_detected;
 use cei_model::Device;
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 
@@ -33,12 +34,14 @@ use crate::folder::layout::CALIBRATION;
 use crate::folder::sealed::{not_kept, write_json};
 use crate::refine::Refiner;
 use crate::trained::draws::{check_draws, draw_positions};
-use crate::trained::{log_prob_of_draws, log_prob_of_truth};
+use crate::trained::{DetectedSet, detected_sets, log_prob_of_draws, log_prob_of_truth};
 use crate::{RunError, TrainedRun};
 
 use events::{CalibrationEvents, EventDraws};
-pub use report::{Calibration, CalibrationTests, JointC2st, QuantityTest, RegionTest};
-use uniformity::calibrate;
+pub use report::{
+    Calibration, CalibrationTests, DetectedTests, JointC2st, QuantityTest, RegionTest,
+};
+use uniformity::{AllRanks, ranks_of};
 
 /// Fewest events: 20 truths and 20 draws for the classifier; of fewer, no test of ranks can fail anything.
 const LEAST_EVENTS: usize = 40;
@@ -123,7 +126,9 @@ pub fn calibrate_run(
         Source { run: &run, refiner: refiner.as_ref(), options, x: raw_x.view(), y: raw_y.view() };
     let mut seen = Seen { outside: 0, one_draw: Array2::zeros(raw_x.raw_dim()) };
     let draws = |range: Range<usize>| source.draws(range, &mut seen);
-    let tests = calibrate(&events, draws, options.level, options.seed, progress)?;
+    let ranks = ranks_of(&events, draws, progress)?;
+    let tests = ranks.tests(options.level, options.seed)?;
+    let by_detected = tests_by_detected(&run, raw_y.view(), &ranks, options)?;
     let joint_c2st =
         joint_c2st(&run, raw_x.view(), seen.one_draw.view(), raw_y.view(), options.seed)?;
     let mut calibration = Calibration {
@@ -140,12 +145,35 @@ pub fn calibrate_run(
         level: options.level,
         pass: tests.pass(),
         tests,
+        by_detected,
     };
     let folder = options.folder.as_deref().unwrap_or(&run.path);
     let kept = write_json(&folder.join(CALIBRATION), &calibration)
         .and_then(|()| figures::draw(folder, &calibration));
     calibration.not_kept = not_kept(kept)?;
     Ok(calibration)
+}
+
+/// The tests of the events of which as many ions, or the same ones, were detected; none where no ion may be missing.
+fn tests_by_detected(
+    run: &TrainedRun,
+    raw_y: ArrayView2<'_, f64>,
+    ranks: &AllRanks,
+    options: &CalibrateOptions,
+) -> Result<Vec<DetectedTests>, RunError> {
+    let preprocessing = &run.record.preprocessing;
+    let Some(molecule) = run.molecule().filter(|_| preprocessing.may_miss_ions()) else {
+        return Ok(Vec::new());
+    };
+    let sets = detected_sets(molecule, by_detected(preprocessing.momenta_of(raw_y)));
+    let of_set = |DetectedSet { ions, missing, rows }: DetectedSet| {
+        let tests = (rows.len() >= LEAST_EVENTS)
+            .then(|| ranks.of(&rows).tests(options.level, options.seed))
+            .transpose()?;
+        let pass = tests.as_ref().map(CalibrationTests::pass);
+        Ok(DetectedTests { ions, missing, events: rows.len(), tests, pass })
+    };
+    sets.into_iter().map(of_set).collect()
 }
 
 /// The first test events of a run, raw, at most so many.

@@ -3,6 +3,7 @@
 //! | in | is |
 //! | --- | --- |
 //! | `experiment` | [`Experiment`] and its parts |
+//! | `detector` | what an experiment says about the detector |
 //! | `simulation` | simulations by their names |
 //! | `presets` | the configurations that come with the program |
 //! | `reference` | every key with its type, default, unit, range and meaning |
@@ -11,6 +12,7 @@
 //! | `text` | the text of a file, whatever may stand where it is expected |
 //! | `error` | what can be wrong with all that |
 
+mod detector;
 mod error;
 mod experiment;
 mod overrides;
@@ -21,6 +23,7 @@ pub mod sweep;
 mod text;
 
 pub use cei_model::Density;
+pub use detector::DeclaredDetector;
 pub use error::{ExperimentError, Kind};
 pub(crate) use experiment::MOST_DRAWS;
 pub use experiment::{EvaluationConfig, Experiment, ModelConfig};

@@ -144,6 +144,16 @@ pub enum RunError {
         "`source.fresh_noise` would add noise to a table that was simulated with noise\nhint: simulate it anew with `--set detector.momentum_noise_au=0`"
     )]
     FreshNoiseOnNoise,
+    /// New noise for events with missing ions.
+    #[error(
+        "`source.fresh_noise` needs all ions of every event, and some are missing in the table\nhint: simulate it anew with `--set detector.efficiency=1.0`, and declare `detector.efficiency` in the experiment: it draws which ions are missing, anew in every epoch"
+    )]
+    FreshNoiseOnMissing,
+    /// Ions that shall be missing in events whose frame may tell of them.
+    #[error(
+        "`detector.efficiency` leaves ions out, but the table has all of them, and the frame of its events is not known: if it follows from all momenta, it tells of those that are left out\nhint: fix it by what is there (`preprocessing.gauge.frame = \"momentum\"`), or leave the cells of missing ions empty in the table"
+    )]
+    MissingInUnknownFrame,
     /// New noise of nobody knows what size.
     #[error(
         "`source.fresh_noise` does not know how much noise to add\nhint: declare it, for example `[detector]` with `momentum_noise_au = 1.0`"
@@ -607,6 +617,8 @@ impl RunError {
             | Self::FreshNoiseUnknown
             | Self::FreshNoiseOnNoise
             | Self::FreshNoiseUndeclared
+            | Self::FreshNoiseOnMissing
+            | Self::MissingInUnknownFrame
             | Self::FreshNoiseOfSimulator
             | Self::NoGeometry
             | Self::UnknownAtom { .. }

@@ -8,10 +8,12 @@
 //! | `scores` | errors, coverage and baselines, added up over events |
 //! | `molecule` | bond lengths, angles, momenta of draws that are exploded again |
 //! | `likelihood` | the exact likelihood, or its bound |
+//! | `detected` | the same by the ions that were detected |
 //! | `floor` | the least error that any method can reach |
 //! | `report` | the scores as they are told and kept |
 //! | `figures` | predictions, residuals, coverage |
 
+mod detected;
 mod figures;
 mod floor;
 mod likelihood;
@@ -35,8 +37,11 @@ use crate::trained::draws::{check_draws, draw_positions};
 use crate::trained::{initial_momentum_law, log_prob_of_draws, log_prob_of_truth};
 use crate::{RunError, TrainedRun};
 
+use detected::ByDetected;
+pub use detected::DetectedScores;
 pub use floor::Floor;
 use floor::floor;
+use likelihood::likelihood;
 pub use report::{RunEvaluation, Scored, ScoredRows};
 use scores::{Pairs, Scores};
 pub use table::RowsToScore;
@@ -94,11 +99,15 @@ pub fn evaluate_run(
     }
     let trained_on = trained_on(&run, scored.raw_x.view(), scored.raw_y.view())?;
     let out_of_bounds = scored.out_of_bounds(&run);
-    let scores = score(&run, own.as_ref(), &scored, count, options.seed, progress)?;
+    let mut by_detected = ByDetected::new(&run, &scored)?;
+    let scores =
+        score(&run, own.as_ref(), &scored, (count, options.seed), &mut by_detected, progress)?;
+    let likelihood = likelihood(&run, &scored, options.seed);
     let preprocessing = &run.record.preprocessing;
     let total = scored.x.nrows();
     let mut evaluation = RunEvaluation {
-        scores: scores.finish(&run, &scored, count, options.seed)?,
+        scores: scores.finish(&run, &scored, count, &likelihood)?,
+        by_detected: by_detected.finish(&run, &likelihood.of_rows)?,
         floor: match scored.made_by(&run)? {
             Some(simulation) => floor(&run, &simulation, scored.raw_x.view())?,
             None => None,
@@ -145,8 +154,8 @@ fn score(
     run: &TrainedRun,
     own: Option<&Dataset>,
     scored: &ScoredTable,
-    count: usize,
-    seed: u64,
+    (count, seed): (usize, u64),
+    by_detected: &mut ByDetected,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Scores, RunError> {
     let mut scores = Scores::new(run, own, seed)?;
@@ -156,12 +165,14 @@ fn score(
         let rows = s![start..end, ..];
         let (raw_x, raw_y) = (scored.raw_x.slice(rows), scored.raw_y.slice(rows));
         let draws = draw_positions(run, raw_y, count, seed, start);
-        if start < DENSITY_EVENTS {
-            scores.add_densities(
-                log_prob_of_truth(run, raw_x, raw_y, seed, start),
-                log_prob_of_draws(run, &draws, raw_y, seed, start),
-            )?;
-        }
+        let densities = if start < DENSITY_EVENTS {
+            let truth = log_prob_of_truth(run, raw_x, raw_y, seed, start);
+            truth.zip(log_prob_of_draws(run, &draws, raw_y, seed, start))
+        } else {
+            None
+        };
+        scores.add_densities(densities.as_ref())?;
+        by_detected.add(start, scored.x.slice(rows), &draws, densities.as_ref())?;
         scores.add(run, scored.x.slice(rows), raw_y, scored.y.slice(rows), &draws)?;
         progress(end, total);
     }

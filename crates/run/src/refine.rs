@@ -10,12 +10,13 @@ mod in_state;
 mod ingredients;
 mod states;
 
+use cei_data::detected;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
-use cei_physics::detector::is_uneven;
+use cei_physics::detector::{LEAST_DETECTED, is_uneven};
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
 use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
@@ -42,6 +43,8 @@ const LAW_DRAWS: usize = 2000;
 const LOOKED_UP: usize = 100_000;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
+/// So many are looked through, where they are to have a given number of ions.
+const MANY_EVIDENCE_EVENTS: usize = 10_000;
 /// An evidence this many nats below the least of the training events' is far below.
 const EVIDENCE_MARGIN: f64 = 5.0;
 /// Steps of a Markov chain: enough for a ridge, along which it moves slowly.
@@ -58,7 +61,8 @@ pub(crate) struct Refiner<'a> {
     states: States,
     /// Whether the momenta at the start are told.
     tells_motion: bool,
-    least_evidence: f64,
+    /// By the number of ions that were detected: evidences are densities of as many momenta.
+    least_evidence: Vec<f64>,
     edges: Option<LawEdges>,
 }
 
@@ -122,7 +126,7 @@ impl<'a> Refiner<'a> {
             chain: None,
             law: None,
         };
-        let (least_evidence, edges) = (f64::NEG_INFINITY, LawEdges::of_run(run));
+        let (least_evidence, edges) = (Vec::new(), LawEdges::of_run(run));
         let mut refiner = Self { target, states, tells_motion: false, least_evidence, edges };
         refiner.target.law = refiner.draws_of_the_law(simulation, seed)?;
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
@@ -260,7 +264,8 @@ impl<'a> Refiner<'a> {
 
     fn in_frame_of_run(&self, found: Found, y: &[f64]) -> RefinedEvent {
         let Found { refined, chain, outside_law, states, of_modes } = found;
-        let components = y.len() as f64;
+        let ions = detected(ArrayView1::from(y)).into_iter().filter(|there| *there).count();
+        let components = (3 * ions) as f64;
         let solved = SOLVED * y.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
         let initial = |coordinates: ArrayView2<'_, f64>| match self.tells_motion {
             true => self.target.initial_momenta(coordinates, y),
@@ -288,9 +293,10 @@ impl<'a> Refiner<'a> {
         let outside = if self.has_noise() {
             // A NaN is no sound number either.
             let (k_hat, evidence) = (refined.k_hat, refined.log_evidence);
+            let least_evidence = self.least_evidence.get(ions).copied();
             OutsideModel {
                 k_hat: k_hat.is_nan() || k_hat > worst_k_hat(refined.log_weights.len()),
-                evidence: evidence.is_nan() || evidence < self.least_evidence,
+                evidence: evidence.is_nan() || least_evidence.is_some_and(|least| evidence < least),
                 outside_law: is_lost,
                 no_mode: modes.is_empty(),
                 ..OutsideModel::default()
@@ -359,23 +365,54 @@ impl<'a> Refiner<'a> {
         }))
     }
 
-    /// The evidence below which momenta are far less probable than those of training events: the least of
-    /// [`EVIDENCE_EVENTS`] of these, less [`EVIDENCE_MARGIN`].
-    fn evidence_of_training(&self, seed: u64) -> Result<f64, RunError> {
+    /// By the number of ions that were detected, the evidence below which momenta are far less probable than those of
+    /// training events: the least of [`EVIDENCE_EVENTS`] of these, less [`EVIDENCE_MARGIN`].
+    fn evidence_of_training(&self, seed: u64) -> Result<Vec<f64>, RunError> {
+        let mut least = vec![f64::NEG_INFINITY; self.target.molecule.atom_count() + 1];
         if !self.has_noise() {
-            return Ok(f64::NEG_INFINITY);
+            return Ok(least);
         }
-        let Some(y) = self.momenta_of_training(seed)? else { return Ok(f64::NEG_INFINITY) };
-        let draws = draw_positions(self.target.run, y.view(), self.network_draws(), seed, 0);
-        let evidence = self.refine(y.view(), &draws, seed, 0)?;
+        let preprocessing = &self.target.run.record.preprocessing;
+        if !preprocessing.may_miss_ions() {
+            if let Some(y) = self.momenta_of_training(seed, EVIDENCE_EVENTS)?
+                && let Some(of_all) = least.last_mut()
+            {
+                *of_all = self.evidence_of(y.view(), seed)?;
+            }
+            return Ok(least);
+        }
+        let Some(y) = self.momenta_of_training(seed, MANY_EVIDENCE_EVENTS)? else {
+            return Ok(least);
+        };
+        let momenta = preprocessing.momenta_of(y.view());
+        for (ions, least) in least.iter_mut().enumerate().skip(LEAST_DETECTED) {
+            let has = |row: &usize| {
+                detected(momenta.row(*row)).into_iter().filter(|there| *there).count() == ions
+            };
+            let rows: Vec<usize> = (0..y.nrows()).filter(has).take(EVIDENCE_EVENTS).collect();
+            if !rows.is_empty() {
+                *least = self.evidence_of(y.select(Axis(0), &rows).view(), seed)?;
+            }
+        }
+        Ok(least)
+    }
+
+    /// The least evidence of some events, less [`EVIDENCE_MARGIN`].
+    fn evidence_of(&self, y: ArrayView2<'_, f64>, seed: u64) -> Result<f64, RunError> {
+        let draws = draw_positions(self.target.run, y, self.network_draws(), seed, 0);
+        let evidence = self.refine(y, &draws, seed, 0)?;
         let known = evidence.iter().filter_map(|event| event.log_evidence);
         let mut values: Vec<f64> = known.collect();
         values.sort_by(f64::total_cmp);
         Ok(quantile(&values, 0.0).map_or(f64::NEG_INFINITY, |least| least - EVIDENCE_MARGIN))
     }
 
-    /// Momenta of training events as they would stand in a file; none where they are not known.
-    fn momenta_of_training(&self, seed: u64) -> Result<Option<Array2<f64>>, RunError> {
+    /// Momenta of so many training events as they would stand in a file; none where they are not known.
+    fn momenta_of_training(
+        &self,
+        seed: u64,
+        count: usize,
+    ) -> Result<Option<Array2<f64>>, RunError> {
         let record = &self.target.run.record;
         let is_aligned = self.target.density.as_ref().is_some_and(PositionDensity::is_aligned);
         // The support keeps momenta in the frame of the run; alignment and uneven noise are the laboratory's.
@@ -383,14 +420,14 @@ impl<'a> Refiner<'a> {
             let mut simulation = for_training(simulation);
             simulation.detector = record.detector.clone().unwrap_or_default();
             let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
-            let events = simulate(&simulation, EVIDENCE_EVENTS, seed)?;
+            let events = simulate(&simulation, count, seed)?;
             return Ok(Some(condition_of(&events, record.preprocessing.has_charges())));
         }
         if is_uneven(&self.target.noise) {
             return Ok(None);
         }
         let support = Support::load(self.target.run)?;
-        Ok(support.map(|support| support.momenta(&record.preprocessing, EVIDENCE_EVENTS)))
+        Ok(support.map(|support| support.momenta(&record.preprocessing, count)))
     }
 }
 

@@ -7,10 +7,12 @@
 //! | `draws` | posterior draws |
 //! | `log_prob` | exact densities |
 //! | `coordinates` | the bond lengths and angles in which molecules are scored |
+//! | `detected` | events of which the same ions were detected |
 //! | `resimulated` | momenta of drawn geometries |
 
 mod build;
 mod coordinates;
+mod detected;
 pub mod draws;
 mod log_prob;
 mod resimulated;
@@ -18,6 +20,8 @@ mod run;
 
 pub(crate) use build::build;
 pub(crate) use coordinates::internal_coordinates;
+pub use detected::detected_in_words;
+pub(crate) use detected::{DetectedSet, detected_sets};
 pub(crate) use log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
 pub(crate) use resimulated::{Resimulator, initial_momentum_law};
 pub use run::{Member, TrainedRun};

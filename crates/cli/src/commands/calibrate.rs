@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
-use cei_run::calibrate::{CalibrateOptions, Calibration, QuantityTest, RegionTest, calibrate_run};
+use cei_run::calibrate::{
+    CalibrateOptions, Calibration, DetectedTests, QuantityTest, RegionTest, calibrate_run,
+};
 use cei_run::folder::layout::{CALIBRATION, FIGURES};
+use cei_run::trained::detected_in_words;
 
 use crate::args::CalibrateArgs;
 use crate::commands::{tell_remarks, told};
@@ -78,6 +81,9 @@ fn describe(calibration: &Calibration) -> String {
             coverage.join(", ")
         ));
     }
+    if !calibration.by_detected.is_empty() {
+        text.push_str(&format!("\n\n{}", by_detected(calibration)));
+    }
     let joint = &calibration.joint_c2st;
     text.push_str(&format!(
         "\na classifier tells draws from the truth, momenta given, in {:.1} ± {:.1} % (50: not at all)",
@@ -90,6 +96,36 @@ fn describe(calibration: &Calibration) -> String {
         if calibration.pass { "pass: nothing says that the posterior is not calibrated" } else { "fail: the posterior is not calibrated" }
     ));
     text
+}
+
+/// The same tests of events by the ions that were detected.
+fn by_detected(calibration: &Calibration) -> String {
+    let row = |set: &DetectedTests| {
+        let words = detected_in_words(set.ions, set.missing.as_deref());
+        let (least, verdict) = match &set.tests {
+            None => (String::new(), "not tested: too few events".to_owned()),
+            Some(tests) => {
+                let regions = tests.hdr.iter().chain([&tests.tarp]).map(|region| &region.test);
+                let all: Vec<&QuantityTest> = tests.sbc.iter().chain(regions).collect();
+                let least = |p: f64, test: &&QuantityTest| {
+                    p.min(test.ecdf_p_adjusted).min(test.chi_square_p_adjusted)
+                };
+                let failed: Vec<&str> = all
+                    .iter()
+                    .filter(|test| !test.pass)
+                    .map(|test| test.quantity.as_str())
+                    .collect();
+                let verdict = match failed.is_empty() {
+                    true => "pass".to_owned(),
+                    false => format!("fail: {}", failed.join(", ")),
+                };
+                (number(all.iter().fold(1.0, least), 2), verdict)
+            }
+        };
+        vec![words, set.events.to_string(), least, verdict]
+    };
+    let rows: Vec<Vec<String>> = calibration.by_detected.iter().map(row).collect();
+    output::table(&["detected ions", "events", "least p", "verdict"], &rows)
 }
 
 fn row(test: &QuantityTest) -> Vec<String> {

@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use cei_metrics::results::{NuisanceScores, PointScores};
-use cei_run::evaluate::{EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run};
+use cei_run::evaluate::{
+    DetectedScores, EvaluateOptions, RowsToScore, RunEvaluation, ScoredRows, evaluate_run,
+};
 use cei_run::folder::layout::{EVALUATION, FIGURES};
 use cei_run::plausibility::Plausibility;
+use cei_run::trained::detected_in_words;
 
 use crate::args::{EvaluateArgs, SplitArg};
 use crate::commands::tell_remarks;
@@ -73,6 +76,9 @@ fn describe(evaluation: &RunEvaluation) -> String {
         text.push_str(&format!("\n\n{}", nuisances(evaluation)));
     }
     text.push_str(&format!("\n\n{}", distribution(evaluation)));
+    if !evaluation.by_detected.is_empty() {
+        text.push_str(&format!("\n\n{}", by_detected(evaluation)));
+    }
     if let Some(active) = &evaluation.active_latent {
         text.push_str(&format!("\n{active}"));
     }
@@ -152,6 +158,29 @@ fn gauge_free(evaluation: &RunEvaluation) -> Option<String> {
     let header =
         ["gauge-free", "RMSE of the mean", "nearest neighbours", "CRPS", "coverage at 90 %"];
     Some(output::table(&header, &rows))
+}
+
+/// Scores by the ions that were detected.
+fn by_detected(evaluation: &RunEvaluation) -> String {
+    let levels = ["0.5", "0.8", "0.9", "0.95"];
+    let row = |set: &DetectedScores| {
+        let coverage = |level: &str| set.distribution.coverage.get(level).map(|c| 100.0 * c);
+        let mut row = vec![
+            detected_in_words(set.ions, set.missing.as_deref()),
+            set.rows.to_string(),
+            optional(set.likelihood.map(|likelihood| likelihood.nll), 5),
+            optional(set.distribution.crps, 3),
+        ];
+        row.extend(levels.map(|level| optional(coverage(level), 3)));
+        row
+    };
+    let rows: Vec<Vec<String>> = evaluation.by_detected.iter().map(row).collect();
+    let header =
+        ["detected ions", "rows", "NLL", "CRPS", "coverage at 50 %", "80 %", "90 %", "95 %"];
+    format!(
+        "{}\nre-simulated momenta are compared for events of which all ions were detected",
+        output::table(&header, &rows)
+    )
 }
 
 /// Errors of nuisances, whose units are in their names.

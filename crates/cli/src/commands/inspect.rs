@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use cei_data::inspect::{Directions, InspectOptions, Inspection, Role, SideSummary};
 use cei_data::{CentreOfMass, MomentumUnit, PositionUnit, Source, inspect};
 use cei_physics::{AtomSpec, Molecule};
-use cei_run::dataset::simulation_of;
+use cei_run::dataset::{Origin, simulation_of};
 use cei_run::plausibility::{Plausibility, judge_files};
 use cei_run::point_charges::molecule_of_ions;
 use cei_run::{Experiment, RunError};
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         None => (Source::default(), InspectOptions::default(), "as given"),
         Some(experiment) => {
             let options = InspectOptions {
+                may_miss: may_miss(&experiment),
                 x: experiment.columns.x,
                 y: experiment.columns.y,
                 either_side: true,
@@ -130,14 +131,24 @@ fn from_simulation(source: &Source, options: &mut InspectOptions) -> Option<&'st
             return None;
         }
     };
+    let detection = simulation.detector.detection(&simulation.molecule).ok().flatten();
     *options = InspectOptions {
         either_side: true,
+        may_miss: detection.map(|detection| detection.may_miss()).unwrap_or_default(),
         molecule: Some(simulation.molecule),
         x_unit: Some(PositionUnit::Bohr),
         y_unit: Some(MomentumUnit::Au),
         ..InspectOptions::default()
     };
     Some("of the simulation that stands beside the table")
+}
+
+/// Of each ion, whether the configuration allows it to be missing.
+fn may_miss(experiment: &Experiment) -> Vec<bool> {
+    // What stands beside its table is told again when it is loaded.
+    Origin::of(experiment)
+        .map(|origin| origin.may_miss(experiment.molecule.as_ref()))
+        .unwrap_or_default()
 }
 
 /// What the command line says instead.
@@ -190,6 +201,15 @@ fn describe(inspection: &Inspection, charged: Option<&Charged>, unit_origin: &st
         lines.push(format!("  {}{column}: {}", cause.reason, cause.count));
     }
     lines.extend(left_out(inspection.invalid.len(), MOST_NAMES, "reasons and columns"));
+    for set in inspection.detected.iter().take(MOST_NAMES) {
+        let missing: Vec<String> = set.missing.iter().map(|ion| short(ion)).collect();
+        let which = match missing.is_empty() {
+            true => "all of them".to_owned(),
+            false => format!("{} missing", missing.join(", ")),
+        };
+        lines.push(format!("{} ions detected ({which}): {} rows", set.ions, set.rows));
+    }
+    lines.extend(left_out(inspection.detected.len(), MOST_NAMES, "sets of detected ions"));
     let rows: Vec<Vec<String>> = inspection
         .columns
         .iter()

@@ -2,6 +2,7 @@
 //! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept.
 
 mod columns;
+mod detected;
 mod directions;
 mod far;
 mod moments;
@@ -12,16 +13,18 @@ use std::path::Path;
 use cei_physics::Molecule;
 
 use self::columns::Sides;
+use self::detected::Sets;
 pub use self::directions::Directions;
 use self::far::Far;
 use self::moments::{Duplicates, Running, Side, Sums};
 pub use self::summary::{
-    ColumnSummary, EnergySummary, InspectOptions, Inspection, Moments, Range, Role, SideSummary,
-    UnitGuess,
+    ColumnSummary, DetectedIons, EnergySummary, InspectOptions, Inspection, Moments, Range, Role,
+    SideSummary, UnitGuess,
 };
 use crate::error::{FarCell, LoadError};
 use crate::kinds::{Varying, is_still};
 use crate::load::{DropCounter, Part, Scanned, locate, scan};
+use crate::missing::MayMiss;
 use crate::reading::Reading;
 use crate::source::Source;
 use crate::sum_gate::{CentreOfMass, Gated};
@@ -37,7 +40,7 @@ const MOST_NAMED: usize = 5;
 pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, LoadError> {
     let mut counter = DropCounter::default();
     let mut found: Option<Found> = None;
-    let Scanned { files, names, readings } = scan(source, None, &[], &mut |part| {
+    let Scanned { files, names, readings } = scan(source, None, &[], &mut |mut part| {
         let found = match &mut found {
             Some(found) => found,
             None => found.insert(Found::new(
@@ -46,13 +49,14 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
                 options,
             )?),
         };
+        found.may_miss.resolve(&mut part.block);
         counter.add(&part.block, &part.block.valid_rows(), part.names);
         found.add(&part.block.values, part.names.len());
         Ok(())
     })?;
     let invalid = counter.finish();
     let Some(found) = found else { return Err(LoadError::NoFiles) };
-    let Found { each, duplicates, positions: mut x, momenta: mut y, sides } = found;
+    let Found { each, duplicates, positions: mut x, momenta: mut y, sets, sides, .. } = found;
     let Sides { mut remarks, masses, own_names, .. } = sides;
     let atoms = options.molecule.as_ref().map(Molecule::atom_count);
     let columns = summaries(&names, &each, [&x.columns, &y.columns], atoms);
@@ -74,6 +78,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     for (names, side) in [(names_of(&columns, &x), &x), (names_of(&columns, &y), &y)] {
         remarks.extend(remarks_on_far_cells(&side.far.found(&names), &readings));
     }
+    let detected = sets.finish(options.molecule.as_ref(), &names_of(&columns, &y));
+    remarks.extend(detected::remark(&detected, !options.may_miss.is_empty()));
     let gate = y.gated();
     if let Some(Gated { gate_au: gate, events, dropped }) = gate
         && dropped > 0
@@ -94,6 +100,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         rows: invalid.of,
         invalid_rows: invalid.rows,
         invalid: invalid.causes,
+        detected,
         duplicate_rows: duplicates.count(),
         positions,
         momenta,
@@ -114,6 +121,8 @@ struct Found {
     duplicates: Duplicates,
     positions: Side,
     momenta: Side,
+    may_miss: MayMiss,
+    sets: Sets,
     sides: Sides,
 }
 
@@ -126,6 +135,8 @@ impl Found {
             duplicates: Duplicates::default(),
             positions: Side::of_positions(sides.x.clone()),
             momenta: Side::of_momenta(sides.y.clone(), masses.unwrap_or_default(), sums),
+            may_miss: MayMiss::new(&sides.y, &options.may_miss),
+            sets: Sets::new(&sides.y),
             sides,
         })
     }
@@ -135,6 +146,7 @@ impl Found {
         self.duplicates.add(rows, columns);
         self.positions.add(rows, columns);
         self.momenta.add(rows, columns);
+        self.sets.add(rows, columns);
     }
 }
 

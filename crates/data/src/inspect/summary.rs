@@ -29,6 +29,8 @@ pub struct InspectOptions {
     pub x_unit: Option<PositionUnit>,
     /// Unit of the momenta; guessed from magnitudes if absent.
     pub y_unit: Option<MomentumUnit>,
+    /// Of each ion, whether it may be missing, its cells empty; none may where this is empty.
+    pub may_miss: Vec<bool>,
     /// Which momentum sums are accepted, and whether the motion of the centre of mass is in energies and directions.
     pub sums: SumOptions,
 }
@@ -46,6 +48,10 @@ pub struct Inspection {
     pub invalid_rows: u64,
     /// Invalid cells by reason and column.
     pub invalid: Vec<DropCause>,
+    /// Rows by the ions that were detected, where cells of whole ions are empty; rows of which a part of an ion is there are
+    /// left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub detected: Vec<DetectedIons>,
     /// Rows that repeat an earlier row in every column, bit for bit.
     pub duplicate_rows: u64,
     /// Every column of the files.
@@ -80,6 +86,17 @@ pub struct Inspection {
     /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+/// Rows of which the same ions were detected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DetectedIons {
+    /// How many ions.
+    pub ions: usize,
+    /// The others, by atom, or by their first column where atoms are not known.
+    pub missing: Vec<String>,
+    /// Rows.
+    pub rows: u64,
 }
 
 /// What a column is taken for.

@@ -4,6 +4,9 @@
 //! Notation: `x` a gauged row of all position columns, opened where they have bounds, `a` its columns that vary, `m` their mean,
 //! `B` an orthonormal basis (`a columns x d_eff`) of the directions in which `a` varies. The network
 //! sees `scaler(B^T (a - m))`, or `scaler(a)` where nothing is constrained.
+//!
+//! Where ions may be missing, the network's condition has zero in the place of a scaled momentum that is, and one number an
+//! ion behind them all: 1 where it is missing, 0 where it was detected.
 
 mod bounds;
 mod chunks;
@@ -13,7 +16,7 @@ mod error;
 mod side;
 
 use cei_physics::Molecule;
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use self::bounds::ColumnBounds;
@@ -25,12 +28,15 @@ pub use self::side::DeadColumn;
 use self::side::{OFF_CONSTANT, Side};
 use crate::gauge::Gauge;
 use crate::load::Table;
+use crate::missing::indicators;
 use crate::scaler::{Scaler, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
 use crate::subspace;
 
 /// Singular values below this part of the largest are constraints (`docs/spec.md#degenerate-directions`).
 const RANK_TOLERANCE: f64 = 1e-6;
+/// How far apart events are, for each ion that was detected in one of them alone: beyond all scaled momenta.
+const APART: f64 = 1e3;
 /// Rows of a part that are copied in f64 at a time.
 const PART_ROWS: usize = 16 * CHUNK_ROWS;
 
@@ -61,6 +67,9 @@ pub struct Preprocessing {
     nuisances: usize,
     #[serde(default, skip_serializing_if = "is_zero")]
     charges: usize,
+    /// Ions that have an indicator; none where none may be missing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    indicated: usize,
     x_rank: usize,
     y_rank: usize,
     subspace: Option<Subspace>,
@@ -140,6 +149,7 @@ impl Preprocessing {
             y: y_side,
             nuisances: table.nuisances,
             charges: table.charges,
+            indicated: table.may_miss.len(),
             x_rank,
             y_rank,
             subspace,
@@ -188,13 +198,19 @@ impl Preprocessing {
     /// The momenta of rows of the condition (rows x y columns).
     #[must_use]
     pub fn momenta_of<'a>(&self, y: ArrayView2<'a, f64>) -> ArrayView2<'a, f64> {
-        y.slice_move(ndarray::s![.., ..self.momenta()])
+        y.slice_move(s![.., ..self.momenta()])
     }
 
     /// Whether charges of the ions stand behind the momenta.
     #[must_use]
     pub fn has_charges(&self) -> bool {
         self.charges > 0
+    }
+
+    /// Whether ions may be missing, their momenta NaN.
+    #[must_use]
+    pub fn may_miss_ions(&self) -> bool {
+        self.indicated > 0
     }
 
     /// Indices of the position columns that vary.
@@ -237,7 +253,7 @@ impl Preprocessing {
     /// Width of what the network is conditioned on.
     #[must_use]
     pub fn y_dim(&self) -> usize {
-        self.y.alive.len()
+        self.y.alive.len() + self.indicated
     }
 
     /// `nll_raw = nll_network + log_abs_det_scale()`, in nats: the density in orthonormal raw
@@ -327,6 +343,9 @@ impl Preprocessing {
     /// The frame of decoded positions in words.
     #[must_use]
     pub fn frame_description(&self) -> String {
+        if self.may_miss_ions() {
+            return self.gauge.describe_where_ions_are_missing();
+        }
         self.gauge.describe_positions()
     }
 
@@ -356,7 +375,7 @@ impl Preprocessing {
     #[must_use]
     pub fn encode_x(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(x, self.x_dim(), |start, rows, mut out| {
-            let y = y.slice(ndarray::s![start..start + rows.nrows(), ..]);
+            let y = y.slice(s![start..start + rows.nrows(), ..]);
             let mut gauged = self.gauge.positions(row_major(rows), y);
             self.bounds.open(gauged.view_mut());
             for (row, out) in gauged.rows().into_iter().zip(out.rows_mut()) {
@@ -387,7 +406,26 @@ impl Preprocessing {
                     out[column] = self.y_scaler.transform(column, row[index]) as f32;
                 }
             }
+            if self.may_miss_ions() {
+                out.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+                let missing = indicators(gauged.slice(s![.., ..self.momenta()]));
+                out.slice_mut(s![.., self.y.alive.len()..]).assign(&missing.mapv(|m| m as f32));
+            }
         })
+    }
+
+    /// Coordinates (`rows x y_dim`) of raw momenta by whose distance events are compared: those of the network, but events
+    /// of which other ions were detected are far from one another.
+    #[must_use]
+    pub fn neighbour_y(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.set_apart(self.encode_y(y).mapv(f64::from))
+    }
+
+    /// The same from the network's momenta.
+    #[must_use]
+    pub fn set_apart(&self, mut scaled: Array2<f64>) -> Array2<f64> {
+        scaled.slice_mut(s![.., self.y.alive.len()..]).mapv_inplace(|missing| APART * missing);
+        scaled
     }
 
     /// The network's momenta (`rows x y_dim`) to raw momenta (`rows x all y columns`) in the gauge.
@@ -400,6 +438,11 @@ impl Preprocessing {
                 }
                 for dead in &self.y.dead {
                     out[dead.index] = dead.constant;
+                }
+                for (ion, missing) in row.slice(s![self.y.alive.len()..]).iter().enumerate() {
+                    if *missing > 0.5 {
+                        out.slice_mut(s![3 * ion..3 * ion + 3]).fill(f64::NAN);
+                    }
                 }
             }
         })

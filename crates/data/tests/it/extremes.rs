@@ -17,6 +17,7 @@ fn table(rows: usize, cell: impl Fn(usize, f64) -> [f64; 3]) -> Table {
         readings: Vec::new(),
         nuisances: 0,
         charges: 0,
+        may_miss: Vec::new(),
         dropped: Default::default(),
     }
 }

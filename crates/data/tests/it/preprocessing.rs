@@ -4,7 +4,7 @@ use cei_data::{
     Degenerate, GaugeConfig, MomentumGauge, PositionGauge, Preprocessing, PreprocessingConfig,
     Rows, ScalerKind, Split, SplitConfig, Table, load,
 };
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -42,6 +42,7 @@ fn table(rows: usize) -> Table {
         readings: Vec::new(),
         nuisances: 0,
         charges: 0,
+        may_miss: Vec::new(),
         dropped: Default::default(),
     }
 }
@@ -363,6 +364,7 @@ fn boxed() -> (Table, PreprocessingConfig) {
         readings: Vec::new(),
         nuisances: 0,
         charges: 0,
+        may_miss: Vec::new(),
         dropped: Default::default(),
     };
     let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();
@@ -429,4 +431,54 @@ fn bounds_that_cannot_be_are_named() {
     assert!(message(&table, &config).contains(&format!("row {row} has `x2` = 6.5, outside")));
     table.x.column_mut(1).fill(3.0);
     assert!(message(&table, &config).contains("in all 3 directions, but these do in 2"));
+}
+
+/// Where ions may be missing, scalers and dead columns are those of what was detected, a missing momentum is zero, and one
+/// number an ion says which are missing; of complete events the rest is as it was for a table without missing ions.
+#[test]
+fn missing_ions_are_zeros_with_an_indicator() {
+    let mut table = table(400);
+    table.may_miss = vec![true; 3];
+    let split = Split::new(400, &SplitConfig::default()).unwrap();
+    let molecule = ocs();
+    let complete = table.clone();
+    let missing = |row: usize| (row % 4).checked_sub(1);
+    for row in 0..400 {
+        if let Some(ion) = missing(row) {
+            table.y.slice_mut(s![row, 3 * ion..3 * ion + 3]).fill(f64::NAN);
+        }
+    }
+    let config = PreprocessingConfig::default();
+    let fitted = Preprocessing::fit(&config, Some(&molecule), &table, &split.train).unwrap();
+    assert_eq!(fitted.y_dim(), 12);
+    let scaled = fitted.encode_y(table.y.view());
+    let of_complete = fitted.encode_y(complete.y.view());
+    let mut sums = [0.0_f64; 9];
+    for row in 0..400 {
+        for column in 0..9 {
+            let is_missing = missing(row) == Some(column / 3);
+            let expected = if is_missing { 0.0 } else { of_complete[[row, column]] };
+            assert_eq!(scaled[[row, column]], expected);
+        }
+        for ion in 0..3 {
+            assert_eq!(scaled[[row, 9 + ion]], f32::from(u8::from(missing(row) == Some(ion))));
+        }
+    }
+    for &row in split.train.rows() {
+        (0..9).for_each(|column| sums[column] += f64::from(scaled[[row, column]]));
+    }
+    assert!(sums.iter().all(|sum| sum.abs() < 1e-3), "{sums:?}");
+    // Back, with what is missing missing.
+    let back = fitted.decode_y(scaled.view());
+    for (a, b) in back.iter().zip(&table.y) {
+        assert!(a.is_nan() == b.is_nan() && (a.is_nan() || (a - b).abs() < 1e-4));
+    }
+    // Events of which other ions were detected are no neighbours.
+    let apart = fitted.neighbour_y(table.y.view());
+    let distance = |a: usize, b: usize| {
+        let squares =
+            apart.row(a).iter().zip(apart.row(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        squares.sqrt()
+    };
+    assert!(distance(0, 4) < 100.0 && distance(0, 1) > 900.0 && distance(1, 2) > 900.0);
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Centre, Events, Simulation, SimulationError};
 use crate::channel::{self, ChargeState};
-use crate::detector::add_noise;
+use crate::detector::{Detection, add_noise};
 use crate::error::{SimulationConfigError, require};
 use crate::explosion::{CHUNK, Exploder, ExplosionError, Given};
 use crate::frame::ResolvedFrame;
@@ -74,6 +74,8 @@ pub(super) struct Plan<'a> {
     thermal: Vec<f64>,
     /// Standard deviation of each component of the detector noise, a.u.; empty without noise.
     noise: Vec<f64>,
+    /// None where every ion is detected.
+    detection: Option<Detection>,
     nuisances: Vec<Nuisance>,
     frame: ResolvedFrame,
 }
@@ -118,6 +120,7 @@ impl<'a> Plan<'a> {
             orientation: simulation.orientation.resolve(molecule)?,
             thermal: none_if_zero(thermal.collect()),
             noise: none_if_zero(simulation.detector.standard_deviations(molecule)?),
+            detection: simulation.detector.detection(molecule)?,
             nuisances: simulation.nuisances(),
             frame: simulation.frame.resolve(molecule)?,
         })
@@ -184,6 +187,8 @@ impl<'a> Plan<'a> {
         let Chunk { positions, initial, momenta, nuisances, charges } = rows;
         let columns = 3 * self.simulation.molecule.atom_count();
         let mut noise = vec![0.0; if self.noise.is_empty() { 0 } else { positions.len() }];
+        // Zero, or NaN of an ion that is not detected.
+        let mut missing = vec![0.0; if self.detection.is_some() { positions.len() } else { 0 }];
         let mut states = Vec::with_capacity(positions.len() / columns);
         let mut undrawn = None;
         let mut drawn = 0;
@@ -215,6 +220,11 @@ impl<'a> Plan<'a> {
             if let Some(noise) = noise.get_mut(span.clone()) {
                 add_noise(&mut rng, &self.noise, noise);
             }
+            if let (Some(detection), Some(missing)) =
+                (&self.detection, missing.get_mut(span.clone()))
+            {
+                detection.apply(&mut rng, missing);
+            }
             drawn = span.end;
         }
         // An event before the one that cannot be drawn may fail to explode, and is then the first failure.
@@ -229,8 +239,11 @@ impl<'a> Plan<'a> {
         if let Some(error) = undrawn {
             return Err(error);
         }
-        for (momentum, noise) in momenta.iter_mut().zip(&noise) {
+        for (momentum, noise) in momenta.iter_mut().zip(noise.iter()) {
             *momentum += noise;
+        }
+        for (momentum, missing) in momenta.iter_mut().zip(&missing) {
+            *momentum += missing;
         }
         let rows = positions.chunks_exact_mut(columns).zip(momenta.chunks_exact_mut(columns));
         for (row, (positions, momenta)) in rows.enumerate() {

@@ -68,7 +68,7 @@ impl CalibrationEvents {
             if states.is_some() {
                 y.slice_mut(s![.., preprocessing.momenta()..]).fill(0.0);
             }
-            preprocessing.encode_y(y.view()).mapv(f64::from)
+            preprocessing.neighbour_y(y.view())
         };
         let nearest = NearestNeighbours::fit(scaled(&train_y).view(), x.view())?
             .draws(scaled(raw_y).view(), 1)?;

@@ -8,6 +8,12 @@ pub(super) fn joined(parts: Vec<Ranks>) -> Ranks {
     joined_along(Axis(0), &parts)
 }
 
+/// The ranks of some of the events.
+pub(super) fn of_events(ranks: &Ranks, events: &[usize]) -> Ranks {
+    let of = |rows: &Array2<usize>| rows.select(Axis(0), events);
+    Ranks { below: of(&ranks.below), equal: of(&ranks.equal), draws: ranks.draws }
+}
+
 /// The same along either axis: events, or quantities.
 pub(super) fn joined_along(axis: Axis, parts: &[Ranks]) -> Ranks {
     let join = |pick: fn(&Ranks) -> &Array2<usize>| {

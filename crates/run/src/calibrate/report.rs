@@ -41,9 +41,30 @@ pub struct Calibration {
     pub tests: CalibrationTests,
     /// Whether every test passed.
     pub pass: bool,
+    /// The same tests of the events of which as many ions, or the same ones, were detected; empty where none is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_detected: Vec<DetectedTests>,
     /// Why the results are not in the folder where they should be.
     #[serde(skip)]
     pub not_kept: Option<String>,
+}
+
+/// Tests of some of the events. Each set fails an exact posterior with the probability of the level of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectedTests {
+    /// Ions that were detected.
+    pub ions: usize,
+    /// The others; absent where these are all events of as many ions, whichever they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
+    /// Test events.
+    pub events: usize,
+    /// The tests; absent where the events are too few.
+    #[serde(flatten)]
+    pub tests: Option<CalibrationTests>,
+    /// Whether every test passed; absent without tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<bool>,
 }
 
 /// Accuracy of a classifier, cross-validated.

@@ -8,7 +8,7 @@ use cei_metrics::{COVERAGE_LEVELS, Ranks, Summary, Uniformity, density_ranks, ho
 use ndarray::{Axis, s};
 
 use super::events::{CalibrationEvents, EventDraws};
-use super::ranks::joined;
+use super::ranks::{joined, of_events};
 use super::report::{CalibrationTests, QuantityTest, RegionTest};
 use crate::RunError;
 
@@ -18,17 +18,23 @@ const CHUNK: usize = 100;
 /// Levels of the curves of coverage, in (0, 1).
 const CURVE_POINTS: usize = 39;
 
-/// Tests draws of any source: `source` gives those of a range of the `events`, chunk by chunk.
+/// Ranks of the truth of some events among draws for them.
+pub(super) struct AllRanks {
+    quantities: Vec<String>,
+    sbc: Ranks,
+    hdr: Option<Ranks>,
+    tarp: Ranks,
+}
+
+/// Ranks draws of any source: `source` gives those of a range of the `events`, chunk by chunk.
 ///
 /// # Errors
-/// What `source` fails with; draws that do not fit the events or are not finite; fewer than 20 events.
-pub(super) fn calibrate(
+/// What `source` fails with; draws that do not fit the events or are not finite.
+pub(super) fn ranks_of(
     events: &CalibrationEvents,
     mut source: impl FnMut(Range<usize>) -> Result<EventDraws, RunError>,
-    level: f64,
-    seed: u64,
     mut progress: impl FnMut(usize, usize),
-) -> Result<CalibrationTests, RunError> {
+) -> Result<AllRanks, RunError> {
     let total = events.truth.nrows();
     let (mut sbc, mut hdr, mut tarp) = (Vec::new(), Vec::new(), Vec::new());
     for start in (0..total).step_by(CHUNK) {
@@ -47,14 +53,38 @@ pub(super) fn calibrate(
         )?);
         progress(range.end, total);
     }
-    let sbc = quantity_tests(&events.quantities(), &joined(sbc), level, seed)?;
-    let hdr = if hdr.is_empty() {
-        None
-    } else {
-        Some(region_test("highest-density regions", &joined(hdr), level, seed)?)
-    };
-    let tarp = region_test("TARP", &joined(tarp), level, seed)?;
-    Ok(CalibrationTests { sbc, hdr, tarp })
+    Ok(AllRanks {
+        quantities: events.quantities(),
+        sbc: joined(sbc),
+        hdr: (!hdr.is_empty()).then(|| joined(hdr)),
+        tarp: joined(tarp),
+    })
+}
+
+impl AllRanks {
+    /// Those of some of the events.
+    pub(super) fn of(&self, events: &[usize]) -> Self {
+        Self {
+            quantities: self.quantities.clone(),
+            sbc: of_events(&self.sbc, events),
+            hdr: self.hdr.as_ref().map(|ranks| of_events(ranks, events)),
+            tarp: of_events(&self.tarp, events),
+        }
+    }
+
+    /// Tests that they are uniform.
+    ///
+    /// # Errors
+    /// Fewer than 20 events.
+    pub(super) fn tests(&self, level: f64, seed: u64) -> Result<CalibrationTests, RunError> {
+        let regions = "highest-density regions";
+        let hdr = self.hdr.as_ref().map(|ranks| region_test(regions, ranks, level, seed));
+        Ok(CalibrationTests {
+            sbc: quantity_tests(&self.quantities, &self.sbc, level, seed)?,
+            hdr: hdr.transpose()?,
+            tarp: region_test("TARP", &self.tarp, level, seed)?,
+        })
+    }
 }
 
 fn quantity_tests(
@@ -165,7 +195,7 @@ mod tests {
                 )),
             })
         };
-        let result = calibrate(&test_events, source, 0.01, 1, |_, _| {});
+        let result = ranks_of(&test_events, source, |_, _| {}).and_then(|r| r.tests(0.01, 1));
         result.unwrap_or_else(|error| panic!("{error}"))
     }
 

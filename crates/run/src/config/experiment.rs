@@ -7,11 +7,12 @@ use cei_cvae::CvaeConfig;
 use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::latent::LatentSource;
 use cei_model::{Architecture, HyperParameterError};
-use cei_physics::{Detector, Molecule};
+use cei_physics::Molecule;
 use cei_train::TrainingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::detector::DeclaredDetector;
 use super::error::{ExperimentError, Kind};
 use super::overrides::{Configuration, parse_with_overrides, to_toml};
 use super::simulation::simulation_by_name;
@@ -46,11 +47,11 @@ pub struct Experiment {
     /// Gauge, degenerate directions and scalers.
     #[serde(default)]
     pub preprocessing: PreprocessingConfig,
-    /// The noise with which the momenta were measured, per ion and laboratory axis; for a simulated
-    /// table by default that of the simulation. It stands in the place of the simulation's where both
-    /// are given.
+    /// The noise with which the momenta were measured, per ion and laboratory axis, and how probable it is that an ion is
+    /// detected; for a simulated table by default those of the simulation. Each stands in the place of the simulation's
+    /// where both are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detector: Option<Detector>,
+    pub detector: Option<DeclaredDetector>,
     /// The model.
     pub model: ModelConfig,
     /// How it is trained.
@@ -141,7 +142,9 @@ impl Configuration for Experiment {
             sweep.check().map_err(|error| error.to_string())?;
         }
         if let (Some(detector), Some(molecule)) = (&self.detector, &self.molecule) {
+            let detector = detector.over(None);
             detector.standard_deviations(molecule).map_err(|error| error.to_string())?;
+            detector.detection(molecule).map_err(|error| error.to_string())?;
         }
         Ok(self)
     }

@@ -1,5 +1,5 @@
-//! New training rows in every epoch: new events from the simulator, or new detector noise on the events
-//! of a table. They are made on a thread of their own while the previous epoch trains.
+//! New training rows in every epoch: new events from the simulator, or new detector noise, and other ions missing, on the
+//! events of a table. They are made on a thread of their own while the previous epoch trains.
 //!
 //! | rows | seed |
 //! | --- | --- |
@@ -15,7 +15,8 @@ use std::time::Instant;
 use cei_data::Preprocessing;
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{
-    Accuracy, ChargeState, Detector, Events, Exploder, Mode, Simulation, measure, simulate_range,
+    Accuracy, ChargeState, Detector, Events, Exploder, Frame, Mode, Molecule, Simulation,
+    measure_in, simulate_range,
 };
 use cei_train::{EpochRows, EpochRowsError, Rows};
 use ndarray::{Array2, s};
@@ -39,12 +40,14 @@ pub enum Recipe {
         columns: EventColumns,
     },
     /// The same events, measured anew.
-    Noise {
-        /// The simulation that made them.
-        simulation: Box<Simulation>,
+    Measured {
+        /// Their molecule.
+        molecule: Box<Molecule>,
+        /// The frame in which they are recorded.
+        frame: Box<Frame>,
         /// What measures them.
-        detector: Detector,
-        /// The noise-free training rows.
+        detector: Box<Detector>,
+        /// The training rows before that.
         events: Box<Events>,
         /// What becomes of them.
         columns: EventColumns,
@@ -73,7 +76,7 @@ impl Recipe {
                     take(start, &columns.x(&made), &columns.y(&made))?;
                 }
             }
-            Self::Noise { simulation, detector, events, columns } => {
+            Self::Measured { molecule, frame, detector, events, columns } => {
                 for (chunk, start) in (0..events.positions.nrows()).step_by(CHUNK).enumerate() {
                     let end = (start + CHUNK).min(events.positions.nrows());
                     let mut noisy = Events {
@@ -84,7 +87,8 @@ impl Recipe {
                         charges: events.charges.slice(s![start..end, ..]).to_owned(),
                     };
                     let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
-                    measure(simulation, detector, &mut noisy, seed.wrapping_add(chunk as u64))?;
+                    let seed = seed.wrapping_add(chunk as u64);
+                    measure_in(molecule, frame, detector, &mut noisy, seed)?;
                     take(start, &columns.x(&noisy), &columns.y(&noisy))?;
                 }
             }
@@ -96,7 +100,7 @@ impl Recipe {
     fn rows(&self) -> usize {
         match self {
             Self::Events { events, .. } => *events,
-            Self::Noise { events, .. } => events.positions.nrows(),
+            Self::Measured { events, .. } => events.positions.nrows(),
         }
     }
 }
@@ -193,7 +197,7 @@ pub(crate) fn making_seconds(
             columns: columns.clone(),
         },
         // Noise is cheap: all of it.
-        Recipe::Noise { .. } => recipe.clone(),
+        Recipe::Measured { .. } => recipe.clone(),
     };
     let begun = Instant::now();
     let make = || encoded(&some, preprocessing, seed, 2, &AtomicBool::new(false));

@@ -167,6 +167,9 @@ impl LaterTable {
         if !positions {
             selection = selection.of_condition();
         }
+        if run.record.preprocessing.may_miss_ions() {
+            selection.may_miss = run.record.origin().may_miss(run.record.molecule.as_ref());
+        }
         let charges = TableCharges::of(run, &self.columns.charges)?;
         if !charges.are_columns() {
             selection.charges.clear();

@@ -1,14 +1,17 @@
 //! Loading and splitting the table of an experiment, or simulating it.
 
+use cei_data::error::Fault;
 use cei_data::extremes::screen;
 use cei_data::{
-    FarCell, Preprocessing, PreprocessingError, RowDigests, Rows as _, Split, Table, fingerprint,
-    load,
+    FarCell, LoadError, Preprocessing, PreprocessingError, RowDigests, Rows as _, Selection, Split,
+    Table, fingerprint, is_incomplete, load,
 };
+use cei_physics::Molecule;
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
 
 use super::fresh::Recipe;
-use super::simulated::{measured_anew, simulated};
+use super::simulated::{measured_anew, seen_in_part, simulated};
+use crate::error::LaterError;
 use crate::folder::{Origin, PartCopies};
 use crate::{Experiment, RunError, TrainedRun};
 
@@ -58,6 +61,7 @@ impl Dataset {
             return Err(PreprocessingError::NoPositions.into());
         }
         check_charges(experiment)?;
+        let may_miss = may_miss(experiment, origin)?;
         let mut extremes = Vec::new();
         let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
             (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
@@ -65,7 +69,9 @@ impl Dataset {
                 return Err(RunError::SimulatorMolecule { name: name.clone() });
             }
             (None, simulation) => {
-                let mut table = load(source, &experiment.columns)?;
+                let columns = Selection { may_miss, ..experiment.columns.clone() };
+                let mut table = load(source, &columns)
+                    .map_err(|error| with_hint_on_missing(error, experiment, &columns))?;
                 let far = screen(&mut table, source.drop_invalid, &experiment.columns)?;
                 table.check_trainable(&experiment.split)?;
                 let split = Split::new(table.rows(), &experiment.split)?;
@@ -73,6 +79,8 @@ impl Dataset {
                 if source.fresh_noise {
                     let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
                     measured_anew(experiment, simulation, origin, table, split)?
+                } else if !table.may_miss.is_empty() && !has_missing(&table) {
+                    seen_in_part(experiment, origin, table, split)?
                 } else {
                     (table, split, None)
                 }
@@ -162,6 +170,45 @@ impl Dataset {
             degenerate,
         }
     }
+}
+
+/// Of each ion, whether it may be missing; empty where none may.
+fn may_miss(experiment: &Experiment, origin: &Origin) -> Result<Vec<bool>, RunError> {
+    let molecule = experiment.molecule.as_ref();
+    let may_miss = origin.may_miss(molecule);
+    let key = "detector.efficiency";
+    let fits = |molecule: &Molecule| 3 * molecule.atom_count() == experiment.columns.y.len();
+    match molecule.filter(|_| !may_miss.is_empty()) {
+        Some(molecule) if !fits(molecule) => {
+            Err(RunError::OtherColumns { key, count: 3 * molecule.atom_count() })
+        }
+        _ => Ok(may_miss),
+    }
+}
+
+/// What an empty cell of a momentum may be where no ion may be missing.
+const MAY_BE_MISSING: &str = "where all cells of an ion are empty because it was not detected, declare how probable it is that one is: `detector.efficiency` of the experiment";
+
+/// The error, with what may be meant by an empty cell of a momentum.
+fn with_hint_on_missing(
+    error: LoadError,
+    experiment: &Experiment,
+    columns: &Selection,
+) -> RunError {
+    let LoadError::Invalid { at, fault: Fault::Empty | Fault::NotANumber } = &error else {
+        return error.into();
+    };
+    let is_momentum = |name: &String| columns.y.iter().any(|y| y.to_string() == *name);
+    let is_known = experiment.molecule.is_none() || !columns.may_miss.is_empty();
+    if is_known || !at.column.as_ref().is_some_and(is_momentum) {
+        return error.into();
+    }
+    LaterError::Load { source: Box::new(error), hint: MAY_BE_MISSING.to_owned() }.into()
+}
+
+/// Whether ions are missing in a table.
+pub(super) fn has_missing(table: &Table) -> bool {
+    table.momenta().rows().into_iter().any(is_incomplete)
 }
 
 /// Charges are one for each atom.

@@ -1,4 +1,4 @@
-//! Where the events of an experiment come from, and with what noise they were measured.
+//! Where the events of an experiment come from, and how they were measured.
 
 use cei_physics::Simulation;
 
@@ -8,11 +8,11 @@ use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
 impl Origin {
-    /// As declared by an experiment and by what stands beside its files. The noise is that of the
+    /// As declared by an experiment and by what stands beside its files. Noise and efficiency are those of the
     /// experiment, or else of the simulation.
     ///
     /// # Errors
-    /// A simulation that is unknown, unreadable or of another molecule than the experiment; noise that
+    /// A simulation that is unknown, unreadable or of another molecule than the experiment; a detector that
     /// does not fit the molecule.
     pub fn of(experiment: &Experiment) -> Result<Self, RunError> {
         let (molecule, source) = (experiment.molecule.as_ref(), &experiment.source);
@@ -27,11 +27,13 @@ impl Origin {
             None => simulation_of(&experiment.source.resolve()?)?
                 .filter(|made| molecule == Some(&made.molecule)),
         };
-        let simulated = simulation.as_ref().map(|simulation| simulation.detector.clone());
-        let detector = experiment.detector.clone().or(simulated);
+        let simulated = simulation.as_ref().map(|simulation| &simulation.detector);
+        let declared = experiment.detector.as_ref().map(|declared| declared.over(simulated));
+        let detector = declared.or(simulated.cloned());
         if let Some(detector) = &detector {
             let molecule = molecule.ok_or(RunError::DetectorWithoutMolecule)?;
             detector.standard_deviations(molecule)?;
+            detector.detection(molecule)?;
             if let (Some(simulation), Some(_)) = (&mut simulation, &experiment.source.simulator) {
                 // What simulates during the training also measures as declared.
                 simulation.detector = detector.clone();

@@ -3,6 +3,7 @@
 
 use cei_data::rounding::{ROUNDING_MARGIN, rounding};
 use cei_data::{Preprocessing, Rows as _};
+use ndarray::Array1;
 
 use super::load::Dataset;
 use crate::Experiment;
@@ -22,7 +23,9 @@ pub(crate) fn warning(
     let sides: [(_, &dyn Fn(usize) -> f64); 2] = [(&table.x, &x_factor), (&table.y, &y_factor)];
     let [x, y] = sides.map(|(values, factor)| {
         let parts = values.columns().into_iter().enumerate().filter_map(|(index, column)| {
-            rounding(&column.to_vec(), factor(index), column.std(0.0))
+            // Without what is missing.
+            let cells: Array1<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
+            rounding(&cells.to_vec(), factor(index), cells.std(0.0))
         });
         parts.fold(0.0, f64::max)
     });

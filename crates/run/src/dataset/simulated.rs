@@ -1,12 +1,13 @@
 //! Events of a simulator in the place of a table, and tables that are measured anew.
 
-use cei_data::{DroppedRows, MomentumUnit, PositionUnit, Selection, Split, Table};
+use cei_data::{DroppedRows, MomentumUnit, PositionUnit, Selection, SharedFrame, Split, Table};
 use cei_model::random::{Purpose, derived_seed};
-use cei_physics::{Detector, Events, Molecule, Simulation, measure, simulate};
+use cei_physics::{Detector, Events, Frame, Molecule, Simulation, measure_in, simulate};
 use ndarray::{Array2, Axis, concatenate};
 
 use super::event_columns::EventColumns;
 use super::fresh::{Recipe, for_training};
+use super::load::has_missing;
 use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
@@ -64,6 +65,11 @@ pub(super) fn simulated(
         y_names: columns.y_names(molecule),
         nuisances: columns.nuisances.len(),
         charges: experiment.columns.charges.len(),
+        may_miss: simulation
+            .detector
+            .detection(molecule)?
+            .map(|d| d.may_miss())
+            .unwrap_or_default(),
         files: Vec::new(),
         readings: Vec::new(),
         dropped: DroppedRows::default(),
@@ -72,12 +78,12 @@ pub(super) fn simulated(
     Ok((table, Split::consecutive(events, validation, test), Some(recipe)))
 }
 
-/// A noise-free simulated table with the noise of the declared detector on all its rows.
+/// A noise-free simulated table, as the declared detector measures it.
 pub(super) fn measured_anew(
     experiment: &Experiment,
     simulation: &Simulation,
     origin: &Origin,
-    mut table: Table,
+    table: Table,
     split: Split,
 ) -> Result<Parts, RunError> {
     check_columns(experiment, &simulation.molecule, "source.fresh_noise")?;
@@ -92,9 +98,45 @@ pub(super) fn measured_anew(
     if nothing(detector)? {
         return Err(RunError::FreshNoiseUndeclared);
     }
+    if has_missing(&table) {
+        return Err(RunError::FreshNoiseOnMissing);
+    }
+    measured(experiment, (&simulation.molecule, &simulation.frame), detector, table, split)
+}
+
+/// A table with all ions of its events, of which the declared efficiency leaves some.
+pub(super) fn seen_in_part(
+    experiment: &Experiment,
+    origin: &Origin,
+    table: Table,
+    split: Split,
+) -> Result<Parts, RunError> {
+    let (Some(molecule), Some(detector)) = (&experiment.molecule, &origin.detector) else {
+        return Err(RunError::DetectorWithoutMolecule);
+    };
+    check_columns(experiment, molecule, "detector.efficiency")?;
+    let fixes_frame = experiment.preprocessing.gauge.frame == SharedFrame::Momentum;
+    let frame = match &origin.simulation {
+        Some(simulation) => simulation.frame.clone(),
+        None if fixes_frame => Frame::default(),
+        None => return Err(RunError::MissingInUnknownFrame),
+    };
+    // Their noise is in the table already.
+    let detector = Detector { efficiency: detector.efficiency.clone(), ..Detector::default() };
+    measured(experiment, (molecule, &frame), &detector, table, split)
+}
+
+/// A table as a detector measures it, for the first epoch and for those that follow.
+fn measured(
+    experiment: &Experiment,
+    (molecule, frame): (&Molecule, &Frame),
+    detector: &Detector,
+    mut table: Table,
+    split: Split,
+) -> Result<Parts, RunError> {
     // The nuisances that the table has, whichever they are, are not measured.
     let events_of = |(x, y): (Array2<f64>, Array2<f64>)| {
-        let components = 3 * simulation.molecule.atom_count();
+        let components = 3 * molecule.atom_count();
         let (positions, nuisances) = x.view().split_at(Axis(1), components);
         let (momenta, charges) = y.view().split_at(Axis(1), components);
         Events {
@@ -108,14 +150,15 @@ pub(super) fn measured_anew(
     let columns = EventColumns::all(&table);
     let events = events_of(table.part(&split.train));
     let mut noisy = events_of((table.x, table.y));
-    let recipe = Recipe::Noise {
-        simulation: Box::new(simulation.clone()),
-        detector: detector.clone(),
+    let recipe = Recipe::Measured {
+        molecule: Box::new(molecule.clone()),
+        frame: Box::new(frame.clone()),
+        detector: Box::new(detector.clone()),
         events: Box::new(events),
         columns: columns.clone(),
     };
     let seed = derived_seed(experiment.split.seed, Purpose::DetectorNoise, FIRST_EPOCH);
-    measure(simulation, detector, &mut noisy, seed)?;
+    measure_in(molecule, frame, detector, &mut noisy, seed)?;
     table.x = columns.x(&noisy);
     table.y = columns.y(&noisy);
     Ok((table, split, Some(recipe)))

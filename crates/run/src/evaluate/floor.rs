@@ -48,7 +48,7 @@ pub(super) fn floor(
     simulation: &Simulation,
     x: ArrayView2<'_, f64>,
 ) -> Result<Option<Floor>, RunError> {
-    if run.experiment.source.fresh_noise {
+    if run.experiment.source.fresh_noise || run.record.preprocessing.may_miss_ions() {
         return Ok(None);
     }
     if !simulation.nuisances().is_empty() {

@@ -12,13 +12,20 @@ use crate::{Member, TrainedRun};
 /// Latents of each event in the importance-weighted bound of the likelihood.
 const BOUND_SAMPLES: usize = 200;
 
-/// Negative log-likelihood of the scored rows in raw units, the bound of it where the model has only
-/// that, and the largest `|x - f^-1(f(x))|` in scaled units of a model with an exact density.
-pub(super) fn likelihood(
-    run: &TrainedRun,
-    scored: &ScoredTable,
-    seed: u64,
-) -> (Option<NegativeLogLikelihood>, Option<LikelihoodBound>, Option<f64>) {
+/// The likelihood of the scored rows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Likelihood {
+    /// Its negative logarithm in raw units, averaged.
+    pub(super) nll: Option<NegativeLogLikelihood>,
+    /// The same of each row; empty without an exact density.
+    pub(super) of_rows: Vec<f64>,
+    /// The bound of it, where the model has only that.
+    pub(super) bound: Option<LikelihoodBound>,
+    /// The largest `|x - f^-1(f(x))|` in scaled units of a model with an exact density.
+    pub(super) invertibility: Option<f64>,
+}
+
+pub(super) fn likelihood(run: &TrainedRun, scored: &ScoredTable, seed: u64) -> Likelihood {
     let (raw_x, raw_y) = (scored.raw_x.view(), scored.raw_y.view());
     let preprocessing = &run.record.preprocessing;
     let d_eff = preprocessing.d_eff();
@@ -32,10 +39,10 @@ pub(super) fn likelihood(
             let values = bounds.into_iter().zip(scales).map(|(bound, scale)| scale - bound);
             LikelihoodBound::of(values, BOUND_SAMPLES, d_eff)
         });
-        return (None, bound, None);
+        return Likelihood { bound, ..Likelihood::default() };
     };
-    let values = log_prob.into_iter().map(|log_prob| -log_prob);
-    let nll = NegativeLogLikelihood::of(values, d_eff);
+    let of_rows: Vec<f64> = log_prob.into_iter().map(|log_prob| -log_prob).collect();
+    let nll = NegativeLogLikelihood::of(of_rows.iter().copied(), d_eff);
     let mut worst = 0.0f32;
     for Member { model, .. } in &run.members {
         for (x, y) in x.axis_chunks_iter(Axis(0), 8192).zip(y.axis_chunks_iter(Axis(0), 8192)) {
@@ -47,5 +54,5 @@ pub(super) fn likelihood(
             worst = (&back - &x).iter().fold(worst, larger);
         }
     }
-    (nll, None, Some(f64::from(worst)))
+    Likelihood { nll, of_rows, bound: None, invertibility: Some(f64::from(worst)) }
 }

@@ -1,5 +1,6 @@
 //! Scores of a molecule: bond lengths and angles, and momenta of draws that are exploded again.
 
+use cei_data::is_incomplete;
 use cei_metrics::{
     COVERAGE_LEVELS, Estimator, GaugeFreeScores, InternalCoordinates, ResimulationErrors,
 };
@@ -54,12 +55,20 @@ impl MoleculeScores {
         if preprocessing.momenta() != columns || run.averages_charges() {
             return Ok(());
         }
-        let (momenta, charges) = y.split_at(Axis(1), columns);
-        let charges: Vec<Vec<f64>> = charges.rows().into_iter().map(|row| row.to_vec()).collect();
-        let rows = first_rows(draws, run.experiment.evaluation.resimulated_draws);
-        let shape = (x.nrows(), rows.nrows() / x.nrows().max(1), columns);
-        let numbers: Vec<u64> = (self.events..).take(x.nrows()).collect();
+        // Momenta of ions that are missing are not compared: only those of events that have all.
+        let complete: Vec<usize> =
+            (0..y.nrows()).filter(|row| !is_incomplete(y.slice(s![*row, ..columns]))).collect();
+        let first_event = self.events;
         self.events += x.nrows() as u64;
+        if complete.is_empty() {
+            return Ok(());
+        }
+        let (y, draws) = (y.select(Axis(0), &complete), draws.select(Axis(0), &complete));
+        let (momenta, charges) = y.view().split_at(Axis(1), columns);
+        let charges: Vec<Vec<f64>> = charges.rows().into_iter().map(|row| row.to_vec()).collect();
+        let rows = first_rows(&draws, run.experiment.evaluation.resimulated_draws);
+        let shape = (y.nrows(), rows.nrows() / y.nrows().max(1), columns);
+        let numbers: Vec<u64> = complete.iter().map(|row| first_event + *row as u64).collect();
         let Some(resimulated) = self.resimulator.momenta(rows.view(), &charges, &numbers)? else {
             return Ok(());
         };

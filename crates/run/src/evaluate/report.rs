@@ -8,6 +8,7 @@ use cei_metrics::results::Evaluation;
 use cei_model::latent::LatentSource;
 use serde::{Deserialize, Serialize};
 
+use super::detected::DetectedScores;
 use super::floor::Floor;
 use crate::folder::ActiveLatent;
 use crate::plausibility::Plausibility;
@@ -18,6 +19,9 @@ pub struct RunEvaluation {
     /// The scores (`docs/spec.md#results-json`).
     #[serde(flatten)]
     pub scores: Evaluation,
+    /// The same scores of the events of which as many ions, or the same ones, were detected; empty where none is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_detected: Vec<DetectedScores>,
     /// Least errors that any method can reach on this table, where they can be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<Floor>,

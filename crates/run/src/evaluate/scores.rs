@@ -9,7 +9,7 @@ use cei_metrics::{
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 
-use super::likelihood::likelihood;
+use super::likelihood::Likelihood;
 use super::molecule::MoleculeScores;
 use super::table::ScoredTable;
 use crate::dataset::Dataset;
@@ -85,11 +85,11 @@ impl Scores {
                 nuisances.train_mean = Some((mean, errors_of_nuisances()?));
             }
             train_mean = Some((TrainingMean::fit(x)?, errors()?));
-            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let scaled_y = preprocessing.neighbour_y(raw_y.view());
             let tree = NearestNeighbours::fit(scaled_y.view(), x)?;
             let (raw_x, raw_y) = dataset.table.part(&dataset.split.validation);
             let (x, _) = preprocessing.gauged(raw_x.view(), raw_y.view());
-            let scaled_y = preprocessing.encode_y(raw_y.view()).mapv(f64::from);
+            let scaled_y = preprocessing.neighbour_y(raw_y.view());
             let x = x.slice(s![.., ..columns]);
             let k = tree.choose_k(scaled_y.view(), x, &NEIGHBOUR_CANDIDATES)?.k;
             let gauge_free = molecule.as_ref().map(|m| m.gauge_free.clone());
@@ -122,10 +122,9 @@ impl Scores {
     /// Takes the log densities of the truth and of the draws of a chunk of events, where there are any.
     pub(super) fn add_densities(
         &mut self,
-        truth: Option<Array1<f64>>,
-        draws: Option<Array2<f64>>,
+        densities: Option<&(Array1<f64>, Array2<f64>)>,
     ) -> Result<(), RunError> {
-        let (Some(truth), Some(draws)) = (truth, draws) else { return Ok(()) };
+        let Some((truth, draws)) = densities else { return Ok(()) };
         let ranks = density_ranks(truth.view(), draws.view())?;
         self.hdr.resize_with(COVERAGE_LEVELS.len(), Accumulator::default);
         for (accumulator, level) in self.hdr.iter_mut().zip(COVERAGE_LEVELS) {
@@ -173,7 +172,7 @@ impl Scores {
             errors.add(x, train_mean.estimate(x.nrows()).view())?;
         }
         if let Some(baseline) = &mut self.neighbours {
-            let scaled_y = run.record.preprocessing.encode_y(raw_y).mapv(f64::from);
+            let scaled_y = run.record.preprocessing.neighbour_y(raw_y);
             let near = baseline.neighbours.draws(scaled_y.view(), baseline.k)?;
             baseline.errors.add(x, Estimator::Mean.estimate(near.view())?.view())?;
             if let Some(gauge_free) = &mut baseline.gauge_free {
@@ -188,7 +187,7 @@ impl Scores {
         run: &TrainedRun,
         scored: &ScoredTable,
         draws: usize,
-        seed: u64,
+        likelihood: &Likelihood,
     ) -> Result<Evaluation, RunError> {
         let names = run.record.preprocessing.x_names();
         let (names, nuisance_names) = names.split_at(self.positions);
@@ -203,15 +202,8 @@ impl Scores {
                 gauge_free: baseline.gauge_free.as_ref().map(|g| g.mean_errors()).transpose()?,
             }),
         };
-        let (nll, bound, invertibility) = likelihood(run, scored, seed);
         let mut distribution = Distribution::of(&self.ensemble)?;
-        for (accumulator, level) in self.hdr.iter().zip(COVERAGE_LEVELS) {
-            let Some(summary) = accumulator.summary() else { continue };
-            distribution.coverage_hdr.insert(level_key(level), summary.mean);
-            if let Some(error) = summary.standard_error {
-                distribution.coverage_hdr_standard_error.insert(level_key(level), error);
-            }
-        }
+        add_coverage_hdr(&mut distribution, &self.hdr);
         let molecule = self.molecule.as_ref();
         Ok(Evaluation {
             rows: scored.x.nrows(),
@@ -226,12 +218,23 @@ impl Scores {
                 Some(errors) => errors.scores(nuisance_names)?,
                 None => Vec::new(),
             },
-            likelihood: nll,
-            likelihood_bound: bound,
+            likelihood: likelihood.nll,
+            likelihood_bound: likelihood.bound,
             distribution,
             resimulation: molecule.map(|m| m.resimulation.summary()).transpose()?,
-            invertibility_max_abs: invertibility,
+            invertibility_max_abs: likelihood.invertibility,
         })
+    }
+}
+
+/// The coverage of highest-density regions, from hits at each level.
+pub(super) fn add_coverage_hdr(distribution: &mut Distribution, hits: &[Accumulator]) {
+    for (accumulator, level) in hits.iter().zip(COVERAGE_LEVELS) {
+        let Some(summary) = accumulator.summary() else { continue };
+        distribution.coverage_hdr.insert(level_key(level), summary.mean);
+        if let Some(error) = summary.standard_error {
+            distribution.coverage_hdr_standard_error.insert(level_key(level), error);
+        }
     }
 }
 

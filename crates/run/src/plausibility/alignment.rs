@@ -5,11 +5,10 @@
 //! judgement is about, know nothing of them.
 
 use cei_metrics::holm;
-use cei_metrics::special::kolmogorov_survival;
 use cei_physics::{Frame, Orientation, Simulation, simulate};
 use ndarray::{Array2, ArrayView2};
 
-use super::quantities::{TOLD_APART, distance};
+use super::quantities::{TOLD_APART, distance, survival};
 use super::report::{Direction, Directions, IonDirection};
 use super::trial::ALIKE;
 use crate::dataset::for_training;
@@ -38,11 +37,13 @@ pub(super) fn directions(
         return None;
     }
     let (file, training) = (cosines(y), cosines(simulated.view()));
-    let (n, m) = (y.nrows() as f64, EVENTS as f64);
-    let effective = (n * m / (n + m)).round() as usize;
-    let distances: Vec<f64> =
-        file.iter().zip(&training).map(|(file, training)| distance(file, training)).collect();
-    let p: Vec<f64> = distances.iter().map(|d| kolmogorov_survival(effective, *d)).collect();
+    let pairs = || file.iter().zip(&training);
+    let distances: Vec<f64> = pairs().map(|(file, training)| distance(file, training)).collect();
+    let sizes = pairs().map(|(file, training)| {
+        let (n, m) = (file.len() as f64, training.len() as f64);
+        (n * m / (n + m)).round() as usize
+    });
+    let p: Vec<f64> = sizes.zip(&distances).map(|(n, d)| survival(n, *d)).collect();
     let (place, most) = distances.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let axis = place % 3;
     let is_told = holm(&p).into_iter().fold(1.0, f64::min) < TOLD_APART;
@@ -65,11 +66,12 @@ fn cosines(y: ArrayView2<'_, f64>) -> Vec<Vec<f64>> {
         for component in 0..row.len() {
             let ion = 3 * (component / 3);
             let length = (0..3).map(|axis| row[ion + axis] * row[ion + axis]).sum::<f64>().sqrt();
-            cosines[component] = if length > 0.0 { row[component] / length } else { 0.0 };
+            // NaN of an ion that is missing.
+            cosines[component] = if length == 0.0 { 0.0 } else { row[component] / length };
         }
     }
     let sorted = cosines.columns().into_iter().map(|column| {
-        let mut column = column.to_vec();
+        let mut column: Vec<f64> = column.iter().copied().filter(|c| !c.is_nan()).collect();
         column.sort_by(f64::total_cmp);
         column
     });

@@ -1,12 +1,13 @@
 //! Files judged before there is a run: by the simulator or the table that an experiment trains on.
 
 use cei_data::{ColumnRef, MomentumUnit, Source, load_sample};
-use cei_physics::simulate;
+use cei_physics::{Simulation, simulate};
 
 use super::report::Plausibility;
 use super::training::Training;
 use crate::config::simulation_by_name;
 use crate::dataset::{for_training, simulation_beside};
+use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
 /// Events of a simulator that stand for training.
@@ -48,7 +49,9 @@ pub fn judge_files(
     let source = &experiment.source;
     let (trained, simulation) = if let Some(name) = &source.simulator {
         let mut simulation = simulation_by_name(name)?;
-        simulation.detector = experiment.detector.clone().unwrap_or(simulation.detector);
+        if let Some(declared) = &experiment.detector {
+            simulation.detector = declared.over(Some(&simulation.detector));
+        }
         let events = simulate(&for_training(&simulation), SIMULATED_EVENTS, 0)?;
         (events.momenta, Some(simulation))
     } else {
@@ -63,9 +66,11 @@ pub fn judge_files(
             [file] => simulation_beside(file)?,
             _ => None,
         };
-        (load_sample(source, &columns.y, columns.y_unit.factor())?, simulation)
+        let may_miss = may_miss(experiment, simulation.as_ref());
+        (load_sample(source, &columns.y, columns.y_unit.factor(), &may_miss)?, simulation)
     };
-    let y = load_sample(files, momenta, unit.factor())?;
+    let may_miss = may_miss(experiment, simulation.as_ref());
+    let y = load_sample(files, momenta, unit.factor(), &may_miss)?;
     let (found, width) = (y.ncols(), trained.ncols());
     if found != width {
         return Err(RunError::OtherMomenta { found, width });
@@ -78,4 +83,13 @@ pub fn judge_files(
         sees_laboratory: experiment.preprocessing.gauge.keeps_momenta(),
     };
     Ok(Some(training.judge(y.view(), None)))
+}
+
+/// Of each ion, whether an experiment on events of a simulation, or on others, allows it to be missing.
+fn may_miss(experiment: &Experiment, simulation: Option<&Simulation>) -> Vec<bool> {
+    let simulated = simulation.map(|simulation| &simulation.detector);
+    let declared = experiment.detector.as_ref().map(|declared| declared.over(simulated));
+    let detector = declared.or_else(|| simulated.cloned());
+    let origin = Origin { simulation: None, detector };
+    origin.may_miss(experiment.molecule.as_ref())
 }

@@ -12,7 +12,7 @@ use super::report::{Comparison, Spread};
 /// How often distributions of one kind may be told apart.
 pub(super) const TOLD_APART: f64 = 1e-3;
 
-/// Kinetic energy release (eV), `|sum p|` and `|p|` of every ion (a.u.).
+/// Kinetic energy release (eV), `|sum p|` and `|p|` of every ion (a.u.); NaN of what a missing ion would tell.
 pub(super) fn quantities(molecule: &Molecule, y: ArrayView1<'_, f64>) -> Vec<f64> {
     let y = y.to_vec();
     let norm = |p: [f64; 3]| p.iter().map(|p| p * p).sum::<f64>().sqrt();
@@ -31,7 +31,9 @@ pub(super) struct Limits(pub(super) Vec<[f64; 2]>);
 
 impl Limits {
     pub(super) fn leaves_out(&self, quantities: &[f64]) -> bool {
-        quantities.iter().zip(&self.0).any(|(value, [low, high])| !(low..=high).contains(&value))
+        // What an ion that is missing would tell is not known: NaN.
+        let is_beyond = |(value, [low, high]): (&f64, &[f64; 2])| value < low || value > high;
+        quantities.iter().zip(&self.0).any(is_beyond)
     }
 }
 
@@ -40,7 +42,9 @@ impl Quantities {
         let mut sorted = vec![Vec::with_capacity(momenta.nrows()); 2 + molecule.atom_count()];
         for row in momenta.rows() {
             for (values, value) in sorted.iter_mut().zip(quantities(molecule, row)) {
-                values.push(value);
+                if !value.is_nan() {
+                    values.push(value);
+                }
             }
         }
         sorted.iter_mut().for_each(|values| values.sort_by(f64::total_cmp));
@@ -95,13 +99,21 @@ impl Quantities {
 
     /// Whether the distributions are told apart (p-values of Holm), and by how much they differ at most.
     pub(super) fn told_apart(&self, other: &Self) -> (bool, f64) {
-        let (n, m) = (self.sorted[0].len() as f64, other.sorted[0].len() as f64);
-        let effective = (n * m / (n + m)).round() as usize;
         let distances = self.distances(other);
-        let p: Vec<f64> = distances.iter().map(|d| kolmogorov_survival(effective, *d)).collect();
+        let used = (0..self.sorted.len()).filter(|quantity| *quantity != 1);
+        let sizes = used.map(|quantity| {
+            let (n, m) = (self.sorted[quantity].len() as f64, other.sorted[quantity].len() as f64);
+            (n * m / (n + m)).round() as usize
+        });
+        let p: Vec<f64> = sizes.zip(&distances).map(|(n, d)| survival(n, *d)).collect();
         let least = holm(&p).into_iter().fold(1.0, f64::min);
         (least < TOLD_APART, distances.into_iter().fold(0.0, f64::max))
     }
+}
+
+/// The p-value of a distance; 1 where one of the samples is empty.
+pub(super) fn survival(effective: usize, distance: f64) -> f64 {
+    if effective == 0 { 1.0 } else { kolmogorov_survival(effective, distance) }
 }
 
 impl Comparison {

@@ -2,12 +2,13 @@
 //!
 //! A network answers whatever it is asked. An event is outside when its momentum sum, its kinetic
 //! energy release, or its distance to the nearest training momenta (Euclidean, in the network's scaled
-//! units) is beyond what one in a thousand of the training table's own events are beyond.
+//! units) is beyond what one in a thousand of the training table's own events are beyond. Of an event with missing ions only
+//! the distance is judged, to training momenta of the same ions.
 
 use std::fmt;
 use std::path::Path;
 
-use cei_data::{Preprocessing, Rows as _, Split, Spreads, Table};
+use cei_data::{Preprocessing, Rows as _, Split, Spreads, Table, is_incomplete};
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
@@ -86,8 +87,9 @@ impl Support {
             preprocessing.encode_y(table.y.select(Axis(0), &spaced).view())
         };
         let reference = part(split.train.rows());
-        let tree = tree(&reference)?;
-        let mut distances = tree.distances(part(split.validation.rows()).mapv(f64::from).view())?;
+        let tree = tree(preprocessing, &reference)?;
+        let validation = preprocessing.set_apart(part(split.validation.rows()).mapv(f64::from));
+        let mut distances = tree.distances(validation.view())?;
         distances.sort_by(f64::total_cmp);
         let mut bounds = SupportBounds {
             momentum_sum_au: None,
@@ -100,6 +102,8 @@ impl Support {
             let sorted = |value: &(dyn Fn(ArrayView1<'_, f64>) -> f64 + Sync)| {
                 let of_row = |&row: &usize| value(table.y.slice(s![row, ..momenta]));
                 let mut values: Vec<_> = rows.par_iter().map(of_row).collect();
+                // Events with missing ions have neither sum nor energy.
+                values.retain(|value| !value.is_nan());
                 values.par_sort_unstable_by(f64::total_cmp);
                 values
             };
@@ -140,7 +144,8 @@ impl Support {
             .molecule
             .clone()
             .filter(|m| 3 * m.atom_count() == run.record.preprocessing.momenta());
-        Ok(Some(Self { bounds, molecule, tree: tree(&reference)?, reference }))
+        let tree = tree(&run.record.preprocessing, &reference)?;
+        Ok(Some(Self { bounds, molecule, tree, reference }))
     }
 
     /// The molecule, if the momenta are three columns an atom.
@@ -174,7 +179,7 @@ impl Support {
             for mut row in y.slice_mut(s![.., momenta..]).rows_mut() {
                 row.iter_mut().zip(*charges).for_each(|(cell, charge)| *cell = *charge);
             }
-            let scaled = preprocessing.encode_y(y.view()).mapv(f64::from);
+            let scaled = preprocessing.neighbour_y(y.view());
             let distances = self.tree.distances(scaled.view())?;
             for (row, distance) in distances.into_iter().enumerate() {
                 if distance < least[row] {
@@ -196,12 +201,12 @@ impl Support {
         preprocessing: &Preprocessing,
         y: ArrayView2<'_, f64>,
     ) -> Result<Vec<Outside>, RunError> {
-        let scaled = preprocessing.encode_y(y).mapv(f64::from);
+        let scaled = preprocessing.neighbour_y(y);
         let distances = self.tree.distances(scaled.view())?;
         let judge = |(y, distance): (ArrayView1<'_, f64>, f64)| {
             let mut outside =
                 Outside { distance: distance > self.bounds.distance, ..Outside::default() };
-            if let Some(molecule) = &self.molecule {
+            if let Some(molecule) = self.molecule.as_ref().filter(|_| !is_incomplete(y)) {
                 outside.momentum_sum =
                     self.bounds.momentum_sum_au.is_some_and(|most| momentum_sum(y) > most);
                 outside.kinetic_energy = self
@@ -216,8 +221,11 @@ impl Support {
     }
 }
 
-fn tree(reference: &Array2<f32>) -> Result<NearestNeighbours, RunError> {
-    let reference = reference.mapv(f64::from);
+fn tree(
+    preprocessing: &Preprocessing,
+    reference: &Array2<f32>,
+) -> Result<NearestNeighbours, RunError> {
+    let reference = preprocessing.set_apart(reference.mapv(f64::from));
     Ok(NearestNeighbours::fit(reference.view(), reference.view())?)
 }
 

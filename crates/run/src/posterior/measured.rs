@@ -1,8 +1,10 @@
 //! Momenta that are given to a run in memory: checked and judged as those of a file are.
 
 use cei_data::error::{Fault, Location};
-use cei_data::{DroppedRows, FarCell, LoadError, Reading, Selection, Table, remarks};
-use ndarray::{Array2, ArrayView2};
+use cei_data::{
+    DroppedRows, FarCell, LoadError, Reading, Selection, Table, missing_fault, remarks,
+};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::loaded::Posterior;
 use crate::RunError;
@@ -154,6 +156,15 @@ impl Posterior {
         Ok(Measured { numbers, y: table.y, charges_known, outside, warnings })
     }
 
+    /// Of each ion, whether it may be missing; empty where none may.
+    fn may_miss(&self) -> Vec<bool> {
+        let record = &self.run.record;
+        if !record.preprocessing.may_miss_ions() {
+            return Vec::new();
+        }
+        record.origin().may_miss(record.molecule.as_ref())
+    }
+
     /// Rows in memory as a table, with charges behind the momenta where the run is conditioned on these.
     fn table(
         &self,
@@ -192,6 +203,7 @@ impl Posterior {
             x_names,
             y_names: preprocessing.y_names()[..width].to_vec(),
             charges: width - momenta,
+            may_miss: self.may_miss(),
             files: Vec::new(),
             readings: Vec::new(),
             dropped: DroppedRows::default(),
@@ -204,8 +216,21 @@ impl Posterior {
                 Some(LoadError::Invalid { at, fault })
             })
         };
-        let found = fault(&table.x, &table.x_names, &|_| 1.0);
-        match found.or_else(|| fault(&table.y, &table.y_names, &factor)) {
+        let missing = || {
+            table.momenta().rows().into_iter().enumerate().find_map(|(row, momenta)| {
+                let (column, fault) = missing_fault(momenta, &table.may_miss)?;
+                let name = column.map(|column| table.y_names[column].as_str());
+                Some(LoadError::Invalid { at: table.location(row, name), fault })
+            })
+        };
+        let found = fault(&table.x, &table.x_names, &|_| 1.0).or_else(missing);
+        let infinite = |values: &Array2<f64>| {
+            let mut known = values.clone();
+            let of_ions = known.slice_mut(s![.., ..momenta]);
+            of_ions.into_iter().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+            fault(&known, &table.y_names, &factor)
+        };
+        match found.or_else(|| infinite(&table.y)) {
             Some(error) => Err(error.into()),
             None => Ok(table),
         }

@@ -1,6 +1,6 @@
 //! False coincidences: how probable it is that the ions of an event come from one molecule.
 
-use cei_data::{CentreOfMass, SumGate, SumOptions};
+use cei_data::{CentreOfMass, SumGate, SumOptions, is_incomplete};
 use cei_model::random::{Purpose, stream};
 use cei_posterior::{Background, FalseCoincidences, Selected};
 use ndarray::{ArrayView2, Axis, s};
@@ -90,6 +90,14 @@ impl Coincidences {
             Mixed::Others(table) => Some(table.load(run, false)?.table.y),
         };
         let mixed_events = others.as_ref().map_or(y, |others| others.view());
+        if y.rows().into_iter().chain(mixed_events.rows()).any(is_incomplete) {
+            return Err(RunError::NoCoincidences {
+                path: run.path.clone(),
+                why: "ions are missing in some of its events, and only complete events are mixed"
+                    .to_owned(),
+                hint: "leave events with missing ions out of the file",
+            });
+        }
         if mixed_events.nrows() < Background::LEAST_EVENTS {
             return Err(RunError::NoCoincidences {
                 path: run.path.clone(),

@@ -2,6 +2,7 @@
 
 use cei_data::{
     CentreOfMass, Gated, LoadError, MomentumUnit, Selection, SumOptions, Table, apply_sums,
+    is_incomplete,
 };
 use cei_physics::Molecule;
 
@@ -40,6 +41,12 @@ pub(super) fn apply(
         .into());
     }
     let gated = apply_sums(options, table, molecule.masses())?;
+    let without_sum = table.momenta().rows().into_iter().filter(|row| is_incomplete(*row)).count();
+    let kept = (gated.is_some() && without_sum > 0).then(|| {
+        format!(
+            "{without_sum} of the events that the gate has kept have missing ions, and with them no momentum sum"
+        )
+    });
     let noisy = run.record.noise().is_some_and(|noise| noise.iter().any(|sd| *sd > 0.0));
     let remark = (noisy && options.centre_of_mass == CentreOfMass::Removed).then(|| {
         format!(
@@ -47,7 +54,7 @@ pub(super) fn apply(
             100.0 * (widening(molecule) - 1.0)
         )
     });
-    Ok((gated, remark.into_iter().collect()))
+    Ok((gated, remark.into_iter().chain(kept).collect()))
 }
 
 /// How many times as large as a posterior says true errors are at most, where noise, the same and independent for

@@ -5,8 +5,8 @@ use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, Density};
 use cei_physics::{Accuracy, Charging, InitialMomentumLaw, Molecule, Nuisance, PositionDensity};
 use cei_posterior::{
-    Chain, ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, LogProb, Mode,
-    RefineOptions, Refined, find_solutions, refine, sample_chain,
+    Chain, ChainOptions, Chart, ChartPrior, Components, Event, Explorer, Explosion, Forward,
+    LogProb, Mode, RefineOptions, Refined, find_solutions, refine, sample_chain,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
@@ -120,12 +120,14 @@ impl Target<'_> {
         let kicks = self.motion.as_ref().map_or(0, InitialMomentumLaw::dimension);
         let measured = [y, &vec![0.0; kicks]].concat();
         let noise = [&self.noise[..], &vec![1.0; kicks]].concat();
-        let event = Event {
-            forward: &explosion,
-            log_prior: &log_prior,
-            measured: &measured,
-            noise: &noise,
-        };
+        // The likelihood is that of what was measured: components of ions that are missing are none of it.
+        let seen: Vec<usize> = (0..measured.len()).filter(|&at| !measured[at].is_nan()).collect();
+        let is_complete = seen.len() == measured.len();
+        let in_part = Components::new(&explosion, seen);
+        let measured = in_part.of(&measured);
+        let noise = if noise.is_empty() { noise } else { in_part.of(&noise) };
+        let forward: &dyn Forward = if is_complete { &explosion } else { &in_part };
+        let event = Event { forward, log_prior: &log_prior, measured: &measured, noise: &noise };
         let draws = self.coordinates(draws);
         let mut rng = stream(seed, Purpose::InitialMomenta, 0);
         let of_prior = standard_normal(draws.nrows(), kicks, &mut rng).mapv(f64::from);

@@ -74,6 +74,12 @@ impl<'a> Ingredients<'a> {
             )
         })?;
         let noise = if noise.iter().all(|sd| *sd == 0.0) { Vec::new() } else { noise };
+        if noise.is_empty() && preprocessing.may_miss_ions() {
+            return Err(cannot(
+                "ions may be missing, and momenta without noise are searched for the geometries that give all of them",
+                "declare the noise of the detector in `detector.momentum_noise_au`",
+            ));
+        }
         if is_uneven(&noise) && simulation.is_some_and(|law| law.frame != Frame::default()) {
             return Err(cannot(
                 "its noise differs between laboratory axes, but its events are turned out of the laboratory",

@@ -47,7 +47,7 @@ fn momenta(
     let run = folder.path().join("run");
     train_run(&experiment, &run, "cpu", false, &AtomicBool::new(false), |_| {}, &mut Silent)?;
     let run = TrainedRun::load(&run, open_device("cpu")?)?;
-    Ok(Refiner::new(&run, 1, 1, 3, true)?.momenta_of_training(7)?)
+    Ok(Refiner::new(&run, 1, 1, 3, true)?.momenta_of_training(7, 100)?)
 }
 
 /// Of an aligned molecule they are aligned, and have the noise of the laboratory's axes: 30 a.u. of each ion along z is 52

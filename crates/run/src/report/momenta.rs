@@ -1,11 +1,12 @@
 //! Momenta: re-simulated against measured ones, Newton and Dalitz plots, the kinetic energy release.
 
+use cei_data::is_incomplete;
 use cei_physics::Molecule;
 use cei_report::page::{Aspect, Axis, Block, Drawing, Figure, Mark, Panel, Section, Style};
 use ndarray::{Array2, s};
 
 use super::energy;
-use super::sample::{Sample, stacked};
+use super::sample::{Sample, SampledEvent, stacked};
 use super::sets::Momenta;
 use super::three_ions::ThreeIons;
 use super::words::{count, number, percent, spaced, spread};
@@ -32,12 +33,21 @@ pub(super) fn section(run: &TrainedRun, sample: &Sample) -> Result<Section, RunE
         let why = "The run has no molecule with three momenta an ion, so nothing is exploded again, and there are no Newton and Dalitz plots and no kinetic energy release.";
         return Ok(Section { title, blocks: vec![Block::Notice(why.to_owned())] });
     };
-    let mut sets = vec![Momenta {
-        name: sample.what.clone(),
-        rows: momenta_of(&sample.momenta, columns),
-        style: Style::First,
-    }];
     let mut blocks = Vec::new();
+    let rows = momenta_of(&sample.momenta, columns);
+    let left_out = sample.momenta.nrows() - rows.nrows();
+    if left_out > 0 {
+        blocks.push(Block::Notice(format!(
+            "Figures of momenta are of events of which all ions were detected: {} of {} {} are left out.",
+            left_out,
+            sample.momenta.nrows(),
+            sample.what
+        )));
+    }
+    if rows.nrows() == 0 {
+        return Ok(Section { title, blocks });
+    }
+    let mut sets = vec![Momenta { name: sample.what.clone(), rows, style: Style::First }];
     let resimulator = Resimulator::new(run, molecule, run.experiment.training.seed);
     match Resimulated::of(run, &resimulator, sample)? {
         Ok(resimulated) => {
@@ -78,9 +88,12 @@ pub(super) fn section(run: &TrainedRun, sample: &Sample) -> Result<Section, RunE
     Ok(Section { title, blocks })
 }
 
-/// The momenta of rows that may have charges behind them.
+/// The momenta of rows that may have charges behind them, of events of which all ions were detected.
 fn momenta_of(rows: &Array2<f64>, columns: usize) -> Array2<f64> {
-    rows.slice(s![.., ..columns]).to_owned()
+    let momenta = rows.slice(s![.., ..columns]);
+    let is_complete = |row: &usize| !is_incomplete(momenta.row(*row));
+    let complete: Vec<usize> = (0..rows.nrows()).filter(is_complete).collect();
+    momenta.select(ndarray::Axis(0), &complete)
 }
 
 /// Measured momenta, and those of one draw of the same events, in one frame.
@@ -97,7 +110,10 @@ impl Resimulated {
         resimulator: &Resimulator,
         sample: &Sample,
     ) -> Result<Result<Self, String>, RunError> {
-        let with_draws: Vec<_> = sample.events.iter().filter(|e| e.draws.nrows() > 0).collect();
+        let is_shown = |event: &&SampledEvent| {
+            event.draws.nrows() > 0 && !event.y.iter().any(|momentum| momentum.is_nan())
+        };
+        let with_draws: Vec<_> = sample.events.iter().filter(is_shown).collect();
         let events = spaced(with_draws.len(), RESIMULATED).into_iter().map(|at| with_draws[at]);
         let draws: Vec<Vec<f64>> =
             events.clone().map(|event| event.draws.row(0).to_vec()).collect();

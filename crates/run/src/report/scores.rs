@@ -4,7 +4,8 @@ use cei_metrics::results::PointScores;
 use cei_report::page::{Aspect, Axis, Block, Drawing, Figure, Mark, Panel, Section, Style, Table};
 
 use super::words::{count, digits, number, optional, percent};
-use crate::evaluate::RunEvaluation;
+use crate::evaluate::{DetectedScores, RunEvaluation};
+use crate::trained::detected_in_words;
 
 /// Rows of the table of distances and angles at most.
 const MOST_ROWS: usize = 20;
@@ -24,6 +25,9 @@ pub(super) fn section(evaluation: &RunEvaluation) -> Section {
     blocks.extend(geometry(evaluation).map(Block::Table));
     if !scores.nuisances.is_empty() {
         blocks.push(Block::Table(nuisances(evaluation)));
+    }
+    if !evaluation.by_detected.is_empty() {
+        blocks.push(Block::Table(by_detected(evaluation)));
     }
     blocks.push(Block::Facts(distribution(evaluation)));
     blocks.push(Block::Figure(errors(evaluation)));
@@ -146,6 +150,28 @@ fn nuisances(evaluation: &RunEvaluation) -> Table {
         caption: "Nuisances: root mean square error, in the unit of the name".to_owned(),
         header: ["", "posterior mean", "mean of the training rows"].map(str::to_owned).to_vec(),
         rows: rows.collect(),
+    }
+}
+
+/// Scores by the ions that were detected.
+fn by_detected(evaluation: &RunEvaluation) -> Table {
+    let row = |set: &DetectedScores| {
+        let coverage = |level: &str| set.distribution.coverage.get(level).map(|c| 100.0 * c);
+        vec![
+            detected_in_words(set.ions, set.missing.as_deref()),
+            set.rows.to_string(),
+            optional(set.likelihood.map(|likelihood| likelihood.nll)),
+            optional(coverage("0.5")),
+            optional(coverage("0.9")),
+        ]
+    };
+    let header =
+        ["detected ions", "events", "negative log-likelihood", "coverage at 50 %", "at 90 %"];
+    Table {
+        caption: "By the ions that were detected: nats an event, central coverage in percent"
+            .to_owned(),
+        header: header.map(str::to_owned).to_vec(),
+        rows: evaluation.by_detected.iter().map(row).collect(),
     }
 }
 
