@@ -1,7 +1,6 @@
 //! Gauges: which of the equivalent placements of one event in space a row stands for (`docs/spec.md#gauge`).
 //!
-//! Where ions are missing, NaN, momenta are rotated by the first two of the order x axis, xy plane, then the other atoms in
-//! the order of the molecule that were detected.
+//! Where ions are missing, NaN, momenta are rotated as `FrameRule::rotation_of_detected` of `physics` says.
 //!
 //! A row holds `(x, y, z)` an atom, atoms in the order of the molecule; what stands behind them, nuisances or charges, stays.
 
@@ -297,7 +296,9 @@ impl Gauge {
             let others = (0..self.labels.len()).filter(|atom| !first.contains(atom));
             let order: Vec<&str> =
                 first.into_iter().chain(others).map(|atom| self.label(atom)).collect();
-            frame.push_str("; where one of them is missing, the first two detected of ");
+            frame.push_str(
+                "; a single missing momentum is taken for minus the sum of the others; where more are missing, the first two detected of ",
+            );
             frame.push_str(&order.join(", "));
         }
         frame
@@ -315,7 +316,7 @@ impl Gauge {
 
     fn rotation(&self, vectors: &[f64]) -> Rotation {
         let rule = FrameRule { x_axis: self.x_axis, xy_plane: self.xy_plane };
-        rule.among_detected(vectors).rotation(vectors)
+        rule.rotation_of_detected(vectors)
     }
 
     fn centre(&self, x: &mut [f64]) {

@@ -1,7 +1,8 @@
 //! Ions that were not detected: all three cells of their momentum are empty or NaN (`docs/spec.md#missing-ions`).
 
 use cei_physics::detector::LEAST_DETECTED;
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use cei_physics::frame::share_missing;
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
 use crate::block::{Block, CellFault};
 use crate::error::Fault;
@@ -128,6 +129,15 @@ pub(crate) fn indicators(momenta: ArrayView2<'_, f64>) -> Array2<f64> {
     Array2::from_shape_fn((momenta.nrows(), momenta.ncols() / 3), |(row, ion)| {
         f64::from(u8::from(momenta[[row, 3 * ion]].is_nan()))
     })
+}
+
+/// Puts into the place of momenta that are missing what the others of their row lack to a sum of zero, in equal shares.
+pub(crate) fn fill_in(momenta: &mut ArrayViewMut2<'_, f64>) {
+    for mut row in momenta.rows_mut().into_iter().filter(|row| is_incomplete(row.view())) {
+        let mut filled = row.to_vec();
+        share_missing(&mut filled);
+        row.assign(&ArrayView1::from(&filled));
+    }
 }
 
 #[cfg(test)]

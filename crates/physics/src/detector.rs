@@ -25,7 +25,8 @@ pub struct Detector {
     #[schemars(extend("allowed" = "at least 0"))]
     pub momentum_noise_au: Noise,
     /// Probability that an ion is detected, whatever its momentum: one number, or a table with an entry for every atom.
-    /// Events of which at least two ions are detected are kept; the three momentum cells of the others are empty.
+    /// Without it every ion is. Events of which at least two ions are detected are kept; the three momentum cells of the others
+    /// are empty.
     #[serde(skip_serializing_if = "Efficiency::is_full")]
     #[schemars(extend("allowed" = "above 0, at most 1"))]
     pub efficiency: Efficiency,
@@ -290,8 +291,9 @@ mod tests {
 
     #[test]
     fn full_efficiency_is_none_and_is_not_written() {
-        let molecule = Molecule::new(vec![AtomSpec::new("C", 1.0)]).unwrap();
-        for text in ["", "efficiency = 1.0", "efficiency = { C = 1 }"] {
+        let atoms = ["C", "S"].map(|element| AtomSpec::new(element, 1.0));
+        let molecule = Molecule::new(atoms.to_vec()).unwrap();
+        for text in ["", "efficiency = 1.0", "efficiency = { C = 1, S = 1 }"] {
             let detector: Detector = toml::from_str(text).unwrap();
             assert_eq!(detector.detection(&molecule).unwrap(), None);
             assert!(!toml::to_string(&detector).unwrap().contains("efficiency"));

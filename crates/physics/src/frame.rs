@@ -96,22 +96,40 @@ impl FrameRule {
         Ok(rule)
     }
 
-    /// The rule for momenta (3N numbers) of which some may be missing, NaN: of the order x axis, xy plane, then the other
-    /// atoms as they stand, the first two that are there take the two roles. The same rule where all are.
+    /// The rotation of momenta (3N numbers) of which some may be missing, NaN, into the frame of those that are there.
+    ///
+    /// The momentum of a single ion that is missing is taken for minus the sum of the others ([`share_missing`]), so that the
+    /// frame is close to that of the complete event. Where more are missing, the first two that are there, in the order x axis, xy
+    /// plane, then the other atoms as they stand, take the two roles.
     ///
     /// ```
     /// use cei_physics::FrameRule;
     ///
     /// let rule = FrameRule { x_axis: 2, xy_plane: 1 };
-    /// let row = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, f64::NAN, f64::NAN, f64::NAN];
-    /// assert_eq!(rule.among_detected(&row), FrameRule { x_axis: 1, xy_plane: 0 });
-    /// assert_eq!(rule.among_detected(&[0.0; 9]), rule);
+    /// let complete = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -5.0, -7.0, -9.0];
+    /// let mut seen = complete;
+    /// seen[6..].fill(f64::NAN);
+    /// assert_eq!(rule.rotation_of_detected(&seen), rule.rotation(&complete));
     /// ```
     #[must_use]
-    pub fn among_detected(self, row: &[f64]) -> Self {
+    pub fn rotation_of_detected(self, momenta: &[f64]) -> Rotation {
+        match momenta.chunks_exact(3).filter(|ion| is_missing(ion)).count() {
+            0 => self.rotation(momenta),
+            1 => {
+                let mut complete = momenta.to_vec();
+                share_missing(&mut complete);
+                self.rotation(&complete)
+            }
+            _ => self.among_detected(momenta).rotation(momenta),
+        }
+    }
+
+    /// The rule with the first two atoms that are there.
+    fn among_detected(self, row: &[f64]) -> Self {
         let others = (0..row.len() / 3).filter(|atom| ![self.x_axis, self.xy_plane].contains(atom));
+        let is_detected = |atom: &usize| !is_missing(&of_atom(row, *atom));
         let mut detected =
-            [self.x_axis, self.xy_plane].into_iter().chain(others).filter(|a| is_detected(row, *a));
+            [self.x_axis, self.xy_plane].into_iter().chain(others).filter(is_detected);
         match (detected.next(), detected.next()) {
             (Some(x_axis), Some(xy_plane)) => Self { x_axis, xy_plane },
             _ => self,
@@ -152,9 +170,23 @@ impl FrameRule {
     }
 }
 
-/// Whether the momentum of an ion is there.
-fn is_detected(row: &[f64], atom: usize) -> bool {
-    !of_atom(row, atom).iter().any(|component| component.is_nan())
+/// Fills in the momenta (3N numbers) of ions that are missing, NaN: each is taken for an equal share of minus the sum of the
+/// others, as if the molecule had been at rest.
+pub fn share_missing(momenta: &mut [f64]) {
+    let missing = momenta.chunks_exact(3).filter(|ion| is_missing(ion)).count();
+    if missing == 0 {
+        return;
+    }
+    for axis in 0..3 {
+        let sum: f64 = momenta.iter().skip(axis).step_by(3).filter(|p| !p.is_nan()).sum();
+        let share = -sum / missing as f64;
+        momenta.iter_mut().skip(axis).step_by(3).filter(|p| p.is_nan()).for_each(|p| *p = share);
+    }
+}
+
+/// Whether the momentum of an ion is not there.
+fn is_missing(ion: &[f64]) -> bool {
+    ion.iter().any(|component| component.is_nan())
 }
 
 /// The part of `vector` perpendicular to the unit vector `axis`. The second pass removes what round-off
@@ -244,11 +276,11 @@ impl ResolvedFrame {
             Self::Separate(rule) => {
                 let rotation = rule.rotation(positions);
                 rotation.apply(positions);
-                rule.among_detected(momenta).rotation(momenta).apply(momenta);
+                rule.rotation_of_detected(momenta).apply(momenta);
                 rotation
             }
             Self::Momentum(rule) => {
-                let rotation = rule.among_detected(momenta).rotation(momenta);
+                let rotation = rule.rotation_of_detected(momenta);
                 rotation.apply(positions);
                 rotation.apply(momenta);
                 rotation
@@ -292,11 +324,12 @@ mod tests {
         assert_eq!(row, [0.0, 0.0, 3.0, 0.0, 2.0, 0.0, 5.0, 6.0, 7.0]);
     }
 
-    /// Every subset of two ions or more has a frame: the first in the order on +x, the next with y >= 0 and z = 0; where
-    /// the ions of the rule are there, it is the frame of all.
+    /// Every subset of two ions or more has a frame. A single ion that is missing has the momentum that the others lack to
+    /// none, and with it the frame of the complete event; of more, the first in the order is on +x, the next at y >= 0, z = 0.
     #[test]
     fn any_two_ions_have_a_frame() {
-        let row = [0.3, -1.0, 0.4, 2.0, 0.5, -0.7, -0.6, 1.1, 0.9, 0.2, 0.8, -1.5];
+        // They add up to zero.
+        let row = [0.3, -1.0, 0.4, 2.0, 0.5, -0.7, -0.6, 1.1, 0.9, -1.7, -0.6, -0.6];
         let order = [1, 0, 2, 3];
         for missing in 0..16_u32 {
             let is_there = |atom: usize| missing >> atom & 1 == 0;
@@ -306,22 +339,34 @@ mod tests {
             for atom in (0..4).filter(|atom| !is_there(*atom)) {
                 seen[3 * atom..3 * atom + 3].fill(f64::NAN);
             }
-            let rule = RULE.among_detected(&seen);
-            assert_eq!(rule, FrameRule { x_axis, xy_plane });
-            let rotation = rule.rotation(&seen);
+            let rotation = RULE.rotation_of_detected(&seen);
             assert_orthogonal(&rotation);
             rotation.apply(&mut seen);
-            let [along, across] = [x_axis, xy_plane].map(|atom| of_atom(&seen, atom));
-            assert_abs_diff_eq!(along[0], norm(of_atom(&row, x_axis)), epsilon = 1e-14);
-            assert_abs_diff_eq!(along[1].abs() + along[2].abs(), 0.0, epsilon = 1e-14);
-            assert!(across[1] > 0.0 && across[2].abs() < 1e-14);
-            for atom in 0..4 {
-                assert_eq!(of_atom(&seen, atom)[0].is_nan(), !is_there(atom));
+            let mut expected = row;
+            if detected.len() >= 3 {
+                RULE.rotation(&row).apply(&mut expected);
+            } else {
+                FrameRule { x_axis, xy_plane }.rotation(&row).apply(&mut expected);
+                let [along, across] = [x_axis, xy_plane].map(|atom| of_atom(&seen, atom));
+                assert_abs_diff_eq!(along[0], norm(of_atom(&row, x_axis)), epsilon = 1e-14);
+                assert!(across[1] > 0.0 && across[2].abs() < 1e-14);
             }
-            if is_there(1) && is_there(0) {
-                assert_eq!(rotation, RULE.rotation(&row));
+            for (at, (seen, expected)) in seen.iter().zip(expected).enumerate() {
+                assert_eq!(seen.is_nan(), !is_there(at / 3));
+                assert!(seen.is_nan() || (seen - expected).abs() < 1e-14, "{missing}, {at}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_missing_shares_what_the_others_lack() {
+        const N: f64 = f64::NAN;
+        let mut row = [1.0, 2.0, 3.0, N, N, N, 3.0, 0.0, -5.0, N, N, N];
+        share_missing(&mut row);
+        assert_eq!(row, [1.0, 2.0, 3.0, -2.0, -1.0, 1.0, 3.0, 0.0, -5.0, -2.0, -1.0, 1.0]);
+        let complete = row;
+        share_missing(&mut row);
+        assert_eq!(row, complete);
     }
 
     #[test]

@@ -134,6 +134,11 @@ pub enum RunError {
         /// What makes the events.
         key: &'static str,
     },
+    /// Charges as a condition where ions may be missing.
+    #[error(
+        "`columns.charges` are the charges of all ions, but `detector.efficiency` says that ions may be missing, whose charges nobody knows\nhint: leave `columns.charges` out: the network is then of all charge states of the simulation"
+    )]
+    ChargesOfMissing,
     /// New noise for a table of unknown origin.
     #[error(
         "`source.fresh_noise` needs a table simulated for the `[molecule]` of the experiment, with its `.simulation.toml` beside it\nhint: simulate one without noise with `cei simulate`, or leave `fresh_noise` out for a measured table"
@@ -614,6 +619,7 @@ impl RunError {
             | Self::TwoSources
             | Self::EventsWithoutSimulator
             | Self::OtherColumns { .. }
+            | Self::ChargesOfMissing
             | Self::FreshNoiseUnknown
             | Self::FreshNoiseOnNoise
             | Self::FreshNoiseUndeclared

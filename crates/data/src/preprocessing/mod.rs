@@ -5,8 +5,8 @@
 //! `B` an orthonormal basis (`a columns x d_eff`) of the directions in which `a` varies. The network
 //! sees `scaler(B^T (a - m))`, or `scaler(a)` where nothing is constrained.
 //!
-//! Where ions may be missing, the network's condition has zero in the place of a scaled momentum that is, and one number an
-//! ion behind them all: 1 where it is missing, 0 where it was detected.
+//! Where ions may be missing, the network's condition has in the place of a momentum that is a share of what the others lack to
+//! a sum of zero, and one number an ion behind them all: 1 where it is missing, 0 where it was detected.
 
 mod bounds;
 mod chunks;
@@ -28,7 +28,7 @@ pub use self::side::DeadColumn;
 use self::side::{OFF_CONSTANT, Side};
 use crate::gauge::Gauge;
 use crate::load::Table;
-use crate::missing::indicators;
+use crate::missing::{fill_in, indicators};
 use crate::scaler::{Scaler, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
 use crate::subspace;
@@ -400,16 +400,17 @@ impl Preprocessing {
     #[must_use]
     pub fn encode_y(&self, y: ArrayView2<'_, f64>) -> Array2<f32> {
         in_chunks(y, self.y_dim(), |_, rows, mut out| {
-            let gauged = self.gauge.momenta(row_major(rows));
+            let mut gauged = self.gauge.momenta(row_major(rows));
+            if self.may_miss_ions() {
+                let mut momenta = gauged.slice_mut(s![.., ..self.momenta()]);
+                let missing = indicators(momenta.view());
+                out.slice_mut(s![.., self.y.alive.len()..]).assign(&missing.mapv(|m| m as f32));
+                fill_in(&mut momenta);
+            }
             for (row, mut out) in gauged.rows().into_iter().zip(out.rows_mut()) {
                 for (column, &index) in self.y.alive.iter().enumerate() {
                     out[column] = self.y_scaler.transform(column, row[index]) as f32;
                 }
-            }
-            if self.may_miss_ions() {
-                out.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
-                let missing = indicators(gauged.slice(s![.., ..self.momenta()]));
-                out.slice_mut(s![.., self.y.alive.len()..]).assign(&missing.mapv(|m| m as f32));
             }
         })
     }

@@ -182,6 +182,7 @@ fn may_miss(experiment: &Experiment, origin: &Origin) -> Result<Vec<bool>, RunEr
         Some(molecule) if !fits(molecule) => {
             Err(RunError::OtherColumns { key, count: 3 * molecule.atom_count() })
         }
+        Some(_) if !experiment.columns.charges.is_empty() => Err(RunError::ChargesOfMissing),
         _ => Ok(may_miss),
     }
 }
