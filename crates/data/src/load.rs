@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Block, Wanted};
 use crate::columns::Columns;
 use crate::error::{LARGEST, LoadError, Location, Reason};
-use crate::missing::MayMiss;
+use crate::missing::{MayMiss, is_incomplete};
 use crate::number::limit;
 use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
@@ -126,6 +126,12 @@ impl Table {
     #[must_use]
     pub fn momenta(&self) -> ArrayView2<'_, f64> {
         self.y.slice(s![.., ..self.y.ncols() - self.charges])
+    }
+
+    /// Whether ions are missing in any row.
+    #[must_use]
+    pub fn has_missing_ions(&self) -> bool {
+        self.momenta().rows().into_iter().any(is_incomplete)
     }
 
     /// Leaves out rows (rising), and keeps the numbers of the others; what they are left out for is not noted.

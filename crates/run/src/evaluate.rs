@@ -38,11 +38,10 @@ use crate::trained::{initial_momentum_law, log_prob_of_draws, log_prob_of_truth}
 use crate::{RunError, TrainedRun};
 
 use detected::ByDetected;
-pub use detected::DetectedScores;
 pub use floor::Floor;
 use floor::floor;
 use likelihood::likelihood;
-pub use report::{RunEvaluation, Scored, ScoredRows};
+pub use report::{DetectedScores, RunEvaluation, Scored, ScoredRows};
 use scores::{Pairs, Scores};
 pub use table::RowsToScore;
 use table::ScoredTable;

@@ -4,7 +4,7 @@ use cei_data::error::Fault;
 use cei_data::extremes::screen;
 use cei_data::{
     FarCell, LoadError, Preprocessing, PreprocessingError, RowDigests, Rows as _, Selection, Split,
-    Table, fingerprint, is_incomplete, load,
+    Table, fingerprint, load,
 };
 use cei_physics::Molecule;
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
@@ -79,7 +79,7 @@ impl Dataset {
                 if source.fresh_noise {
                     let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
                     measured_anew(experiment, simulation, origin, table, split)?
-                } else if !table.may_miss.is_empty() && !has_missing(&table) {
+                } else if !table.may_miss.is_empty() && !table.has_missing_ions() {
                     seen_in_part(experiment, origin, table, split)?
                 } else {
                     (table, split, None)
@@ -205,11 +205,6 @@ fn with_hint_on_missing(
         return error.into();
     }
     LaterError::Load { source: Box::new(error), hint: MAY_BE_MISSING.to_owned() }.into()
-}
-
-/// Whether ions are missing in a table.
-pub(super) fn has_missing(table: &Table) -> bool {
-    table.momenta().rows().into_iter().any(is_incomplete)
 }
 
 /// Charges are one for each atom.

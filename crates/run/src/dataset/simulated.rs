@@ -7,7 +7,6 @@ use ndarray::{Array2, Axis, concatenate};
 
 use super::event_columns::EventColumns;
 use super::fresh::{Recipe, for_training};
-use super::load::has_missing;
 use crate::folder::Origin;
 use crate::{Experiment, RunError};
 
@@ -98,7 +97,7 @@ pub(super) fn measured_anew(
     if nothing(detector)? {
         return Err(RunError::FreshNoiseUndeclared);
     }
-    if has_missing(&table) {
+    if table.has_missing_ions() {
         return Err(RunError::FreshNoiseOnMissing);
     }
     measured(experiment, (&simulation.molecule, &simulation.frame), detector, table, split)

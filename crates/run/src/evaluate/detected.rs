@@ -1,36 +1,15 @@
 //! Scores of the events of which as many ions, or the same ones, were detected.
 
 use cei_data::by_detected;
-use cei_metrics::results::{Distribution, GaugeFree, NegativeLogLikelihood};
+use cei_metrics::results::{Distribution, NegativeLogLikelihood};
 use cei_metrics::{Accumulator, COVERAGE_LEVELS, EnsembleScores, GaugeFreeScores, density_ranks};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
-use serde::{Deserialize, Serialize};
 
+use super::report::DetectedScores;
 use super::scores::add_coverage_hdr;
 use super::table::ScoredTable;
 use crate::trained::{detected_sets, internal_coordinates};
 use crate::{RunError, TrainedRun};
-
-/// Scores of some events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DetectedScores {
-    /// Ions that were detected.
-    pub ions: usize,
-    /// The others; absent where these are all events of as many ions, whichever they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Vec<String>>,
-    /// Events.
-    pub rows: usize,
-    /// Negative log-likelihood, if the model has an exact density.
-    #[serde(flatten)]
-    pub likelihood: Option<NegativeLogLikelihood>,
-    /// CRPS, energy score and coverage over the position columns that vary.
-    #[serde(flatten)]
-    pub distribution: Distribution,
-    /// Bond lengths, angles and displacements.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gauge_free: Option<GaugeFree>,
-}
 
 /// Everything that is added up for each of these sets of events.
 pub(super) struct ByDetected {

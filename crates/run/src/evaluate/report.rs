@@ -4,11 +4,10 @@ use std::fmt;
 
 use cei_data::{Copies, Reading};
 use cei_metrics::number;
-use cei_metrics::results::Evaluation;
+use cei_metrics::results::{Distribution, Evaluation, GaugeFree, NegativeLogLikelihood};
 use cei_model::latent::LatentSource;
 use serde::{Deserialize, Serialize};
 
-use super::detected::DetectedScores;
 use super::floor::Floor;
 use crate::folder::ActiveLatent;
 use crate::plausibility::Plausibility;
@@ -42,6 +41,27 @@ pub struct RunEvaluation {
     /// What must be known before these scores are believed, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// Scores of some events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectedScores {
+    /// Ions that were detected.
+    pub ions: usize,
+    /// The others; absent where these are all events of as many ions, whichever they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
+    /// Events.
+    pub rows: usize,
+    /// Negative log-likelihood, if the model has an exact density.
+    #[serde(flatten)]
+    pub likelihood: Option<NegativeLogLikelihood>,
+    /// CRPS, energy score and coverage over the position columns that vary.
+    #[serde(flatten)]
+    pub distribution: Distribution,
+    /// Bond lengths, angles and displacements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gauge_free: Option<GaugeFree>,
 }
 
 /// What was scored.
