@@ -39,6 +39,14 @@ pub enum PopulationError {
         /// Which event.
         event: usize,
     },
+    /// An event that counts for nothing, or less.
+    #[error("event {event}: counted {count} times, which has to be above 0 and finite")]
+    Count {
+        /// Which event.
+        event: usize,
+        /// How often.
+        count: f64,
+    },
     /// A quantity that is the same everywhere.
     #[error("quantity {quantity} is the same in all draws of all events")]
     Constant {

@@ -1,129 +1,136 @@
-//! The distribution in the population of any number that a geometry has, over draws of the training law.
-//!
-//! ```text
-//! w(x) = f(x) / p_0(x) = sum_j a_j k_j(q(x)) / p_0(q(x))          density in a bin = sum of w there / (sum of w x width)
-//! ```
+//! The distribution of one quantity in a population, with bands of the bootstrap at each place.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
-
-use crate::bumps::of_rows;
 use crate::fit::Population;
+use crate::laws::NormalLaw;
 
-/// Rows of the law at a time.
-const CHUNK: usize = 8192;
+/// Standard deviations beyond the outermost law that moments are added up to.
+const TAIL: f64 = 8.0;
+/// Places of the quadrature of moments of folded laws.
+const PLACES: usize = 4000;
 
-/// A distribution in the population, with bands of the bootstrap at each place.
+/// A distribution in the population.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginal {
-    /// Edges of the bins (b + 1), rising.
-    pub edges: Vec<f64>,
-    /// Density in each bin (b), one over the unit of the quantity.
+    /// Places, rising.
+    pub values: Vec<f64>,
+    /// Density there, one over the unit of the quantity.
     pub density: Vec<f64>,
-    /// Lower ends of the bands (b).
+    /// Lower ends of the bands.
     pub lower: Vec<f64>,
-    /// Upper ends of the bands (b).
+    /// Upper ends of the bands.
     pub upper: Vec<f64>,
     /// Mean.
-    pub mean: Moments,
+    pub mean: Interval,
     /// Standard deviation.
-    pub sd: Moments,
+    pub sd: Interval,
 }
 
 /// A number about the population with its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moments {
+pub struct Interval {
     /// Of the sample.
     pub value: f64,
-    /// Lower end of the interval.
+    /// Lower end.
     pub lower: f64,
-    /// Upper end of the interval.
+    /// Upper end.
     pub upper: f64,
 }
 
 impl Population {
-    /// The distributions of further numbers of the geometries: `law` are the quantities of draws of the training law
-    /// (rows, m), `log_law` its log density there, `values` the numbers of the same draws (rows, any number), `edges` the bins of each number. Bands and
-    /// intervals hold the part `level` of the bootstrap. The one for a number of which the population has no draw is NaN.
-    pub fn marginals(
-        &self,
-        law: ArrayView2<'_, f64>,
-        log_law: &[f64],
-        values: ArrayView2<'_, f64>,
-        edges: &[Vec<f64>],
-        level: f64,
-    ) -> Vec<Marginal> {
-        let weights =
-            concatenate![Axis(0), self.weights.view().insert_axis(Axis(0)), self.bootstraps];
-        let samples = weights.nrows();
-        let mut sums: Vec<Sums> = edges.iter().map(|edges| Sums::new(edges, samples)).collect();
-        for first in (0..law.nrows()).step_by(CHUNK) {
-            let rows = s![first..(first + CHUNK).min(law.nrows()), ..];
-            let bumps = of_rows(law.slice(rows), self.supports.view(), &self.scales, self.width);
-            let near: Vec<usize> =
-                (0..bumps.nrows()).filter(|row| bumps.row(*row).iter().any(|b| *b > 0.0)).collect();
-            let mut ratios = bumps.select(Axis(0), &near).dot(&weights.t());
-            for (mut row, near) in ratios.rows_mut().into_iter().zip(&near) {
-                row *= (-log_law[first + near]).exp();
-            }
-            let values = values.slice(rows).select(Axis(0), &near);
-            for (sums, values) in sums.iter_mut().zip(values.columns()) {
-                values.iter().zip(ratios.rows()).for_each(|(value, row)| sums.add(*value, row));
-            }
-        }
-        sums.into_iter().map(|sums| sums.finish(level)).collect()
-    }
-}
-
-/// Sums of one number, of the sample and of each one drawn anew.
-struct Sums<'a> {
-    edges: &'a [f64],
-    bins: Array2<f64>,
-    /// `sum w`, `sum w q`, `sum w q^2`.
-    moments: [Array1<f64>; 3],
-}
-
-impl<'a> Sums<'a> {
-    fn new(edges: &'a [f64], samples: usize) -> Self {
-        let bins = edges.len().saturating_sub(1);
-        let moments = std::array::from_fn(|_| Array1::zeros(samples));
-        Self { edges, bins: Array2::zeros((bins, samples)), moments }
-    }
-
-    fn add(&mut self, value: f64, weights: ArrayView1<'_, f64>) {
-        for (power, sum) in self.moments.iter_mut().enumerate() {
-            sum.scaled_add(value.powi(power as i32), &weights);
-        }
-        if let Some(bin) = bin_of(self.edges, value) {
-            let mut row = self.bins.row_mut(bin);
-            row += &weights;
-        }
-    }
-
-    fn finish(self, level: f64) -> Marginal {
-        let [sum, first, second] = self.moments;
-        let means = &first / &sum;
-        let sds = (&second / &sum - &means * &means).mapv(|variance| variance.max(0.0).sqrt());
-        let mut densities = self.bins / &sum;
-        let widths = self.edges.windows(2).map(|edges| edges[1] - edges[0]);
-        densities.rows_mut().into_iter().zip(widths).for_each(|(mut row, width)| row /= width);
-        let moments = |values: &[f64]| {
-            let (lower, upper) = interval(&values[1..], level);
-            Moments { value: values[0], lower, upper }
+    /// The distribution of a quantity at some places; bands and intervals hold the part `level` of the bootstrap.
+    pub fn marginal(&self, quantity: usize, values: &[f64], level: f64) -> Marginal {
+        let limits = self.limits[quantity];
+        let of = |laws: &[NormalLaw]| Mixture::new(laws, quantity, limits);
+        let own = of(&self.laws);
+        let drawn: Vec<Mixture> = self.bootstraps.iter().map(|laws| of(laws)).collect();
+        let interval = |value: f64, of: &dyn Fn(&Mixture) -> f64| {
+            let (lower, upper) = central(drawn.iter().map(of).collect(), level);
+            Interval { value, lower, upper }
         };
-        let bands: Vec<Moments> =
-            densities.rows().into_iter().map(|row| moments(&row.to_vec())).collect();
+        let at: Vec<Interval> =
+            values.iter().map(|q| interval(own.density(*q), &|law| law.density(*q))).collect();
+        let moments: Vec<[f64; 2]> = drawn.iter().map(Mixture::moments).collect();
+        let [mean, sd] = own.moments();
+        let of_moment = |place: usize, value: f64| {
+            let (lower, upper) = central(moments.iter().map(|m| m[place]).collect(), level);
+            Interval { value, lower, upper }
+        };
         Marginal {
-            edges: self.edges.to_vec(),
-            density: bands.iter().map(|band| band.value).collect(),
-            lower: bands.iter().map(|band| band.lower).collect(),
-            upper: bands.iter().map(|band| band.upper).collect(),
-            mean: moments(&means.to_vec()),
-            sd: moments(&sds.to_vec()),
+            values: values.to_vec(),
+            density: at.iter().map(|band| band.value).collect(),
+            lower: at.iter().map(|band| band.lower).collect(),
+            upper: at.iter().map(|band| band.upper).collect(),
+            mean: of_moment(0, mean),
+            sd: of_moment(1, sd),
         }
+    }
+
+    /// Where the distribution of a quantity is: from where to where its laws reach within `deviations`.
+    pub fn range(&self, quantity: usize, deviations: f64) -> [f64; 2] {
+        Mixture::new(&self.laws, quantity, self.limits[quantity]).range(deviations)
     }
 }
 
-/// The density of all draws of all events, one upon another, in bins: broader than the population.
+/// Normal laws of one quantity.
+struct Mixture {
+    /// Weight, mean, standard deviation.
+    laws: Vec<[f64; 3]>,
+    limits: Option<[f64; 2]>,
+}
+
+impl Mixture {
+    fn new(laws: &[NormalLaw], quantity: usize, limits: Option<[f64; 2]>) -> Self {
+        let of_law = |law: &NormalLaw| {
+            [law.weight, law.mean[quantity], law.covariance[[quantity, quantity]].sqrt()]
+        };
+        Self { laws: laws.iter().map(of_law).collect(), limits }
+    }
+
+    fn density(&self, q: f64) -> f64 {
+        let free = |q: f64| -> f64 {
+            let of_law = |[weight, mean, sd]: &[f64; 3]| {
+                weight * (-0.5 * ((q - mean) / sd).powi(2)).exp() / (sd * std::f64::consts::TAU.sqrt())
+            };
+            self.laws.iter().map(of_law).sum()
+        };
+        match self.limits {
+            None => free(q),
+            Some([low, high]) if (low..=high).contains(&q) => {
+                free(q) + free(2.0 * low - q) + free(2.0 * high - q)
+            }
+            Some(_) => 0.0,
+        }
+    }
+
+    fn range(&self, deviations: f64) -> [f64; 2] {
+        let ends = |sign: f64| self.laws.iter().map(move |[_, mean, sd]| mean + sign * deviations * sd);
+        let low = ends(-1.0).fold(f64::INFINITY, f64::min);
+        let high = ends(1.0).fold(f64::NEG_INFINITY, f64::max);
+        self.limits.map_or([low, high], |[least, most]| [low.max(least), high.min(most)])
+    }
+
+    /// Mean and standard deviation.
+    fn moments(&self) -> [f64; 2] {
+        let [low, high] = self.range(TAIL);
+        let folds = self.limits.is_some_and(|[least, most]| low <= least || high >= most);
+        let [mass, first, second] = if folds {
+            let step = (high - low) / PLACES as f64;
+            let places = (0..PLACES).map(|place| low + (place as f64 + 0.5) * step);
+            places.fold([0.0; 3], |[mass, first, second], q| {
+                let d = self.density(q);
+                [mass + d, first + d * q, second + d * q * q]
+            })
+        } else {
+            self.laws.iter().fold([0.0; 3], |[mass, first, second], [weight, mean, sd]| {
+                [mass + weight, first + weight * mean, second + weight * (mean * mean + sd * sd)]
+            })
+        };
+        let mean = first / mass;
+        [mean, (second / mass - mean * mean).max(0.0).sqrt()]
+    }
+}
+
+/// The density of all draws of all events, one upon another, in bins between `edges`: broader than the population.
 pub fn stacked(values: impl Iterator<Item = f64>, edges: &[f64]) -> Vec<f64> {
     let mut counts = vec![0.0; edges.len().saturating_sub(1)];
     let mut all = 0.0;
@@ -147,8 +154,8 @@ fn bin_of(edges: &[f64], value: f64) -> Option<usize> {
 }
 
 /// The central interval that holds the part `level` of values; NaN of none.
-fn interval(values: &[f64], level: f64) -> (f64, f64) {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+fn central(values: Vec<f64>, level: f64) -> (f64, f64) {
+    let mut sorted: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
     if sorted.is_empty() {
         return (f64::NAN, f64::NAN);
     }

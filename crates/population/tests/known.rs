@@ -7,12 +7,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 /// Standard deviation of the training law, a normal one about 0.
-const LAW: f64 = 25.0;
+const LAW: f64 = 40.0;
 
 struct Case {
     draws: Array3<f64>,
     log_law: Array2<f64>,
-    law: Array2<f64>,
 }
 
 fn log_law(q: f64) -> f64 {
@@ -31,7 +30,7 @@ fn case(truth: &[f64], noise: f64, draws: usize, seed: u64) -> Case {
         event.mapv_inplace(|_| mean + sd * normal());
     }
     let log_law = all.index_axis(Axis(2), 0).mapv(log_law);
-    Case { draws: all, log_law, law: Array2::from_shape_fn((100_000, 1), |_| LAW * normal()) }
+    Case { draws: all, log_law }
 }
 
 fn normal(count: usize, mean: f64, sd: f64, seed: u64) -> Vec<f64> {
@@ -39,18 +38,26 @@ fn normal(count: usize, mean: f64, sd: f64, seed: u64) -> Vec<f64> {
     (0..count).map(|_| mean + sd * rng.sample::<f64, _>(StandardNormal)).collect()
 }
 
+const STEP: f64 = 0.5;
+
 fn edges() -> Vec<f64> {
-    (0..=200).map(|edge| -50.0 + 0.5 * f64::from(edge)).collect()
+    (0..=400).map(|edge| -100.0 + STEP * f64::from(edge)).collect()
+}
+
+fn middles() -> Vec<f64> {
+    edges().windows(2).map(|edges| 0.5 * (edges[0] + edges[1])).collect()
 }
 
 fn of(case: &Case, bootstraps: usize) -> (Population, Marginal) {
-    let sample = Sample { draws: case.draws.view(), log_law: case.log_law.view() };
-    let options = PopulationOptions { supports: 100, bootstraps, ..PopulationOptions::default() };
-    let population = fit(&sample, &options).unwrap();
-    let logs: Vec<f64> = case.law.iter().map(|q| log_law(*q)).collect();
-    let law = case.law.view();
-    let marginals = population.marginals(law, &logs, law, &[edges()], 0.9);
-    let marginal = marginals.into_iter().next().unwrap();
+    let counts = vec![1.0; case.draws.len_of(Axis(0))];
+    let sample = Sample {
+        draws: case.draws.view(),
+        log_law: case.log_law.view(),
+        counts: &counts,
+        limits: &[None],
+    };
+    let population = fit(&sample, &PopulationOptions { bootstraps, ..Default::default() }).unwrap();
+    let marginal = population.marginal(0, &middles(), 0.9);
     (population, marginal)
 }
 
@@ -59,8 +66,8 @@ fn distance(a: &[f64], b: impl Fn(f64) -> f64) -> f64 {
     let edges = edges();
     let (mut sum, mut area) = (0.0, 0.0);
     for (bin, density) in a.iter().enumerate() {
-        sum += 0.5 * density;
-        area += 0.5 * (sum - b(edges[bin + 1])).abs();
+        sum += STEP * density;
+        area += STEP * (sum - b(edges[bin + 1])).abs();
     }
     area
 }
@@ -75,28 +82,69 @@ fn normal_cdf(z: f64) -> f64 {
     if z > 0.0 { 1.0 - upper } else { upper }
 }
 
-/// A sample three times as narrow as what single events tell: its width is found, where stacking gives that of the events.
+/// The sample of the contract: 5,000 events of a law with a standard deviation of 4, whose posteriors have 12.
 #[test]
 fn a_sample_narrower_than_its_events() {
-    let case = case(&normal(5000, 3.0, 4.0, 1), 12.0, 400, 2);
-    let (population, marginal) = of(&case, 40);
-    assert!(
-        (marginal.sd.value / 4.0 - 1.0).abs() < 0.15,
-        "{:?} {:?}",
-        marginal.sd,
-        population.tried
-    );
-    assert!((marginal.mean.value - 3.0).abs() < 0.8, "{:?}", marginal.mean);
+    let noise = 12.0 / (1.0 - (12.0_f64 / LAW).powi(2)).sqrt();
+    let case = case(&normal(5000, 3.0, 4.0, 1), noise, 400, 2);
+    let (population, marginal) = of(&case, 60);
+    assert_eq!(population.laws.len(), 1, "{:?}", population.tried);
+    assert!((population.event_sd[0] / 12.0 - 1.0).abs() < 0.01, "{:?}", population.event_sd);
+    assert!((marginal.sd.value / 4.0 - 1.0).abs() < 0.15, "{:?}", marginal.sd);
     for (moments, truth) in [(marginal.mean, 3.0), (marginal.sd, 4.0)] {
-        assert!(moments.lower < truth + 0.3 && truth - 0.3 < moments.upper, "{moments:?}");
-        assert!(moments.upper - moments.lower < 2.0, "{moments:?}");
+        assert!(moments.lower < truth && truth < moments.upper, "{moments:?}");
     }
     let stack = stacked(case.draws.iter().copied(), &edges());
     let truth = |q: f64| normal_cdf((q - 3.0) / 4.0);
     let (own, of_stack) = (distance(&marginal.density, truth), distance(&stack, truth));
     assert!(own < 0.35 * of_stack, "{own} {of_stack}");
-    let mass: f64 = marginal.density.iter().map(|d| 0.5 * d).sum();
-    assert!((mass - 1.0).abs() < 1e-6, "{mass}");
+    // Stacked: var = posterior variance + variance of the posterior means.
+    let part = LAW * LAW / (LAW * LAW + noise * noise);
+    let broad = (144.0 + part * part * (16.0 + noise * noise)).sqrt();
+    let mean: f64 = middles().iter().zip(&stack).map(|(q, d)| STEP * d * q).sum();
+    let square: f64 = middles().iter().zip(&stack).map(|(q, d)| STEP * d * (q - mean).powi(2)).sum();
+    assert!((square.sqrt() / broad - 1.0).abs() < 0.03 && broad > 4.0 * 4.0, "{square} {broad}");
+}
+
+/// 50 samples drawn anew: the truth is in 90 % of the intervals, and the width is right in the mean.
+#[test]
+#[ignore = "minutes; prints the figures of docs/population.md"]
+fn bands_hold_the_truth() {
+    let number = |name: &str, default| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (events, draws, repetitions, bootstraps) =
+        (5000, number("DRAWS", 400), number("REPETITIONS", 50) as u64, number("BOOTSTRAPS", 100));
+    let noise = 12.0 / (1.0 - (12.0_f64 / LAW).powi(2)).sqrt();
+    let (mut means, mut sds, mut all, mut held, mut places) = (0, 0, Vec::new(), 0.0, 0.0);
+    let mut distances = Vec::new();
+    for repetition in 0..repetitions {
+        let case = case(&normal(events, 3.0, 4.0, 100 + repetition), noise, draws, 200 + repetition);
+        let (population, marginal) = of(&case, bootstraps);
+        means += usize::from(marginal.mean.lower < 3.0 && 3.0 < marginal.mean.upper);
+        sds += usize::from(marginal.sd.lower < 4.0 && 4.0 < marginal.sd.upper);
+        all.push(marginal.sd.value);
+        for (place, q) in middles().iter().enumerate().filter(|(_, q)| (**q - 3.0).abs() < 8.0) {
+            let truth = (-0.5 * ((q - 3.0) / 4.0).powi(2)).exp() / (4.0 * std::f64::consts::TAU.sqrt());
+            held += f64::from(marginal.lower[place] < truth && truth < marginal.upper[place]);
+            places += 1.0;
+        }
+        let stack = stacked(case.draws.iter().copied(), &edges());
+        let truth = |q: f64| normal_cdf((q - 3.0) / 4.0);
+        distances.push(distance(&marginal.density, truth) / distance(&stack, truth));
+        let part = LAW * LAW / (LAW * LAW + noise * noise);
+        let measured: Vec<f64> = case.draws.axis_iter(Axis(0)).map(|e| e.mean().unwrap() / part).collect();
+        let mean = measured.iter().sum::<f64>() / measured.len() as f64;
+        let variance = measured.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / measured.len() as f64;
+        let ideal = (variance - noise * noise).max(0.0).sqrt();
+        println!("{repetition}: {} laws, sd {:?}; in closed form {ideal:.3}", population.laws.len(), marginal.sd);
+    }
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    let spread = (all.iter().map(|sd| (sd - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt();
+    let within = all.iter().filter(|sd| (*sd / 4.0 - 1.0).abs() < 0.15).count();
+    distances.sort_by(f64::total_cmp);
+    println!(
+        "means held {means}, sds held {sds}, density held {:.3}, mean sd {mean:.3} spread {spread:.3}, within 15 % {within} of {repetitions}, distances {:.3} median {:.3} worst",
+        held / places, distances[distances.len() / 2], distances[distances.len() - 1]
+    );
 }
 
 /// Two components that single events do not tell apart.
@@ -105,19 +153,36 @@ fn two_components() {
     let truth: Vec<f64> =
         normal(1500, -10.0, 3.0, 3).into_iter().chain(normal(1500, 10.0, 3.0, 4)).collect();
     let case = case(&truth, 8.0, 200, 5);
-    let (_, marginal) = of(&case, 20);
-    let at = |q: f64| marginal.density[((q + 50.0) / 0.5) as usize];
-    assert!(
-        at(0.0) < 0.3 * at(-10.0) && at(0.0) < 0.3 * at(10.0),
-        "{} {} {}",
-        at(-10.0),
-        at(0.0),
-        at(10.0)
-    );
+    let (population, marginal) = of(&case, 20);
+    assert_eq!(population.laws.len(), 2, "{:?}", population.tried);
+    let at = |q: f64| marginal.density[((q + 100.0) / STEP) as usize];
+    assert!(at(0.0) < 0.3 * at(-10.0) && at(0.0) < 0.3 * at(10.0), "{:?}", population.laws);
     let stack = stacked(case.draws.iter().copied(), &edges());
-    assert!(stack[100] > 0.6 * stack[80], "the events alone would not show it");
-    let share: f64 = marginal.density[..100].iter().map(|d| 0.5 * d).sum();
+    assert!(stack[200] > 0.6 * stack[180], "the events alone would not show it");
+    let share: f64 = marginal.density[..200].iter().map(|d| STEP * d).sum();
     assert!((share - 0.5).abs() < 0.03, "{share}");
+}
+
+/// The largest likelihood by brute force, on a grid of mean and width of one law, with the integral of each event in closed form.
+#[test]
+fn the_same_as_brute_force_on_a_grid() {
+    let noise = 6.0;
+    let truth = normal(400, -5.0, 5.0, 20);
+    let case = case(&truth, noise, 4000, 21);
+    let (population, marginal) = of(&case, 0);
+    assert_eq!(population.laws.len(), 1);
+    // What was measured follows from the mean of the draws; under one law it is normal, with variance sd^2 + noise^2.
+    let part = LAW * LAW / (LAW * LAW + noise * noise);
+    let measured: Vec<f64> =
+        case.draws.axis_iter(Axis(0)).map(|event| event.mean().unwrap() / part).collect();
+    let log = |mean: f64, sd: f64| -> f64 {
+        let variance = sd * sd + noise * noise;
+        measured.iter().map(|y| -0.5 * (y - mean).powi(2) / variance - 0.5 * variance.ln()).sum()
+    };
+    let grid = (0..200).flat_map(|i| (0..200).map(move |j| (-8.0 + 0.03 * f64::from(i), 2.0 + 0.03 * f64::from(j))));
+    let (mean, sd) = grid.max_by(|a, b| log(a.0, a.1).total_cmp(&log(b.0, b.1))).unwrap();
+    assert!((marginal.mean.value - mean).abs() < 0.06, "{} {mean}", marginal.mean.value);
+    assert!((marginal.sd.value - sd).abs() < 0.12, "{} {sd}", marginal.sd.value);
 }
 
 /// A sample that is the training law itself stays what it is.
@@ -126,7 +191,69 @@ fn the_training_law_is_found_again() {
     let case = case(&normal(600, 0.0, LAW, 6), 10.0, 100, 7);
     let (population, marginal) = of(&case, 20);
     assert!((marginal.sd.value / LAW - 1.0).abs() < 0.06, "{:?}", marginal.sd);
-    assert!(population.gain.abs() < 0.02, "{}", population.gain);
+    assert!(population.tried[0].log_likelihood.abs() < 6.0, "{:?}", population.tried);
+}
+
+/// A quantity that ends at a limit: half a normal law beyond 0 stays on its side, with its mean `sd sqrt(2 / pi)`.
+#[test]
+fn a_limit_is_not_crossed() {
+    let truth: Vec<f64> = normal(2000, 0.0, 6.0, 30).into_iter().map(f64::abs).collect();
+    let mut case = case(&truth, 4.0, 200, 31);
+    // The training law is folded too, flat enough: an event's posterior is that of its measurement, cut at 0.
+    let mut rng = ChaCha8Rng::seed_from_u64(32);
+    for (mut event, truth) in case.draws.axis_iter_mut(Axis(0)).zip(&truth) {
+        let measured = truth + 4.0 * rng.sample::<f64, _>(StandardNormal);
+        for q in &mut event {
+            *q = loop {
+                let q = measured + 4.0 * rng.sample::<f64, _>(StandardNormal);
+                if (0.0..=180.0).contains(&q) {
+                    break q;
+                }
+            };
+        }
+    }
+    case.log_law.fill(-(180.0_f64).ln());
+    let counts = vec![1.0; 2000];
+    let sample = Sample {
+        draws: case.draws.view(),
+        log_law: case.log_law.view(),
+        counts: &counts,
+        limits: &[Some([0.0, 180.0])],
+    };
+    let population = fit(&sample, &PopulationOptions { bootstraps: 20, ..Default::default() }).unwrap();
+    let marginal = population.marginal(0, &middles(), 0.9);
+    let mass: f64 = marginal.density.iter().map(|d| STEP * d).sum();
+    assert!((mass - 1.0).abs() < 0.01, "{mass}");
+    assert!(marginal.density[..200].iter().all(|d| *d == 0.0));
+    let mean = 6.0 * (2.0 / std::f64::consts::PI).sqrt();
+    assert!((marginal.mean.value / mean - 1.0).abs() < 0.05, "{:?} {mean}", marginal.mean);
+}
+
+/// Events that are recorded half as often count twice.
+#[test]
+fn selection_is_undone_by_counts() {
+    let truth: Vec<f64> =
+        normal(1000, -20.0, 3.0, 40).into_iter().chain(normal(500, 20.0, 3.0, 41)).collect();
+    let case = case(&truth, 5.0, 100, 42);
+    let counts: Vec<f64> = truth.iter().map(|q| if *q > 0.0 { 2.0 } else { 1.0 }).collect();
+    let sample = Sample {
+        draws: case.draws.view(),
+        log_law: case.log_law.view(),
+        counts: &counts,
+        limits: &[None],
+    };
+    let population = fit(&sample, &PopulationOptions { bootstraps: 0, ..Default::default() }).unwrap();
+    assert_eq!(population.laws.len(), 2);
+    assert!((population.laws[0].weight - 0.5).abs() < 0.02, "{:?}", population.laws);
+}
+
+/// Fewer draws of each event: the same width, where the mean of few draws alone would make it broader.
+#[test]
+fn few_draws_do_not_broaden() {
+    let truth = normal(3000, 0.0, 4.0, 50);
+    let sd = |draws| of(&case(&truth, 12.0, draws, 51), 0).1.sd.value;
+    let (few, many) = (sd(100), sd(2000));
+    assert!((few / many - 1.0).abs() < 0.12, "{few} {many}");
 }
 
 #[test]
@@ -143,7 +270,9 @@ fn the_same_seed_gives_the_same_population_on_any_threads() {
 fn what_does_not_fit_is_named() {
     let case = case(&normal(30, 3.0, 4.0, 10), 12.0, 40, 11);
     let error = |draws: &Array3<f64>, log_law: &Array2<f64>| {
-        let sample = Sample { draws: draws.view(), log_law: log_law.view() };
+        let counts = vec![1.0; draws.len_of(Axis(0))];
+        let sample =
+            Sample { draws: draws.view(), log_law: log_law.view(), counts: &counts, limits: &[None] };
         fit(&sample, &PopulationOptions::default()).unwrap_err().to_string()
     };
     let first = |count| case.log_law.slice(s![..count, ..]).to_owned();
