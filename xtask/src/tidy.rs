@@ -12,12 +12,13 @@ use crate::cargo::{Metadata, compiled, metadata};
 use crate::{circles, python, references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("cei-files", &[]),
     ("cei-physics", &[]),
     ("cei-metrics", &["cei-kernels"]),
     ("cei-report", &["cei-files"]),
     ("cei-posterior", &["cei-physics"]),
+    ("cei-population", &[]),
     ("cei-data", &["cei-files", "cei-metrics", "cei-physics"]),
     ("cei-kernels", &[]),
     ("cei-model", &["cei-kernels"]),
@@ -35,6 +36,7 @@ const EDGES: [(&str, &[&str]); 18] = [
             "cei-metrics",
             "cei-model",
             "cei-physics",
+            "cei-population",
             "cei-posterior",
             "cei-report",
             "cei-train",

@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Infer positions from a file of momenta
     Predict(PredictArgs),
+    /// Infer the distribution of geometries in a sample, from the posteriors of all its events at once
+    Population(PopulationArgs),
     /// Give the exact log-density log p(x | y) of every row of a table
     LogProb(LogProbArgs),
     /// Write one page about runs, to look at and to mail, with figures and numbers
@@ -341,6 +343,47 @@ pub(crate) struct PredictArgs {
     pub(crate) compute: DeviceArgs,
     #[command(flatten)]
     pub(crate) trial: DryRunArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PopulationArgs {
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
+    /// Momenta (files or globs), with the column names of the training table; positions are not needed
+    #[arg(value_name = "MOMENTA_FILE", required = true)]
+    pub(crate) momenta: Vec<String>,
+    /// One curve for each value of this column, for example of the delay; of more than 30 numbers for each of ten bins of
+    /// equally many events
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) by: Option<String>,
+    /// The column with the probability that such an event is recorded; by default all are as likely, and the distribution is
+    /// that of the recorded events
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) efficiency: Option<String>,
+    /// Refined draws of each event
+    #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
+    pub(crate) draws: usize,
+    /// Samples of the events drawn anew, for the bands
+    #[arg(long, value_name = "B", default_value_t = 200)]
+    pub(crate) bootstraps: usize,
+    /// The part of these that bands and intervals hold
+    #[arg(long, value_name = "LEVEL", default_value_t = 0.9)]
+    pub(crate) level: f64,
+    /// Folder for curves, summary, figure and draws; draws of the same events that are there already are not made again
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) sums: SumArgs,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
+    #[command(flatten)]
+    pub(crate) later: LaterArgs,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

@@ -10,6 +10,7 @@ pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod log_prob;
 pub(crate) mod man;
+pub(crate) mod population;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod simulate;

@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod bond_tree;
 pub mod channel;
 pub mod charging;
 pub mod density;
@@ -48,6 +49,7 @@ pub mod units;
 mod symmetric;
 mod vector;
 
+pub use bond_tree::BondTree;
 pub use channel::{Channel, ChargeState};
 pub use charging::Charging;
 pub use density::{DensityError, PositionDensity};

@@ -122,8 +122,8 @@ fn update(inverse: &mut Array2<f64>, step: &Array1<f64>, change: &Array1<f64>) {
     let p = step.len();
     for i in 0..p {
         for j in 0..p {
-            inverse[[i, j]] += factor * step[i] * step[j]
-                - (turned[i] * step[j] + step[i] * turned[j]) / curved;
+            inverse[[i, j]] +=
+                factor * step[i] * step[j] - (turned[i] * step[j] + step[i] * turned[j]) / curved;
         }
     }
 }

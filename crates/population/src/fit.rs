@@ -93,8 +93,7 @@ pub fn fit(
     let sum: f64 = sample.counts.iter().sum();
     let events = sum * sum / sample.counts.iter().map(|c| c * c).sum::<f64>();
     let counts: Vec<f64> = sample.counts.iter().map(|count| count * events / sum).collect();
-    let resolution: Vec<f64> =
-        units.of_events.iter().map(|sd| sd * hidden(events, 1.0)).collect();
+    let resolution: Vec<f64> = units.of_events.iter().map(|sd| sd * hidden(events, 1.0)).collect();
     let floor: Vec<f64> =
         resolution.iter().zip(&units.scales).map(|(r, scale)| NARROWEST * r / scale).collect();
     let problem = Problem { points: &points, counts: &counts, floor: &floor };
@@ -137,7 +136,8 @@ impl Population {
 /// The parameters of as many laws as the data ask for, and what was tried.
 fn best(problem: &Problem<'_>, events: f64, most: usize) -> (Vec<f64>, Vec<NumberTried>) {
     let n = problem.points.events();
-    let spaced: Vec<usize> = (0..n.min(COMPARED)).map(|place| place * n / n.min(COMPARED)).collect();
+    let spaced: Vec<usize> =
+        (0..n.min(COMPARED)).map(|place| place * n / n.min(COMPARED)).collect();
     let some = problem.points.kept(spaced.iter().copied(), |event| {
         problem.points.clouds(event).iter().flat_map(|cloud| vec![true; cloud.rows.len()]).collect()
     });
@@ -180,7 +180,8 @@ fn split(theta: &[f64], floor: &[f64]) -> Vec<Vec<f64>> {
     let mut starts = Vec::new();
     for number in 0..laws.len() {
         let axis = longest(&laws[number].covariance);
-        let outer = Array2::from_shape_fn(laws[number].covariance.dim(), |(i, j)| axis[i] * axis[j]);
+        let outer =
+            Array2::from_shape_fn(laws[number].covariance.dim(), |(i, j)| axis[i] * axis[j]);
         for (shift, widths) in [(0.8, [1.0; 2]), (0.0, [0.4, 2.5])] {
             let mut parts: Vec<(f64, Vec<f64>, Array2<f64>)> = Vec::new();
             for (place, law) in laws.iter().enumerate() {
@@ -189,8 +190,12 @@ fn split(theta: &[f64], floor: &[f64]) -> Vec<Vec<f64>> {
                     continue;
                 }
                 for (sign, width) in [-1.0, 1.0].into_iter().zip(widths) {
-                    let mean =
-                        law.mean.iter().zip(&axis).map(|(mean, a)| mean + sign * shift * a).collect();
+                    let mean = law
+                        .mean
+                        .iter()
+                        .zip(&axis)
+                        .map(|(mean, a)| mean + sign * shift * a)
+                        .collect();
                     let covariance = (&law.covariance - &(&outer * (shift * shift))) * width;
                     parts.push((0.5 * law.weight, mean, covariance));
                 }
@@ -236,7 +241,12 @@ fn in_units(theta: &[f64], floor: &[f64], units: &Units) -> Vec<NormalLaw> {
         .into_iter()
         .map(|law| NormalLaw {
             weight: law.weight,
-            mean: law.mean.iter().zip(centres.iter().zip(scales)).map(|(q, (c, s))| c + s * q).collect(),
+            mean: law
+                .mean
+                .iter()
+                .zip(centres.iter().zip(scales))
+                .map(|(q, (c, s))| c + s * q)
+                .collect(),
             covariance: Array2::from_shape_fn(law.covariance.dim(), |(i, j)| {
                 scales[i] * scales[j] * law.covariance[[i, j]]
             }),

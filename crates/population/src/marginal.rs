@@ -89,7 +89,8 @@ impl Mixture {
     fn density(&self, q: f64) -> f64 {
         let free = |q: f64| -> f64 {
             let of_law = |[weight, mean, sd]: &[f64; 3]| {
-                weight * (-0.5 * ((q - mean) / sd).powi(2)).exp() / (sd * std::f64::consts::TAU.sqrt())
+                weight * (-0.5 * ((q - mean) / sd).powi(2)).exp()
+                    / (sd * std::f64::consts::TAU.sqrt())
             };
             self.laws.iter().map(of_law).sum()
         };
@@ -103,7 +104,8 @@ impl Mixture {
     }
 
     fn range(&self, deviations: f64) -> [f64; 2] {
-        let ends = |sign: f64| self.laws.iter().map(move |[_, mean, sd]| mean + sign * deviations * sd);
+        let ends =
+            |sign: f64| self.laws.iter().map(move |[_, mean, sd]| mean + sign * deviations * sd);
         let low = ends(-1.0).fold(f64::INFINITY, f64::min);
         let high = ends(1.0).fold(f64::NEG_INFINITY, f64::max);
         self.limits.map_or([low, high], |[least, most]| [low.max(least), high.min(most)])

@@ -223,9 +223,8 @@ fn moments(places: &[usize], rows: &[Vec<f64>], counts: &[f64]) -> (Array1<f64>,
     for &place in places {
         for i in 0..m {
             for j in 0..m {
-                covariance[[i, j]] += counts[place] / total
-                    * (rows[place][i] - mean[i])
-                    * (rows[place][j] - mean[j]);
+                covariance[[i, j]] +=
+                    counts[place] / total * (rows[place][i] - mean[i]) * (rows[place][j] - mean[j]);
             }
         }
     }
@@ -293,8 +292,9 @@ fn kernels(places: &[usize], rows: &[Vec<f64>], logs: &[f64], counts: &[f64]) ->
     let squares: f64 = places.iter().map(|place| counts[*place].powi(2)).sum();
     let part = (sum * sum / squares).powf(-2.0 / (m + 4) as f64);
     let pull = (1.0 - part).max(0.0).sqrt();
-    let pulled =
-        places.iter().flat_map(|place| (0..m).map(|i| mean[i] + pull * (rows[*place][i] - mean[i])));
+    let pulled = places
+        .iter()
+        .flat_map(|place| (0..m).map(|i| mean[i] + pull * (rows[*place][i] - mean[i])));
     Kernels {
         rows: pulled.collect(),
         logs: places.iter().map(|place| logs[*place] + counts[*place].ln()).collect(),

@@ -102,7 +102,8 @@ fn a_sample_narrower_than_its_events() {
     let part = LAW * LAW / (LAW * LAW + noise * noise);
     let broad = (144.0 + part * part * (16.0 + noise * noise)).sqrt();
     let mean: f64 = middles().iter().zip(&stack).map(|(q, d)| STEP * d * q).sum();
-    let square: f64 = middles().iter().zip(&stack).map(|(q, d)| STEP * d * (q - mean).powi(2)).sum();
+    let square: f64 =
+        middles().iter().zip(&stack).map(|(q, d)| STEP * d * (q - mean).powi(2)).sum();
     assert!((square.sqrt() / broad - 1.0).abs() < 0.03 && broad > 4.0 * 4.0, "{square} {broad}");
 }
 
@@ -110,20 +111,24 @@ fn a_sample_narrower_than_its_events() {
 #[test]
 #[ignore = "minutes; prints the figures of docs/population.md"]
 fn bands_hold_the_truth() {
-    let number = |name: &str, default| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
     let (events, draws, repetitions, bootstraps) =
         (5000, number("DRAWS", 400), number("REPETITIONS", 50) as u64, number("BOOTSTRAPS", 100));
     let noise = 12.0 / (1.0 - (12.0_f64 / LAW).powi(2)).sqrt();
     let (mut means, mut sds, mut all, mut held, mut places) = (0, 0, Vec::new(), 0.0, 0.0);
     let mut distances = Vec::new();
     for repetition in 0..repetitions {
-        let case = case(&normal(events, 3.0, 4.0, 100 + repetition), noise, draws, 200 + repetition);
+        let case =
+            case(&normal(events, 3.0, 4.0, 100 + repetition), noise, draws, 200 + repetition);
         let (population, marginal) = of(&case, bootstraps);
         means += usize::from(marginal.mean.lower < 3.0 && 3.0 < marginal.mean.upper);
         sds += usize::from(marginal.sd.lower < 4.0 && 4.0 < marginal.sd.upper);
         all.push(marginal.sd.value);
         for (place, q) in middles().iter().enumerate().filter(|(_, q)| (**q - 3.0).abs() < 8.0) {
-            let truth = (-0.5 * ((q - 3.0) / 4.0).powi(2)).exp() / (4.0 * std::f64::consts::TAU.sqrt());
+            let truth =
+                (-0.5 * ((q - 3.0) / 4.0).powi(2)).exp() / (4.0 * std::f64::consts::TAU.sqrt());
             held += f64::from(marginal.lower[place] < truth && truth < marginal.upper[place]);
             places += 1.0;
         }
@@ -131,11 +136,17 @@ fn bands_hold_the_truth() {
         let truth = |q: f64| normal_cdf((q - 3.0) / 4.0);
         distances.push(distance(&marginal.density, truth) / distance(&stack, truth));
         let part = LAW * LAW / (LAW * LAW + noise * noise);
-        let measured: Vec<f64> = case.draws.axis_iter(Axis(0)).map(|e| e.mean().unwrap() / part).collect();
+        let measured: Vec<f64> =
+            case.draws.axis_iter(Axis(0)).map(|e| e.mean().unwrap() / part).collect();
         let mean = measured.iter().sum::<f64>() / measured.len() as f64;
-        let variance = measured.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / measured.len() as f64;
+        let variance =
+            measured.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / measured.len() as f64;
         let ideal = (variance - noise * noise).max(0.0).sqrt();
-        println!("{repetition}: {} laws, sd {:?}; in closed form {ideal:.3}", population.laws.len(), marginal.sd);
+        println!(
+            "{repetition}: {} laws, sd {:?}; in closed form {ideal:.3}",
+            population.laws.len(),
+            marginal.sd
+        );
     }
     let mean = all.iter().sum::<f64>() / all.len() as f64;
     let spread = (all.iter().map(|sd| (sd - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt();
@@ -143,7 +154,9 @@ fn bands_hold_the_truth() {
     distances.sort_by(f64::total_cmp);
     println!(
         "means held {means}, sds held {sds}, density held {:.3}, mean sd {mean:.3} spread {spread:.3}, within 15 % {within} of {repetitions}, distances {:.3} median {:.3} worst",
-        held / places, distances[distances.len() / 2], distances[distances.len() - 1]
+        held / places,
+        distances[distances.len() / 2],
+        distances[distances.len() - 1]
     );
 }
 
@@ -179,7 +192,9 @@ fn the_same_as_brute_force_on_a_grid() {
         let variance = sd * sd + noise * noise;
         measured.iter().map(|y| -0.5 * (y - mean).powi(2) / variance - 0.5 * variance.ln()).sum()
     };
-    let grid = (0..200).flat_map(|i| (0..200).map(move |j| (-8.0 + 0.03 * f64::from(i), 2.0 + 0.03 * f64::from(j))));
+    let grid = (0..200).flat_map(|i| {
+        (0..200).map(move |j| (-8.0 + 0.03 * f64::from(i), 2.0 + 0.03 * f64::from(j)))
+    });
     let (mean, sd) = grid.max_by(|a, b| log(a.0, a.1).total_cmp(&log(b.0, b.1))).unwrap();
     assert!((marginal.mean.value - mean).abs() < 0.06, "{} {mean}", marginal.mean.value);
     assert!((marginal.sd.value - sd).abs() < 0.12, "{} {sd}", marginal.sd.value);
@@ -220,7 +235,8 @@ fn a_limit_is_not_crossed() {
         counts: &counts,
         limits: &[Some([0.0, 180.0])],
     };
-    let population = fit(&sample, &PopulationOptions { bootstraps: 20, ..Default::default() }).unwrap();
+    let population =
+        fit(&sample, &PopulationOptions { bootstraps: 20, ..Default::default() }).unwrap();
     let marginal = population.marginal(0, &middles(), 0.9);
     let mass: f64 = marginal.density.iter().map(|d| STEP * d).sum();
     assert!((mass - 1.0).abs() < 0.01, "{mass}");
@@ -242,7 +258,8 @@ fn selection_is_undone_by_counts() {
         counts: &counts,
         limits: &[None],
     };
-    let population = fit(&sample, &PopulationOptions { bootstraps: 0, ..Default::default() }).unwrap();
+    let population =
+        fit(&sample, &PopulationOptions { bootstraps: 0, ..Default::default() }).unwrap();
     assert_eq!(population.laws.len(), 2);
     assert!((population.laws[0].weight - 0.5).abs() < 0.02, "{:?}", population.laws);
 }
@@ -271,8 +288,12 @@ fn what_does_not_fit_is_named() {
     let case = case(&normal(30, 3.0, 4.0, 10), 12.0, 40, 11);
     let error = |draws: &Array3<f64>, log_law: &Array2<f64>| {
         let counts = vec![1.0; draws.len_of(Axis(0))];
-        let sample =
-            Sample { draws: draws.view(), log_law: log_law.view(), counts: &counts, limits: &[None] };
+        let sample = Sample {
+            draws: draws.view(),
+            log_law: log_law.view(),
+            counts: &counts,
+            limits: &[None],
+        };
         fit(&sample, &PopulationOptions::default()).unwrap_err().to_string()
     };
     let first = |count| case.log_law.slice(s![..count, ..]).to_owned();

@@ -3,6 +3,7 @@
 mod draft;
 mod later;
 mod sweep;
+mod sample;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
 pub use draft::DraftError;
 pub use later::LaterError;
 pub use sweep::SweepError;
+pub use sample::SampleError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
 #[derive(Debug, Error)]
@@ -27,6 +29,9 @@ pub enum RunError {
     /// A table does not fit the run that it is given to.
     #[error(transparent)]
     Later(#[from] LaterError),
+    /// A sample has no population.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
     /// A table cannot be written.
     #[error(transparent)]
     Write(#[from] cei_data::WriteError),

@@ -13,6 +13,7 @@
 //! | infer positions from momenta | [`predict::predict_to_files`]; in memory, [`Posterior`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
+//! | infer the distribution of geometries in a sample | [`population::population_to_folder`] |
 //! | write a page about runs | [`report::report_to_file`] |
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
@@ -34,6 +35,7 @@ pub mod folder;
 pub mod log_prob;
 pub mod plausibility;
 pub mod point_charges;
+pub mod population;
 pub mod posterior;
 pub mod predict;
 pub mod refine;

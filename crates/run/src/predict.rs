@@ -35,9 +35,10 @@ pub use self::options::{PredictOptions, PredictStep};
 pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateShare};
 pub use self::trial::estimate_prediction;
 use crate::RunError;
-use chunks::{Prediction, SUMMARISED_DRAWS};
+pub(crate) use chunks::Prediction;
+use chunks::SUMMARISED_DRAWS;
 use page::write_page;
-use prepared::{Context, with_prediction};
+pub(crate) use prepared::{Context, with_prediction};
 
 /// Draws positions for every event of a momenta file and writes them, chunk by chunk.
 ///

@@ -53,6 +53,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
             "cei predict runs/wide measured.csv --refine -n 200 -o refined.parquet \\\n      --modes modes.csv --report page.html",
         ],
     ),
+    ("population", &["cei population runs/wide measured.csv -n 50 --bootstraps 20 -o sample"]),
     ("log-prob", &["cei log-prob runs/wide measured.csv -o densities.csv"]),
     ("compare", &["cei compare runs/wide"]),
     ("report", &["cei report runs/wide --no-modes -o report.html"]),

@@ -28,6 +28,8 @@ pub struct PositionDensity {
     displaced: Option<(Vec<f64>, f64)>,
     /// Where the positions know the laboratory and are aligned with it.
     alignment: Option<Alignment>,
+    /// Whether the shape is turned uniformly, and stands relative to its origin.
+    is_free: bool,
     coordinates: Array2<f64>,
 }
 
@@ -60,6 +62,13 @@ impl PositionDensity {
         }
         let of_shape = self.shape.log_density(positions) + self.log_displacement(positions);
         self.alignment.as_ref().map_or(of_shape, |law| of_shape + law.log_density(positions))
+    }
+
+    /// Log density per unit volume of the positions relative to one atom (bohr), of the molecule alone: turned
+    /// uniformly, whatever it was displaced by or aligned with. None where the law does not let them be told apart: as drawn, or without an
+    /// origin.
+    pub fn log_density_of_shape(&self, positions: &[f64]) -> Option<f64> {
+        self.is_free.then(|| self.shape.log_density(positions))
     }
 
     /// Whether turning all positions changes the density, because they are aligned with an axis of the laboratory.
@@ -129,6 +138,9 @@ impl Simulation {
             Centre::Atom(label) => Some(only(molecule.require_index("centre.atom", label)?, atoms)),
         };
         let shape = self.shape(law, &mut origin)?;
+        let is_turned =
+            self.orientation != Orientation::AsDrawn || matches!(shape, Shape::Sphere(_));
+        let is_free = is_turned && origin.is_some();
         let is_displaced = self.displacement_bohr > 0.0;
         let absolute = is_displaced || origin.is_none();
         let displaced =
@@ -140,7 +152,7 @@ impl Simulation {
             _ => None,
         };
         let coordinates = coordinates(atoms, absolute);
-        Ok(PositionDensity { shape, displaced, alignment, coordinates })
+        Ok(PositionDensity { shape, displaced, alignment, is_free, coordinates })
     }
 
     /// The law's shape. Where it has a point of its own at the origin, and nothing else is put there, that is the `origin`.

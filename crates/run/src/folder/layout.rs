@@ -53,6 +53,21 @@ pub const TRIALS: &str = "trials.csv";
 /// The experiment of the best trial of a search.
 pub const BEST: &str = "best.toml";
 
+/// What `cei population` found, in its folder: one object, and the stem of the figure.
+pub const POPULATION: &str = "population";
+
+/// Its curves.
+pub const POPULATION_TABLE: &str = "population.csv";
+
+/// Means and standard deviations.
+pub const POPULATION_SUMMARY: &str = "summary.csv";
+
+/// The folder of the draws that they come from.
+pub const POPULATION_DRAWS: &str = "draws";
+
+/// What these are draws of, in that folder.
+pub const POPULATION_ORIGIN: &str = "origin.json";
+
 /// The folder of the figures.
 pub const FIGURES: &str = "figures";
 

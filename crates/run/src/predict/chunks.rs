@@ -28,14 +28,14 @@ const TIMED_EVENTS: usize = 8;
 
 /// What all chunks have in common.
 #[derive(Clone, Copy)]
-pub(super) struct Prediction<'a> {
-    pub(super) run: &'a TrainedRun,
-    pub(super) options: &'a PredictOptions,
-    pub(super) tables: &'a Tables<'a>,
-    pub(super) refiner: Option<&'a Refiner<'a>>,
-    pub(super) edges: Option<&'a LawEdges>,
+pub(crate) struct Prediction<'a> {
+    pub(crate) run: &'a TrainedRun,
+    pub(crate) options: &'a PredictOptions,
+    pub(crate) tables: &'a Tables<'a>,
+    pub(crate) refiner: Option<&'a Refiner<'a>>,
+    pub(crate) edges: Option<&'a LawEdges>,
     pub(super) coincidences: Option<&'a Coincidences>,
-    pub(super) y: ArrayView2<'a, f64>,
+    pub(crate) y: ArrayView2<'a, f64>,
 }
 
 /// What has been found so far.
@@ -94,7 +94,7 @@ impl Prediction<'_> {
     }
 
     /// Draws of the network of each event.
-    pub(super) fn network_draws(&self) -> usize {
+    pub(crate) fn network_draws(&self) -> usize {
         self.refiner.map_or(self.options.draws, Refiner::network_draws)
     }
 
@@ -207,7 +207,7 @@ impl Prediction<'_> {
     }
 
     /// What the simulator makes of the draws, where it is asked.
-    fn refined(
+    pub(crate) fn refined(
         &self,
         first: usize,
         y: ArrayView2<'_, f64>,

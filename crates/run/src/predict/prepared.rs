@@ -19,17 +19,17 @@ use crate::refine::Refiner;
 use crate::{RunError, TrainedRun};
 
 /// What is known of a file before its events are drawn.
-pub(super) struct Context<'a> {
-    pub(super) table: &'a Table,
-    pub(super) gate: Option<Gated>,
-    pub(super) remarks: Vec<String>,
-    pub(super) far_out: &'a [FarCell],
-    pub(super) outside: Option<&'a [Outside]>,
-    pub(super) plausibility: Option<&'a Plausibility>,
+pub(crate) struct Context<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) gate: Option<Gated>,
+    pub(crate) remarks: Vec<String>,
+    pub(crate) far_out: &'a [FarCell],
+    pub(crate) outside: Option<&'a [Outside]>,
+    pub(crate) plausibility: Option<&'a Plausibility>,
 }
 
 /// Does `work` with all that is ready before the first event is drawn.
-pub(super) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
+pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
     path: &Path,
     options: &PredictOptions,
     device: Device,

@@ -45,7 +45,7 @@ pub(super) struct Events<'a> {
 }
 
 /// What the tables of one prediction have in common.
-pub(super) struct Tables<'a> {
+pub(crate) struct Tables<'a> {
     run: &'a TrainedRun,
     /// Number of each event: its row in the momenta file, from 0.
     pub(super) numbers: Vec<u64>,
@@ -66,7 +66,7 @@ pub(super) struct Tables<'a> {
     /// Names of the momenta at the start, where they are asked for; empty otherwise.
     pub(super) initial_momenta: Vec<String>,
     /// Further columns of the momenta file, for each event.
-    pub(super) further: Vec<(String, ColumnData)>,
+    pub(crate) further: Vec<(String, ColumnData)>,
 }
 
 impl<'a> Tables<'a> {

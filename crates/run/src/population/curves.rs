@@ -1,0 +1,150 @@
+//! The distribution of each quantity in each group.
+
+use cei_population::{Population, PopulationError, Sample, fit, stacked};
+use ndarray::{Array2, Array3, s};
+
+use super::groups::Groups;
+use super::options::PopulationOptions;
+use super::parts::SampleDraws;
+use super::quantities::Quantities;
+use super::report::{Estimate, GroupPopulation, HiddenPeak, Law, QuantityPopulation};
+use crate::RunError;
+use crate::error::SampleError;
+
+/// Events that a distribution is inferred from, at least.
+const LEAST_EVENTS: usize = 20;
+/// Places of a curve, and how far it goes beyond the laws, in standard deviations.
+const PLACES: usize = 201;
+const REACH: f64 = 4.0;
+
+/// Infers the populations of all groups that have enough events.
+pub(super) fn infer(
+    sample: &SampleDraws,
+    groups: &Groups,
+    quantities: &Quantities,
+    options: &PopulationOptions,
+) -> Result<Vec<GroupPopulation>, RunError> {
+    let m = quantities.names.len();
+    let mut fitted: Vec<(usize, Array3<f64>, Population, Vec<f64>)> = Vec::new();
+    for (group, (numbers, draws, logs)) in sample.groups.iter().enumerate() {
+        if numbers.len() < LEAST_EVENTS {
+            continue;
+        }
+        let draws = unwrapped(draws, quantities);
+        let counts: Vec<f64> = numbers.iter().map(|event| groups.counts[*event]).collect();
+        let of_group = Sample {
+            draws: draws.view(),
+            log_law: logs.view(),
+            counts: &counts,
+            limits: &quantities.limits,
+        };
+        let asked = cei_population::PopulationOptions {
+            bootstraps: options.bootstraps,
+            seed: options.seed,
+            ..Default::default()
+        };
+        let population = fit(&of_group, &asked).map_err(SampleError::from)?;
+        fitted.push((group, draws, population, counts));
+    }
+    if fitted.is_empty() {
+        let most = sample.groups.iter().map(|(numbers, ..)| numbers.len()).max().unwrap_or(0);
+        let what = "events that the model describes, with the same value";
+        let (found, least) = (most, LEAST_EVENTS);
+        return Err(SampleError::from(PopulationError::TooFew { what, found, least }).into());
+    }
+    let edges: Vec<Vec<f64>> = (0..m).map(|quantity| edges(&fitted, quantity)).collect();
+    let of_group =
+        |(group, draws, population, counts): &(usize, Array3<f64>, Population, Vec<f64>)| {
+            let sum: f64 = counts.iter().sum();
+            let effective = sum * sum / counts.iter().map(|c| c * c).sum::<f64>();
+            let quantity = |place: usize| {
+                let own = draws.slice(s![.., .., place]);
+                quantity(
+                    population,
+                    place,
+                    &quantities.names[place],
+                    own.to_owned(),
+                    &edges[place],
+                    options.level,
+                )
+            };
+            let hidden = population.hidden_peaks(effective).into_iter();
+            GroupPopulation {
+                value: groups.labels[*group].clone(),
+                events: counts.len(),
+                quantities: (0..m).map(quantity).collect(),
+                laws: population
+                    .laws
+                    .iter()
+                    .map(|law| Law {
+                        weight: law.weight,
+                        mean: law.mean.to_vec(),
+                        sd: law.covariance.diag().iter().map(|v| v.sqrt()).collect(),
+                    })
+                    .collect(),
+                hidden: hidden
+                    .map(|(law, quantity, width)| HiddenPeak {
+                        quantity: quantities.names[quantity].clone(),
+                        at: population.laws[law].mean[quantity],
+                        weight: population.laws[law].weight,
+                        width,
+                    })
+                    .collect(),
+                effective_draws: population.effective_draws,
+            }
+        };
+    Ok(fitted.iter().map(of_group).collect())
+}
+
+/// Edges of places that all groups share.
+fn edges(fitted: &[(usize, Array3<f64>, Population, Vec<f64>)], quantity: usize) -> Vec<f64> {
+    let ends = fitted.iter().map(|(_, _, population, _)| population.range(quantity, REACH));
+    let [low, high] = ends
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], [a, b]| [low.min(a), high.max(b)]);
+    let step = (high - low) / PLACES as f64;
+    (0..=PLACES).map(|place| low + step * place as f64).collect()
+}
+
+fn quantity(
+    population: &Population,
+    place: usize,
+    name: &str,
+    draws: Array2<f64>,
+    edges: &[f64],
+    level: f64,
+) -> QuantityPopulation {
+    let middles: Vec<f64> = edges.windows(2).map(|ends| 0.5 * (ends[0] + ends[1])).collect();
+    let marginal = population.marginal(place, &middles, level);
+    let estimate = |of: cei_population::Interval| Estimate {
+        value: of.value,
+        lower: of.lower,
+        upper: of.upper,
+    };
+    QuantityPopulation {
+        quantity: name.to_owned(),
+        mean: estimate(marginal.mean),
+        sd: estimate(marginal.sd),
+        event_sd: population.event_sd[place],
+        stacked_sd: draws.std(0.0),
+        resolution: population.resolution[place],
+        resolved: marginal.sd.lower >= population.resolution[place],
+        stacked: stacked(draws.iter().copied(), edges),
+        values: marginal.values,
+        density: marginal.density,
+        lower: marginal.lower,
+        upper: marginal.upper,
+    }
+}
+
+/// Dihedrals begin again after 360 degrees: they are cut opposite to their mean.
+fn unwrapped(draws: &Array3<f64>, quantities: &Quantities) -> Array3<f64> {
+    let mut draws = draws.clone();
+    for quantity in (0..quantities.names.len()).filter(|place| quantities.dihedrals[*place]) {
+        let mut own = draws.slice_mut(s![.., .., quantity]);
+        let sine: f64 = own.iter().map(|phi| phi.to_radians().sin()).sum();
+        let cosine: f64 = own.iter().map(|phi| phi.to_radians().cos()).sum();
+        let mean = sine.atan2(cosine).to_degrees();
+        own.mapv_inplace(|phi| mean + (phi - mean + 180.0).rem_euclid(360.0) - 180.0);
+    }
+    draws
+}

@@ -1,0 +1,59 @@
+//! What a population is asked for.
+
+use std::path::PathBuf;
+
+use cei_data::SumOptions;
+
+use crate::RunError;
+use crate::c2st::check_level;
+use crate::dataset::LaterTable;
+use crate::folder::layout::POPULATION_DRAWS;
+use crate::predict::PredictOptions;
+
+/// What to infer, and where to write it.
+#[derive(Debug, Clone)]
+pub struct PopulationOptions {
+    /// The momenta.
+    pub momenta: LaterTable,
+    /// Which momentum sums are accepted, and whether the motion of the centre of mass stays in the momenta.
+    pub sums: SumOptions,
+    /// The column by whose value events are parted, if they are.
+    pub by: Option<String>,
+    /// The column with the probability that such an event is recorded, if events are not all as likely to be.
+    pub efficiency: Option<String>,
+    /// Refined draws of each event.
+    pub draws: usize,
+    /// Seed of the draws and of the bootstrap.
+    pub seed: u64,
+    /// Samples of the events drawn anew.
+    pub bootstraps: usize,
+    /// The part of these that bands hold; 0 to 1.
+    pub level: f64,
+    /// The folder of the results.
+    pub folder: PathBuf,
+}
+
+impl PopulationOptions {
+    pub(super) fn check(&self) -> Result<(), RunError> {
+        check_level(self.level)
+    }
+
+    /// The refinement that this asks for.
+    pub(super) fn predicted(&self) -> PredictOptions {
+        PredictOptions {
+            momenta: self.momenta.clone(),
+            sums: self.sums,
+            draws: self.draws,
+            seed: self.seed,
+            false_coincidences: None,
+            draws_file: self.folder.join(POPULATION_DRAWS),
+            summary_file: None,
+            refine: true,
+            initial_momenta: false,
+            chain_file: None,
+            modes_file: None,
+            report_file: None,
+            report_events: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The draws of the events on disk, in parts of equally many events: what is there is not refined again.
+//!
+//! A part has a row for each draw, and one with nothing but its number for an event that has none because the model does not
+//! describe it. A file beside the parts says what they are draws of.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cei_data::{ColumnData, ColumnRef, LoadError, Source, load_sample, write_table};
+use ndarray::{Array2, Array3};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::groups::Groups;
+use super::options::PopulationOptions;
+use super::quantities::Quantities;
+use crate::error::SampleError;
+use crate::folder::layout::{POPULATION_DRAWS, POPULATION_ORIGIN, RECORD, member};
+use crate::folder::sealed::write_json;
+use crate::predict::{PredictStep, Prediction};
+use crate::refine::{OutsideModel, RefinedEvent};
+use crate::trained::draws::draw_positions;
+use crate::{RunError, TrainedRun};
+
+/// Numbers in a part, about.
+const PART_NUMBERS: usize = 1_000_000;
+/// Events in a part at most.
+const PART_EVENTS: usize = 256;
+/// Events that are refined at once: progress is told in between.
+const AT_ONCE: usize = 32;
+/// Numbers that the inference holds at most (160 MB).
+const MOST_NUMBERS: usize = 20_000_000;
+/// Draws of an event that it holds at least, before events are left out.
+const LEAST_DRAWS: usize = 100;
+
+/// What the parts are draws of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Origin {
+    version: String,
+    /// Digest of the record of the run.
+    run: String,
+    /// Names and digests of the momenta files.
+    momenta: Vec<(String, String)>,
+    /// How they are read.
+    reading: String,
+    events: usize,
+    draws: usize,
+    seed: u64,
+    quantities: Vec<String>,
+}
+
+/// The parts of a sample.
+pub(super) struct Parts {
+    folder: PathBuf,
+    /// Events of a part.
+    size: usize,
+    events: usize,
+    names: Vec<String>,
+}
+
+/// The draws of the events, by group.
+pub(super) struct SampleDraws {
+    /// Of each group the numbers of its events, their draws (events, draws, m), and the log density of the training law.
+    pub(super) groups: Vec<(Vec<usize>, Array3<f64>, Array2<f64>)>,
+    /// Events pinned to a limit of the geometry law.
+    pub(super) pinned: usize,
+    /// Events with draws, whether they are used or not.
+    with_draws: usize,
+    /// Events and draws of each that are used where there is no room for all.
+    pub(super) thinned: Option<[usize; 2]>,
+}
+
+impl SampleDraws {
+    pub(super) fn events(&self) -> usize {
+        self.with_draws
+    }
+}
+
+impl Parts {
+    /// The parts in the folder of the options, which are none or of this sample.
+    ///
+    /// # Errors
+    /// They are of another one; the folder cannot be read or written.
+    pub(super) fn open(
+        options: &PopulationOptions,
+        run: &TrainedRun,
+        quantities: &Quantities,
+        events: usize,
+    ) -> Result<Self, RunError> {
+        let folder = options.folder.join(POPULATION_DRAWS);
+        std::fs::create_dir_all(&folder).map_err(RunError::io("create", &folder))?;
+        let digest =
+            |path: &Path| cei_files::sha256_of_file(path).map_err(RunError::io("read", path));
+        let record = if run.path.join(RECORD).exists() {
+            run.path.join(RECORD)
+        } else {
+            member(&run.path, 1).join(RECORD)
+        };
+        let files = options.momenta.resolve()?;
+        let momenta = files.iter().map(|file| Ok((file.display().to_string(), digest(file)?)));
+        let origin = Origin {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run: digest(&record)?,
+            momenta: momenta.collect::<Result<_, RunError>>()?,
+            reading: format!(
+                "{:?} {:?} {:?}",
+                options.momenta.reading, options.momenta.columns, options.sums
+            ),
+            events,
+            draws: options.draws,
+            seed: options.seed,
+            quantities: quantities.names.clone(),
+        };
+        let path = folder.join(POPULATION_ORIGIN);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let other = serde_json::from_str::<Origin>(&text).ok();
+                if other.as_ref() != Some(&origin) {
+                    let what = other.map_or("unknown momenta", |other| other.differs(&origin));
+                    let path = options.folder.clone();
+                    return Err(SampleError::Other { path, what }.into());
+                }
+            }
+            Err(_) => write_json(&path, &origin)?,
+        }
+        let columns = quantities.names.len() + 3;
+        let size = (PART_NUMBERS / (options.draws * columns)).clamp(1, PART_EVENTS);
+        Ok(Self { folder, size, events, names: quantities.names.clone() })
+    }
+
+    fn file(&self, part: usize) -> PathBuf {
+        self.folder.join(format!("part-{part:06}.parquet"))
+    }
+
+    fn count(&self) -> usize {
+        self.events.div_ceil(self.size)
+    }
+
+    /// Refines the events of all parts that are not there.
+    pub(super) fn fill(
+        &self,
+        prediction: &Prediction<'_>,
+        quantities: &Quantities,
+        watch: &mut impl FnMut(PredictStep<'_>),
+    ) -> Result<(), RunError> {
+        for part in 0..self.count() {
+            let events = part * self.size..self.events.min((part + 1) * self.size);
+            if !self.file(part).exists() {
+                let mut rows = Rows::new(self.names.len());
+                for start in events.clone().step_by(AT_ONCE) {
+                    let end = events.end.min(start + AT_ONCE);
+                    let y = prediction.y.slice(ndarray::s![start..end, ..]);
+                    let (count, seed) = (prediction.network_draws(), prediction.options.seed);
+                    let draws = draw_positions(prediction.run, y, count, seed, start);
+                    let refined = prediction.refined(start, y, &draws)?.unwrap_or_default();
+                    let reduced: Vec<Reduced> =
+                        refined.par_iter().map(|event| reduce(event, quantities)).collect();
+                    for (event, (reduced, refined)) in
+                        (start..end).zip(reduced.into_iter().zip(&refined))
+                    {
+                        let pinned = prediction
+                            .edges
+                            .is_some_and(|edges| edges.in_words(&refined.contacts).is_some());
+                        rows.push(event, pinned, reduced);
+                    }
+                    watch(PredictStep::Done { events: end, of: self.events });
+                }
+                write_table(&self.file(part), rows.columns(&self.names))?;
+            }
+            watch(PredictStep::Done { events: events.end, of: self.events });
+        }
+        Ok(())
+    }
+
+    /// The draws of all events, as many as there is room for, by group.
+    pub(super) fn read(
+        &self,
+        groups: &Groups,
+        options: &PopulationOptions,
+    ) -> Result<SampleDraws, RunError> {
+        let m = self.names.len();
+        let room = MOST_NUMBERS / (m + 1);
+        let draws = (room / self.events.max(1)).max(LEAST_DRAWS).min(options.draws);
+        let step = (self.events * draws).div_ceil(room).max(1);
+        let mut by_event: Vec<BTreeMap<usize, (Vec<f64>, Vec<f64>)>> =
+            (0..groups.labels.len()).map(|_| BTreeMap::new()).collect();
+        let (mut pinned, mut with_draws) = (0, 0);
+        for part in 0..self.count() {
+            let rows = self.rows_of(part)?;
+            let mut last = None;
+            for row in rows.rows() {
+                let event = row[0] as usize;
+                if last != Some(event) {
+                    with_draws += 1;
+                    pinned += usize::from(row[1] > 0.0);
+                    last = Some(event);
+                }
+                let Some(group) = groups.of_event(event).filter(|_| event.is_multiple_of(step))
+                else {
+                    continue;
+                };
+                let (values, logs) = by_event[group].entry(event).or_default();
+                if logs.len() < draws {
+                    logs.push(row[2]);
+                    values.extend(row.iter().skip(3));
+                }
+            }
+        }
+        let of_group = |events: BTreeMap<usize, (Vec<f64>, Vec<f64>)>| {
+            let numbers: Vec<usize> = events.keys().copied().collect();
+            let mut all = Array3::zeros((numbers.len(), draws, m));
+            let mut all_logs = Array2::zeros((numbers.len(), draws));
+            for (place, (values, logs)) in events.into_values().enumerate() {
+                for draw in 0..draws {
+                    // As many as were asked for, but for events of fewer modes.
+                    let from = draw % logs.len();
+                    all_logs[[place, draw]] = logs[from];
+                    (0..m).for_each(|i| all[[place, draw, i]] = values[from * m + i]);
+                }
+            }
+            (numbers, all, all_logs)
+        };
+        let groups: Vec<_> = by_event.into_iter().map(of_group).collect();
+        let used = groups.iter().map(|(numbers, ..)| numbers.len()).sum();
+        let thinned = (step > 1 || draws < options.draws).then_some([used, draws]);
+        Ok(SampleDraws { groups, pinned, with_draws, thinned })
+    }
+
+    /// Rows of a part: event, whether it is pinned, log density of the law, numbers.
+    fn rows_of(&self, part: usize) -> Result<Array2<f64>, RunError> {
+        let path = self.file(part);
+        let source = Source { files: vec![path.display().to_string()], ..Source::default() };
+        let names = ["event", "pinned", "log_law"].map(str::to_owned);
+        let columns: Vec<ColumnRef> =
+            names.into_iter().chain(self.names.iter().cloned()).map(ColumnRef::Name).collect();
+        match load_sample(&source, &columns, 1.0) {
+            Ok(rows) => Ok(rows),
+            Err(LoadError::AllDropped { .. }) => Ok(Array2::zeros((0, columns.len()))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Origin {
+    /// In what it differs, in words.
+    fn differs(&self, other: &Self) -> &'static str {
+        if self.run != other.run {
+            "another run"
+        } else if self.momenta != other.momenta {
+            "other momenta"
+        } else if self.draws != other.draws {
+            "another number of draws (`--draws`)"
+        } else if self.seed != other.seed {
+            "another `--seed`"
+        } else if self.reading != other.reading || self.events != other.events {
+            "the same files read in another way"
+        } else {
+            "another version of cei"
+        }
+    }
+}
+
+/// Numbers of the draws of an event, and log densities of the law; nothing of one that the model does not describe.
+type Reduced = Option<(Vec<Vec<f64>>, Vec<f64>)>;
+
+fn reduce(event: &RefinedEvent, quantities: &Quantities) -> Reduced {
+    let outside = OutsideModel { law_edge: false, ..event.outside };
+    if outside.any() || event.draws.nrows() == 0 {
+        return None;
+    }
+    let draws = event.draws.rows().into_iter();
+    let (values, logs): (Vec<Vec<f64>>, Vec<f64>) =
+        draws.map(|draw| quantities.of_draw(&draw.to_vec())).unzip();
+    logs.iter().all(|log| log.is_finite()).then_some((values, logs))
+}
+
+/// Rows that are about to be written.
+struct Rows {
+    events: Vec<u64>,
+    pinned: Vec<u32>,
+    logs: Vec<f64>,
+    values: Vec<Vec<f64>>,
+}
+
+impl Rows {
+    fn new(quantities: usize) -> Self {
+        let values = vec![Vec::new(); quantities];
+        Self { events: Vec::new(), pinned: Vec::new(), logs: Vec::new(), values }
+    }
+
+    fn push(&mut self, event: usize, pinned: bool, reduced: Reduced) {
+        let nothing = || (vec![vec![f64::NAN; self.values.len()]], vec![f64::NAN]);
+        let (values, logs) = reduced.unwrap_or_else(nothing);
+        for (values, log) in values.into_iter().zip(logs) {
+            self.events.push(event as u64);
+            self.pinned.push(u32::from(pinned));
+            self.logs.push(log);
+            self.values.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        }
+    }
+
+    fn columns(self, names: &[String]) -> Vec<(String, ColumnData)> {
+        let mut columns = vec![
+            ("event".to_owned(), ColumnData::U64(self.events)),
+            ("pinned".to_owned(), ColumnData::U32(self.pinned)),
+            ("log_law".to_owned(), ColumnData::F64(self.logs)),
+        ];
+        let values = self.values.into_iter().map(ColumnData::F64);
+        columns.extend(names.iter().cloned().zip(values));
+        columns
+    }
+}

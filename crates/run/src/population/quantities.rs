@@ -1,0 +1,89 @@
+//! The numbers of a geometry in which a population may differ from the training law, and the density of that law in them.
+//!
+//! ```text
+//! p_0(q) = p_0(x) |dx / dq|      over all rotations of x; nuisances are independent of the geometry
+//! ```
+
+use cei_physics::bond_tree::ShapeQuantity;
+use cei_physics::{BondTree, Nuisance, PositionDensity};
+
+use crate::error::SampleError;
+use crate::{RunError, TrainedRun};
+
+/// Geometries by which the bonds are found, and their seed.
+const LOOKED_AT: usize = 200;
+const SEED: u64 = 0;
+
+/// The numbers of a geometry.
+pub(super) struct Quantities {
+    tree: BondTree,
+    density: PositionDensity,
+    nuisances: Vec<Nuisance>,
+    /// Names, with their units: `C-O_pm`, `O-C-S_deg`, `charging_tau_fs`.
+    pub(super) names: Vec<String>,
+    /// Limits of each.
+    pub(super) limits: Vec<Option<[f64; 2]>>,
+    /// Which are dihedrals, that begin again after 360 degrees.
+    pub(super) dihedrals: Vec<bool>,
+}
+
+impl Quantities {
+    /// Those of the molecule of a run.
+    ///
+    /// # Errors
+    /// Momenta without noise; a law without a density, or whose geometries are not turned.
+    pub(super) fn of(run: &TrainedRun, has_noise: bool) -> Result<Self, RunError> {
+        let cannot = |why: &str, hint| -> RunError {
+            SampleError::NoPopulation { path: run.path.clone(), why: why.to_owned(), hint }.into()
+        };
+        if !has_noise {
+            return Err(cannot(
+                "its momenta have no noise, so that each event has its geometry: there is nothing to take out",
+                "look at the geometries of `cei predict --refine`; for measured momenta declare `detector.momentum_noise_au`",
+            ));
+        }
+        let (Some(molecule), Some(simulation)) = (run.molecule(), &run.record.simulation) else {
+            return Err(cannot(
+                "the law behind its table is not known",
+                "train on a simulated table with its `.simulation.toml` beside it",
+            ));
+        };
+        let density = simulation.position_density()?;
+        let geometries = simulation.draw_geometries(LOOKED_AT, SEED).map_err(SampleError::from)?;
+        let tree = BondTree::shortest(geometries.view());
+        let first = geometries.row(0).to_vec();
+        if density.log_density_of_shape(&first).is_none() {
+            return Err(cannot(
+                "its geometry law says where and how the molecule lies, and no density of its shape alone",
+                "simulate with `orientation = \"random\"` and `centre = \"centre-of-mass\"`",
+            ));
+        }
+        let labels = molecule.labels();
+        let (mut names, mut limits, mut dihedrals) = (Vec::new(), Vec::new(), Vec::new());
+        for (kind, atoms) in tree.quantities() {
+            let atoms: Vec<&str> = atoms.iter().map(|atom| labels[*atom].as_str()).collect();
+            let unit = if kind == ShapeQuantity::Length { "pm" } else { "deg" };
+            names.push(format!("{}_{unit}", atoms.join("-")));
+            limits.push((kind == ShapeQuantity::Angle).then_some([0.0, 180.0]));
+            dihedrals.push(kind == ShapeQuantity::Dihedral);
+        }
+        let nuisances = simulation.nuisances();
+        for nuisance in &nuisances {
+            names.push(nuisance.name.clone());
+            limits.push(None);
+            dihedrals.push(false);
+        }
+        Ok(Self { tree, density, nuisances, names, limits, dihedrals })
+    }
+
+    /// The numbers of a draw (positions in bohr, then nuisances), and the log density of the training law there.
+    pub(super) fn of_draw(&self, draw: &[f64]) -> (Vec<f64>, f64) {
+        let (positions, nuisances) = draw.split_at(draw.len() - self.nuisances.len());
+        let (mut values, log_volume) = self.tree.values(positions);
+        let of_shape = self.density.log_density_of_shape(positions).unwrap_or(f64::NAN);
+        let of_nuisances = self.nuisances.iter().zip(nuisances);
+        let of_nuisances: f64 = of_nuisances.map(|(law, value)| law.log_density(*value)).sum();
+        values.extend_from_slice(nuisances);
+        (values, of_shape + log_volume + of_nuisances)
+    }
+}
