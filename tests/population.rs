@@ -61,7 +61,11 @@ fn two_delays_are_told_apart_and_a_second_call_goes_on() -> TestResult {
         assert!((number(&bond["mean"]["value"]) - mean).abs() < 12.0, "{bond}");
         assert!(number(&bond["sd"]["value"]) < number(&bond["stacked_sd"]), "{bond}");
     }
-    assert!(folder.read("out/population.csv")?.starts_with("quantity,by,value,density,lower,upper,stacked"));
+    assert!(
+        folder
+            .read("out/population.csv")?
+            .starts_with("quantity,by,value,density,lower,upper,stacked")
+    );
     assert_eq!(folder.column("out/summary.csv", "quantity")?.len(), 6);
     for file in ["out/population.svg", "out/population.png", "out/population.json"] {
         assert!(folder.path(file).exists(), "{file}");

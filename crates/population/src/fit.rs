@@ -21,10 +21,8 @@ const OF_BOOTSTRAP: usize = 40;
 const COMPARED: usize = 1500;
 /// Parts of an event's likelihood below which a draw is left out when events are drawn anew.
 const LITTLE: f64 = 1e-8;
-/// Standard normal deviate exceeded once in twenty times.
-const ONE_IN_TWENTY: f64 = 1.645;
-/// Laws are this part of the resolution wide at least.
-const NARROWEST: f64 = 0.5;
+/// Laws are this part of the width of an event's posterior wide at least.
+const NARROWEST: f64 = 0.05;
 
 /// How a population is inferred.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,18 +65,13 @@ pub struct Population {
     pub tried: Vec<NumberTried>,
     /// Median over the events of the standard deviation of each quantity (m).
     pub event_sd: Vec<f64>,
-    /// Of each quantity, the least standard deviation of a population of all events that noise does not hide (m): a narrower one is not told
-    /// from one without any width (at 95 %).
-    pub resolution: Vec<f64>,
     /// Mean over the events of the number of draws that hold their weight in the population.
     pub effective_draws: f64,
 }
 
 /// Infers the distribution of the quantities in a sample. The same result for the same seed, whatever the threads.
 ///
-/// The width below which noise hides a population follows from that of the events, `s`, and from their number: the variance of all is
-/// known to `s^2 sqrt(2 / n)`, so that widths below `s sqrt(1.645 sqrt(2 / n))` do not differ from none at 95 %. No law is
-/// narrower than half of that.
+/// No law is narrower than a twentieth of the posterior of a typical event.
 ///
 /// # Errors
 /// [`PopulationError`] for arrays that do not fit, too few events or draws, numbers that are not finite, quantities that do
@@ -93,9 +86,12 @@ pub fn fit(
     let sum: f64 = sample.counts.iter().sum();
     let events = sum * sum / sample.counts.iter().map(|c| c * c).sum::<f64>();
     let counts: Vec<f64> = sample.counts.iter().map(|count| count * events / sum).collect();
-    let resolution: Vec<f64> = units.of_events.iter().map(|sd| sd * hidden(events, 1.0)).collect();
-    let floor: Vec<f64> =
-        resolution.iter().zip(&units.scales).map(|(r, scale)| NARROWEST * r / scale).collect();
+    let floor: Vec<f64> = units
+        .of_events
+        .iter()
+        .zip(&units.scales)
+        .map(|(sd, scale)| NARROWEST * sd / scale)
+        .collect();
     let problem = Problem { points: &points, counts: &counts, floor: &floor };
     let (theta, tried) = best(&problem, events, options.most_laws.max(1));
     let (bootstraps, effective) = bootstrap(&problem, &theta, options);
@@ -106,31 +102,8 @@ pub fn fit(
         limits: sample.limits.to_vec(),
         tried,
         event_sd: units.of_events.clone(),
-        resolution,
         effective_draws: effective / points.events() as f64,
     })
-}
-
-/// The width, as a part of that of the events, below which noise hides that of a `share` of `events`.
-fn hidden(events: f64, share: f64) -> f64 {
-    (ONE_IN_TWENTY * (2.0 / (events * share)).sqrt()).sqrt().min(1.0)
-}
-
-impl Population {
-    /// Laws and quantities whose peak is narrower than noise can tell: the number of the law, that of the quantity, and the width that could
-    /// be told with as many events as the law has.
-    pub fn hidden_peaks(&self, events: f64) -> Vec<(usize, usize, f64)> {
-        let mut hidden_peaks = Vec::new();
-        for (number, law) in self.laws.iter().enumerate() {
-            for (quantity, sd) in self.event_sd.iter().enumerate() {
-                let least = sd * hidden(events, law.weight);
-                if law.covariance[[quantity, quantity]].sqrt() < least {
-                    hidden_peaks.push((number, quantity, least));
-                }
-            }
-        }
-        hidden_peaks
-    }
 }
 
 /// The parameters of as many laws as the data ask for, and what was tried.

@@ -41,5 +41,5 @@ mod points;
 pub use error::PopulationError;
 pub use fit::{NumberTried, Population, PopulationOptions, fit};
 pub use laws::NormalLaw;
-pub use marginal::{Interval, Marginal, stacked};
+pub use marginal::{HiddenPeak, Interval, Marginal, stacked};
 pub use points::Sample;

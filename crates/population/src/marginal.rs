@@ -5,6 +5,8 @@ use crate::laws::NormalLaw;
 
 /// Standard deviations beyond the outermost law that moments are added up to.
 const TAIL: f64 = 8.0;
+/// Standard normal deviate exceeded once in twenty times.
+const ONE_IN_TWENTY: f64 = 1.645;
 /// Places of the quadrature of moments of folded laws.
 const PLACES: usize = 4000;
 
@@ -23,6 +25,20 @@ pub struct Marginal {
     pub mean: Interval,
     /// Standard deviation.
     pub sd: Interval,
+    /// The standard deviation below which that of the population cannot be told from none (at 95 %), by the errors of its
+    /// square over the bootstrap.
+    pub resolution: f64,
+}
+
+/// A peak whose width cannot be told from none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HiddenPeak {
+    /// The law.
+    pub law: usize,
+    /// The quantity.
+    pub quantity: usize,
+    /// The standard deviation below which it may have any.
+    pub width: f64,
 }
 
 /// A number about the population with its interval.
@@ -62,7 +78,32 @@ impl Population {
             upper: at.iter().map(|band| band.upper).collect(),
             mean: of_moment(0, mean),
             sd: of_moment(1, sd),
+            resolution: hidden_below(moments.iter().map(|moments| moments[1] * moments[1])),
         }
+    }
+
+    /// Peaks whose width cannot be told from none. In a bootstrap, a law is the one that is nearest in its mean.
+    pub fn hidden_peaks(&self) -> Vec<HiddenPeak> {
+        let mut hidden = Vec::new();
+        for (number, law) in self.laws.iter().enumerate() {
+            let distance = |other: &NormalLaw| -> f64 {
+                let parts = other.mean.iter().zip(&law.mean).zip(&self.event_sd);
+                parts.map(|((a, b), sd)| ((a - b) / sd).powi(2)).sum()
+            };
+            let nearest: Vec<&NormalLaw> = self
+                .bootstraps
+                .iter()
+                .filter_map(|laws| laws.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))))
+                .collect();
+            for quantity in 0..law.mean.len() {
+                let at = [quantity, quantity];
+                let width = hidden_below(nearest.iter().map(|law| law.covariance[at]));
+                if law.covariance[at].sqrt() < width {
+                    hidden.push(HiddenPeak { law: number, quantity, width });
+                }
+            }
+        }
+        hidden
     }
 
     /// Where the distribution of a quantity is: from where to where its laws reach within `deviations`.
@@ -130,6 +171,15 @@ impl Mixture {
         let mean = first / mass;
         [mean, (second / mass - mean * mean).max(0.0).sqrt()]
     }
+}
+
+/// The width whose square is not told from zero, of squares over the bootstrap; NaN of none.
+fn hidden_below(squares: impl Iterator<Item = f64>) -> f64 {
+    let squares: Vec<f64> = squares.collect();
+    let count = squares.len() as f64;
+    let mean = squares.iter().sum::<f64>() / count;
+    let variance = squares.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / count;
+    (ONE_IN_TWENTY * variance.sqrt()).sqrt()
 }
 
 /// The density of all draws of all events, one upon another, in bins between `edges`: broader than the population.

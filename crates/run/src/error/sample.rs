@@ -38,7 +38,9 @@ pub enum SampleError {
         known: String,
     },
     /// An efficiency that is no probability.
-    #[error("`--efficiency {column}`: event {event} (from 0, of those that are used) has `{cell}`, which has to be above 0 and at most 1\nhint: it is the probability that such an event is recorded; leave events out that never are")]
+    #[error(
+        "`--efficiency {column}`: event {event} (from 0, of those that are used) has `{cell}`, which has to be above 0 and at most 1\nhint: it is the probability that such an event is recorded; leave events out that never are"
+    )]
     Efficiency {
         /// The column.
         column: String,

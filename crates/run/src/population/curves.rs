@@ -55,8 +55,6 @@ pub(super) fn infer(
     let edges: Vec<Vec<f64>> = (0..m).map(|quantity| edges(&fitted, quantity)).collect();
     let of_group =
         |(group, draws, population, counts): &(usize, Array3<f64>, Population, Vec<f64>)| {
-            let sum: f64 = counts.iter().sum();
-            let effective = sum * sum / counts.iter().map(|c| c * c).sum::<f64>();
             let quantity = |place: usize| {
                 let own = draws.slice(s![.., .., place]);
                 quantity(
@@ -68,7 +66,7 @@ pub(super) fn infer(
                     options.level,
                 )
             };
-            let hidden = population.hidden_peaks(effective).into_iter();
+            let hidden = population.hidden_peaks().into_iter();
             GroupPopulation {
                 value: groups.labels[*group].clone(),
                 events: counts.len(),
@@ -83,7 +81,7 @@ pub(super) fn infer(
                     })
                     .collect(),
                 hidden: hidden
-                    .map(|(law, quantity, width)| HiddenPeak {
+                    .map(|cei_population::HiddenPeak { law, quantity, width }| HiddenPeak {
                         quantity: quantities.names[quantity].clone(),
                         at: population.laws[law].mean[quantity],
                         weight: population.laws[law].weight,
@@ -126,8 +124,8 @@ fn quantity(
         sd: estimate(marginal.sd),
         event_sd: population.event_sd[place],
         stacked_sd: draws.std(0.0),
-        resolution: population.resolution[place],
-        resolved: marginal.sd.lower >= population.resolution[place],
+        resolution: marginal.resolution,
+        resolved: marginal.sd.lower >= marginal.resolution,
         stacked: stacked(draws.iter().copied(), edges),
         values: marginal.values,
         density: marginal.density,

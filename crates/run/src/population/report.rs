@@ -98,7 +98,7 @@ pub struct QuantityPopulation {
     pub event_sd: f64,
     /// Standard deviation of all draws of all events together, which is no estimate of the population's.
     pub stacked_sd: f64,
-    /// The standard deviation below which noise hides that of a population.
+    /// The standard deviation below which that of the population cannot be told from none.
     pub resolution: f64,
     /// Whether the interval of the standard deviation lies above that.
     pub resolved: bool,
