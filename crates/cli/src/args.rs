@@ -367,7 +367,7 @@ pub(crate) struct PopulationArgs {
     /// Refined draws of each event
     #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
     pub(crate) draws: usize,
-    /// Samples of the events drawn anew, for the bands
+    /// Samples of the events drawn anew, for the bands; 20 at least
     #[arg(long, value_name = "B", default_value_t = 200)]
     pub(crate) bootstraps: usize,
     /// The part of these that bands and intervals hold

@@ -79,20 +79,16 @@ impl BondTree {
     pub fn quantities(&self) -> Vec<(ShapeQuantity, Vec<usize>)> {
         // As names have them: the lower of the two ends first.
         let ends = |a: usize, b: usize| [a.min(b), a.max(b)];
-        let of_kind = |of: &dyn Fn(&Placed) -> Option<(ShapeQuantity, Vec<usize>)>| {
-            self.placed.iter().filter_map(of).collect::<Vec<_>>()
-        };
-        [
-            of_kind(&|p| Some((ShapeQuantity::Length, ends(p.from, p.atom).to_vec()))),
-            of_kind(&|p| {
-                let [first, last] = ends(p.atom, p.angle?);
-                Some((ShapeQuantity::Angle, vec![first, p.from, last]))
-            }),
-            of_kind(&|p| {
-                Some((ShapeQuantity::Dihedral, vec![p.atom, p.from, p.angle?, p.dihedral?]))
-            }),
-        ]
-        .concat()
+        let placed = || self.placed.iter();
+        let lengths = placed().map(|p| (ShapeQuantity::Length, ends(p.from, p.atom).to_vec()));
+        let angles = placed().filter_map(|p| {
+            let [first, last] = ends(p.atom, p.angle?);
+            Some((ShapeQuantity::Angle, vec![first, p.from, last]))
+        });
+        let dihedrals = placed().filter_map(|p| {
+            Some((ShapeQuantity::Dihedral, vec![p.atom, p.from, p.angle?, p.dihedral?]))
+        });
+        lengths.chain(angles).chain(dihedrals).collect()
     }
 
     /// The numbers of positions (3N, bohr), and the log of the volume of relative positions (bohr) and rotations for each unit of them.

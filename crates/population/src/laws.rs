@@ -100,8 +100,8 @@ impl Seen {
         let mut place = 0;
         for i in 0..row.len() {
             let mut z = 0.0;
-            for j in 0..=i {
-                z += self.whitener[place] * (row[j] - self.mean[j]);
+            for (q, mean) in row[..=i].iter().zip(&self.mean) {
+                z += self.whitener[place] * (q - mean);
                 place += 1;
             }
             square += z * z;

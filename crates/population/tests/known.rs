@@ -33,6 +33,26 @@ fn case(truth: &[f64], noise: f64, draws: usize, seed: u64) -> Case {
     Case { draws: all, log_law }
 }
 
+/// The noise of which posteriors have this standard deviation.
+fn noise_of(sd: f64) -> f64 {
+    sd / (1.0 - (sd / LAW).powi(2)).sqrt()
+}
+
+/// Mean and standard deviation of largest likelihood of one normal law, from what was measured: the mean of the draws of each event
+/// leads back to it.
+fn in_closed_form(case: &Case, noise: f64) -> [f64; 2] {
+    let part = LAW * LAW / (LAW * LAW + noise * noise);
+    let draws = case.draws.len_of(Axis(1)) as f64;
+    let of_events = case.draws.axis_iter(Axis(0));
+    let measured: Vec<f64> = of_events.map(|event| event.sum() / draws / part).collect();
+    let n = measured.len() as f64;
+    let mean = measured.iter().sum::<f64>() / n;
+    let variance = measured.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n;
+    // Means of few draws are spread by these too.
+    let of_draws = noise * noise / (part * draws);
+    [mean, (variance - noise * noise - of_draws).max(0.0).sqrt()]
+}
+
 fn normal(count: usize, mean: f64, sd: f64, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| mean + sd * rng.sample::<f64, _>(StandardNormal)).collect()
@@ -82,18 +102,24 @@ fn normal_cdf(z: f64) -> f64 {
     if z > 0.0 { 1.0 - upper } else { upper }
 }
 
-/// The sample of the contract: 5,000 events of a law with a standard deviation of 4, whose posteriors have 12.
+/// 5,000 events of a law with a standard deviation of 4, whose posteriors have 12. What the estimator can be held to in one sample is
+/// the estimate of largest likelihood in closed form, from the same events: that alone is off the truth by 0.44 (11 %) in the
+/// standard deviation, as `var(sd^2) = 2 / n (sd^2 + noise^2)^2`. How often the truth is held is told by many samples, below.
 #[test]
 fn a_sample_narrower_than_its_events() {
-    let noise = 12.0 / (1.0 - (12.0_f64 / LAW).powi(2)).sqrt();
-    let case = case(&normal(5000, 3.0, 4.0, 1), noise, 400, 2);
-    let (population, marginal) = of(&case, 60);
+    let noise = noise_of(12.0);
+    let case = case(&normal(5000, 3.0, 4.0, 1), noise, 1000, 2);
+    let (population, marginal) = of(&case, 20);
     assert_eq!(population.laws.len(), 1, "{:?}", population.tried);
     assert!((population.event_sd[0] / 12.0 - 1.0).abs() < 0.01, "{:?}", population.event_sd);
-    assert!((marginal.sd.value / 4.0 - 1.0).abs() < 0.15, "{:?}", marginal.sd);
-    for (moments, truth) in [(marginal.mean, 3.0), (marginal.sd, 4.0)] {
-        assert!(moments.lower < truth && truth < moments.upper, "{moments:?}");
+    let [mean, sd] = in_closed_form(&case, noise);
+    let error = (16.0 + noise * noise) / (4.0 * (2.0 * 5000.0_f64).sqrt());
+    assert!((marginal.sd.value - sd).abs() < error, "{:?} {sd}", marginal.sd);
+    for (moments, own) in [(marginal.mean, mean), (marginal.sd, sd)] {
+        assert!(moments.lower < own && own < moments.upper, "{moments:?} {own}");
     }
+    let width = marginal.sd.upper - marginal.sd.lower;
+    assert!((width / (2.0 * 1.645 * error) - 1.0).abs() < 0.5, "{width} {error}");
     let stack = stacked(case.draws.iter().copied(), &edges());
     let truth = |q: f64| normal_cdf((q - 3.0) / 4.0);
     let (own, of_stack) = (distance(&marginal.density, truth), distance(&stack, truth));
@@ -107,21 +133,22 @@ fn a_sample_narrower_than_its_events() {
     assert!((square.sqrt() / broad - 1.0).abs() < 0.03 && broad > 4.0 * 4.0, "{square} {broad}");
 }
 
-/// 50 samples drawn anew: the truth is in 90 % of the intervals, and the width is right in the mean.
+/// 50 samples drawn anew: in how many the truth is in the 90 % intervals, and how wide the population comes out.
 #[test]
-#[ignore = "minutes; prints the figures of docs/population.md"]
+#[ignore = "half an hour; prints the figures of docs/population.md"]
+#[allow(clippy::print_stdout, reason = "figures for a page")]
 fn bands_hold_the_truth() {
     let number = |name: &str, default| {
         std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
     };
-    let (events, draws, repetitions, bootstraps) =
-        (5000, number("DRAWS", 400), number("REPETITIONS", 50) as u64, number("BOOTSTRAPS", 100));
-    let noise = 12.0 / (1.0 - (12.0_f64 / LAW).powi(2)).sqrt();
+    let (draws, repetitions, bootstraps) =
+        (number("DRAWS", 1000), number("REPETITIONS", 50), number("BOOTSTRAPS", 100));
+    let noise = noise_of(12.0);
     let (mut means, mut sds, mut all, mut held, mut places) = (0, 0, Vec::new(), 0.0, 0.0);
     let mut distances = Vec::new();
     for repetition in 0..repetitions {
-        let case =
-            case(&normal(events, 3.0, 4.0, 100 + repetition), noise, draws, 200 + repetition);
+        let seed = repetition as u64;
+        let case = case(&normal(5000, 3.0, 4.0, 100 + seed), noise, draws, 200 + seed);
         let (population, marginal) = of(&case, bootstraps);
         means += usize::from(marginal.mean.lower < 3.0 && 3.0 < marginal.mean.upper);
         sds += usize::from(marginal.sd.lower < 4.0 && 4.0 < marginal.sd.upper);
@@ -135,29 +162,32 @@ fn bands_hold_the_truth() {
         let stack = stacked(case.draws.iter().copied(), &edges());
         let truth = |q: f64| normal_cdf((q - 3.0) / 4.0);
         distances.push(distance(&marginal.density, truth) / distance(&stack, truth));
-        let part = LAW * LAW / (LAW * LAW + noise * noise);
-        let measured: Vec<f64> =
-            case.draws.axis_iter(Axis(0)).map(|e| e.mean().unwrap() / part).collect();
-        let mean = measured.iter().sum::<f64>() / measured.len() as f64;
-        let variance =
-            measured.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / measured.len() as f64;
-        let ideal = (variance - noise * noise).max(0.0).sqrt();
+        let [_, ideal] = in_closed_form(&case, noise);
+        let (laws, sd) = (population.laws.len(), marginal.sd);
         println!(
-            "{repetition}: {} laws, sd {:?}; in closed form {ideal:.3}",
-            population.laws.len(),
-            marginal.sd
+            "{repetition}: {laws} laws, sd {:.3} ({:.3} to {:.3}), in closed form {ideal:.3}; \
+             of {}: means held {means}, sds held {sds}, density held {:.3}",
+            sd.value,
+            sd.lower,
+            sd.upper,
+            repetition + 1,
+            held / places
         );
     }
     let mean = all.iter().sum::<f64>() / all.len() as f64;
     let spread = (all.iter().map(|sd| (sd - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt();
     let within = all.iter().filter(|sd| (*sd / 4.0 - 1.0).abs() < 0.15).count();
     distances.sort_by(f64::total_cmp);
+    let (median, worst) = (distances[distances.len() / 2], distances[distances.len() - 1]);
     println!(
-        "means held {means}, sds held {sds}, density held {:.3}, mean sd {mean:.3} spread {spread:.3}, within 15 % {within} of {repetitions}, distances {:.3} median {:.3} worst",
-        held / places,
-        distances[distances.len() / 2],
-        distances[distances.len() - 1]
+        "sd {mean:.3}, spread {spread:.3}, within 15 % {within} of {repetitions}; \
+         distances {median:.3} in the median, {worst:.3} at worst"
     );
+    let rate = |hits: usize| hits as f64 / repetitions as f64;
+    for rate in [rate(means), rate(sds), held / places] {
+        assert!((0.82..=0.97).contains(&rate), "{rate}");
+    }
+    assert!((mean / 4.0 - 1.0).abs() < 0.15 && worst < 0.35, "{mean} {worst}");
 }
 
 /// Two components that single events do not tell apart.

@@ -2,8 +2,8 @@
 
 mod draft;
 mod later;
-mod sweep;
 mod sample;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use crate::config::ExperimentError;
 use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
 pub use draft::DraftError;
 pub use later::LaterError;
-pub use sweep::SweepError;
 pub use sample::SampleError;
+pub use sweep::SweepError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
 #[derive(Debug, Error)]

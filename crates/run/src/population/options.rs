@@ -7,8 +7,11 @@ use cei_data::SumOptions;
 use crate::RunError;
 use crate::c2st::check_level;
 use crate::dataset::LaterTable;
-use crate::folder::layout::POPULATION_DRAWS;
+use crate::folder::layout::POPULATION_TABLE;
 use crate::predict::PredictOptions;
+
+/// Fewest samples of the events drawn anew that bands are made of.
+const LEAST_BOOTSTRAPS: usize = 20;
 
 /// What to infer, and where to write it.
 #[derive(Debug, Clone)]
@@ -35,7 +38,12 @@ pub struct PopulationOptions {
 
 impl PopulationOptions {
     pub(super) fn check(&self) -> Result<(), RunError> {
-        check_level(self.level)
+        check_level(self.level)?;
+        if self.bootstraps < LEAST_BOOTSTRAPS {
+            let (key, value, least) = ("--bootstraps", self.bootstraps, LEAST_BOOTSTRAPS);
+            return Err(RunError::TooSmall { key, value, least });
+        }
+        Ok(())
     }
 
     /// The refinement that this asks for.
@@ -46,7 +54,8 @@ impl PopulationOptions {
             draws: self.draws,
             seed: self.seed,
             false_coincidences: None,
-            draws_file: self.folder.join(POPULATION_DRAWS),
+            // Not written: the parts have the draws.
+            draws_file: self.folder.join(POPULATION_TABLE),
             summary_file: None,
             refine: true,
             initial_momenta: false,

@@ -33,6 +33,9 @@ const MOST_NUMBERS: usize = 20_000_000;
 /// Draws of an event that it holds at least, before events are left out.
 const LEAST_DRAWS: usize = 100;
 
+/// Numbers of the draws of each event, one draw behind another, and log densities of the training law.
+type ByEvent = BTreeMap<usize, (Vec<f64>, Vec<f64>)>;
+
 /// What the parts are draws of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
@@ -182,7 +185,7 @@ impl Parts {
         let room = MOST_NUMBERS / (m + 1);
         let draws = (room / self.events.max(1)).max(LEAST_DRAWS).min(options.draws);
         let step = (self.events * draws).div_ceil(room).max(1);
-        let mut by_event: Vec<BTreeMap<usize, (Vec<f64>, Vec<f64>)>> =
+        let mut by_event: Vec<ByEvent> =
             (0..groups.labels.len()).map(|_| BTreeMap::new()).collect();
         let (mut pinned, mut with_draws) = (0, 0);
         for part in 0..self.count() {
@@ -206,7 +209,7 @@ impl Parts {
                 }
             }
         }
-        let of_group = |events: BTreeMap<usize, (Vec<f64>, Vec<f64>)>| {
+        let of_group = |events: ByEvent| {
             let numbers: Vec<usize> = events.keys().copied().collect();
             let mut all = Array3::zeros((numbers.len(), draws, m));
             let mut all_logs = Array2::zeros((numbers.len(), draws));
