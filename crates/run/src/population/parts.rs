@@ -236,7 +236,7 @@ impl Parts {
         let names = ["event", "pinned", "log_law"].map(str::to_owned);
         let columns: Vec<ColumnRef> =
             names.into_iter().chain(self.names.iter().cloned()).map(ColumnRef::Name).collect();
-        match load_sample(&source, &columns, 1.0) {
+        match load_sample(&source, &columns, 1.0, &[]) {
             Ok(rows) => Ok(rows),
             Err(LoadError::AllDropped { .. }) => Ok(Array2::zeros((0, columns.len()))),
             Err(error) => Err(error.into()),
