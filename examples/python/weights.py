@@ -243,6 +243,8 @@ class Run:
         record = json.loads((folder / "model.json").read_text())
         if record["preprocessing"].get("indicated"):
             raise SystemExit(f"{folder}: ions may be missing in its events, which this script does not know")
+        if record["preprocessing"].get("alike"):
+            raise SystemExit(f"{folder}: it calls ions alike by their momenta, which this script does not")
         self.steps, count = record["preprocessing"], record.get("ensemble")
         folders = [folder / f"member-{k + 1}" for k in range(count)] if count else [folder]
         self.members = [Member(folder, place, precision) for place, folder in enumerate(folders)]

@@ -290,6 +290,7 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Table {
             may_miss: Vec::new(),
+            alike: None,
             x,
             y,
             x_names: names(&["a", "b"]),

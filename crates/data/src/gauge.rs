@@ -310,6 +310,11 @@ impl Gauge {
         &mut row[..columns]
     }
 
+    /// Names of the atoms; none without a molecule.
+    pub(crate) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
     fn label(&self, atom: usize) -> &str {
         self.labels.get(atom).map_or("", String::as_str)
     }

@@ -9,6 +9,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "ndarray's views are passed by value")]
 
+pub mod alike;
 pub mod arrow;
 pub mod digests;
 pub mod error;
@@ -50,6 +51,7 @@ mod subspace;
 mod table_file;
 mod text_file;
 
+pub use alike::Alike;
 pub use digests::{Copies, Digests, RowDigests};
 pub use error::{FarCell, LoadError};
 pub use extremes::{Spread, Spreads};

@@ -8,6 +8,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alike::Alike;
 use crate::block::{Block, Wanted};
 use crate::columns::Columns;
 use crate::error::{LARGEST, LoadError, Location, Reason};
@@ -101,6 +102,8 @@ pub struct Table {
     pub charges: usize,
     /// Of each ion, three columns of `y` each, whether its momentum may be missing, NaN; empty where none may.
     pub may_miss: Vec<bool>,
+    /// Which ions are alike and called by their momenta, which need not be the columns of the files.
+    pub alike: Option<Alike>,
     /// The files, in row order.
     pub files: Vec<PathBuf>,
     /// How each file was read, in the same order.
@@ -379,6 +382,7 @@ pub(crate) fn load_scaled(
         nuisances: selection.nuisances.len(),
         charges: selection.charges.len(),
         may_miss: selection.may_miss.clone(),
+        alike: None,
         files,
         readings,
         dropped,

@@ -48,6 +48,7 @@ pub use distribution::uniformity::{EcdfPoint, RANK_BINS, Uniformity, holm};
 pub use error::{Error, Result};
 pub use geometry::internal::InternalCoordinates;
 pub use geometry::procrustes::{aligned_mean, displacements};
+pub use geometry::relabelling::Relabelling;
 pub use geometry::scores::{GaugeFreeScores, PM_PER_BOHR};
 pub use point::{Estimator, PointErrors};
 pub use resimulation::{ResimulationErrors, resimulation_rms};

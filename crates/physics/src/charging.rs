@@ -125,6 +125,18 @@ impl Charging {
         *self == Self::default()
     }
 
+    /// Charges at the start, by atom; those that are not said are none.
+    #[must_use]
+    pub fn initial_charges(&self) -> Option<&BTreeMap<String, f64>> {
+        match self {
+            Self::Instantaneous {} => None,
+            Self::Exponential { initial_charges, .. }
+            | Self::Linear { initial_charges, .. }
+            | Self::Pulse { initial_charges, .. }
+            | Self::Transfer { initial_charges, .. } => Some(initial_charges),
+        }
+    }
+
     /// The key of the time in which charges come, which is in fs; exponential charging stands for charges that are
     /// there at once, as in [`Charging::with_time`].
     pub fn time_key(&self) -> &'static str {

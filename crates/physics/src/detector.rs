@@ -164,6 +164,12 @@ impl Detection {
         Self { efficiencies, tails }
     }
 
+    /// Probability of each ion.
+    #[must_use]
+    pub fn efficiencies(&self) -> &[f64] {
+        &self.efficiencies
+    }
+
     /// Of each ion, whether it may be missing.
     #[must_use]
     pub fn may_miss(&self) -> Vec<bool> {

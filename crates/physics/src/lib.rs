@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod alike;
 pub mod bond_tree;
 pub mod channel;
 pub mod charging;

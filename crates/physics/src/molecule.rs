@@ -100,14 +100,23 @@ fn labels(atoms: &[AtomSpec]) -> Vec<String> {
 ///     { element = "34S", charge = 2.0, label = "S" },
 /// ]
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+///
+/// Two molecules are equal whose atoms are; whether atoms alike are told apart is no property of theirs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "MoleculeSpec", into = "MoleculeSpec")]
 pub struct Molecule {
     atoms: Vec<AtomSpec>,
     isotopes: Isotopes,
+    exchangeable: Option<bool>,
     labels: Vec<String>,
     masses: Vec<f64>,
     charges: Vec<f64>,
+}
+
+impl PartialEq for Molecule {
+    fn eq(&self, other: &Self) -> bool {
+        self.isotopes == other.isotopes && self.atoms == other.atoms
+    }
 }
 
 /// The unchecked form of a molecule in a file.
@@ -118,6 +127,11 @@ struct MoleculeSpec {
     #[serde(default, skip_serializing_if = "Isotopes::is_default")]
     #[schemars(extend("default" = Isotopes::default()))]
     isotopes: Isotopes,
+    /// Whether atoms of one element, mass and charge are exchanged at will: nobody knows which of their ions is which. By default
+    /// they are where the momenta are given by places of columns, which have no names; `false` where the table tells
+    /// them apart. It is of experiments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exchangeable: Option<bool>,
     /// The atoms, in the order of the columns.
     #[schemars(length(min = MIN_ATOMS, max = MAX_ATOMS))]
     atoms: Vec<AtomSpec>,
@@ -243,9 +257,20 @@ impl Molecule {
             masses.push(mass * ELECTRON_MASSES_PER_U);
         }
         let charges = atoms.iter().map(|atom| atom.charge).collect();
-        let molecule = Self { atoms, isotopes, labels, masses, charges };
+        let molecule = Self { atoms, isotopes, exchangeable: None, labels, masses, charges };
         molecule.check_columns()?;
         Ok(molecule)
+    }
+
+    /// What is said of whether atoms alike ([`Self::alike`]) are exchanged at will, nobody knowing which of their ions is which.
+    pub fn exchangeable(&self) -> Option<bool> {
+        self.exchangeable
+    }
+
+    /// The same molecule, with what is to be said of that.
+    #[must_use]
+    pub fn exchanging(self, exchangeable: bool) -> Self {
+        Self { exchangeable: Some(exchangeable), ..self }
     }
 
     /// The number of atoms, N.
@@ -380,13 +405,15 @@ impl TryFrom<MoleculeSpec> for Molecule {
     type Error = MoleculeError;
 
     fn try_from(spec: MoleculeSpec) -> Result<Self, MoleculeError> {
-        Self::with_isotopes(spec.atoms, spec.isotopes)
+        let molecule = Self::with_isotopes(spec.atoms, spec.isotopes)?;
+        Ok(Self { exchangeable: spec.exchangeable, ..molecule })
     }
 }
 
 impl From<Molecule> for MoleculeSpec {
     fn from(molecule: Molecule) -> Self {
-        Self { isotopes: molecule.isotopes, atoms: molecule.atoms }
+        let Molecule { isotopes, exchangeable, atoms, .. } = molecule;
+        Self { isotopes, exchangeable, atoms }
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `copies` | rows that the model was trained on |
 //! | `rounding` | what the rounding of a file did to it |
 
+mod alike;
 mod charges;
 mod copies;
 mod event_columns;

@@ -10,6 +10,7 @@ use cei_data::inspect::{InspectOptions, Inspection};
 use cei_data::{
     CentreOfMass, ColumnRef, Gated, MomentumUnit, PositionUnit, Source, SumOptions, inspect,
 };
+use cei_physics::alike::{MOST_ARRANGEMENTS, arrangement_count};
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
 use cei_physics::{Molecule, Simulation, simulate};
@@ -327,10 +328,14 @@ fn experiment_text(options: &DraftOptions, facts: &Facts) -> String {
         let _ =
             writeln!(text, "    {{ element = {:?}, charge = {:?} }},", atom.element, atom.charge);
     }
+    text.push_str("]\n");
+    if (2..=MOST_ARRANGEMENTS).contains(&arrangement_count(&molecule.alike())) {
+        text.push_str("# Nobody knows which is which of ions alike; `false` where the file tells them apart.\nexchangeable = true\n");
+    }
     let (first, last) = (&labels[0], &labels[labels.len() - 1]);
     let _ = write!(
         text,
-        "]\n\n# How the molecule was turned in the laboratory says nothing about its geometry.\n[preprocessing.gauge]\npositions = \"centred\"\nframe = \"momentum\"\nx_axis = {last:?}\nxy_plane = {first:?}\n\n[model]\nkind = \"cinn\"\npreset = \"spline\"\ncouplings = 6\nhidden = [64, 64]\n\n[training]\nlearning_rate = 1e-3\nschedule = \"cosine\"\nmax_epochs = 40\npatience = 40\nema_decay = 0.999\ngradient_clip = 5.0\n\n[evaluation]\nlatent = \"prior\"\ndraws = 100\n"
+        "\n# How the molecule was turned in the laboratory says nothing about its geometry.\n[preprocessing.gauge]\npositions = \"centred\"\nframe = \"momentum\"\nx_axis = {last:?}\nxy_plane = {first:?}\n\n[model]\nkind = \"cinn\"\npreset = \"spline\"\ncouplings = 6\nhidden = [64, 64]\n\n[training]\nlearning_rate = 1e-3\nschedule = \"cosine\"\nmax_epochs = 40\npatience = 40\nema_decay = 0.999\ngradient_clip = 5.0\n\n[evaluation]\nlatent = \"prior\"\ndraws = 100\n"
     );
     if let Some(vertex) = central_atom(facts) {
         let _ = writeln!(

@@ -139,6 +139,14 @@ pub enum RunError {
         /// What makes the events.
         key: &'static str,
     },
+    /// Ions alike that cannot be exchanged at will.
+    #[error(
+        "`molecule.exchangeable`: {why}\nhint: with `molecule.exchangeable = false` ions alike are told apart by their columns"
+    )]
+    NotExchangeable {
+        /// Why not.
+        why: String,
+    },
     /// Charges as a condition where ions may be missing.
     #[error(
         "`columns.charges` are the charges of all ions, but `detector.efficiency` says that ions may be missing, whose charges nobody knows\nhint: leave `columns.charges` out: the network is then of all charge states of the simulation"
@@ -625,6 +633,7 @@ impl RunError {
             | Self::EventsWithoutSimulator
             | Self::OtherColumns { .. }
             | Self::ChargesOfMissing
+            | Self::NotExchangeable { .. }
             | Self::FreshNoiseUnknown
             | Self::FreshNoiseOnNoise
             | Self::FreshNoiseUndeclared

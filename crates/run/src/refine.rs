@@ -13,6 +13,7 @@ mod states;
 use cei_data::detected;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
+use cei_physics::alike::arrangements;
 use cei_physics::detector::{LEAST_DETECTED, is_uneven};
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
 use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
@@ -64,6 +65,8 @@ pub(crate) struct Refiner<'a> {
     /// By the number of ions that were detected: evidences are densities of as many momenta.
     least_evidence: Vec<f64>,
     edges: Option<LawEdges>,
+    /// All arrangements of the atoms where some are exchanged at will.
+    arrangements: Vec<Vec<usize>>,
 }
 
 impl<'a> Refiner<'a> {
@@ -127,7 +130,12 @@ impl<'a> Refiner<'a> {
             law: None,
         };
         let (least_evidence, edges) = (Vec::new(), LawEdges::of_run(run));
-        let mut refiner = Self { target, states, tells_motion: false, least_evidence, edges };
+        let arrangements = match record.preprocessing.alike() {
+            Some(alike) => arrangements(&alike.groups, molecule.atom_count()),
+            None => Vec::new(),
+        };
+        let mut refiner =
+            Self { target, states, tells_motion: false, least_evidence, edges, arrangements };
         refiner.target.law = refiner.draws_of_the_law(simulation, seed)?;
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
         Ok(refiner)
@@ -286,6 +294,7 @@ impl<'a> Refiner<'a> {
             })
             .filter(|mode| mode.misfit <= if self.has_noise() { EXPLAINED } else { solved })
             .collect();
+        let modes = self.without_relabelled(modes);
         // The infinities of k-hat are told: it has them at its best and its worst. An evidence of zero is that of draws none of
         // which the law knows, and no number of the event.
         let is_lost = refined.log_evidence == f64::NEG_INFINITY;
@@ -341,6 +350,36 @@ impl<'a> Refiner<'a> {
         }
     }
 
+    /// Modes of which those that differ in what atoms are called alone are one.
+    fn without_relabelled(&self, modes: Vec<PositionMode>) -> Vec<PositionMode> {
+        if self.arrangements.is_empty() {
+            return modes;
+        }
+        let mut kept: Vec<PositionMode> = Vec::with_capacity(modes.len());
+        for mode in modes {
+            let is_same = |other: &&mut PositionMode| {
+                self.arrangements.iter().any(|arrangement| {
+                    let displaced = arrangement.iter().enumerate().flat_map(|(place, atom)| {
+                        (0..3).map(move |axis| (3 * place + axis, 3 * atom + axis))
+                    });
+                    let square: f64 = displaced
+                        .map(|(place, from)| (other.inferred[place] - mode.inferred[from]).powi(2))
+                        .sum();
+                    let merge = self.target.options.modes.merge_bohr;
+                    square <= merge * merge * arrangement.len() as f64
+                })
+            };
+            match kept.iter_mut().find(is_same) {
+                None => kept.push(mode),
+                Some(same) => {
+                    same.weight = same.weight.zip(mode.weight).map(|(a, b)| a + b);
+                    same.searches += mode.searches;
+                }
+            }
+        }
+        kept
+    }
+
     /// Draws of the geometry law, where the momenta have no noise and the law is known.
     fn draws_of_the_law(
         &self,
@@ -356,9 +395,14 @@ impl<'a> Refiner<'a> {
         let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
         let events = simulate(&for_training(simulation), LOOKED_UP, seed)?;
         let preprocessing = &self.target.run.record.preprocessing;
-        let condition = condition_of(&events, preprocessing.has_charges());
+        let mut condition = condition_of(&events, preprocessing.has_charges());
+        let mut positions = events.positions;
+        if let Some(alike) = preprocessing.alike() {
+            alike.order(positions.view_mut(), condition.view_mut());
+        }
         let momenta = preprocessing.encode_y(condition.view()).mapv(f64::from);
-        let positions = preprocessing.gauge().positions(events.positions, events.momenta.view());
+        let measured = preprocessing.momenta_of(condition.view());
+        let positions = preprocessing.gauge().positions(positions, measured);
         Ok(Some(Law {
             by_momenta: NearestNeighbours::fit(momenta.view(), positions.view())?,
             positions: positions.slice_move(s![..LAW_DRAWS, ..]),
@@ -420,8 +464,12 @@ impl<'a> Refiner<'a> {
             let mut simulation = for_training(simulation);
             simulation.detector = record.detector.clone().unwrap_or_default();
             let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
-            let events = simulate(&simulation, count, seed)?;
-            return Ok(Some(condition_of(&events, record.preprocessing.has_charges())));
+            let mut events = simulate(&simulation, count, seed)?;
+            let mut condition = condition_of(&events, record.preprocessing.has_charges());
+            if let Some(alike) = record.preprocessing.alike() {
+                alike.order(events.positions.view_mut(), condition.view_mut());
+            }
+            return Ok(Some(condition));
         }
         if is_uneven(&self.target.noise) {
             return Ok(None);

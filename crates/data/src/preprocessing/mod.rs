@@ -26,6 +26,7 @@ use self::directions::{Noise, Subspace};
 pub use self::error::PreprocessingError;
 pub use self::side::DeadColumn;
 use self::side::{OFF_CONSTANT, Side};
+use crate::alike::Alike;
 use crate::gauge::Gauge;
 use crate::load::Table;
 use crate::missing::{fill_in, indicators};
@@ -70,6 +71,9 @@ pub struct Preprocessing {
     /// Ions that have an indicator; none where none may be missing.
     #[serde(default, skip_serializing_if = "is_zero")]
     indicated: usize,
+    /// Ions alike, where they are called by their momenta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alike: Option<Alike>,
     x_rank: usize,
     y_rank: usize,
     subspace: Option<Subspace>,
@@ -150,6 +154,7 @@ impl Preprocessing {
             nuisances: table.nuisances,
             charges: table.charges,
             indicated: table.may_miss.len(),
+            alike: table.alike.clone(),
             x_rank,
             y_rank,
             subspace,
@@ -211,6 +216,12 @@ impl Preprocessing {
     #[must_use]
     pub fn may_miss_ions(&self) -> bool {
         self.indicated > 0
+    }
+
+    /// Which ions are alike and called by their momenta, none where they are told apart.
+    #[must_use]
+    pub fn alike(&self) -> Option<&Alike> {
+        self.alike.as_ref()
     }
 
     /// Indices of the position columns that vary.
@@ -343,10 +354,14 @@ impl Preprocessing {
     /// The frame of decoded positions in words.
     #[must_use]
     pub fn frame_description(&self) -> String {
-        if self.may_miss_ions() {
-            return self.gauge.describe_where_ions_are_missing();
+        let mut frame = match self.may_miss_ions() {
+            true => self.gauge.describe_where_ions_are_missing(),
+            false => self.gauge.describe_positions(),
+        };
+        if let Some(alike) = &self.alike {
+            frame.push_str(&format!("; {}", alike.describe(self.gauge.labels())));
         }
-        self.gauge.describe_positions()
+        frame
     }
 
     /// Directions that need noise in training, as orthonormal rows (`k x x_dim`) in scaled

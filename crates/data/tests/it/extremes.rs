@@ -18,6 +18,7 @@ fn table(rows: usize, cell: impl Fn(usize, f64) -> [f64; 3]) -> Table {
         nuisances: 0,
         charges: 0,
         may_miss: Vec::new(),
+        alike: None,
         dropped: Default::default(),
     }
 }

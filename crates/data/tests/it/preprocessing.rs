@@ -43,6 +43,7 @@ fn table(rows: usize) -> Table {
         nuisances: 0,
         charges: 0,
         may_miss: Vec::new(),
+        alike: None,
         dropped: Default::default(),
     }
 }
@@ -365,6 +366,7 @@ fn boxed() -> (Table, PreprocessingConfig) {
         nuisances: 0,
         charges: 0,
         may_miss: Vec::new(),
+        alike: None,
         dropped: Default::default(),
     };
     let bounds = [("x1".to_owned(), [-1.0, 1.0]), ("x2".to_owned(), [0.0, 6.0])].into();

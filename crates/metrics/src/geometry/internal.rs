@@ -6,13 +6,16 @@
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
+use super::relabelling::Relabelling;
 use crate::matrix::{check_finite_draws, check_matrix, rows_in_parallel};
 use crate::{Error, Result};
 
 /// The bond lengths and angles by which a molecule is scored, and their labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InternalCoordinates {
     atoms: usize,
+    /// What atoms alike are called first.
+    relabelling: Option<Relabelling>,
     pairs: Vec<[usize; 2]>,
     triples: Vec<[usize; 3]>,
     pair_labels: Vec<String>,
@@ -49,6 +52,7 @@ impl InternalCoordinates {
         };
         Ok(Self {
             atoms,
+            relabelling: None,
             pairs: pairs.to_vec(),
             triples: triples.to_vec(),
             pair_labels: pairs.iter().map(|pair| join(pair)).collect(),
@@ -74,6 +78,12 @@ impl InternalCoordinates {
             .map(|&[i, k]| [i, vertex, k])
             .collect();
         Self::new(symbols, &pairs, &triples)
+    }
+
+    /// The same of geometries whose atoms alike are called as this says.
+    #[must_use]
+    pub fn relabelled(self, relabelling: Relabelling) -> Self {
+        Self { relabelling: Some(relabelling), ..self }
     }
 
     /// Number of atoms.
@@ -157,7 +167,14 @@ impl InternalCoordinates {
         let rows = positions.nrows();
         Ok(rows_in_parallel(rows, width, |row, values| {
             if let Some(positions) = positions.row(row).as_slice() {
-                quantities(positions, values);
+                match &self.relabelling {
+                    None => quantities(positions, values),
+                    Some(relabelling) => {
+                        let mut positions = positions.to_vec();
+                        relabelling.relabel(&mut positions);
+                        quantities(&positions, values);
+                    }
+                }
             }
         }))
     }

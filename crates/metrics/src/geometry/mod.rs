@@ -3,4 +3,5 @@
 
 pub(crate) mod internal;
 pub(crate) mod procrustes;
+pub(crate) mod relabelling;
 pub(crate) mod scores;

@@ -12,6 +12,7 @@ use super::harmonic::HarmonicDensity;
 use super::internal::InternalDensity;
 use super::sphere::SphereDensity;
 use super::triatomic::TriatomicDensity;
+use crate::alike::{arranged, arrangements};
 use crate::error::SimulationConfigError;
 use crate::frame::Frame;
 use crate::geometry::ResolvedLaw;
@@ -30,6 +31,8 @@ pub struct PositionDensity {
     alignment: Option<Alignment>,
     /// Whether the shape is turned uniformly, and stands relative to its origin.
     is_free: bool,
+    /// Where atoms are exchanged at will, all their arrangements.
+    arrangements: Vec<Vec<usize>>,
     coordinates: Array2<f64>,
 }
 
@@ -60,6 +63,29 @@ impl PositionDensity {
         if positions.len() != self.coordinates.ncols() || positions.iter().any(|x| !x.is_finite()) {
             return f64::NEG_INFINITY;
         }
+        if self.arrangements.is_empty() {
+            return self.log_labelled(positions);
+        }
+        let of_arrangement =
+            |arrangement: &Vec<usize>| self.log_labelled(&arranged(positions, arrangement));
+        let logs: Vec<f64> = self.arrangements.iter().map(of_arrangement).collect();
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if most == f64::NEG_INFINITY {
+            return most;
+        }
+        let mean = logs.iter().map(|log| (log - most).exp()).sum::<f64>() / logs.len() as f64;
+        most + mean.ln()
+    }
+
+    /// The same density where atoms are exchanged at will: the mean over the arrangements of these groups
+    /// ([`arrangements`]).
+    #[must_use]
+    pub fn exchanging(self, groups: &[Vec<usize>]) -> Self {
+        let atoms = self.coordinates.ncols() / 3;
+        Self { arrangements: arrangements(groups, atoms), ..self }
+    }
+
+    fn log_labelled(&self, positions: &[f64]) -> f64 {
         let of_shape = self.shape.log_density(positions) + self.log_displacement(positions);
         self.alignment.as_ref().map_or(of_shape, |law| of_shape + law.log_density(positions))
     }
@@ -152,7 +178,8 @@ impl Simulation {
             _ => None,
         };
         let coordinates = coordinates(atoms, absolute);
-        Ok(PositionDensity { shape, displaced, alignment, is_free, coordinates })
+        let arrangements = Vec::new();
+        Ok(PositionDensity { shape, displaced, alignment, is_free, arrangements, coordinates })
     }
 
     /// The law's shape. Where it has a point of its own at the origin, and nothing else is put there, that is the `origin`.

@@ -86,7 +86,13 @@ impl CalibrationEvents {
             alive: preprocessing.alive_x().to_vec(),
             coordinates: run
                 .molecule()
-                .map(|molecule| internal_coordinates(&run.experiment, molecule))
+                .map(|molecule| {
+                    internal_coordinates(
+                        &run.experiment,
+                        molecule,
+                        run.record.preprocessing.alike(),
+                    )
+                })
                 .transpose()?,
             states: states.map(|states| numbers_of(states, preprocessing.momenta(), raw_y)),
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
-use cei_data::{PreprocessingConfig, Selection, Source, SplitConfig};
+use cei_data::{ColumnRef, PreprocessingConfig, Selection, Source, SplitConfig};
 use cei_model::latent::LatentSource;
 use cei_model::{Architecture, HyperParameterError};
 use cei_physics::Molecule;
@@ -200,7 +200,11 @@ impl Experiment {
             }
             other => other,
         };
-        Ok(experiment.with_molecule_of_simulator().map_err(named)?.with_default_columns())
+        Ok(experiment
+            .with_molecule_of_simulator()
+            .map_err(named)?
+            .with_default_columns()
+            .with_default_exchange())
     }
 
     /// Checks hyper-parameters without touching data.
@@ -251,6 +255,16 @@ impl Experiment {
                 self.columns.y = molecule.momentum_columns().into_iter().map(Into::into).collect();
             }
         }
+        self
+    }
+
+    /// Whether ions alike are exchanged at will, where that is not said: they are where columns have no names.
+    fn with_default_exchange(mut self) -> Self {
+        let has_names = self.columns.y.iter().any(|y| matches!(y, ColumnRef::Name(_)));
+        let is_open = |molecule: &Molecule| {
+            molecule.exchangeable().is_none() && !has_names && !molecule.alike().is_empty()
+        };
+        self.molecule = self.molecule.map(|m| if is_open(&m) { m.exchanging(true) } else { m });
         self
     }
 }

@@ -63,7 +63,7 @@ impl Recipe {
         &self,
         seed: u64,
         epoch: usize,
-        mut take: impl FnMut(usize, &Array2<f64>, &Array2<f64>) -> Result<(), RunError>,
+        mut take: impl FnMut(usize, Array2<f64>, Array2<f64>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let epoch = epoch as u64;
         match self {
@@ -73,7 +73,7 @@ impl Recipe {
                 for start in (0..*events).step_by(CHUNK) {
                     let range = start..(start + CHUNK).min(*events);
                     let made = simulate_range(&simulation, range, seed)?;
-                    take(start, &columns.x(&made), &columns.y(&made))?;
+                    take(start, columns.x(&made), columns.y(&made))?;
                 }
             }
             Self::Measured { molecule, frame, detector, events, columns } => {
@@ -89,7 +89,7 @@ impl Recipe {
                     let seed = derived_seed(seed, Purpose::DetectorNoise, epoch);
                     let seed = seed.wrapping_add(chunk as u64);
                     measure_in(molecule, frame, detector, &mut noisy, seed)?;
-                    take(start, &columns.x(&noisy), &columns.y(&noisy))?;
+                    take(start, columns.x(&noisy), columns.y(&noisy))?;
                 }
             }
         }
@@ -228,9 +228,12 @@ fn encoded(
         x: Array2::zeros((count, preprocessing.x_dim())),
         y: Array2::zeros((count, preprocessing.y_dim())),
     };
-    recipe.make(seed, epoch, |start, x, y| {
+    recipe.make(seed, epoch, |start, mut x, mut y| {
         if stop.load(Ordering::Relaxed) {
             return Err(RunError::Abandoned);
+        }
+        if let Some(alike) = preprocessing.alike() {
+            alike.order(x.view_mut(), y.view_mut());
         }
         let (x, y) = (x.view(), y.view());
         let range = start..start + x.nrows();

@@ -9,6 +9,7 @@ use cei_data::{
 use cei_physics::Molecule;
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
 
+use super::alike;
 use super::fresh::Recipe;
 use super::simulated::{measured_anew, seen_in_part, simulated};
 use crate::error::LaterError;
@@ -63,7 +64,7 @@ impl Dataset {
         check_charges(experiment)?;
         let may_miss = may_miss(experiment, origin)?;
         let mut extremes = Vec::new();
-        let (table, split, recipe) = match (&source.simulator, &origin.simulation) {
+        let (mut table, split, recipe) = match (&source.simulator, &origin.simulation) {
             (Some(_), Some(simulation)) => simulated(experiment, simulation)?,
             (Some(name), None) => {
                 return Err(RunError::SimulatorMolecule { name: name.clone() });
@@ -86,7 +87,9 @@ impl Dataset {
                 }
             }
         };
-        Ok(Self { fingerprint: fingerprint(&table), table, split, extremes, recipe })
+        let fingerprint = fingerprint(&table);
+        alike::order(experiment, origin, &split, &mut table)?;
+        Ok(Self { fingerprint, table, split, extremes, recipe })
     }
 
     /// The table that a run was trained on. It must be the same, or its test rows are not those kept from the model.

@@ -64,6 +64,7 @@ pub(super) fn simulated(
         y_names: columns.y_names(molecule),
         nuisances: columns.nuisances.len(),
         charges: experiment.columns.charges.len(),
+        alike: None,
         may_miss: simulation
             .detector
             .detection(molecule)?

@@ -41,7 +41,8 @@ impl ByDetected {
             preprocessing.alive_x().iter().copied().filter(|column| *column < positions).collect();
         let sets = by_detected(preprocessing.momenta_of(scored.raw_y.view()));
         let sets = detected_sets(molecule, sets).into_iter().map(|set| {
-            let coordinates = internal_coordinates(&run.experiment, molecule)?;
+            let coordinates =
+                internal_coordinates(&run.experiment, molecule, run.record.preprocessing.alike())?;
             Ok(Group {
                 ions: set.ions,
                 missing: set.missing,

@@ -25,7 +25,8 @@ pub(super) struct MoleculeScores {
 impl MoleculeScores {
     /// `seed` is that of the momenta with which ions start that move.
     pub(super) fn new(run: &TrainedRun, molecule: &Molecule, seed: u64) -> Result<Self, RunError> {
-        let coordinates = internal_coordinates(&run.experiment, molecule)?;
+        let coordinates =
+            internal_coordinates(&run.experiment, molecule, run.record.preprocessing.alike())?;
         Ok(Self {
             gauge_free: GaugeFreeScores::new(coordinates.clone(), &COVERAGE_LEVELS)?,
             coordinates,

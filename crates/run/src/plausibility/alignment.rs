@@ -4,6 +4,7 @@
 //! simulated events (Kolmogorov and Smirnov's test of two samples; p-values of Holm). Energies, which the rest of the
 //! judgement is about, know nothing of them.
 
+use cei_data::Alike;
 use cei_metrics::holm;
 use cei_physics::{Frame, Orientation, Simulation, simulate};
 use ndarray::{Array2, ArrayView2};
@@ -18,10 +19,11 @@ const EVENTS: usize = 4000;
 
 /// How the directions of the momenta `y` (rows x columns) compare with those of `law`. None where they cannot be compared
 /// (its events are not recorded in the laboratory, or cannot be drawn), and where they do not matter: for molecules that
-/// are turned at random, unless `matters_at_random`.
+/// are turned at random, unless `matters_at_random`. Ions `alike` are called by their momenta in `y`.
 pub(super) fn directions(
     law: &Simulation,
     y: ArrayView2<'_, f64>,
+    alike: Option<&Alike>,
     matters_at_random: bool,
 ) -> Option<Directions> {
     let matters = match &law.orientation {
@@ -32,7 +34,10 @@ pub(super) fn directions(
     if !matters || law.frame != Frame::default() || y.nrows() == 0 {
         return None;
     }
-    let simulated = simulate(&for_training(law), EVENTS, 0).ok()?.momenta;
+    let mut simulated = simulate(&for_training(law), EVENTS, 0).ok()?.momenta;
+    if let Some(alike) = alike {
+        alike.order(Array2::zeros((0, 0)).view_mut(), simulated.view_mut());
+    }
     if simulated.ncols() != y.ncols() {
         return None;
     }

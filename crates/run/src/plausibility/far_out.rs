@@ -7,7 +7,8 @@ use super::support::Support;
 use super::training::Training;
 use crate::{RunError, TrainedRun};
 
-/// Cells of a table that no training row is anywhere near: named as an error, or left out with `drop_invalid`.
+/// Cells of a table that no training row is anywhere near: named as an error, or left out with `drop_invalid`. The ions of the
+/// others are then called as the run calls them.
 ///
 /// # Errors
 /// The first such cell.
@@ -31,7 +32,15 @@ pub(crate) fn refuse_far_out(
         return Err(all_far_out(run, table, selection, first, cells.len()));
     }
     extremes::leave_out(table, &cells);
+    call_as_run(run, table);
     Ok(())
+}
+
+/// Where the run exchanges ions alike at will, calls them by their momenta.
+pub(super) fn call_as_run(run: &TrainedRun, table: &mut Table) {
+    if let Some(alike) = run.record.preprocessing.alike() {
+        table.order_alike(alike.clone());
+    }
 }
 
 /// The error of a table whose momenta are far from those of all training rows, `count` of them, with the likely cause.

@@ -5,7 +5,7 @@ use cei_data::extremes::leave_out;
 use cei_data::{FarCell, MomentumUnit, Selection, Table};
 use ndarray::{Array2, ArrayView2};
 
-use super::far_out::{all_far_out, far_out};
+use super::far_out::{all_far_out, call_as_run, far_out};
 use super::report::Plausibility;
 use super::support::{Outside, Support};
 use super::training::Training;
@@ -41,8 +41,20 @@ impl Judged {
 }
 
 /// Sets events with momenta that are no measurements aside, so that they do not stop the others: with `drop_invalid`
-/// they are left out, otherwise they get the momenta of another event, for the arithmetic alone. Gives their cells.
+/// they are left out, otherwise they get the momenta of another event, for the arithmetic alone. Gives their cells. The ions
+/// of all events are then called as the run calls them.
 pub(crate) fn set_aside(
+    run: &TrainedRun,
+    table: &mut Table,
+    selection: &Selection,
+    drop_invalid: bool,
+) -> Result<Vec<FarCell>, RunError> {
+    let cells = found_and_set_aside(run, table, selection, drop_invalid)?;
+    call_as_run(run, table);
+    Ok(cells)
+}
+
+fn found_and_set_aside(
     run: &TrainedRun,
     table: &mut Table,
     selection: &Selection,

@@ -12,7 +12,8 @@
 //! limit where, with `t` = 5 % for each, more of its events are than chance allows in 1 of 100 files.
 
 use cei_metrics::special::binomial_upper_tail;
-use cei_metrics::{number, quantile};
+use cei_metrics::{Relabelling, number, quantile};
+use cei_physics::alike::arrangements;
 use cei_physics::{LimitedQuantity, Simulation};
 use ndarray::ArrayView2;
 use serde::Serialize;
@@ -33,9 +34,13 @@ const LEAST_DRAWS: usize = 20;
 const MOST_DRAWS: usize = 10_000;
 /// Geometries that stand for the law, with a fixed seed.
 const LAW_DRAWS: usize = 20_000;
+/// Those by whose distances atoms that are exchanged at will are called.
+const REFERENCE_DRAWS: usize = 2_000;
 
 /// The limits of the geometry law of a run.
 pub(crate) struct LawEdges {
+    /// What atoms that are exchanged at will are called.
+    relabelling: Option<Relabelling>,
     quantities: Vec<Quantity>,
     limits: Vec<Limit>,
 }
@@ -92,7 +97,13 @@ impl LawEdges {
     pub(crate) fn of_run(run: &TrainedRun) -> Option<Self> {
         let simulation = run.record.simulation.as_ref()?;
         run.molecule().filter(|m| m.labels() == simulation.molecule.labels())?;
-        Self::of_law(simulation)
+        let edges = Self::of_law(simulation)?;
+        let Some(alike) = run.record.preprocessing.alike() else { return Some(edges) };
+        // Atoms are called as the law calls them, whatever the table did.
+        let drawn = simulation.draw_geometries(REFERENCE_DRAWS, 0).ok()?;
+        let arrangements = arrangements(&alike.groups, simulation.molecule.atom_count());
+        let relabelling = Relabelling::fit(arrangements, drawn.view());
+        Some(Self { relabelling, ..edges })
     }
 
     /// The limits of the geometry law of a simulation; none where it has none.
@@ -113,7 +124,7 @@ impl LawEdges {
             };
             [limit(q.limited.lower, false), limit(q.limited.upper, true)].into_iter().flatten()
         });
-        Some(Self { limits: limits.collect(), quantities })
+        Some(Self { relabelling: None, limits: limits.collect(), quantities })
     }
 
     /// The limits that the posterior of one event is in contact with, from its draws (any number x 3N, bohr).
@@ -123,7 +134,7 @@ impl LawEdges {
             return Vec::new();
         }
         let rows: Vec<Vec<f64>> =
-            (0..used).map(|i| draws.row(i * draws.nrows() / used).to_vec()).collect();
+            (0..used).map(|i| self.called(&draws.row(i * draws.nrows() / used).to_vec())).collect();
         let sorted = |quantity: &Quantity| {
             let mut values: Vec<f64> = rows.iter().map(|row| quantity.limited.value(row)).collect();
             values.sort_by(f64::total_cmp);
@@ -140,12 +151,22 @@ impl LawEdges {
     /// The limits that a geometry (3N, bohr) lies beyond: where only such geometries explain an event that has no sound
     /// posterior, it is pinned to them.
     pub(crate) fn beyond(&self, positions: &[f64]) -> Vec<Contact> {
+        let positions = self.called(positions);
         let is_beyond = |(_, limit): &(usize, &Limit)| {
-            let value = self.quantities[limit.quantity].limited.value(positions);
+            let value = self.quantities[limit.quantity].limited.value(&positions);
             if limit.is_upper { value > limit.value } else { value < limit.value }
         };
         let limits = self.limits.iter().enumerate().filter(is_beyond);
         limits.map(|(limit, _)| Contact { limit, law_share: 0.0 }).collect()
+    }
+
+    /// A geometry whose atoms are called as those of the law; nuisances may stand behind it.
+    fn called(&self, positions: &[f64]) -> Vec<f64> {
+        let mut called = positions.to_vec();
+        if let Some(relabelling) = &self.relabelling {
+            relabelling.relabel(&mut called);
+        }
+        called
     }
 
     /// What the law gives to the half of the posterior next to a limit; none without contact.

@@ -17,8 +17,20 @@ pub(super) fn quantities(molecule: &Molecule, y: ArrayView1<'_, f64>) -> Vec<f64
     let y = y.to_vec();
     let norm = |p: [f64; 3]| p.iter().map(|p| p * p).sum::<f64>().sqrt();
     let sum = [0, 1, 2].map(|axis| y.iter().skip(axis).step_by(3).sum::<f64>());
-    let ions = y.chunks_exact(3).map(|p| norm([p[0], p[1], p[2]]));
+    let mut ions: Vec<f64> = y.chunks_exact(3).map(|p| norm([p[0], p[1], p[2]])).collect();
+    if molecule.exchangeable() == Some(true) {
+        call_by_momentum(&mut ions, &molecule.alike());
+    }
     [kinetic_energy_release(molecule, &y) * HARTREE_EV, norm(sum)].into_iter().chain(ions).collect()
+}
+
+/// Puts the momenta of each group of ions alike into falling order; those that are missing, NaN, come last.
+fn call_by_momentum(ions: &mut [f64], groups: &[Vec<usize>]) {
+    for group in groups {
+        let mut momenta: Vec<f64> = group.iter().map(|ion| ions[*ion]).collect();
+        momenta.sort_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(b.total_cmp(a)));
+        group.iter().zip(momenta).for_each(|(ion, momentum)| ions[*ion] = momentum);
+    }
 }
 
 /// The quantities of many events, each sorted.

@@ -1,6 +1,6 @@
 //! What is known of training, and momenta judged by it.
 
-use cei_data::MomentumUnit;
+use cei_data::{Alike, MomentumUnit};
 use cei_metrics::special::binomial_upper_tail;
 use cei_physics::detector::is_uneven;
 use cei_physics::{Molecule, Simulation, simulate};
@@ -106,7 +106,13 @@ impl<'a> Training<'a> {
         let directions = law.and_then(|law| {
             let is_uneven =
                 law.detector.standard_deviations(&law.molecule).is_ok_and(|sd| is_uneven(&sd));
-            directions(law, spaced(y, MOST_EVENTS).view(), self.sees_laboratory || is_uneven)
+            let mut y = spaced(y, MOST_EVENTS);
+            let alike = (molecule.exchangeable() == Some(true))
+                .then(|| Alike { groups: molecule.alike(), distances: Vec::new() });
+            if let Some(alike) = &alike {
+                alike.order(Array2::zeros((0, 0)).view_mut(), y.view_mut());
+            }
+            directions(law, y.view(), alike.as_ref(), self.sees_laboratory || is_uneven)
         });
         let [energy, sum] = [0, 1].map(|quantity| Comparison::of(&file, &training, quantity));
         let ions = molecule.labels().iter().enumerate().filter_map(|(ion, label)| {

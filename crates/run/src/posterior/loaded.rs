@@ -49,8 +49,9 @@ impl Posterior {
     pub fn load(path: &Path, device: Device) -> Result<Self, RunError> {
         let run = TrainedRun::load(path, device.clone())?;
         let support = Support::load(&run)?;
-        let coordinates =
-            run.molecule().map(|molecule| internal_coordinates(&run.experiment, molecule));
+        let coordinates = run.molecule().map(|molecule| {
+            internal_coordinates(&run.experiment, molecule, run.record.preprocessing.alike())
+        });
         let coordinates = coordinates.transpose()?;
         Ok(Self { run, device, support, coordinates })
     }

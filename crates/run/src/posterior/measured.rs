@@ -89,7 +89,12 @@ impl Posterior {
     /// # Errors
     /// As [`Self::measured`].
     pub fn momenta(&self, y: ArrayView2<'_, f64>) -> Result<Array2<f64>, RunError> {
-        Ok(self.checked(None, y, self.run.record.preprocessing.momenta())?.y)
+        let preprocessing = &self.run.record.preprocessing;
+        let mut table = self.checked(None, y, preprocessing.momenta())?;
+        if let Some(alike) = preprocessing.alike() {
+            table.order_alike(alike.clone());
+        }
+        Ok(table.y)
     }
 
     /// Rows of positions (bohr) and of momenta, with charges, as [`Self::measured`]; both as in a file.
@@ -204,6 +209,7 @@ impl Posterior {
             y_names: preprocessing.y_names()[..width].to_vec(),
             charges: width - momenta,
             may_miss: self.may_miss(),
+            alike: None,
             files: Vec::new(),
             readings: Vec::new(),
             dropped: DroppedRows::default(),

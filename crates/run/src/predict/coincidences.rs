@@ -109,7 +109,12 @@ impl Coincidences {
                 hint: "name a file of more events, with the same columns, with `--background`",
             });
         }
-        let background = Background::mixed(mixed_events.slice(s![.., ..momenta]))?;
+        let mut mixed_momenta = mixed_events.slice(s![.., ..momenta]).to_owned();
+        if let Some(alike) = run.record.preprocessing.alike() {
+            // The evidence of an event is a density of ions that are called as may be: so must this be.
+            alike.mix(mixed_momenta.view_mut());
+        }
+        let background = Background::mixed(mixed_momenta.view())?;
         let log_gate = match sums {
             SumOptions { gate: Some(gate), .. } => {
                 let of_noise = accepted_noise(gate, &run.record.noise().unwrap_or_default());

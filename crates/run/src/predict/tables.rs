@@ -80,7 +80,9 @@ impl<'a> Tables<'a> {
     ) -> Result<Self, RunError> {
         let coordinates = run
             .molecule()
-            .map(|molecule| internal_coordinates(&run.experiment, molecule))
+            .map(|molecule| {
+                internal_coordinates(&run.experiment, molecule, run.record.preprocessing.alike())
+            })
             .transpose()?;
         let frame = run.record.preprocessing.config().gauge.frame;
         Ok(Self {

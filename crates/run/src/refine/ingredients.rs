@@ -2,7 +2,9 @@
 
 use cei_data::Preprocessing;
 use cei_physics::detector::is_uneven;
-use cei_physics::{Frame, InitialMomentumLaw, Molecule, Nuisance, PositionDensity, Simulation};
+use cei_physics::{
+    Frame, GeometryLaw, InitialMomentumLaw, Molecule, Nuisance, PositionDensity, Simulation,
+};
 use ndarray::Array2;
 
 /// Why draws cannot be refined, and what to do about it.
@@ -127,6 +129,15 @@ impl<'a> Ingredients<'a> {
                 "list their charges in `columns.charges`, or declare `detector.momentum_noise_au`",
             ));
         }
+        let alike = preprocessing.alike();
+        let vibrates =
+            simulation.is_some_and(|law| matches!(law.geometry, Some(GeometryLaw::Harmonic(_))));
+        if alike.is_some() && motion.is_some() && vibrates {
+            return Err(cannot(
+                "its ions alike are exchanged at will, and they start with momenta of normal modes, which tell them apart",
+                "train with `molecule.exchangeable = false`, or on ions that start at rest",
+            ));
+        }
         let density = match (noise.is_empty(), simulation) {
             (true, simulation) => simulation.and_then(|law| law.position_density().ok()),
             (false, Some(Simulation { geometry: None, .. })) => {
@@ -148,6 +159,10 @@ impl<'a> Ingredients<'a> {
                     "train on a table with its `.simulation.toml` beside it",
                 ));
             }
+        };
+        let density = match alike {
+            Some(alike) => density.map(|density| density.exchanging(&alike.groups)),
+            None => density,
         };
         Ok(Refinable { molecule, simulation, origin, basis, noise, density, nuisances, motion })
     }

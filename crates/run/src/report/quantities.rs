@@ -36,8 +36,11 @@ impl Quantities {
         let preprocessing = &run.record.preprocessing;
         let names = preprocessing.x_names();
         let molecule = run.molecule();
-        let coordinates =
-            molecule.map(|molecule| internal_coordinates(&run.experiment, molecule)).transpose()?;
+        let coordinates = molecule
+            .map(|molecule| {
+                internal_coordinates(&run.experiment, molecule, run.record.preprocessing.alike())
+            })
+            .transpose()?;
         let mut labels: Vec<(String, String)> = Vec::new();
         if let Some(coordinates) = &coordinates {
             let of = |names: &[String], unit: &str| -> Vec<(String, String)> {

@@ -45,7 +45,7 @@ pub(super) fn load(
     }
     if let Some(molecule) = &experiment.molecule {
         // An unknown `evaluation.vertex` is better told now than after the training.
-        internal_coordinates(experiment, molecule)?;
+        internal_coordinates(experiment, molecule, None)?;
     }
     let device = open_device(device_name)?;
     let begun = check_folder(experiment, path, resume)?;

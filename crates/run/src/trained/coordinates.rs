@@ -1,17 +1,21 @@
 //! The bond lengths and angles in which molecules are scored.
 
-use cei_metrics::InternalCoordinates;
+use cei_data::Alike;
+use cei_metrics::{InternalCoordinates, Relabelling};
 use cei_physics::Molecule;
+use cei_physics::alike::arrangements;
 
 use crate::{Experiment, RunError};
 
-/// Bond lengths of all pairs, and angles about the configured vertex.
+/// Bond lengths of all pairs, and angles about the configured vertex. Atoms that are exchanged at will are called as in the
+/// arrangement that is closest to the distances of `alike`.
 ///
 /// # Errors
 /// A vertex that the molecule does not have.
 pub(crate) fn internal_coordinates(
     experiment: &Experiment,
     molecule: &Molecule,
+    alike: Option<&Alike>,
 ) -> Result<InternalCoordinates, RunError> {
     let vertex = match &experiment.evaluation.vertex {
         None => 0,
@@ -21,5 +25,8 @@ pub(crate) fn internal_coordinates(
             atoms: molecule.labels().join(", "),
         })?,
     };
-    Ok(InternalCoordinates::about(molecule.labels(), vertex)?)
+    let coordinates = InternalCoordinates::about(molecule.labels(), vertex)?;
+    let Some(Alike { groups, distances }) = alike else { return Ok(coordinates) };
+    let arrangements = arrangements(groups, molecule.atom_count());
+    Ok(coordinates.relabelled(Relabelling::new(arrangements, distances.clone())))
 }
