@@ -89,8 +89,8 @@ fn nothing_depends_on_which_ion_is_called_first() -> TestResult {
         let lengths = folder.numbers("vt.csv", name)?;
         Ok(lengths.iter().sum::<f64>() / lengths.len() as f64)
     };
-    let (bond, other) = (mean("C1-H1_pm_mean")?, mean("C1-H2_pm_mean")?);
-    assert!(bond < 130.0 && other > 190.0, "{bond} {other}");
+    let (bond, distance) = (mean("C1-H1_pm_mean")?, mean("C1-H2_pm_mean")?);
+    assert!(bond < 130.0 && distance > 190.0, "{bond} {distance}");
     let tests = folder.json("calibrate shuffled --refine --events 400 --draws 49 --json")?;
     assert_eq!((&tests["pass"], &tests["outside_model"]), (&true.into(), &0.into()), "{tests}");
     let scores = folder.json("evaluate shuffled --json")?;

@@ -5,8 +5,6 @@ use cei_physics::alike::arrangements;
 use ndarray::{ArrayViewMut1, ArrayViewMut2, s};
 use serde::{Deserialize, Serialize};
 
-use crate::load::Table;
-
 /// Which ions of a molecule are alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alike {
@@ -81,14 +79,6 @@ fn move_vectors(mut row: ArrayViewMut1<'_, f64>, moves: &[(usize, usize)]) {
     let old = row.to_owned();
     for (from, to) in moves {
         row.slice_mut(s![3 * to..3 * to + 3]).assign(&old.slice(s![3 * from..3 * from + 3]));
-    }
-}
-
-impl Table {
-    /// Calls ions alike by their momenta from now on.
-    pub fn order_alike(&mut self, alike: Alike) {
-        alike.order(self.x.view_mut(), self.y.view_mut());
-        self.alike = Some(alike);
     }
 }
 

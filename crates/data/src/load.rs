@@ -137,6 +137,12 @@ impl Table {
         self.momenta().rows().into_iter().any(is_incomplete)
     }
 
+    /// Calls ions alike by their momenta from now on.
+    pub fn order_alike(&mut self, alike: Alike) {
+        alike.order(self.x.view_mut(), self.y.view_mut());
+        self.alike = Some(alike);
+    }
+
     /// Leaves out rows (rising), and keeps the numbers of the others; what they are left out for is not noted.
     pub(crate) fn leave_out(&mut self, rows: &[usize]) {
         if rows.is_empty() {
