@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use kuva::plot::legend::{LegendEntry, LegendShape};
 use kuva::plot::{BandPlot, LinePlot};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
-use crate::style::{GUIDE, PALETTE, grid, padded, panel};
+use crate::style::{GUIDE, PALETTE, grid_with_legend, padded, panel};
 use crate::{Error, FigureFiles, Result, files};
 
 /// One curve.
@@ -49,8 +50,29 @@ pub fn population_curves(
     if panels.is_empty() {
         return Err(Error::Empty { what: title.to_owned() });
     }
+    let legend = legend(&panels[0]);
     let panels = panels.iter().map(|panel| one(panel, by)).collect::<Result<_>>()?;
-    files::write(stem, &grid(title, panels))
+    files::write(stem, &grid_with_legend(title, panels, legend))
+}
+
+/// What the lines are: the same in all panels.
+fn legend(panel: &PopulationPanel<'_>) -> Vec<LegendEntry> {
+    let entry = |label: &str, color: &str, dasharray: Option<&str>| LegendEntry {
+        label: label.to_owned(),
+        color: color.to_owned(),
+        shape: LegendShape::Line,
+        dasharray: dasharray.map(str::to_owned),
+    };
+    match &panel.curves[..] {
+        [_] | [] => {
+            vec![entry("population", PALETTE[0], None), entry("stacked draws", GUIDE, Some("4,3"))]
+        }
+        groups => {
+            let color = |number: usize| PALETTE[number % PALETTE.len()];
+            let groups = groups.iter().enumerate();
+            groups.map(|(number, group)| entry(group.label, color(number), None)).collect()
+        }
+    }
 }
 
 fn one(quantity: &PopulationPanel<'_>, by: Option<&str>) -> Result<(Vec<Plot>, Layout)> {
@@ -79,12 +101,10 @@ fn one(quantity: &PopulationPanel<'_>, by: Option<&str>) -> Result<(Vec<Plot>, L
             |of: &[f64]| LinePlot::new().with_data(curve.values.iter().copied().zip(moved(of)));
         let of_stack = line(curve.stacked).with_color(GUIDE).with_stroke_width(1.0).with_dashed();
         let own = line(curve.density).with_color(color).with_stroke_width(1.8);
-        if several {
-            plots.push(Plot::Line(own.with_legend(curve.label)));
-        } else {
-            plots.push(Plot::Line(of_stack.with_legend("stacked draws")));
-            plots.push(Plot::Line(own.with_legend("population")));
+        if !several {
+            plots.push(Plot::Line(of_stack));
         }
+        plots.push(Plot::Line(own));
     }
     let (x_low, x_high) = padded(ends[0], ends[1], 0.02);
     let y_high = if several { 0.7 * (curves.len() - 1) as f64 + 1.3 } else { 1.35 * top };

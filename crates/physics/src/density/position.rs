@@ -63,11 +63,15 @@ impl PositionDensity {
         if positions.len() != self.coordinates.ncols() || positions.iter().any(|x| !x.is_finite()) {
             return f64::NEG_INFINITY;
         }
+        self.mean_of_arrangements(positions, |positions| self.log_labelled(positions))
+    }
+
+    /// The logarithm of the mean of a density over the arrangements of atoms that are exchanged at will.
+    fn mean_of_arrangements(&self, positions: &[f64], density: impl Fn(&[f64]) -> f64) -> f64 {
         if self.arrangements.is_empty() {
-            return self.log_labelled(positions);
+            return density(positions);
         }
-        let of_arrangement =
-            |arrangement: &Vec<usize>| self.log_labelled(&arranged(positions, arrangement));
+        let of_arrangement = |arrangement: &Vec<usize>| density(&arranged(positions, arrangement));
         let logs: Vec<f64> = self.arrangements.iter().map(of_arrangement).collect();
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if most == f64::NEG_INFINITY {
@@ -94,7 +98,8 @@ impl PositionDensity {
     /// uniformly, whatever it was displaced by or aligned with. None where the law does not let them be told apart: as drawn, or without an
     /// origin.
     pub fn log_density_of_shape(&self, positions: &[f64]) -> Option<f64> {
-        self.is_free.then(|| self.shape.log_density(positions))
+        let of_shape = |positions: &[f64]| self.shape.log_density(positions);
+        self.is_free.then(|| self.mean_of_arrangements(positions, of_shape))
     }
 
     /// Whether turning all positions changes the density, because they are aligned with an axis of the laboratory.

@@ -4,6 +4,9 @@
 //! p_0(q) = p_0(x) |dx / dq|      over all rotations of x; nuisances are independent of the geometry
 //! ```
 
+use cei_data::Alike;
+use cei_metrics::Relabelling;
+use cei_physics::alike::arrangements;
 use cei_physics::bond_tree::ShapeQuantity;
 use cei_physics::{BondTree, Nuisance, PositionDensity};
 
@@ -17,6 +20,8 @@ const SEED: u64 = 0;
 /// The numbers of a geometry.
 pub(super) struct Quantities {
     tree: BondTree,
+    /// What atoms that are exchanged at will are called: as in the geometries of the law.
+    relabelling: Option<Relabelling>,
     density: PositionDensity,
     nuisances: Vec<Nuisance>,
     /// Names, with their units: `C-O_pm`, `O-C-S_deg`, `charging_tau_fs`.
@@ -48,8 +53,14 @@ impl Quantities {
                 "train on a simulated table with its `.simulation.toml` beside it",
             ));
         };
-        let density = simulation.position_density()?;
+        let mut density = simulation.position_density()?;
         let geometries = simulation.draw_geometries(LOOKED_AT, SEED).map_err(SampleError::from)?;
+        let mut relabelling = None;
+        if let Some(Alike { groups, .. }) = run.record.preprocessing.alike() {
+            density = density.exchanging(groups);
+            let arrangements = arrangements(groups, molecule.atom_count());
+            relabelling = Relabelling::fit(arrangements, geometries.view());
+        }
         let tree = BondTree::shortest(geometries.view());
         let first = geometries.row(0).to_vec();
         if density.log_density_of_shape(&first).is_none() {
@@ -73,11 +84,15 @@ impl Quantities {
             limits.push(None);
             dihedrals.push(false);
         }
-        Ok(Self { tree, density, nuisances, names, limits, dihedrals })
+        Ok(Self { tree, relabelling, density, nuisances, names, limits, dihedrals })
     }
 
     /// The numbers of a draw (positions in bohr, then nuisances), and the log density of the training law there.
     pub(super) fn of_draw(&self, draw: &[f64]) -> (Vec<f64>, f64) {
+        let mut draw = draw.to_vec();
+        if let Some(relabelling) = &self.relabelling {
+            relabelling.relabel(&mut draw);
+        }
         let (positions, nuisances) = draw.split_at(draw.len() - self.nuisances.len());
         let (mut values, log_volume) = self.tree.values(positions);
         let of_shape = self.density.log_density_of_shape(positions).unwrap_or(f64::NAN);
