@@ -10,7 +10,6 @@ use cei_data::inspect::{InspectOptions, Inspection};
 use cei_data::{
     CentreOfMass, ColumnRef, Gated, MomentumUnit, PositionUnit, Source, SumOptions, inspect,
 };
-use cei_physics::alike::{MOST_ARRANGEMENTS, arrangement_count};
 use cei_physics::energy::kinetic_energy_release;
 use cei_physics::units::HARTREE_EV;
 use cei_physics::{Molecule, Simulation, simulate};
@@ -329,7 +328,7 @@ fn experiment_text(options: &DraftOptions, facts: &Facts) -> String {
             writeln!(text, "    {{ element = {:?}, charge = {:?} }},", atom.element, atom.charge);
     }
     text.push_str("]\n");
-    if (2..=MOST_ARRANGEMENTS).contains(&arrangement_count(&molecule.alike())) {
+    if !molecule.alike().is_empty() {
         text.push_str("# Nobody knows which is which of ions alike; `false` where the file tells them apart.\nexchangeable = true\n");
     }
     let (first, last) = (&labels[0], &labels[labels.len() - 1]);

@@ -13,7 +13,6 @@ mod states;
 use cei_data::detected;
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
-use cei_physics::alike::arrangements;
 use cei_physics::detector::{LEAST_DETECTED, is_uneven};
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
 use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
@@ -65,8 +64,6 @@ pub(crate) struct Refiner<'a> {
     /// By the number of ions that were detected: evidences are densities of as many momenta.
     least_evidence: Vec<f64>,
     edges: Option<LawEdges>,
-    /// All arrangements of the atoms where some are exchanged at will.
-    arrangements: Vec<Vec<usize>>,
 }
 
 impl<'a> Refiner<'a> {
@@ -130,12 +127,7 @@ impl<'a> Refiner<'a> {
             law: None,
         };
         let (least_evidence, edges) = (Vec::new(), LawEdges::of_run(run));
-        let arrangements = match record.preprocessing.alike() {
-            Some(alike) => arrangements(&alike.groups, molecule.atom_count()),
-            None => Vec::new(),
-        };
-        let mut refiner =
-            Self { target, states, tells_motion: false, least_evidence, edges, arrangements };
+        let mut refiner = Self { target, states, tells_motion: false, least_evidence, edges };
         refiner.target.law = refiner.draws_of_the_law(simulation, seed)?;
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
         Ok(refiner)
@@ -352,22 +344,15 @@ impl<'a> Refiner<'a> {
 
     /// Modes of which those that differ in what atoms are called alone are one.
     fn without_relabelled(&self, modes: Vec<PositionMode>) -> Vec<PositionMode> {
-        if self.arrangements.is_empty() {
-            return modes;
-        }
+        let Some(alike) = self.target.run.record.preprocessing.alike() else { return modes };
+        let positions = 3 * self.target.molecule.atom_count();
+        let merge = self.target.options.modes.merge_bohr;
         let mut kept: Vec<PositionMode> = Vec::with_capacity(modes.len());
         for mode in modes {
             let is_same = |other: &&mut PositionMode| {
-                self.arrangements.iter().any(|arrangement| {
-                    let displaced = arrangement.iter().enumerate().flat_map(|(place, atom)| {
-                        (0..3).map(move |axis| (3 * place + axis, 3 * atom + axis))
-                    });
-                    let square: f64 = displaced
-                        .map(|(place, from)| (other.inferred[place] - mode.inferred[from]).powi(2))
-                        .sum();
-                    let merge = self.target.options.modes.merge_bohr;
-                    square <= merge * merge * arrangement.len() as f64
-                })
+                let called = alike.called_as(&mode.inferred[..positions], &other.inferred);
+                let squares = called.iter().zip(&other.inferred).map(|(a, b)| (a - b).powi(2));
+                squares.sum::<f64>() <= merge * merge * positions as f64 / 3.0
             };
             match kept.iter_mut().find(is_same) {
                 None => kept.push(mode),

@@ -4,18 +4,23 @@
 //! |r_i - r_j|, the angle of a triple is atan2(|u x v|, u . v) with u = r_i - r_j and v = r_k - r_j
 //! (j is the vertex), which keeps its accuracy at 180 degrees where an arc cosine loses it.
 
+use std::fmt;
+use std::sync::Arc;
+
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
-use super::relabelling::Relabelling;
 use crate::matrix::{check_finite_draws, check_matrix, rows_in_parallel};
 use crate::{Error, Result};
 
+/// Puts the atoms of a geometry (3N) into the order in which pairs and triples name them.
+pub type Relabel = dyn Fn(&mut [f64]) + Send + Sync;
+
 /// The bond lengths and angles by which a molecule is scored, and their labels.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct InternalCoordinates {
     atoms: usize,
-    /// What atoms alike are called first.
-    relabelling: Option<Relabelling>,
+    /// What is done to positions first.
+    relabel: Option<Arc<Relabel>>,
     pairs: Vec<[usize; 2]>,
     triples: Vec<[usize; 3]>,
     pair_labels: Vec<String>,
@@ -52,7 +57,7 @@ impl InternalCoordinates {
         };
         Ok(Self {
             atoms,
-            relabelling: None,
+            relabel: None,
             pairs: pairs.to_vec(),
             triples: triples.to_vec(),
             pair_labels: pairs.iter().map(|pair| join(pair)).collect(),
@@ -80,10 +85,10 @@ impl InternalCoordinates {
         Self::new(symbols, &pairs, &triples)
     }
 
-    /// The same of geometries whose atoms alike are called as this says.
+    /// The same of geometries that are first given to `relabel`.
     #[must_use]
-    pub fn relabelled(self, relabelling: Relabelling) -> Self {
-        Self { relabelling: Some(relabelling), ..self }
+    pub fn relabelled(self, relabel: Arc<Relabel>) -> Self {
+        Self { relabel: Some(relabel), ..self }
     }
 
     /// Number of atoms.
@@ -167,16 +172,34 @@ impl InternalCoordinates {
         let rows = positions.nrows();
         Ok(rows_in_parallel(rows, width, |row, values| {
             if let Some(positions) = positions.row(row).as_slice() {
-                match &self.relabelling {
+                match &self.relabel {
                     None => quantities(positions, values),
-                    Some(relabelling) => {
+                    Some(relabel) => {
                         let mut positions = positions.to_vec();
-                        relabelling.relabel(&mut positions);
+                        relabel(&mut positions);
                         quantities(&positions, values);
                     }
                 }
             }
         }))
+    }
+}
+
+impl PartialEq for InternalCoordinates {
+    fn eq(&self, other: &Self) -> bool {
+        let same_relabel = match (&self.relabel, &other.relabel) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let of = |c: &Self| (c.atoms, c.pairs.clone(), c.triples.clone(), c.pair_labels.clone());
+        same_relabel && of(self) == of(other)
+    }
+}
+
+impl fmt::Debug for InternalCoordinates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels: Vec<&String> = self.pair_labels.iter().chain(&self.triple_labels).collect();
+        f.debug_tuple("InternalCoordinates").field(&labels).finish()
     }
 }
 

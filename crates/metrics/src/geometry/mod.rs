@@ -3,5 +3,4 @@
 
 pub(crate) mod internal;
 pub(crate) mod procrustes;
-pub(crate) mod relabelling;
 pub(crate) mod scores;

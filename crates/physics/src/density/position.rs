@@ -4,7 +4,7 @@
 //! Events that are recorded in the frame of their momenta do not know the laboratory any more: the mean of this factor
 //! over all rotations is 1, so their density is that of random orientation.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use super::error::DensityError;
 use super::gaussian::GaussianDensity;
@@ -12,7 +12,7 @@ use super::harmonic::HarmonicDensity;
 use super::internal::InternalDensity;
 use super::sphere::SphereDensity;
 use super::triatomic::TriatomicDensity;
-use crate::alike::{arranged, arrangements};
+use crate::alike::Exchange;
 use crate::error::SimulationConfigError;
 use crate::frame::Frame;
 use crate::geometry::ResolvedLaw;
@@ -31,8 +31,8 @@ pub struct PositionDensity {
     alignment: Option<Alignment>,
     /// Whether the shape is turned uniformly, and stands relative to its origin.
     is_free: bool,
-    /// Where atoms are exchanged at will, all their arrangements.
-    arrangements: Vec<Vec<usize>>,
+    /// Where atoms are exchanged at will.
+    exchange: Option<Exchange>,
     coordinates: Array2<f64>,
 }
 
@@ -68,25 +68,18 @@ impl PositionDensity {
 
     /// The logarithm of the mean of a density over the arrangements of atoms that are exchanged at will.
     fn mean_of_arrangements(&self, positions: &[f64], density: impl Fn(&[f64]) -> f64) -> f64 {
-        if self.arrangements.is_empty() {
-            return density(positions);
+        match &self.exchange {
+            None => density(positions),
+            Some(exchange) => exchange.log_mean(positions, density),
         }
-        let of_arrangement = |arrangement: &Vec<usize>| density(&arranged(positions, arrangement));
-        let logs: Vec<f64> = self.arrangements.iter().map(of_arrangement).collect();
-        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if most == f64::NEG_INFINITY {
-            return most;
-        }
-        let mean = logs.iter().map(|log| (log - most).exp()).sum::<f64>() / logs.len() as f64;
-        most + mean.ln()
     }
 
-    /// The same density where atoms are exchanged at will: the mean over the arrangements of these groups
-    /// ([`arrangements`]).
+    /// The same density where atoms of these groups are exchanged at will: the mean over their arrangements. Of more than
+    /// [`MOST_ARRANGEMENTS`](crate::alike::MOST_ARRANGEMENTS) those count that a search finds from the arrangement on that is closest to `geometries` of the law
+    /// (rows, 3N): a lower bound.
     #[must_use]
-    pub fn exchanging(self, groups: &[Vec<usize>]) -> Self {
-        let atoms = self.coordinates.ncols() / 3;
-        Self { arrangements: arrangements(groups, atoms), ..self }
+    pub fn exchanging(self, groups: &[Vec<usize>], geometries: ArrayView2<'_, f64>) -> Self {
+        Self { exchange: Exchange::new(groups, geometries), ..self }
     }
 
     fn log_labelled(&self, positions: &[f64]) -> f64 {
@@ -183,8 +176,8 @@ impl Simulation {
             _ => None,
         };
         let coordinates = coordinates(atoms, absolute);
-        let arrangements = Vec::new();
-        Ok(PositionDensity { shape, displaced, alignment, is_free, arrangements, coordinates })
+        let exchange = None;
+        Ok(PositionDensity { shape, displaced, alignment, is_free, exchange, coordinates })
     }
 
     /// The law's shape. Where it has a point of its own at the origin, and nothing else is put there, that is the `origin`.

@@ -1,8 +1,7 @@
 //! Ions alike: whether a run tells them apart, and what they are called if it does not.
 
 use cei_data::{Alike, MomentumGauge, Rows as _, SharedFrame, Split, Table};
-use cei_metrics::Relabelling;
-use cei_physics::alike::{MOST_ARRANGEMENTS, arrangement_count, arrangements};
+use cei_physics::alike::Relabelling;
 use cei_physics::{Charging, Frame, Molecule};
 use ndarray::{Axis, s};
 
@@ -15,7 +14,7 @@ const REFERENCE_ROWS: usize = 2000;
 /// Calls the ions that are alike by their momenta, where the experiment exchanges them at will.
 ///
 /// # Errors
-/// No ions alike where that is asked for, too many of them, something that tells them apart.
+/// No ions alike where that is asked for, something that tells them apart.
 pub(super) fn order(
     experiment: &Experiment,
     origin: &Origin,
@@ -36,7 +35,7 @@ pub(super) fn order(
     let used = rows.len().min(REFERENCE_ROWS);
     let spaced: Vec<usize> = (0..used).map(|place| rows[place * rows.len() / used]).collect();
     let shapes = table.x.slice(s![.., ..positions]).select(Axis(0), &spaced);
-    if let Some(reference) = Relabelling::fit(arrangements(&groups, atoms), shapes.view()) {
+    if let Some(reference) = Relabelling::fit(&groups, shapes.view()) {
         table.order_alike(Alike { groups, distances: reference.distances().to_vec() });
     }
     Ok(())
@@ -58,12 +57,6 @@ fn exchanged(
     let not = |why: String| Err(RunError::NotExchangeable { why });
     if groups.is_empty() {
         return not("no two atoms of `[molecule]` have one element, mass and charge".to_owned());
-    }
-    let count = arrangement_count(&groups);
-    if count > MOST_ARRANGEMENTS {
-        return not(format!(
-            "its atoms can be exchanged in {count} ways, and at most {MOST_ARRANGEMENTS} are summed over"
-        ));
     }
     for group in &groups {
         if let Some(what) = told_apart_by(origin, molecule, group) {

@@ -12,8 +12,8 @@
 //! limit where, with `t` = 5 % for each, more of its events are than chance allows in 1 of 100 files.
 
 use cei_metrics::special::binomial_upper_tail;
-use cei_metrics::{Relabelling, number, quantile};
-use cei_physics::alike::arrangements;
+use cei_metrics::{number, quantile};
+use cei_physics::alike::Relabelling;
 use cei_physics::{LimitedQuantity, Simulation};
 use ndarray::ArrayView2;
 use serde::Serialize;
@@ -101,8 +101,7 @@ impl LawEdges {
         let Some(alike) = run.record.preprocessing.alike() else { return Some(edges) };
         // Atoms are called as the law calls them, whatever the table did.
         let drawn = simulation.draw_geometries(REFERENCE_DRAWS, 0).ok()?;
-        let arrangements = arrangements(&alike.groups, simulation.molecule.atom_count());
-        let relabelling = Relabelling::fit(arrangements, drawn.view());
+        let relabelling = Relabelling::fit(&alike.groups, drawn.view());
         Some(Self { relabelling, ..edges })
     }
 

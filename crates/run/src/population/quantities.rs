@@ -5,8 +5,7 @@
 //! ```
 
 use cei_data::Alike;
-use cei_metrics::Relabelling;
-use cei_physics::alike::arrangements;
+use cei_physics::alike::Relabelling;
 use cei_physics::bond_tree::ShapeQuantity;
 use cei_physics::{BondTree, Nuisance, PositionDensity};
 
@@ -57,9 +56,8 @@ impl Quantities {
         let geometries = simulation.draw_geometries(LOOKED_AT, SEED).map_err(SampleError::from)?;
         let mut relabelling = None;
         if let Some(Alike { groups, .. }) = run.record.preprocessing.alike() {
-            density = density.exchanging(groups);
-            let arrangements = arrangements(groups, molecule.atom_count());
-            relabelling = Relabelling::fit(arrangements, geometries.view());
+            density = density.exchanging(groups, geometries.view());
+            relabelling = Relabelling::fit(groups, geometries.view());
         }
         let tree = BondTree::shortest(geometries.view());
         let first = geometries.row(0).to_vec();

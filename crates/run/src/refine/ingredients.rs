@@ -7,6 +7,9 @@ use cei_physics::{
 };
 use ndarray::Array2;
 
+/// Geometries of the law by which atoms that are exchanged at will are called.
+const REFERENCE_DRAWS: usize = 500;
+
 /// Why draws cannot be refined, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
@@ -160,9 +163,14 @@ impl<'a> Ingredients<'a> {
                 ));
             }
         };
-        let density = match alike {
-            Some(alike) => density.map(|density| density.exchanging(&alike.groups)),
-            None => density,
+        let density = match (alike, density, simulation) {
+            (Some(alike), Some(density), Some(law)) => {
+                let geometries = law
+                    .draw_geometries(REFERENCE_DRAWS, 0)
+                    .map_err(|error| Obstacle { why: error.to_string(), hint: at_rest })?;
+                Some(density.exchanging(&alike.groups, geometries.view()))
+            }
+            (_, density, _) => density,
         };
         Ok(Refinable { molecule, simulation, origin, basis, noise, density, nuisances, motion })
     }

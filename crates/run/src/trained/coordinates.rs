@@ -1,9 +1,11 @@
 //! The bond lengths and angles in which molecules are scored.
 
+use std::sync::Arc;
+
 use cei_data::Alike;
-use cei_metrics::{InternalCoordinates, Relabelling};
+use cei_metrics::InternalCoordinates;
 use cei_physics::Molecule;
-use cei_physics::alike::arrangements;
+use cei_physics::alike::Relabelling;
 
 use crate::{Experiment, RunError};
 
@@ -27,6 +29,6 @@ pub(crate) fn internal_coordinates(
     };
     let coordinates = InternalCoordinates::about(molecule.labels(), vertex)?;
     let Some(Alike { groups, distances }) = alike else { return Ok(coordinates) };
-    let arrangements = arrangements(groups, molecule.atom_count());
-    Ok(coordinates.relabelled(Relabelling::new(arrangements, distances.clone())))
+    let called = Relabelling::new(groups, molecule.atom_count(), distances.clone());
+    Ok(coordinates.relabelled(Arc::new(move |positions| called.relabel(positions))))
 }
