@@ -168,6 +168,14 @@ pub(crate) struct InspectArgs {
     /// The geometry of the point charges (XYZ of one frame)
     #[arg(long, value_name = "FILE", requires = "charges")]
     pub(crate) geometry: Option<PathBuf>,
+    /// Draw kinetic energies, momentum sums, angles, Newton, Dalitz and native-frame plots into this folder, as SVG, PNG and
+    /// CSV
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) figures: Option<PathBuf>,
+    /// Ions of Newton plots (the one to the right, the one above), and a third for Dalitz and native-frame plots of more than
+    /// three ions; by default two alike beside the third, or the heaviest
+    #[arg(long, value_name = "IONS", value_delimiter = ',', requires = "figures")]
+    pub(crate) figure_ions: Vec<String>,
     #[command(flatten)]
     pub(crate) sums: SumArgs,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub(crate) fn write(stem: &Path, scene: &Scene) -> Result<FigureFiles> {
 }
 
 /// Appends to the file name; `Path::with_extension` would cut a stem such as `epoch-0.5`.
-fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -1,5 +1,5 @@
-//! Figures of a run: learning curves, predicted against true, residuals, calibration and searches, from plain
-//! numbers to SVG and PNG.
+//! Figures of a run: learning curves, predicted against true, residuals, calibration, searches and counts of events, from
+//! plain numbers to SVG and PNG.
 //!
 //! Every function but those of [`page`] writes `<stem>.svg` and `<stem>.png` from one scene, so the two agree. The PNG
 //! needs no font of the machine: its glyphs (DejaVu Sans) are compiled in. Colours are those of M.
@@ -11,6 +11,7 @@
 
 mod calibration;
 mod classifier;
+mod counts;
 mod error;
 mod files;
 mod learning;
@@ -25,6 +26,7 @@ mod style;
 
 pub use calibration::{CoverageCurve, coverage_curves, expected_coverage};
 pub use classifier::{Accuracy, classifier_accuracies};
+pub use counts::{BinCounts, CountPanel, MapPanel, NumberedFigure, count_histograms, count_maps};
 pub use error::{Error, Result};
 pub use files::FigureFiles;
 pub use learning::{EpochLoss, LearningCurve, learning_curve, learning_curves};

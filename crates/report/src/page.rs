@@ -25,6 +25,8 @@ use std::path::Path;
 
 use crate::Result;
 
+pub(crate) use csv::row as csv_row;
+
 pub use chart::{Aspect, Axis, Mark, Panel, Shape, Style};
 pub use corner::{Corner, CornerMode};
 pub use document::{Block, Chapter, Drawing, Figure, Page, Section, Table};

@@ -252,6 +252,12 @@ pub enum RunError {
     /// A metric cannot be computed.
     #[error(transparent)]
     Metrics(#[from] cei_metrics::Error),
+    /// Figures of coincidences need one at least.
+    #[error("none of the {sample} events has the momenta of all ions: there is nothing to draw")]
+    NoCompleteEvent {
+        /// Whose events.
+        sample: String,
+    },
     /// A figure cannot be drawn.
     #[error(transparent)]
     Report(#[from] cei_report::Error),

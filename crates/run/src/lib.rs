@@ -16,6 +16,7 @@
 //! | infer the distribution of geometries in a sample | [`population::population_to_folder`] |
 //! | write a page about runs | [`report::report_to_file`] |
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
+//! | draw momenta as the field does | [`field::field_figures`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
@@ -30,6 +31,7 @@ pub mod error;
 pub mod estimate;
 pub mod evaluate;
 pub mod evidence;
+pub mod field;
 mod figures;
 pub mod folder;
 pub mod log_prob;

@@ -1,6 +1,7 @@
 //! `cei inspect`: what a table holds.
 
 mod energy;
+mod figures;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,9 @@ use serde::Serialize;
 use crate::args::{InspectArgs, column_refs};
 use crate::error::Usage;
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout};
+use cei_run::field::FieldFigures;
 use energy::{Charged, charged, describe_energy};
+use figures::{describe_figures, figures};
 
 /// Columns, names in a list and lines about invalid cells that are printed at most.
 const MOST_COLUMNS: usize = 60;
@@ -35,6 +38,9 @@ struct Report<'a> {
     /// How the momenta compare, as a set, with those that the configuration trains on.
     #[serde(skip_serializing_if = "Option::is_none")]
     plausibility: Option<&'a Plausibility>,
+    /// What `--figures` has written.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    figures: Option<&'a FieldFigures>,
 }
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
@@ -67,6 +73,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let inspection = inspect(&source, &options).map_err(RunError::from)?;
     check_ions(args, &inspection)?;
     let charged = charged(args, &options, &inspection)?;
+    let figures = figures(args, &inspection)?;
     let judged = experiment.and_then(|experiment| judged(&experiment, &source, &options));
     if let Some(warning) = judged.as_ref().and_then(Plausibility::warning) {
         to_stderr(&warning);
@@ -80,9 +87,11 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             inspection: &inspection,
             point_charges: charged.as_ref(),
             plausibility: judged.as_ref(),
+            figures: figures.as_ref(),
         })?;
     } else {
         to_stdout(&describe(&inspection, charged.as_ref(), unit_origin));
+        figures.iter().for_each(|figures| to_stdout(&describe_figures(figures)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,6 +176,7 @@ fn apply(args: &InspectArgs, options: &mut InspectOptions) -> anyhow::Result<()>
         options.molecule = Some(molecule(&args.ions, &args.charges)?);
     }
     options.sums = args.sums.options();
+    options.keep_momenta = args.figures.is_some();
     Ok(())
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Sides {
     pub(super) y: Vec<usize>,
     /// Masses of the ions in electron masses, and where they come from.
     pub(super) masses: Option<(Vec<f64>, String)>,
+    /// Names of the ions, where their masses are known.
+    pub(super) ions: Vec<String>,
     /// Whether the positions are named as `cei` names its own.
     pub(super) own_names: bool,
     /// What was taken for granted.
@@ -66,6 +68,9 @@ impl Sides {
             && named.iter().all(is_own)
             && named.iter().all(|atom| atom.label == atom.label.to_lowercase());
         sides.masses = masses(options.molecule.as_ref(), &atoms, names, &sides.y);
+        if sides.masses.is_some() {
+            sides.ions = ions(options.molecule.as_ref(), &atoms, &sides.y);
+        }
         Ok(sides)
     }
 
@@ -223,6 +228,19 @@ fn element_mass(label: &str) -> Option<f64> {
     let letters = label.trim_end_matches(|c: char| c.is_ascii_digit());
     let (first, rest) = letters.split_at_checked(1)?;
     mass_u(&format!("{}{}", first.to_uppercase(), rest.to_lowercase()))
+}
+
+/// Names of the ions of the momentum columns: those of the molecule, or as columns are named.
+fn ions(molecule: Option<&Molecule>, guessed: &[NamedAtom], y: &[usize]) -> Vec<String> {
+    if let Some(molecule) = molecule {
+        return molecule.labels().to_vec();
+    }
+    let of = |columns: &[usize]| guessed.iter().find(|a| a.momentum && a.columns == columns);
+    let element = |label: &str| {
+        let (first, rest) = label.split_at_checked(1).unwrap_or((label, ""));
+        format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+    };
+    y.chunks(3).map(|columns| of(columns).map_or_else(String::new, |a| element(&a.label))).collect()
 }
 
 /// Electron masses of the atoms of the momentum columns, and where they come from.

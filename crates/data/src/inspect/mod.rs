@@ -1,10 +1,11 @@
 //! What a table holds: columns, units, dead columns, rank, momentum sums, directions, kinetic energy release,
-//! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept.
+//! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept, but for momenta that are asked for.
 
 mod columns;
 mod detected;
 mod directions;
 mod far;
+mod kept;
 mod moments;
 mod summary;
 
@@ -16,6 +17,8 @@ use self::columns::Sides;
 use self::detected::Sets;
 pub use self::directions::Directions;
 use self::far::Far;
+pub use self::kept::IonMomenta;
+use self::kept::Kept;
 use self::moments::{Duplicates, Running, Side, Sums};
 pub use self::summary::{
     ColumnSummary, DetectedIons, EnergySummary, InspectOptions, Inspection, Moments, Range, Role,
@@ -56,8 +59,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     })?;
     let invalid = counter.finish();
     let Some(found) = found else { return Err(LoadError::NoFiles) };
-    let Found { each, duplicates, positions: mut x, momenta: mut y, sets, sides, .. } = found;
-    let Sides { mut remarks, masses, own_names, .. } = sides;
+    let Found { each, duplicates, positions: mut x, momenta: mut y, kept, sets, sides, .. } = found;
+    let Sides { mut remarks, masses, own_names, ions, .. } = sides;
     let atoms = options.molecule.as_ref().map(Molecule::atom_count);
     let columns = summaries(&names, &each, [&x.columns, &y.columns], atoms);
 
@@ -88,6 +91,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         return Err(LoadError::Gate { files, gate, events, least: y.least_outside_au });
     }
     let directions = y.directions(&names_of(&columns, &y));
+    let ion_momenta = factor.zip(kept).map(|(factor, kept)| kept.finish(ions, factor));
     let said = masses.map(|(_, said)| said);
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
     let x_unit = options.x_unit.as_ref().map(ToString::to_string);
@@ -110,6 +114,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         momentum_noise_au,
         directions,
         kinetic_energy_release: energy,
+        ion_momenta,
         remarks,
         columns,
     })
@@ -123,6 +128,7 @@ struct Found {
     momenta: Side,
     may_miss: MayMiss,
     sets: Sets,
+    kept: Option<Kept>,
     sides: Sides,
 }
 
@@ -130,6 +136,7 @@ impl Found {
     fn new(sides: Sides, part: &Part<'_>, options: &InspectOptions) -> Result<Self, LoadError> {
         let masses = sides.masses.as_ref().map(|(masses, _)| masses.clone());
         let sums = sums(&sides, part.file, options)?;
+        let known = masses.clone().filter(|_| options.keep_momenta);
         Ok(Self {
             each: Running::new(part.names.len()),
             duplicates: Duplicates::default(),
@@ -137,6 +144,7 @@ impl Found {
             momenta: Side::of_momenta(sides.y.clone(), masses.unwrap_or_default(), sums),
             may_miss: MayMiss::new(&sides.y, &options.may_miss),
             sets: Sets::new(&sides.y),
+            kept: known.map(|masses| Kept::new(sides.y.clone(), masses, sums)),
             sides,
         })
     }
@@ -147,6 +155,9 @@ impl Found {
         self.positions.add(rows, columns);
         self.momenta.add(rows, columns);
         self.sets.add(rows, columns);
+        if let Some(kept) = &mut self.kept {
+            kept.add(rows, columns);
+        }
     }
 }
 

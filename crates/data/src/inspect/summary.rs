@@ -7,6 +7,7 @@ use cei_physics::Molecule;
 use serde::Serialize;
 
 use super::directions::Directions;
+use super::kept::IonMomenta;
 use crate::load::DropCause;
 use crate::reading::Reading;
 use crate::source::ColumnRef;
@@ -33,6 +34,8 @@ pub struct InspectOptions {
     pub may_miss: Vec<bool>,
     /// Which momentum sums are accepted, and whether the motion of the centre of mass is in energies and directions.
     pub sums: SumOptions,
+    /// Whether the momenta of all events are kept, for figures.
+    pub keep_momenta: bool,
 }
 
 /// What a table holds.
@@ -83,6 +86,9 @@ pub struct Inspection {
     /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kinetic_energy_release: Option<EnergySummary>,
+    /// The momenta of all events, where they are asked for, masses can be told and the unit is known.
+    #[serde(skip)]
+    pub ion_momenta: Option<IonMomenta>,
     /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

@@ -130,7 +130,7 @@ fn number(value: f64) -> String {
 }
 
 /// A line of cells; those with a separator or a quotation mark are quoted.
-fn row(cells: &[String]) -> String {
+pub(crate) fn row(cells: &[String]) -> String {
     let cell = |cell: &String| match cell.contains(['"', ',', '\n']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
         false => cell.clone(),

@@ -72,7 +72,7 @@ pub(super) fn section(run: &TrainedRun, sample: &Sample) -> Result<Section, RunE
         Ok(ions) => {
             blocks.extend(ions.words().map(Block::Words));
             blocks.push(Block::Figure(ions.newton(&sets)));
-            blocks.push(Block::Figure(ions.dalitz(&sets)));
+            blocks.push(Block::Figure(ions.dalitz_plot(&sets)));
         }
         Err(why) => blocks.push(Block::Notice(why)),
     }

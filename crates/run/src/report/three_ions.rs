@@ -14,11 +14,10 @@ use ndarray::{Array2, ArrayView1};
 use super::sets::Momenta;
 use super::words::{list, number, percent, spaced, spread};
 use crate::TrainedRun;
+use crate::field::coordinates::{dalitz, dalitz_boundary, dalitz_triangle, dot, energy_shares};
 
 /// Events of a set that are drawn.
 const MOST_EVENTS: usize = 1000;
-/// Points of the curve of momenta along one line.
-const BOUNDARY: usize = 180;
 /// Events on either side of a Newton plot that may lie outside of it.
 const TAIL: f64 = 0.01;
 /// A difference of shares of energy below this is called none.
@@ -138,20 +137,22 @@ impl ThreeIons {
     }
 
     /// The Dalitz plot.
-    pub(super) fn dalitz(&self, sets: &[Momenta]) -> Figure {
+    pub(super) fn dalitz_plot(&self, sets: &[Momenta]) -> Figure {
         let [a, b, middle] = &self.labels;
         let plots: Vec<Vec<(f64, f64)>> = sets
             .iter()
             .map(|set| {
                 let rows = spaced(set.rows.nrows(), MOST_EVENTS).into_iter();
-                rows.filter_map(|row| place(self.shares(self.momenta(set.rows.row(row)))?))
-                    .collect()
+                rows.filter_map(|row| {
+                    dalitz(energy_shares(self.momenta(set.rows.row(row)), self.masses)?)
+                })
+                .collect()
             })
             .collect();
         let guide = if self.of == 3 {
-            Mark::guide("momenta along one line", self.boundary())
+            Mark::guide("momenta along one line", dalitz_boundary(self.masses))
         } else {
-            Mark::guide("no energy for one of them", triangle())
+            Mark::guide("no energy for one of them", dalitz_triangle())
         };
         let panel = |(set, points): (&Momenta, &Vec<(f64, f64)>)| Panel {
             title: set.name.clone(),
@@ -168,25 +169,6 @@ impl ThreeIons {
             reading: self.dalitz_in_words(sets, &plots),
             drawing: Drawing::Panels(sets.iter().zip(&plots).map(panel).collect()),
         }
-    }
-
-    /// The shares of the three's kinetic energy; none without any.
-    fn shares(&self, momenta: [[f64; 3]; 3]) -> Option<[f64; 3]> {
-        let mut energies = [0.0; 3];
-        for ((energy, p), mass) in energies.iter_mut().zip(momenta).zip(self.masses) {
-            *energy = dot(p, p) / (2.0 * mass);
-        }
-        let all: f64 = energies.iter().sum();
-        (all > 0.0).then(|| energies.map(|energy| energy / all))
-    }
-
-    /// Where momenta lie that add up to nothing along one line.
-    fn boundary(&self) -> Vec<(f64, f64)> {
-        let at = |point: usize| {
-            let (sin, cos) = (std::f64::consts::PI * point as f64 / BOUNDARY as f64).sin_cos();
-            place(self.shares([[cos, 0.0, 0.0], [sin, 0.0, 0.0], [-cos - sin, 0.0, 0.0]])?)
-        };
-        (0..=BOUNDARY).filter_map(at).collect()
     }
 
     fn dalitz_in_words(&self, sets: &[Momenta], plots: &[Vec<(f64, f64)>]) -> String {
@@ -222,22 +204,6 @@ impl ThreeIons {
     }
 }
 
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-/// Place in the Dalitz plot of the shares of the first, the second and the middle ion.
-fn place([a, b, middle]: [f64; 3]) -> Option<(f64, f64)> {
-    let place = ((a - b) / 3f64.sqrt(), middle - 1.0 / 3.0);
-    (place.0.is_finite() && place.1.is_finite()).then_some(place)
-}
-
-/// Where one of the three has no energy.
-fn triangle() -> Vec<(f64, f64)> {
-    let corners = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
-    corners.into_iter().filter_map(place).collect()
-}
-
 /// Axes that hold the bulk of all plots, the origin and the unit.
 fn newton_ranges(plots: &[[Vec<(f64, f64)>; 2]]) -> [(f64, f64); 2] {
     let all = || plots.iter().flatten().flatten();
@@ -267,52 +233,6 @@ mod tests {
         // O, S and C in the middle, in the order C, O, S; masses in any unit.
         let labels = ["O", "S", "C"].map(str::to_owned);
         ThreeIons { ions: [1, 2, 0], labels, masses: [16.0, 32.0, 12.0], of: 3 }
-    }
-
-    #[test]
-    fn a_dalitz_place_by_hand() {
-        // Energies of C 1, O 3, S 2 of the same sum: p^2 = 2 m e.
-        let p = |mass: f64, energy: f64| (2.0 * mass * energy).sqrt();
-        let row = array![p(12.0, 1.0), 0.0, 0.0, 0.0, p(16.0, 3.0), 0.0, 0.0, 0.0, -p(32.0, 2.0)];
-        let (x, y) = place(ocs().shares(ocs().momenta(row.view())).unwrap()).unwrap();
-        assert!((x - (3.0 - 2.0) / 6.0 / 3f64.sqrt()).abs() < 1e-12);
-        assert!((y - (1.0 / 6.0 - 1.0 / 3.0)).abs() < 1e-12);
-    }
-
-    /// Three equal masses: the curve is the circle of radius 1/3, as in every textbook.
-    #[test]
-    fn the_curve_of_equal_masses_is_a_circle() {
-        let equal = ThreeIons { masses: [1.0; 3], ..ocs() };
-        let boundary = equal.boundary();
-        assert_eq!(boundary.len(), BOUNDARY + 1);
-        for (x, y) in boundary {
-            assert!((x.hypot(y) - 1.0 / 3.0).abs() < 1e-12, "{x} {y}");
-        }
-    }
-
-    /// Momenta that add up to nothing lie within the curve: seen from the middle of the plot of any event, no point of it is
-    /// further than the curve in its direction.
-    #[test]
-    fn no_event_lies_outside_of_the_curve() {
-        let ions = ocs();
-        let boundary = ions.boundary();
-        let winding = |(x, y): (f64, f64)| -> f64 {
-            let turns = boundary.windows(2).map(|ends| {
-                let angle = |end: (f64, f64)| (end.1 - y).atan2(end.0 - x);
-                let turn = angle(ends[1]) - angle(ends[0]);
-                (turn + 3.0 * std::f64::consts::PI).rem_euclid(2.0 * std::f64::consts::PI)
-                    - std::f64::consts::PI
-            });
-            turns.sum::<f64>().abs() / (2.0 * std::f64::consts::PI)
-        };
-        for event in 1..500 {
-            let at = |k: f64| (f64::from(event) * k).sin();
-            let (o, s) = ([at(0.37), at(1.31), at(2.17)], [at(0.73), at(1.91), at(2.71)]);
-            let c = [0, 1, 2].map(|axis| -o[axis] - s[axis]);
-            let inside = place(ions.shares([o, s, c]).unwrap()).unwrap();
-            assert!((winding(inside) - 1.0).abs() < 1e-6, "{inside:?}");
-        }
-        assert!(winding((0.9, 0.9)) < 1e-6);
     }
 
     #[test]
