@@ -50,6 +50,39 @@ fn a_time_that_differs_between_events_is_inferred() -> TestResult {
     Ok(())
 }
 
+/// Bonds that break one after another: the rotation between the steps is a column of its table, is inferred, and the momenta
+/// are told from those of a break-up at once.
+#[test]
+fn a_rotation_between_two_steps_is_inferred() -> TestResult {
+    let folder = Folder::empty()?;
+    let law = "--set break_up.kind=sequential --set break_up.first=O --set break_up.rotation_deg.distribution=uniform \
+        --set break_up.rotation_deg.low=0 --set break_up.rotation_deg.high=360";
+    let simulate = format!("simulate --preset ocs-wide {law} --quiet");
+    folder.run(&format!("{simulate} --events 2000 --seed 3 -o t.csv"))?;
+    folder.run(&format!("{simulate} --events 20 --seed 9 -o m.csv"))?;
+    let truth = folder.numbers("m.csv", "break_up_rotation_deg")?;
+    assert!(truth.iter().all(|angle| (0.0..360.0).contains(angle)), "{truth:?}");
+    folder.write("e.toml", EXPERIMENT.replace("charging_tau_fs", "break_up_rotation_deg"))?;
+    folder.run("train --config e.toml -o sequential --quiet")?;
+    folder.run("simulate --preset ocs-wide --events 2000 --seed 3 -o t.csv --quiet")?;
+    let concerted = EXPERIMENT.replace("nuisances = ['charging_tau_fs']", "");
+    folder.write("e.toml", concerted)?;
+    folder.run("train --config e.toml -o concerted --quiet")?;
+
+    folder.run("predict sequential m.csv --refine -n 200 --summary s.csv -o d.csv --quiet")?;
+    let draws = folder.numbers("d.csv", "break_up_rotation_deg")?;
+    assert!(draws.iter().all(|angle| (0.0..=360.0).contains(angle)));
+    let bound = |q: &str| folder.numbers("s.csv", &format!("break_up_rotation_deg_{q}"));
+    let (low, high) = (bound("q05")?, bound("q95")?);
+    let inside = |event: &usize| (low[*event]..=high[*event]).contains(&truth[*event]);
+    // 18 of 20 are expected; fewer than 12 are so once in 2,000 times.
+    assert!((0..20).filter(inside).count() >= 12, "{truth:?} {low:?} {high:?}");
+
+    let found = folder.json("compare concerted sequential --data m.csv --json")?;
+    assert_eq!(found["best"], "sequential", "{found}");
+    Ok(())
+}
+
 /// A file that has the times of its events says them: exploded again, positions and times give the same momenta. What is no
 /// time is refused, and what does not count is said.
 #[test]

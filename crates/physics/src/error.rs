@@ -61,6 +61,12 @@ pub enum SimulationConfigError {
         /// How many of them were found.
         found: usize,
     },
+    /// A sequential break-up of what cannot break so.
+    #[error("`break_up`: a sequential break-up needs {what}")]
+    Sequential {
+        /// What it needs.
+        what: &'static str,
+    },
     /// A file is named whose content should stand in its place by now.
     #[error("`{key}`: the file `{file}` has not been read\nhint: give the positions by atom")]
     Unread {

@@ -7,7 +7,8 @@
 //! order of the [`Molecule`]; momenta have the same layout.
 //!
 //! [`simulate`] makes a table of events from a [`Simulation`]; [`explode`] and [`explode_all`] are
-//! the forward model alone, and [`Exploder`] is the same for charges that take time ([`Charging`]). Two ions of 1 u, 1 bohr apart, share an energy of 1 hartree:
+//! the forward model alone, and [`Exploder`] is the same for charges that take time ([`Charging`]) and for bonds that break one after another
+//! ([`BreakUp`]). Two ions of 1 u, 1 bohr apart, share an energy of 1 hartree:
 //!
 //! ```
 //! use cei_physics::{Accuracy, AtomSpec, Molecule, explode};
@@ -26,6 +27,7 @@
 
 pub mod alike;
 pub mod bond_tree;
+pub mod break_up;
 pub mod channel;
 pub mod charging;
 pub mod density;
@@ -51,6 +53,7 @@ mod symmetric;
 mod vector;
 
 pub use bond_tree::BondTree;
+pub use break_up::{BreakUp, Dynamics};
 pub use channel::{Channel, ChargeState};
 pub use charging::Charging;
 pub use density::{DensityError, PositionDensity};

@@ -306,6 +306,18 @@ impl Molecule {
         Self { atoms, charges: charges.to_vec(), ..self.clone() }
     }
 
+    /// The molecule of some of the atoms, in this order.
+    pub(crate) fn part(&self, atoms: &[usize]) -> Self {
+        let of = |values: &[f64]| atoms.iter().map(|&atom| values[atom]).collect::<Vec<f64>>();
+        Self {
+            atoms: atoms.iter().map(|&atom| self.atoms[atom].clone()).collect(),
+            labels: atoms.iter().map(|&atom| self.labels[atom].clone()).collect(),
+            masses: of(&self.masses),
+            charges: of(&self.charges),
+            ..self.clone()
+        }
+    }
+
     /// The place of the atom with this label, or else of the only atom of this element or isotope (`2H` for an
     /// atom of `D`); letter case does not count.
     pub fn index_of(&self, label: &str) -> Option<usize> {

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::plan::{Plan, Source};
+use crate::break_up::{BreakUp, Dynamics};
 use crate::channel::{self, Channel};
 use crate::charging::Charging;
 use crate::detector::{Detector, add_noise};
@@ -71,6 +72,9 @@ pub struct Simulation {
     /// How its ions come to their charges.
     #[serde(default, skip_serializing_if = "Charging::is_instantaneous")]
     pub charging: Charging,
+    /// In which order its bonds break.
+    #[serde(default, skip_serializing_if = "BreakUp::is_concerted")]
+    pub break_up: BreakUp,
     /// The law of its geometries; not needed where positions are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geometry: Option<GeometryLaw>,
@@ -468,7 +472,12 @@ impl Simulation {
 
     /// What is drawn for each event beside the positions; columns of the tables that are simulated.
     pub fn nuisances(&self) -> Vec<Nuisance> {
-        self.charging.nuisances()
+        self.dynamics().nuisances()
+    }
+
+    /// How the ions come to their charges, and in which order bonds break.
+    pub fn dynamics(&self) -> Dynamics {
+        Dynamics { charging: self.charging.clone(), break_up: self.break_up.clone() }
     }
 }
 

@@ -3,7 +3,7 @@
 //! `J_u = J_x B^T` with the exact Jacobian `J_x` of final momenta by positions.
 
 use cei_physics::{
-    Accuracy, Charging, Exploder, ExplosionError, InitialMomentumLaw, Molecule, Varied,
+    Accuracy, Dynamics, Exploder, ExplosionError, InitialMomentumLaw, Molecule, Varied,
 };
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
@@ -87,8 +87,8 @@ impl Forward for Components<'_> {
     }
 }
 
-/// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances of a charging
-/// that draws some as further columns of the chart.
+/// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances that a
+/// charging or break-up draws as further columns of the chart.
 ///
 /// Ions that move at the start have momenta `F(x) z` with independent normal numbers `z` ([`InitialMomentumLaw`]). These are
 /// further coordinates, and further measured components: as if each had been measured as 0 with a noise of 1, which is
@@ -111,7 +111,7 @@ impl Forward for Components<'_> {
 pub struct Explosion<'a> {
     molecule: &'a Molecule,
     chart: &'a Chart,
-    charging: Charging,
+    dynamics: Dynamics,
     accuracy: Accuracy,
     /// None for ions at rest.
     motion: Option<&'a InitialMomentumLaw>,
@@ -125,18 +125,21 @@ const TURN_STEP: f64 = 1e-4;
 const HIDDEN: f64 = 2e-4;
 
 impl<'a> Explosion<'a> {
-    /// The explosion of `molecule`, whose charges come as `charging` says, seen through `chart`.
+    /// The explosion of `molecule`, whose charges come and whose bonds break as `dynamics` says, a [`cei_physics::Charging`] or
+    /// [`Dynamics`], seen through `chart`.
     ///
     /// # Errors
     /// [`PosteriorError::Size`] if the chart is of another number of atoms or nuisances; [`PosteriorError::Explosion`]
-    /// for an accuracy out of range and for a charging that does not fit the molecule.
+    /// for an accuracy out of range and for a charging or break-up that does not fit the molecule.
     pub fn new(
         molecule: &'a Molecule,
-        charging: &Charging,
+        dynamics: impl Into<Dynamics>,
         chart: &'a Chart,
         accuracy: &Accuracy,
     ) -> Result<Self, PosteriorError> {
-        let exploder = Exploder::new(molecule, charging, accuracy).map_err(ExplosionError::from)?;
+        let dynamics = dynamics.into();
+        let exploder =
+            Exploder::new(molecule, &dynamics, accuracy).map_err(ExplosionError::from)?;
         if chart.columns() != exploder.inputs() {
             return Err(PosteriorError::Size {
                 what: "columns of the chart",
@@ -144,8 +147,7 @@ impl<'a> Explosion<'a> {
                 expected: exploder.inputs(),
             });
         }
-        let (charging, accuracy) = (charging.clone(), accuracy.clone());
-        Ok(Self { molecule, chart, charging, accuracy, motion: None })
+        Ok(Self { molecule, chart, dynamics, accuracy: accuracy.clone(), motion: None })
     }
 
     /// The same for ions that move at the start.
@@ -194,7 +196,7 @@ impl<'a> Explosion<'a> {
     }
 
     fn exploder(&self) -> Result<Exploder<'a>, ExplosionError> {
-        Ok(Exploder::new(self.molecule, &self.charging, &self.accuracy)?)
+        Ok(Exploder::new(self.molecule, &self.dynamics, &self.accuracy)?)
     }
 
     /// `accuracy`, made fast where noise of at least `least_noise` (a.u.) on momenta of up to
@@ -235,7 +237,7 @@ impl Forward for Explosion<'_> {
         let mut jacobians =
             Array3::from_elem((rows.nrows(), self.outputs(), self.inputs()), f64::NAN);
         let turned = self.chart.basis().reversed_axes();
-        // The sizes, the accuracy and the charging were checked before, and nothing else is an error here.
+        // The sizes, the accuracy and the dynamics were checked before, and nothing else is an error here.
         let Ok(exploder) = self.exploder() else { return (values, jacobians) };
         let Some(law) = self.motion else {
             if let Ok((momenta, by_input)) = exploder.explode_linearised(rows.view()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cei_data::{ColumnData, ColumnRef, remarks};
 use cei_model::open_device;
 use cei_physics::{
-    Accuracy, AtomSpec, Charging, Exploder, Molecule, Simulation, SimulationError,
+    Accuracy, AtomSpec, Dynamics, Exploder, Molecule, Simulation, SimulationError,
     simulate_positions, simulate_range,
 };
 use cei_run::calibrate::{CalibrateOptions, calibrate_run};
@@ -142,7 +142,7 @@ pub(crate) fn explode<'py>(
     let positions = matrix(&positions)?;
     let initial = initial.as_ref().map(matrix).transpose()?;
     let momenta = detached(py, || {
-        let (molecule, charging, accuracy) =
+        let (molecule, dynamics, accuracy) =
             match (molecule, config) {
                 (Some(atoms), _) => {
                     let atoms = atoms.into_iter().map(|(element, charge, mass_u, label)| {
@@ -151,15 +151,16 @@ pub(crate) fn explode<'py>(
                     let molecule = Molecule::new(atoms.collect());
                     let molecule =
                         molecule.map_err(|error| Failure::of_value(error.to_string()))?;
-                    (molecule, Charging::default(), Accuracy::default())
+                    (molecule, Dynamics::default(), Accuracy::default())
                 }
                 (None, Some(config)) => {
-                    let Simulation { molecule, charging, accuracy, .. } = config.simulation()?;
-                    (molecule, charging, accuracy)
+                    let simulation = config.simulation()?;
+                    let dynamics = simulation.dynamics();
+                    (simulation.molecule, dynamics, simulation.accuracy)
                 }
                 (None, None) => return Err(Failure::of_value("no molecule is given")),
             };
-        let exploder = Exploder::new(&molecule, &charging, &accuracy).map_err(failed)?;
+        let exploder = Exploder::new(&molecule, &dynamics, &accuracy).map_err(failed)?;
         match initial {
             None => exploder.explode_all(positions),
             Some(initial) => exploder.explode_moving(positions, initial),

@@ -1,6 +1,7 @@
 //! Counts of events in bins, along one axis or over two, with the numbers of each bin as CSV beside the picture.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kuva::plot::legend::{LegendEntry, LegendShape};
 use kuva::plot::{ColorMap, Histogram, Histogram2D, LinePlot};
@@ -201,7 +202,9 @@ fn map(of: &MapPanel) -> Result<(Vec<Plot>, Layout)> {
     if all == 0 || counts.is_empty() {
         return Err(Error::Empty { what: title.clone() });
     }
-    let mut cells = Histogram2D::new().with_color_map(ColorMap::Viridis);
+    // From yellow to violet: a bin with one event differs little from an empty one.
+    let colours = ColorMap::Custom(Arc::new(|part| ColorMap::Viridis.map(1.0 - part)));
+    let mut cells = Histogram2D::new().with_color_map(colours);
     cells.x_range = *x_range;
     cells.y_range = *y_range;
     cells.bins_x = counts[0].len();

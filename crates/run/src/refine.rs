@@ -120,7 +120,7 @@ impl<'a> Refiner<'a> {
             noise,
             nuisances,
             motion,
-            charging: run.charging(),
+            dynamics: run.dynamics(),
             accuracy: simulation.map(|s| s.accuracy.clone()).unwrap_or_default(),
             options,
             chain: None,

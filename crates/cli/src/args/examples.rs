@@ -19,6 +19,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "cei inspect events.csv",
             "cei inspect momenta.txt --ions O,C,S --charges 1,1,1 --unit 1e-22kgm/s --geometry ocs.xyz",
+            "cei inspect momenta.txt --ions O,C,S --unit 1e-22kgm/s --figures figures",
         ],
     ),
     (

@@ -8,10 +8,15 @@ use super::accuracy::{Accuracy, Mode};
 use super::convoy::{self, Goal, Rows};
 use super::error::ExplosionError;
 use super::ions::Ions;
-use crate::charging::{Charging, OwnRate};
+use super::own::{Own, Scaling, is_positive};
+use super::sequential::Sequential;
+use crate::break_up::Dynamics;
+use crate::charging::Charging;
 use crate::error::SimulationConfigError;
 use crate::molecule::{MAX_ATOMS, Molecule};
-use crate::units::TIME_AU_FS;
+
+/// What a sequential break-up needs.
+pub(super) const FROM_REST: &str = "ions that start at rest";
 
 /// Rows that one thread explodes at a time. Lanes run empty only at the end of a chunk.
 pub(crate) const CHUNK: usize = 256;
@@ -104,13 +109,16 @@ pub struct Exploder<'a> {
     pub(super) arch: Option<Arch>,
     /// What each event has of its own beside its positions.
     pub(super) own: Own,
+    pub(super) dynamics: Dynamics,
+    /// A break-up in two steps.
+    pub(super) sequential: Option<Sequential>,
 }
 
 impl<'a> Exploder<'a> {
-    /// Prepares explosions of `molecule`.
+    /// Prepares explosions of `molecule` by `dynamics`, a [`Charging`] or [`Dynamics`].
     ///
     /// # Errors
-    /// [`SimulationConfigError`] that names the key of an accuracy out of range or of a charging that does not fit.
+    /// [`SimulationConfigError`] that names the key of an accuracy out of range or of a charging or break-up that does not fit.
     ///
     /// ```
     /// use cei_physics::{Accuracy, AtomSpec, Charging, Exploder, Molecule};
@@ -123,19 +131,25 @@ impl<'a> Exploder<'a> {
     /// ```
     pub fn new(
         molecule: &'a Molecule,
-        charging: &Charging,
+        dynamics: impl Into<Dynamics>,
         accuracy: &Accuracy,
     ) -> Result<Self, SimulationConfigError> {
         accuracy.check()?;
-        let ions = Ions::new(molecule, charging.resolve(molecule)?);
+        let dynamics = dynamics.into();
+        let ions = Ions::new(molecule, dynamics.charging.resolve(molecule)?);
         let lanes_serve = accuracy.mode != Mode::Reference && ions.all_repel();
         let arch = Some(Arch::new()).filter(|arch| lanes_serve && convoy::pay_on(*arch));
-        let own = Own {
-            names: charging.nuisances().into_iter().map(|nuisance| nuisance.name).collect(),
-            reference: ions.law.as_ref().and_then(|law| law.reference),
-            transfer: ions.law.as_ref().and_then(|law| law.transfer),
+        let names = dynamics.nuisances().into_iter().map(|nuisance| nuisance.name).collect();
+        let own = Own::new(names, ions.law.as_ref());
+        let sequential = match dynamics.break_up.resolve(molecule)? {
+            None => None,
+            Some(_) if !dynamics.charging.is_instantaneous() => {
+                let what = "charges that are there at once";
+                return Err(SimulationConfigError::Sequential { what });
+            }
+            Some((first, turn)) => Some(Sequential::new(molecule, first, turn)),
         };
-        Ok(Self { ions, accuracy: accuracy.resolved(), arch, own })
+        Ok(Self { ions, accuracy: accuracy.resolved(), arch, own, dynamics, sequential })
     }
 
     /// Whether every ion repels every other, from the start (where they may be neutral) to the end.
@@ -314,6 +328,9 @@ impl<'a> Exploder<'a> {
         rows: Given<'_>,
         momenta: &mut [f64],
     ) -> Vec<(usize, ExplosionError)> {
+        if let Some(law) = &self.sequential {
+            return self.explode_in_steps(law, rows, momenta);
+        }
         if self.own.names.is_empty() {
             return self.fly(rows.positions, rows.initial_momenta, None, momenta);
         }
@@ -343,6 +360,64 @@ impl<'a> Exploder<'a> {
             if let Some((name, value)) = named.find(|(_, value)| !is_positive(**value)) {
                 *error = ExplosionError::NotPositive { name: name.clone(), value: *value };
             }
+        }
+        failed
+    }
+
+    /// Explodes rows in two steps ([`crate::break_up`]).
+    fn explode_in_steps(
+        &self,
+        law: &Sequential,
+        rows: Given<'_>,
+        momenta: &mut [f64],
+    ) -> Vec<(usize, ExplosionError)> {
+        let columns = 3 * self.ions.molecule.atom_count();
+        let width = self.own.names.len();
+        let all_failed = |error: SimulationConfigError| {
+            let error = ExplosionError::from(error);
+            (0..rows.positions.len() / columns).map(|row| (row, error.clone())).collect()
+        };
+        if rows.initial_momenta.is_some() {
+            momenta.fill(f64::NAN);
+            return all_failed(SimulationConfigError::Sequential { what: FROM_REST });
+        }
+        let rest = match Exploder::new(law.rest(), &Charging::default(), &self.accuracy) {
+            Ok(rest) => rest,
+            Err(error) => return all_failed(error),
+        };
+        let mut failed = Vec::new();
+        let mut sound = Vec::with_capacity(rows.positions.len() / columns);
+        let (mut positions, mut initial) = (Vec::new(), Vec::new());
+        let at_rest = [0.0; 3 * MAX_ATOMS];
+        for (row, of_row) in rows.positions.chunks_exact(columns).enumerate() {
+            let numbers = &rows.numbers[row * width..(row + 1) * width];
+            let mut named = self.own.names.iter().zip(numbers);
+            let wrong = named.find(|(_, value)| !is_positive(**value)).map(|(name, value)| {
+                ExplosionError::NotPositive { name: name.clone(), value: *value }
+            });
+            let checked =
+                wrong.map_or_else(|| self.ions.check_row(of_row, &at_rest[..columns]), Err);
+            let step =
+                checked.and_then(|()| law.first_step(self.ions.molecule, of_row, &self.accuracy));
+            match step {
+                Ok(step) => {
+                    law.turn(of_row, numbers, &step, &mut positions, &mut initial);
+                    sound.push((row, step));
+                }
+                Err(error) => failed.push((row, error)),
+            }
+        }
+        let mut ends = vec![f64::NAN; positions.len()];
+        let given = Given { positions: &positions, numbers: &[], initial_momenta: Some(&initial) };
+        for (place, error) in rest.explode_rows(given, &mut ends) {
+            failed.push((sound[place].0, error));
+        }
+        for ((row, step), end) in sound.iter().zip(ends.chunks_exact(columns - 3)) {
+            law.put_together(step, end, &mut momenta[row * columns..(row + 1) * columns]);
+        }
+        failed.sort_by_key(|(row, _)| *row);
+        for (row, _) in &failed {
+            momenta[row * columns..(row + 1) * columns].fill(f64::NAN);
         }
         failed
     }
@@ -412,67 +487,4 @@ pub(crate) struct Given<'r> {
     pub(crate) numbers: &'r [f64],
     /// 3N numbers a row, a.u.; at rest if none.
     pub(crate) initial_momenta: Option<&'r [f64]>,
-}
-
-/// What each event has of its own beside its positions.
-pub(super) struct Own {
-    /// Names of the columns.
-    pub(super) names: Vec<String>,
-    /// The time of the law by which all fly, where each has its own: the first number.
-    reference: Option<f64>,
-    transfer: Option<OwnRate>,
-}
-
-/// What an event becomes to fly by the law of all (`charging`, "Times that differ between events").
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scaling {
-    /// What its positions are stretched by; NaN for a number that is not positive and finite.
-    pub(super) stretch: f64,
-    /// Its rate of transfer there (1/a.u. of time), where that is not the law's.
-    pub(super) transfer: f64,
-}
-
-impl Own {
-    /// The scaling of an event with these numbers.
-    pub(super) fn scaling(&self, numbers: &[f64]) -> Scaling {
-        if !numbers.iter().all(|value| is_positive(*value)) {
-            return Scaling { stretch: f64::NAN, transfer: f64::NAN };
-        }
-        let stretch = self.reference.map_or(1.0, |reference| {
-            let ratio = reference / numbers[0];
-            libm::cbrt(ratio * ratio)
-        });
-        let rate = match self.transfer {
-            None => 0.0,
-            Some(OwnRate::Fixed(rate)) => rate,
-            Some(OwnRate::Number(place)) => numbers[place],
-        };
-        Scaling { stretch, transfer: rate * TIME_AU_FS / (stretch * stretch.sqrt()) }
-    }
-
-    /// The rates of transfer of all events, where they are not the law's.
-    pub(super) fn transfers(&self, each: &[Scaling]) -> Option<Vec<f64>> {
-        self.transfer.map(|_| each.iter().map(|scaling| scaling.transfer).collect())
-    }
-
-    /// Whether the first number is a time, and the place of a rate among the numbers.
-    pub(super) fn places(&self) -> (bool, Option<usize>) {
-        let rate = match self.transfer {
-            Some(OwnRate::Number(place)) => Some(place),
-            _ => None,
-        };
-        (self.reference.is_some(), rate)
-    }
-
-    /// The rate of transfer of an event in the unit of its key, and whether each event has its own at all.
-    pub(super) fn rate(&self, numbers: &[f64]) -> Option<f64> {
-        self.transfer.map(|rate| match rate {
-            OwnRate::Fixed(rate) => rate,
-            OwnRate::Number(place) => numbers[place],
-        })
-    }
-}
-
-fn is_positive(value: f64) -> bool {
-    value.is_finite() && value > 0.0
 }

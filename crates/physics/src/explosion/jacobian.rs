@@ -17,8 +17,11 @@ use super::convoy::variation::{Variations, explode_varied};
 use super::convoy::{Goal, charging};
 use super::directions::{Directions, symmetries};
 use super::error::ExplosionError;
-use super::exploder::{CHUNK, Exploder, Scaling};
+use super::exploder::{CHUNK, Exploder, FROM_REST};
+use super::in_steps::linearised;
+use super::own::Scaling;
 use crate::charging::Charging;
+use crate::error::SimulationConfigError;
 use crate::molecule::{MAX_ATOMS, Molecule};
 use crate::units::TIME_AU_FS;
 
@@ -99,6 +102,14 @@ impl Exploder<'_> {
         initial: Option<ArrayView2<'_, f64>>,
     ) -> Result<Varied, ExplosionError> {
         self.check_inputs(rows.ncols())?;
+        if let Some(law) = &self.sequential {
+            if initial.is_some() {
+                return Err(SimulationConfigError::Sequential { what: FROM_REST }.into());
+            }
+            let (momenta, by_input) = linearised(self, law, rows)?;
+            let by_kick = Array3::zeros((rows.nrows(), momenta.ncols(), 0));
+            return Ok(Varied { momenta, by_input, by_kick });
+        }
         let initial = initial.map(|initial| initial.as_standard_layout().into_owned());
         if self.own.names.is_empty() {
             return Ok(self.vary_all(rows, initial.as_ref(), None));

@@ -22,10 +22,13 @@ mod directions;
 mod dop853;
 mod error;
 mod exploder;
+mod in_steps;
 mod ions;
 mod jacobian;
+mod own;
 mod scalar;
 mod scales;
+mod sequential;
 mod simd;
 mod tableau;
 

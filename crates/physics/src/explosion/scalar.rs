@@ -277,7 +277,7 @@ fn error_scale<const N: usize>(survey: &Survey, momentum_scale: f64, tolerance: 
 
 /// By how much the next step may differ: `0.9 error^(-1/8)`, between 1/3 and 6. An error that is not a
 /// number (a step into the singularity) gives the least.
-fn step_factor(error: f64) -> f64 {
+pub(super) fn step_factor(error: f64) -> f64 {
     let factor = 0.9 * error.powf(-0.125);
     if factor.is_nan() { 1.0 / 3.0 } else { factor.clamp(1.0 / 3.0, 6.0) }
 }

@@ -101,11 +101,17 @@ impl<'a> Plan<'a> {
             let other = "`geometry.law = \"harmonic\"`";
             return Err(SimulationConfigError::MomentaTwice { other });
         }
+        let moves = simulation.temperature_k > 0.0
+            || !simulation.initial_momenta.is_law()
+            || simulation.geometry.as_ref().is_some_and(GeometryLaw::has_momenta);
+        if moves && !simulation.break_up.is_concerted() {
+            return Err(SimulationConfigError::Sequential { what: "ions that start at rest" });
+        }
         let molecule = &simulation.molecule;
         let energy = BOLTZMANN_HARTREE_PER_K * simulation.temperature_k;
         let thermal = molecule.masses().iter().flat_map(|mass| [(mass * energy).sqrt(); 3]);
-        let (charging, accuracy) = (&simulation.charging, &simulation.accuracy);
-        let exploders = states.iter().map(|s| Exploder::new(&s.molecule, charging, accuracy));
+        let (dynamics, accuracy) = (simulation.dynamics(), &simulation.accuracy);
+        let exploders = states.iter().map(|s| Exploder::new(&s.molecule, &dynamics, accuracy));
         Ok(Self {
             simulation,
             states,

@@ -108,10 +108,10 @@ impl Recipe {
 /// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
 /// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
 pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
-    let Simulation { charging, accuracy, .. } = simulation;
+    let (dynamics, accuracy) = (simulation.dynamics(), &simulation.accuracy);
     let repels = |ChargeState { molecule, .. }: &ChargeState| {
         molecule.charges().iter().all(|charge| *charge > 0.0)
-            && Exploder::new(molecule, charging, accuracy)
+            && Exploder::new(molecule, &dynamics, accuracy)
                 .is_ok_and(|exploder| exploder.all_repel())
     };
     let repel = simulation.charge_states().is_ok_and(|states| states.iter().all(repels));

@@ -3,7 +3,7 @@
 use cei_report::BinCounts;
 
 /// Share of the values of a sample, on either side, that may lie outside of an axis.
-const TAIL: f64 = 0.002;
+pub(super) const TAIL: f64 = 0.002;
 
 /// Bins of equal width.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,8 +40,8 @@ impl Bins {
     }
 }
 
-/// Ends of an axis that holds the bulk of every sample and a little more; of all of them where tails are short.
-pub(super) fn bulk(samples: &mut [Vec<f64>]) -> (f64, f64) {
+/// Ends of an axis that holds every sample but for its tails, and a little more; of all of them where tails are short.
+pub(super) fn bulk(samples: &mut [Vec<f64>], tail: f64) -> (f64, f64) {
     let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
     for values in samples.iter_mut().filter(|values| !values.is_empty()) {
         let last = values.len() - 1;
@@ -49,7 +49,7 @@ pub(super) fn bulk(samples: &mut [Vec<f64>]) -> (f64, f64) {
             let place = (level * last as f64).round() as usize;
             *values.select_nth_unstable_by(place, f64::total_cmp).1
         };
-        let (low, high) = (at(TAIL), at(1.0 - TAIL));
+        let (low, high) = (at(tail), at(1.0 - tail));
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let room = 0.1 * (high - low);
@@ -91,10 +91,10 @@ mod tests {
     fn a_far_value_does_not_stretch_the_axis_and_equal_values_have_one() {
         let mut values: Vec<f64> = (0..=1000).map(f64::from).collect();
         values.push(1e9);
-        let (low, high) = bulk(&mut [values]);
+        let (low, high) = bulk(&mut [values], TAIL);
         assert!((low - 0.0).abs() < 1e-3 && (1000.0..1200.0).contains(&high), "{low} {high}");
-        let (low, high) = bulk(&mut [vec![3.0; 5], Vec::new()]);
+        let (low, high) = bulk(&mut [vec![3.0; 5], Vec::new()], TAIL);
         assert!(low < 3.0 && high > 3.0);
-        assert_eq!(bulk(&mut [Vec::new()]), (0.0, 1.0));
+        assert_eq!(bulk(&mut [Vec::new()], TAIL), (0.0, 1.0));
     }
 }

@@ -3,11 +3,15 @@
 use cei_physics::units::HARTREE_EV;
 use cei_report::MapPanel;
 
-use super::bins::{Bins, bulk};
+use super::bins::{Bins, TAIL, bulk};
 use super::coordinates::{
     NewtonFrame, dalitz, dalitz_boundary, dalitz_triangle, energy_shares, native_frame,
 };
 use super::sample::{IonsOfEvents, MomentaSample};
+
+/// Share of the points of a Newton plot, on either side, that may lie outside of an axis: where the first ion has little
+/// momentum the others are far.
+const NEWTON_TAIL: f64 = 0.02;
 
 /// Panels of a figure, and how many events of each sample are in it.
 pub(super) struct Maps {
@@ -115,7 +119,7 @@ pub(super) fn native_frames(
         maps.events = points.iter().map(Vec::len).collect();
         let mut energies: Vec<Vec<f64>> =
             points.iter().map(|points| points.iter().map(|point| point.1).collect()).collect();
-        let (_, highest) = bulk(&mut energies);
+        let (_, highest) = bulk(&mut energies, TAIL);
         let [first, left, right] = order.map(|ion| ions.labels[ion].as_str());
         let points = Points {
             title: format!("{first} first"),
@@ -168,7 +172,8 @@ impl Points<'_, '_> {
 /// Axes that hold the bulk of all points, the origin and the unit.
 fn around(points: &[Vec<(f64, f64)>]) -> ((f64, f64), (f64, f64)) {
     let ends = |of: fn(&(f64, f64)) -> f64| {
-        bulk(&mut points.iter().map(|points| points.iter().map(of).collect()).collect::<Vec<_>>())
+        let values = points.iter().map(|points| points.iter().map(of).collect());
+        bulk(&mut values.collect::<Vec<_>>(), NEWTON_TAIL)
     };
     let ((left, right), (low, high)) = (ends(|point| point.0), ends(|point| point.1));
     ((left.min(-0.1), right.max(1.1)), (low.min(-0.1), high.max(0.1)))

@@ -3,7 +3,7 @@
 use cei_physics::units::HARTREE_EV;
 use cei_report::CountPanel;
 
-use super::bins::{Bins, bulk, counts};
+use super::bins::{Bins, TAIL, bulk, counts};
 use super::coordinates::{Momentum, angle_degrees, dot, kinetic_energy};
 use super::sample::{IonsOfEvents, MomentaSample};
 
@@ -101,7 +101,7 @@ fn panel(
     samples: &[MomentaSample<'_>],
     mut values: Vec<Vec<f64>>,
 ) -> CountPanel {
-    let (low, high) = bulk(&mut values);
+    let (low, high) = bulk(&mut values, TAIL);
     let bins = Bins::between(low, high, values.first().map_or(0, Vec::len));
     let samples = counted(samples, bins, values);
     CountPanel { title, x_label, edges: bins.edges(), samples, guide: Vec::new() }

@@ -27,6 +27,10 @@ pub(super) fn charging_time(
     tried: &Trial<'_>,
     file: &Quantities,
 ) -> Option<(ChargingTime, Fit)> {
+    if !law.break_up.is_concerted() {
+        // Its charges are there at once.
+        return None;
+    }
     let declared = !law.charging.is_instantaneous();
     let ratio = energy_ratio(file, tried.training)?;
     let (less, more) = (1.0 - OTHER_ENERGY, 1.0 / (1.0 - OTHER_ENERGY));

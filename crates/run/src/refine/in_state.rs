@@ -3,7 +3,7 @@
 use cei_metrics::NearestNeighbours;
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{Accuracy, Charging, InitialMomentumLaw, Molecule, Nuisance, PositionDensity};
+use cei_physics::{Accuracy, Dynamics, InitialMomentumLaw, Molecule, Nuisance, PositionDensity};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Components, Event, Explorer, Explosion, Forward,
     LogProb, Mode, RefineOptions, Refined, find_solutions, refine, sample_chain,
@@ -31,7 +31,7 @@ pub(super) struct Target<'a> {
     pub(super) nuisances: Vec<Nuisance>,
     /// None for ions at rest.
     pub(super) motion: Option<InitialMomentumLaw>,
-    pub(super) charging: Charging,
+    pub(super) dynamics: Dynamics,
     pub(super) accuracy: Accuracy,
     pub(super) options: RefineOptions,
     pub(super) chain: Option<ChainOptions>,
@@ -103,8 +103,8 @@ impl Target<'_> {
         } else {
             self.accuracy.clone()
         };
-        let charging = &self.charging;
-        let mut explosion = Explosion::new(molecule, charging, &chart, &accuracy)?;
+        let dynamics = &self.dynamics;
+        let mut explosion = Explosion::new(molecule, dynamics, &chart, &accuracy)?;
         if let Some(law) = &self.motion {
             explosion = explosion.with_motion(law);
         }
@@ -138,7 +138,7 @@ impl Target<'_> {
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match &self.law {
             Some(law) => {
-                let fast = Explosion::new(molecule, charging, &chart, &Accuracy::fast())?;
+                let fast = Explosion::new(molecule, dynamics, &chart, &Accuracy::fast())?;
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
                 let near = law.by_momenta.draws(scaled_y.mapv(f64::from).view(), NEAREST)?;

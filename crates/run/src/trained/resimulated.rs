@@ -1,7 +1,7 @@
 //! Momenta of drawn geometries: exploded again, and turned so that momenta of any orientation compare.
 
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_physics::{Accuracy, Charging, Exploder, FrameRule, InitialMomentumLaw, Molecule};
+use cei_physics::{Accuracy, Dynamics, Exploder, FrameRule, InitialMomentumLaw, Molecule};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{RunError, TrainedRun};
 /// The forward model of a run.
 pub(crate) struct Resimulator {
     molecule: Molecule,
-    charging: Charging,
+    dynamics: Dynamics,
     frame: FrameRule,
     /// None for ions at rest, and where the law of their momenta is not known.
     motion: Option<InitialMomentumLaw>,
@@ -23,7 +23,7 @@ impl Resimulator {
         let atoms = molecule.atom_count();
         Self {
             molecule: molecule.clone(),
-            charging: run.charging(),
+            dynamics: run.dynamics(),
             frame: FrameRule { x_axis: atoms - 1, xy_plane: atoms - 2 },
             motion: initial_momentum_law(run),
             seed,
@@ -36,7 +36,7 @@ impl Resimulator {
     /// start with random momenta, which follow from the seed and the number of their event.
     ///
     /// # Errors
-    /// A charging that does not fit the molecule.
+    /// A charging or break-up that does not fit the molecule.
     pub(crate) fn momenta(
         &self,
         inferred: ArrayView2<'_, f64>,
@@ -51,7 +51,7 @@ impl Resimulator {
                 [] => self.molecule.clone(),
                 charges => self.molecule.with_charges(charges),
             };
-            let exploder = Exploder::new(&molecule, &self.charging, &Accuracy::default())?;
+            let exploder = Exploder::new(&molecule, &self.dynamics, &Accuracy::default())?;
             if inferred.ncols() != exploder.inputs() {
                 return Ok(None);
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cei_model::latent::LatentSource;
 use cei_model::{Batch, ConditionalModel, Device, LatentStatistics};
-use cei_physics::{Charging, Molecule, Simulation};
+use cei_physics::{Dynamics, Molecule, Simulation};
 use rand_chacha::ChaCha8Rng;
 
 use super::build::build;
@@ -158,9 +158,10 @@ impl TrainedRun {
         channels && !self.record.preprocessing.has_charges()
     }
 
-    /// How the ions come to their charges: as in the simulation behind the table, at once where none is known.
-    pub(crate) fn charging(&self) -> Charging {
-        self.record.simulation.as_ref().map(|law| law.charging.clone()).unwrap_or_default()
+    /// How the ions come to their charges, and in which order bonds break: as in the simulation behind the table, at once
+    /// where none is known.
+    pub(crate) fn dynamics(&self) -> Dynamics {
+        self.record.simulation.as_ref().map(Simulation::dynamics).unwrap_or_default()
     }
 }
 

@@ -23,9 +23,7 @@ pub(super) fn figures(
         chosen: chosen(&args.figure_ions, labels)?,
     };
     let sample = MomentaSample { name: "measured", momenta_au: momenta_au.view() };
-    let names = inspection.files.iter().filter_map(|file| file.file_name());
-    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-    Ok(Some(field_figures(folder, &names.join(", "), &ions, &[sample])?))
+    Ok(Some(field_figures(folder, &ions, &[sample])?))
 }
 
 /// What is not known of the momenta.
