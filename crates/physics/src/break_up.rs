@@ -41,7 +41,7 @@ pub enum BreakUp {
     Sequential {
         /// Label of the atom that leaves first.
         first: String,
-        /// Angle by which the others have turned about their angular momentum when they break up, degrees.
+        /// Angle by which the others have turned about their angular momentum when they break up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(extend("exclusiveMinimum" = 0))]
         rotation_deg: Option<Quantity>,
@@ -62,6 +62,14 @@ impl BreakUp {
     /// Whether all bonds break at once.
     pub fn is_concerted(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Label of the atom that leaves first; none where all bonds break at once.
+    pub fn first(&self) -> Option<&str> {
+        match self {
+            Self::Concerted {} => None,
+            Self::Sequential { first, .. } => Some(first),
+        }
     }
 
     /// What is drawn for each event.

@@ -19,7 +19,7 @@ fn dynamics(law: &str) -> Dynamics {
 
 fn momenta(molecule: &Molecule, law: &str, positions: &[f64]) -> Vec<f64> {
     let mut momenta = vec![0.0; positions.len()];
-    let exploder = Exploder::new(molecule, &dynamics(law), &Accuracy::default()).unwrap();
+    let exploder = Exploder::new(molecule, dynamics(law), &Accuracy::default()).unwrap();
     exploder.explode(positions, None, &mut momenta).unwrap();
     momenta
 }

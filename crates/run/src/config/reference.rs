@@ -25,7 +25,7 @@ const SHARED: [(&str, &str); 2] =
     [("Distribution", "Distributions"), ("SubnetConfig", "Subnets of couplings")];
 
 /// Units by the end of a key.
-const UNITS: [(&str, &str); 11] = [
+const UNITS: [(&str, &str); 12] = [
     ("_bohr", "bohr"),
     ("_angstrom", "angstrom"),
     ("_deg", "degrees"),
@@ -36,6 +36,7 @@ const UNITS: [(&str, &str); 11] = [
     ("_epochs", "epochs"),
     ("_per_fs", "1/fs"),
     ("_fs", "fs"),
+    ("_ps", "ps"),
     ("_charges", "elementary charges"),
 ];
 

@@ -102,6 +102,10 @@ fn told_apart_by(origin: &Origin, molecule: &Molecule, group: &[usize]) -> Optio
     if states.iter().any(|state| differ(state.molecule.charges())) {
         return Some("a channel of `[[channels]]`");
     }
+    let leaves_first = simulation.break_up.first().and_then(|first| molecule.index_of(first));
+    if leaves_first.is_some_and(|first| group.contains(&first)) {
+        return Some("`break_up.first`");
+    }
     match &simulation.charging {
         Charging::Transfer { .. } => Some("`charging.kind = \"transfer\"`"),
         charging if charging.initial_charges().is_some_and(|charges| !charges.is_empty()) => {
