@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Test whether the posterior of a run is calibrated, with figures
     Calibrate(CalibrateArgs),
+    /// Test whether the declared simulation describes a whole file of momenta, with figures
+    Check(CheckArgs),
     /// Tell two files of samples apart by a classifier: 0.5 where nothing tells them apart
     C2st(C2stArgs),
     /// Print a complete resolved configuration
@@ -490,6 +492,37 @@ pub(crate) struct CalibrateArgs {
     /// Folder for calibration.json and figures; by default the run folder
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compute: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) trained: RunArgs,
+    /// Momenta (files or globs), with the column names of the training table; positions are not needed
+    #[arg(value_name = "MOMENTA_FILE", required = true)]
+    pub(crate) momenta: Vec<String>,
+    /// Events at most, chosen at random: from one half the geometries are inferred, the other is tested
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) events: usize,
+    /// Refined draws of each event
+    #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 400)]
+    pub(crate) draws: usize,
+    /// Error rate: how often momenta of the declared simulation may fail
+    #[arg(long, value_name = "P", default_value_t = 0.01)]
+    pub(crate) level: f64,
+    /// Folder for check.json and figures; neither is written without
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) random: SeedArgs,
+    #[command(flatten)]
+    pub(crate) later: LaterArgs,
     #[command(flatten)]
     pub(crate) compute: DeviceArgs,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod c2st;
 pub(crate) mod calibrate;
+pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;

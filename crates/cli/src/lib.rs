@@ -48,6 +48,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Check(args) => commands::check::run(&args),
         Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Devices(args) => commands::devices::run(&args, cli.threads),

@@ -41,6 +41,8 @@ pub enum Purpose {
     Trials,
     /// Which trials count as the best where importance is a matter of chance.
     Importance,
+    /// What a check of momenta chooses and simulates.
+    Check,
 }
 
 /// The stream number `index` for `purpose` under `seed`.

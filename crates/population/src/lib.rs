@@ -29,8 +29,10 @@
 //! | `ascent` | the parameters of the largest `l` |
 //! | `fit` | number of laws, bootstrap |
 //! | `marginal` | the distribution of one quantity |
+//! | `density` | the density at a row of all |
 
 mod ascent;
+mod density;
 mod error;
 mod fit;
 mod laws;
@@ -38,6 +40,7 @@ mod likelihood;
 mod marginal;
 mod points;
 
+pub use density::PopulationDensity;
 pub use error::PopulationError;
 pub use fit::{NumberTried, Population, PopulationOptions, fit};
 pub use laws::NormalLaw;

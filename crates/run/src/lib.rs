@@ -13,6 +13,7 @@
 //! | infer positions from momenta | [`predict::predict_to_files`]; in memory, [`Posterior`] |
 //! | get the log-density of given positions | [`log_prob::log_prob_of_file`] |
 //! | set runs side by side | [`compare::compare_runs`] |
+//! | test whether the declared simulation describes a file | [`check::check_momenta`] |
 //! | infer the distribution of geometries in a sample | [`population::population_to_folder`] |
 //! | write a page about runs | [`report::report_to_file`] |
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
@@ -23,6 +24,7 @@
 
 pub mod c2st;
 pub mod calibrate;
+pub mod check;
 pub mod compare;
 pub mod config;
 pub mod dataset;

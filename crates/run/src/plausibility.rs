@@ -43,6 +43,7 @@ pub use files::judge_files;
 pub(crate) use judged::{Judged, choose_charges, set_aside};
 pub(crate) use law_edge::{Contact, LawEdgeCounts, LawEdges};
 pub use law_edge::{LawEdgeReport, PinnedLimit};
+pub(crate) use quantities::distance;
 pub use report::{
     Cause, ChargingTime, Comparison, Direction, Directions, IonComparison, IonDirection, IonsFit,
     Plausibility, Spread,

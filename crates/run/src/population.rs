@@ -34,7 +34,8 @@ use crate::folder::sealed::write_json;
 use crate::predict::{Context, PredictStep, with_prediction};
 use groups::Groups;
 use parts::Parts;
-use quantities::Quantities;
+pub(crate) use parts::{Reduced, reduce};
+pub(crate) use quantities::Quantities;
 
 /// Infers the distribution of geometries in a sample and writes it into a folder: curves, summary, figure, and the draws
 /// that they come from.

@@ -54,6 +54,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
             "cei predict runs/wide measured.csv --refine -n 200 -o refined.parquet \\\n      --modes modes.csv --report page.html",
         ],
     ),
+    ("check", &["cei check runs/wide measured.csv --events 80 -n 50 -o checked"]),
     ("population", &["cei population runs/wide measured.csv -n 50 --bootstraps 20 -o sample"]),
     ("log-prob", &["cei log-prob runs/wide measured.csv -o densities.csv"]),
     ("compare", &["cei compare runs/wide"]),

@@ -49,6 +49,16 @@ pub enum SampleError {
         /// Its cell.
         cell: String,
     },
+    /// A file that says too little to be checked.
+    #[error(
+        "{found} events in which all ions were detected, but at least {least} are needed\nhint: give more files, or look at single events with `cei predict --refine --summary FILE`"
+    )]
+    TooFewToCheck {
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        least: usize,
+    },
     /// The draws do not make a population.
     #[error(transparent)]
     Fit(#[from] cei_population::PopulationError),

@@ -140,7 +140,7 @@ pub(super) fn energy_ratio(file: &Quantities, training: &Quantities) -> Option<f
 }
 
 /// Largest distance between the empirical distribution functions of two sorted samples.
-pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     let (mut i, mut j, mut most) = (0, 0, 0.0_f64);
     while i < a.len() && j < b.len() {
         let value = a[i].min(b[j]);

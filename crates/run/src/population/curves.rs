@@ -134,15 +134,14 @@ fn quantity(
     }
 }
 
-/// Dihedrals begin again after 360 degrees: they are cut opposite to their mean.
+/// The draws with dihedrals cut opposite to their mean.
 fn unwrapped(draws: &Array3<f64>, quantities: &Quantities) -> Array3<f64> {
+    let means = quantities.dihedral_means(draws.view());
     let mut draws = draws.clone();
-    for quantity in (0..quantities.names.len()).filter(|place| quantities.dihedrals[*place]) {
-        let mut own = draws.slice_mut(s![.., .., quantity]);
-        let sine: f64 = own.iter().map(|phi| phi.to_radians().sin()).sum();
-        let cosine: f64 = own.iter().map(|phi| phi.to_radians().cos()).sum();
-        let mean = sine.atan2(cosine).to_degrees();
-        own.mapv_inplace(|phi| mean + (phi - mean + 180.0).rem_euclid(360.0) - 180.0);
+    for row in draws.rows_mut() {
+        if let Some(row) = row.into_slice() {
+            quantities.unwrap(row, &means);
+        }
     }
     draws
 }

@@ -264,9 +264,9 @@ impl Origin {
 }
 
 /// Numbers of the draws of an event, and log densities of the law; nothing of one that the model does not describe.
-type Reduced = Option<(Vec<Vec<f64>>, Vec<f64>)>;
+pub(crate) type Reduced = Option<(Vec<Vec<f64>>, Vec<f64>)>;
 
-fn reduce(event: &RefinedEvent, quantities: &Quantities) -> Reduced {
+pub(crate) fn reduce(event: &RefinedEvent, quantities: &Quantities) -> Reduced {
     let outside = OutsideModel { law_edge: false, ..event.outside };
     if outside.any() || event.draws.nrows() == 0 {
         return None;

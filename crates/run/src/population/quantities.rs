@@ -8,6 +8,7 @@ use cei_data::Alike;
 use cei_physics::alike::Relabelling;
 use cei_physics::bond_tree::ShapeQuantity;
 use cei_physics::{BondTree, Nuisance, PositionDensity};
+use ndarray::{ArrayView3, s};
 
 use crate::error::SampleError;
 use crate::{RunError, TrainedRun};
@@ -17,18 +18,18 @@ const LOOKED_AT: usize = 200;
 const SEED: u64 = 0;
 
 /// The numbers of a geometry.
-pub(super) struct Quantities {
+pub(crate) struct Quantities {
     tree: BondTree,
     /// What atoms that are exchanged at will are called: as in the geometries of the law.
     relabelling: Option<Relabelling>,
     density: PositionDensity,
     nuisances: Vec<Nuisance>,
     /// Names, with their units: `C-O_pm`, `O-C-S_deg`, `charging_tau_fs`.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Limits of each.
-    pub(super) limits: Vec<Option<[f64; 2]>>,
+    pub(crate) limits: Vec<Option<[f64; 2]>>,
     /// Which are dihedrals, that begin again after 360 degrees.
-    pub(super) dihedrals: Vec<bool>,
+    pub(crate) dihedrals: Vec<bool>,
 }
 
 impl Quantities {
@@ -36,7 +37,7 @@ impl Quantities {
     ///
     /// # Errors
     /// Momenta without noise; a law without a density, or whose geometries are not turned.
-    pub(super) fn of(run: &TrainedRun, has_noise: bool) -> Result<Self, RunError> {
+    pub(crate) fn of(run: &TrainedRun, has_noise: bool) -> Result<Self, RunError> {
         let cannot = |why: &str, hint| -> RunError {
             SampleError::NoPopulation { path: run.path.clone(), why: why.to_owned(), hint }.into()
         };
@@ -86,7 +87,7 @@ impl Quantities {
     }
 
     /// The numbers of a draw (positions in bohr, then nuisances), and the log density of the training law there.
-    pub(super) fn of_draw(&self, draw: &[f64]) -> (Vec<f64>, f64) {
+    pub(crate) fn of_draw(&self, draw: &[f64]) -> (Vec<f64>, f64) {
         let mut draw = draw.to_vec();
         if let Some(relabelling) = &self.relabelling {
             relabelling.relabel(&mut draw);
@@ -98,5 +99,26 @@ impl Quantities {
         let of_nuisances: f64 = of_nuisances.map(|(law, value)| law.log_density(*value)).sum();
         values.extend_from_slice(nuisances);
         (values, of_shape + log_volume + of_nuisances)
+    }
+
+    /// Of each quantity that is a dihedral, the mean direction of all draws (events, draws, m), degrees.
+    pub(crate) fn dihedral_means(&self, draws: ArrayView3<'_, f64>) -> Vec<Option<f64>> {
+        let of_dihedral = |place: usize| {
+            let own = draws.slice(s![.., .., place]);
+            let sine: f64 = own.iter().map(|phi| phi.to_radians().sin()).sum();
+            let cosine: f64 = own.iter().map(|phi| phi.to_radians().cos()).sum();
+            sine.atan2(cosine).to_degrees()
+        };
+        let places = self.dihedrals.iter().enumerate();
+        places.map(|(place, is)| is.then(|| of_dihedral(place))).collect()
+    }
+
+    /// Cuts the dihedrals of a row, which begin again after 360 degrees, opposite to these means.
+    pub(crate) fn unwrap(&self, row: &mut [f64], means: &[Option<f64>]) {
+        for (phi, mean) in row.iter_mut().zip(means) {
+            if let Some(mean) = mean {
+                *phi = mean + (*phi - mean + 180.0).rem_euclid(360.0) - 180.0;
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use cei_data::error::{Fault, Location};
 use cei_data::{
     DroppedRows, FarCell, LoadError, Reading, Selection, Table, missing_fault, remarks,
 };
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use super::loaded::Posterior;
 use crate::RunError;
@@ -40,8 +40,31 @@ impl Measured {
         self.outside.iter().map(ToString::to_string).collect()
     }
 
+    /// Simulated momenta, and charges behind them where the run is conditioned on these.
+    pub(crate) fn simulated(y: Array2<f64>, charges_known: bool) -> Self {
+        let numbers = (0..y.nrows() as u64).collect();
+        Self { y, charges_known, outside: Vec::new(), warnings: Vec::new(), numbers }
+    }
+
+    /// Some of the events.
+    pub(crate) fn only(&self, events: &[usize]) -> Self {
+        let outside = events.iter().filter_map(|event| self.outside.get(*event).copied());
+        Self {
+            y: self.y.select(Axis(0), events),
+            charges_known: self.charges_known,
+            outside: outside.collect(),
+            warnings: Vec::new(),
+            numbers: events.iter().map(|event| self.numbers[*event]).collect(),
+        }
+    }
+
+    /// Whether charges that the run is conditioned on are known.
+    pub(crate) fn charges_known(&self) -> bool {
+        self.charges_known
+    }
+
     /// Whether the momenta of an event are no measurements, so that nothing is inferred from them.
-    pub(super) fn is_far_out(&self, event: usize) -> bool {
+    pub(crate) fn is_far_out(&self, event: usize) -> bool {
         self.outside.get(event).is_some_and(|outside| outside.far_out)
     }
 }
