@@ -374,6 +374,12 @@ pub(crate) struct PopulationArgs {
     /// that of the recorded events
     #[arg(long, value_name = "COLUMN")]
     pub(crate) efficiency: Option<String>,
+    /// Tell false coincidences, and infer how frequent they are with the population, which then counts each event by how probable it is none
+    #[arg(long)]
+    pub(crate) false_coincidences: bool,
+    /// Mix the ions of this file's events, and not of the events themselves
+    #[arg(long, value_name = "FILE", requires = "false_coincidences")]
+    pub(crate) background: Option<String>,
     /// Refined draws of each event
     #[arg(short = 'n', long, value_name = "DRAWS", default_value_t = 1000)]
     pub(crate) draws: usize,

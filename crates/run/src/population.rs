@@ -26,7 +26,7 @@ use cei_model::Device;
 
 pub use self::options::PopulationOptions;
 pub use self::report::{
-    Estimate, GroupPopulation, HiddenPeak, Law, PopulationReport, QuantityPopulation,
+    Estimate, FalseShare, GroupPopulation, HiddenPeak, Law, PopulationReport, QuantityPopulation,
 };
 use crate::RunError;
 use crate::folder::layout::{POPULATION, POPULATION_SUMMARY, POPULATION_TABLE};
@@ -62,7 +62,11 @@ pub fn population_to_folder(
         let parts = Parts::open(options, prediction.run, &quantities, table.rows())?;
         parts.fill(prediction, &quantities, watch)?;
         let sample = parts.read(&groups, options)?;
-        let groups = curves::infer(&sample, &groups, &quantities, options)?;
+        let against: Option<Vec<f64>> = prediction.coincidences.map(|coincidences| {
+            let rows = prediction.y.rows().into_iter().enumerate();
+            rows.map(|(event, y)| coincidences.against(&y.to_vec(), event)).collect()
+        });
+        let groups = curves::infer(&sample, &groups, &quantities, options, against.as_deref())?;
         let report = PopulationReport {
             events: table.rows(),
             draws: options.draws,

@@ -6,7 +6,7 @@ use cei_data::remarks;
 use cei_run::population::{
     Estimate, PopulationOptions, PopulationReport, QuantityPopulation, population_to_folder,
 };
-use cei_run::predict::PredictStep;
+use cei_run::predict::{Mixed, PredictStep};
 
 use crate::args::PopulationArgs;
 use crate::commands::tell_remarks;
@@ -27,6 +27,12 @@ pub(crate) fn run(args: &PopulationArgs) -> anyhow::Result<ExitCode> {
         seed: args.random.seed,
         bootstraps: args.bootstraps,
         level: args.level,
+        false_coincidences: match &args.background {
+            Some(file) => {
+                Some(Mixed::Others(Box::new(args.later.table(std::slice::from_ref(file)))))
+            }
+            None => args.false_coincidences.then_some(Mixed::Events),
+        },
         folder: args.output.clone(),
     };
     let device = args.compute.open()?;
@@ -83,11 +89,21 @@ fn describe(report: &PopulationReport) -> String {
         .iter()
         .flat_map(|group| group.quantities.iter().map(|own| row(&group.value, group.events, own)))
         .collect();
+    let shares = report.groups.iter().filter_map(|group| {
+        let found = group.false_coincidences?;
+        let of = if group.value.is_empty() { String::new() } else { format!(" ({})", group.value) };
+        Some(format!(
+            "\nfalse coincidences{of}: {:.1} +- {:.1} % of the events, those outside the model among them",
+            100.0 * found.fraction,
+            100.0 * found.sd
+        ))
+    });
+    let shares: String = shares.collect();
     let mut header = vec!["quantity"];
     header.extend(report.by.as_deref());
     header.extend(["events", "mean", "sd", "sd of an event", "stacked", "hidden below"]);
     format!(
-        "{}\n\nintervals hold {} % of samples of the events drawn anew; `stacked` is the width of all draws together, which is too broad; a width that is `hidden below` cannot be told from none",
+        "{}\n\nintervals hold {} % of samples of the events drawn anew; `stacked` is the width of all draws together, which is too broad; a width that is `hidden below` cannot be told from none{shares}",
         output::table(&header, &rows),
         number(100.0 * report.level, 3)
     )

@@ -1,13 +1,14 @@
 //! The distribution of each quantity in each group.
 
 use cei_population::{Population, PopulationError, Sample, fit, stacked};
-use ndarray::{Array2, Array3, s};
+use cei_posterior::FalseCoincidences;
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
 use super::groups::Groups;
 use super::options::PopulationOptions;
 use super::parts::SampleDraws;
 use super::quantities::Quantities;
-use super::report::{Estimate, GroupPopulation, HiddenPeak, Law, QuantityPopulation};
+use super::report::{Estimate, FalseShare, GroupPopulation, HiddenPeak, Law, QuantityPopulation};
 use crate::RunError;
 use crate::error::SampleError;
 
@@ -17,34 +18,68 @@ const LEAST_EVENTS: usize = 20;
 const PLACES: usize = 201;
 const REACH: f64 = 4.0;
 
+/// Rounds of inferring the population and which events are false coincidences.
+const ROUNDS: usize = 4;
+/// An event counts this much at least.
+const LEAST_COUNT: f64 = 1e-6;
+
+/// What is inferred of a group.
+struct Fitted {
+    group: usize,
+    draws: Array3<f64>,
+    population: Population,
+    events: usize,
+    fraction: Option<FalseCoincidences>,
+}
+
 /// Infers the populations of all groups that have enough events.
 pub(super) fn infer(
     sample: &SampleDraws,
     groups: &Groups,
     quantities: &Quantities,
     options: &PopulationOptions,
+    against: Option<&[f64]>,
 ) -> Result<Vec<GroupPopulation>, RunError> {
     let m = quantities.names.len();
-    let mut fitted: Vec<(usize, Array3<f64>, Population, Vec<f64>)> = Vec::new();
+    let mut fitted: Vec<Fitted> = Vec::new();
     for (group, (numbers, draws, logs)) in sample.groups.iter().enumerate() {
         if numbers.len() < LEAST_EVENTS {
             continue;
         }
         let draws = unwrapped(draws, quantities);
-        let counts: Vec<f64> = numbers.iter().map(|event| groups.counts[*event]).collect();
+        let given: Vec<f64> = numbers.iter().map(|event| groups.counts[*event]).collect();
         let of_group = Sample {
             draws: draws.view(),
             log_law: logs.view(),
-            counts: &counts,
+            counts: &given,
             limits: &quantities.limits,
         };
+        let found = match against {
+            None => None,
+            Some(against) => {
+                let others = groups.count(group) - numbers.len();
+                let ratios = numbers.iter().map(|event| {
+                    against[*event] + sample.log_evidence.get(event).copied().unwrap_or(f64::NAN)
+                });
+                Some(without_false(&of_group, &ratios.collect::<Vec<_>>(), others)?)
+            }
+        };
+        let counts: Vec<f64> = match &found {
+            None => given.clone(),
+            Some((_, p_true)) => {
+                let both = given.iter().zip(p_true);
+                both.map(|(count, p)| count * p.max(LEAST_COUNT)).collect()
+            }
+        };
+        let of_group = Sample { counts: &counts, ..of_group };
         let asked = cei_population::PopulationOptions {
             bootstraps: options.bootstraps,
             seed: options.seed,
             ..Default::default()
         };
         let population = fit(&of_group, &asked).map_err(SampleError::from)?;
-        fitted.push((group, draws, population, counts));
+        let fraction = found.map(|(found, _)| found);
+        fitted.push(Fitted { group, draws, population, events: counts.len(), fraction });
     }
     if fitted.is_empty() {
         let most = sample.groups.iter().map(|(numbers, ..)| numbers.len()).max().unwrap_or(0);
@@ -53,50 +88,103 @@ pub(super) fn infer(
         return Err(SampleError::from(PopulationError::TooFew { what, found, least }).into());
     }
     let edges: Vec<Vec<f64>> = (0..m).map(|quantity| edges(&fitted, quantity)).collect();
-    let of_group =
-        |(group, draws, population, counts): &(usize, Array3<f64>, Population, Vec<f64>)| {
-            let quantity = |place: usize| {
-                let own = draws.slice(s![.., .., place]);
-                quantity(
-                    population,
-                    place,
-                    &quantities.names[place],
-                    own.to_owned(),
-                    &edges[place],
-                    options.level,
-                )
-            };
-            let hidden = population.hidden_peaks().into_iter();
-            GroupPopulation {
-                value: groups.labels[*group].clone(),
-                events: counts.len(),
-                quantities: (0..m).map(quantity).collect(),
-                laws: population
-                    .laws
-                    .iter()
-                    .map(|law| Law {
-                        weight: law.weight,
-                        mean: law.mean.to_vec(),
-                        sd: law.covariance.diag().iter().map(|v| v.sqrt()).collect(),
-                    })
-                    .collect(),
-                hidden: hidden
-                    .map(|cei_population::HiddenPeak { law, quantity, width }| HiddenPeak {
-                        quantity: quantities.names[quantity].clone(),
-                        at: population.laws[law].mean[quantity],
-                        weight: population.laws[law].weight,
-                        width,
-                    })
-                    .collect(),
-                effective_draws: population.effective_draws,
-            }
+    let of_group = |Fitted { group, draws, population, events, fraction }: &Fitted| {
+        let quantity = |place: usize| {
+            let own = draws.slice(s![.., .., place]);
+            quantity(
+                population,
+                place,
+                &quantities.names[place],
+                own.to_owned(),
+                &edges[place],
+                options.level,
+            )
         };
+        let hidden = population.hidden_peaks().into_iter();
+        GroupPopulation {
+            value: groups.labels[*group].clone(),
+            events: *events,
+            false_coincidences: fraction
+                .map(|found| FalseShare { fraction: found.fraction, sd: found.sd }),
+            quantities: (0..m).map(quantity).collect(),
+            laws: population
+                .laws
+                .iter()
+                .map(|law| Law {
+                    weight: law.weight,
+                    mean: law.mean.to_vec(),
+                    sd: law.covariance.diag().iter().map(|v| v.sqrt()).collect(),
+                })
+                .collect(),
+            hidden: hidden
+                .map(|cei_population::HiddenPeak { law, quantity, width }| HiddenPeak {
+                    quantity: quantities.names[quantity].clone(),
+                    at: population.laws[law].mean[quantity],
+                    weight: population.laws[law].weight,
+                    width,
+                })
+                .collect(),
+            effective_draws: population.effective_draws,
+        }
+    };
     Ok(fitted.iter().map(of_group).collect())
 }
 
+/// False coincidences as a part of the mixture, by expectation and maximisation: the fraction, and how probable it is of each event that it
+/// is none. `ratios` are the log-evidences of the events under the training law against that of false coincidences; `others` events are not
+/// explained at all.
+fn without_false(
+    sample: &Sample<'_>,
+    ratios: &[f64],
+    others: usize,
+) -> Result<(FalseCoincidences, Vec<f64>), RunError> {
+    let mut gains = vec![0.0; ratios.len()];
+    let mut last = None;
+    for _ in 0..ROUNDS {
+        let own: Vec<f64> = ratios.iter().zip(&gains).map(|(ratio, gain)| ratio + gain).collect();
+        let unexplained = std::iter::repeat_n(f64::NEG_INFINITY, others);
+        let all: Vec<f64> = own.iter().copied().chain(unexplained).collect();
+        let found = FalseCoincidences::of(&all)?;
+        let p_true: Vec<f64> = own.iter().map(|ratio| found.p_true(*ratio)).collect();
+        let counts: Vec<f64> = sample
+            .counts
+            .iter()
+            .zip(&p_true)
+            .map(|(count, p)| count * p.max(LEAST_COUNT))
+            .collect();
+        let asked = cei_population::PopulationOptions { bootstraps: 0, ..Default::default() };
+        let density = fit(&Sample { counts: &counts, ..*sample }, &asked)
+            .map_err(SampleError::from)?
+            .density();
+        let of_event = |(draws, logs): (ArrayView2<'_, f64>, ArrayView1<'_, f64>)| {
+            let of_draws: Vec<f64> = draws
+                .rows()
+                .into_iter()
+                .zip(logs)
+                .map(|(row, log)| density.log_density(&row.to_vec()) - log)
+                .collect();
+            log_sum_exp(&of_draws) - (of_draws.len() as f64).ln()
+        };
+        let events = sample.draws.axis_iter(Axis(0)).zip(sample.log_law.axis_iter(Axis(0)));
+        gains = events.map(of_event).collect();
+        last = Some((found, p_true));
+    }
+    let Some(last) = last else { unreachable!("there are rounds") };
+    Ok(last)
+}
+
+/// Log of the sum of exponentials.
+fn log_sum_exp(logs: &[f64]) -> f64 {
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
+    }
+    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
+}
+
 /// Edges of places that all groups share.
-fn edges(fitted: &[(usize, Array3<f64>, Population, Vec<f64>)], quantity: usize) -> Vec<f64> {
-    let ends = fitted.iter().map(|(_, _, population, _)| population.range(quantity, REACH));
+fn edges(fitted: &[Fitted], quantity: usize) -> Vec<f64> {
+    let ends = fitted.iter().map(|own| own.population.range(quantity, REACH));
     let [low, high] = ends
         .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], [a, b]| [low.min(a), high.max(b)]);
     let step = (high - low) / PLACES as f64;

@@ -53,6 +53,11 @@ impl Groups {
         Ok(Self { labels, of_events, counts })
     }
 
+    /// How many events are in a group.
+    pub(super) fn count(&self, group: usize) -> usize {
+        self.of_events.iter().filter(|own| **own == Some(group)).count()
+    }
+
     pub(super) fn of_event(&self, event: usize) -> Option<usize> {
         self.of_events[event]
     }

@@ -8,7 +8,7 @@ use crate::RunError;
 use crate::c2st::check_level;
 use crate::dataset::LaterTable;
 use crate::folder::layout::POPULATION_TABLE;
-use crate::predict::PredictOptions;
+use crate::predict::{Mixed, PredictOptions};
 
 /// Fewest samples of the events drawn anew that bands are made of.
 const LEAST_BOOTSTRAPS: usize = 20;
@@ -32,6 +32,8 @@ pub struct PopulationOptions {
     pub bootstraps: usize,
     /// The part of these that bands hold; 0 to 1.
     pub level: f64,
+    /// What false coincidences are made of, if the sample may hold some.
+    pub false_coincidences: Option<Mixed>,
     /// The folder of the results.
     pub folder: PathBuf,
 }
@@ -53,7 +55,7 @@ impl PopulationOptions {
             sums: self.sums,
             draws: self.draws,
             seed: self.seed,
-            false_coincidences: None,
+            false_coincidences: self.false_coincidences.clone(),
             // Not written: the parts have the draws.
             draws_file: self.folder.join(POPULATION_TABLE),
             summary_file: None,

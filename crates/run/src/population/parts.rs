@@ -22,6 +22,8 @@ use crate::refine::{OutsideModel, RefinedEvent};
 use crate::trained::draws::draw_positions;
 use crate::{RunError, TrainedRun};
 
+/// Columns of a part before the quantities.
+const OWN: [&str; 4] = ["event", "pinned", "log_evidence", "log_law"];
 /// Numbers in a part, about.
 const PART_NUMBERS: usize = 1_000_000;
 /// Events in a part at most.
@@ -65,6 +67,8 @@ pub(super) struct Parts {
 pub(super) struct SampleDraws {
     /// Of each group the numbers of its events, their draws (events, draws, m), and the log density of the training law.
     pub(super) groups: Vec<(Vec<usize>, Array3<f64>, Array2<f64>)>,
+    /// Log-evidence of each event with draws, nats.
+    pub(super) log_evidence: BTreeMap<usize, f64>,
     /// Events pinned to a limit of the geometry law.
     pub(super) pinned: usize,
     /// Events with draws, whether they are used or not.
@@ -126,7 +130,7 @@ impl Parts {
             }
             Err(_) => write_json(&path, &origin)?,
         }
-        let columns = quantities.names.len() + 3;
+        let columns = quantities.names.len() + OWN.len();
         let size = (PART_NUMBERS / (options.draws * columns)).clamp(1, PART_EVENTS);
         Ok(Self { folder, size, events, names: quantities.names.clone() })
     }
@@ -164,7 +168,8 @@ impl Parts {
                         let pinned = prediction
                             .edges
                             .is_some_and(|edges| edges.in_words(&refined.contacts).is_some());
-                        rows.push(event, pinned, reduced);
+                        let log_evidence = refined.log_evidence.unwrap_or(f64::NAN);
+                        rows.push(event, pinned, log_evidence, reduced);
                     }
                     watch(PredictStep::Done { events: end, of: self.events });
                 }
@@ -188,6 +193,7 @@ impl Parts {
         let mut by_event: Vec<ByEvent> =
             (0..groups.labels.len()).map(|_| BTreeMap::new()).collect();
         let (mut pinned, mut with_draws) = (0, 0);
+        let mut log_evidence = BTreeMap::new();
         for part in 0..self.count() {
             let rows = self.rows_of(part)?;
             let mut last = None;
@@ -196,6 +202,7 @@ impl Parts {
                 if last != Some(event) {
                     with_draws += 1;
                     pinned += usize::from(row[1] > 0.0);
+                    log_evidence.insert(event, row[2]);
                     last = Some(event);
                 }
                 let Some(group) = groups.of_event(event).filter(|_| event.is_multiple_of(step))
@@ -204,8 +211,8 @@ impl Parts {
                 };
                 let (values, logs) = by_event[group].entry(event).or_default();
                 if logs.len() < draws {
-                    logs.push(row[2]);
-                    values.extend(row.iter().skip(3));
+                    logs.push(row[3]);
+                    values.extend(row.iter().skip(OWN.len()));
                 }
             }
         }
@@ -226,14 +233,14 @@ impl Parts {
         let groups: Vec<_> = by_event.into_iter().map(of_group).collect();
         let used = groups.iter().map(|(numbers, ..)| numbers.len()).sum();
         let thinned = (step > 1 || draws < options.draws).then_some([used, draws]);
-        Ok(SampleDraws { groups, pinned, with_draws, thinned })
+        Ok(SampleDraws { groups, log_evidence, pinned, with_draws, thinned })
     }
 
-    /// Rows of a part: event, whether it is pinned, log density of the law, numbers.
+    /// Rows of a part: the columns of [`OWN`], then numbers.
     fn rows_of(&self, part: usize) -> Result<Array2<f64>, RunError> {
         let path = self.file(part);
         let source = Source { files: vec![path.display().to_string()], ..Source::default() };
-        let names = ["event", "pinned", "log_law"].map(str::to_owned);
+        let names = OWN.map(str::to_owned);
         let columns: Vec<ColumnRef> =
             names.into_iter().chain(self.names.iter().cloned()).map(ColumnRef::Name).collect();
         match load_sample(&source, &columns, 1.0, &[]) {
@@ -281,6 +288,7 @@ pub(crate) fn reduce(event: &RefinedEvent, quantities: &Quantities) -> Reduced {
 struct Rows {
     events: Vec<u64>,
     pinned: Vec<u32>,
+    log_evidence: Vec<f64>,
     logs: Vec<f64>,
     values: Vec<Vec<f64>>,
 }
@@ -288,25 +296,29 @@ struct Rows {
 impl Rows {
     fn new(quantities: usize) -> Self {
         let values = vec![Vec::new(); quantities];
-        Self { events: Vec::new(), pinned: Vec::new(), logs: Vec::new(), values }
+        let log_evidence = Vec::new();
+        Self { events: Vec::new(), pinned: Vec::new(), log_evidence, logs: Vec::new(), values }
     }
 
-    fn push(&mut self, event: usize, pinned: bool, reduced: Reduced) {
+    fn push(&mut self, event: usize, pinned: bool, log_evidence: f64, reduced: Reduced) {
         let nothing = || (vec![vec![f64::NAN; self.values.len()]], vec![f64::NAN]);
         let (values, logs) = reduced.unwrap_or_else(nothing);
         for (values, log) in values.into_iter().zip(logs) {
             self.events.push(event as u64);
             self.pinned.push(u32::from(pinned));
+            self.log_evidence.push(log_evidence);
             self.logs.push(log);
             self.values.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
         }
     }
 
     fn columns(self, names: &[String]) -> Vec<(String, ColumnData)> {
+        let [event, pinned, log_evidence, log_law] = OWN.map(str::to_owned);
         let mut columns = vec![
-            ("event".to_owned(), ColumnData::U64(self.events)),
-            ("pinned".to_owned(), ColumnData::U32(self.pinned)),
-            ("log_law".to_owned(), ColumnData::F64(self.logs)),
+            (event, ColumnData::U64(self.events)),
+            (pinned, ColumnData::U32(self.pinned)),
+            (log_evidence, ColumnData::F64(self.log_evidence)),
+            (log_law, ColumnData::F64(self.logs)),
         ];
         let values = self.values.into_iter().map(ColumnData::F64);
         columns.extend(names.iter().cloned().zip(values));

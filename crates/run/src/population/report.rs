@@ -51,6 +51,9 @@ pub struct GroupPopulation {
     pub value: String,
     /// Events that it is inferred from.
     pub events: usize,
+    /// False coincidences among all events of the group, where these were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_coincidences: Option<FalseShare>,
     /// Of each quantity.
     pub quantities: Vec<QuantityPopulation>,
     /// The normal laws that it is made of.
@@ -59,6 +62,15 @@ pub struct GroupPopulation {
     pub hidden: Vec<HiddenPeak>,
     /// Mean number of draws that hold the weight of an event.
     pub effective_draws: f64,
+}
+
+/// The fraction of false coincidences.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FalseShare {
+    /// Of largest likelihood, with the population; events outside the model count among them.
+    pub fraction: f64,
+    /// Its standard deviation.
+    pub sd: f64,
 }
 
 /// A normal law of a mixture, by quantity.

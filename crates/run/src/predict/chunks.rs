@@ -34,7 +34,7 @@ pub(crate) struct Prediction<'a> {
     pub(crate) tables: &'a Tables<'a>,
     pub(crate) refiner: Option<&'a Refiner<'a>>,
     pub(crate) edges: Option<&'a LawEdges>,
-    pub(super) coincidences: Option<&'a Coincidences>,
+    pub(crate) coincidences: Option<&'a Coincidences>,
     pub(crate) y: ArrayView2<'a, f64>,
 }
 

@@ -30,7 +30,7 @@ pub enum Mixed {
 }
 
 /// What is known of the false coincidences of a file before its events are inferred.
-pub(super) struct Coincidences {
+pub(crate) struct Coincidences {
     background: Background,
     /// Whether the events themselves were mixed.
     is_own: bool,
@@ -140,6 +140,11 @@ impl Coincidences {
             (0..count).into_par_iter().map(ratio).collect::<Result<_, RunError>>()?;
         found.first = FalseCoincidences::of(&ratios)?;
         Ok(Some(found))
+    }
+
+    /// What the momenta (a.u.) of an event tell against false coincidences, but for its evidence, nats.
+    pub(crate) fn against(&self, momenta: &[f64], row: usize) -> f64 {
+        self.judge(momenta, row, Some(0.0)).log_ratio
     }
 
     /// Judges the event of these momenta (a.u.), which stands in this row of the file.
