@@ -4,6 +4,7 @@
 //! the run. If the simulation is right, the draws of all events have the law of the population, and the new momenta that of the
 //! measured ones.
 
+use cei_data::Preprocessing;
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::{GivenRows, Simulation, detector::Efficiency, simulate, simulate_given};
 use cei_population::{Population, PopulationDensity, Sample, fit};
@@ -192,7 +193,7 @@ pub(super) fn simulated(
     let described: Vec<usize> = (0..events.len()).filter(|e| events[*e].is_described()).collect();
     if described.len() < LEAST_EVENTS {
         let made = simulate(&law, events.len(), of_events)?;
-        return Ok(condition_of(&made, preprocessing.has_charges()));
+        return Ok(called(condition_of(&made, preprocessing.has_charges()), preprocessing));
     }
     let momenta = preprocessing.momenta();
     let (mut rows, mut charges): (Vec<f64>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
@@ -239,5 +240,13 @@ pub(super) fn simulated(
             made.row_mut(event).assign(&row);
         }
     }
-    Ok(made)
+    Ok(called(made, preprocessing))
+}
+
+/// Ions that are exchanged at will, called as those of a file are.
+fn called(mut made: Array2<f64>, preprocessing: &Preprocessing) -> Array2<f64> {
+    if let Some(alike) = preprocessing.alike() {
+        alike.order(Array2::zeros((0, 0)).view_mut(), made.view_mut());
+    }
+    made
 }
