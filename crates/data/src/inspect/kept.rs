@@ -3,18 +3,8 @@
 use ndarray::Array2;
 
 use super::moments::Sums;
+use super::summary::IonMomenta;
 use crate::sum_gate::{CentreOfMass, remove_motion, sum_of};
-
-/// Ions and the momenta of all events.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IonMomenta {
-    /// Names of the ions, in the order of the columns.
-    pub labels: Vec<String>,
-    /// Their masses in electron masses.
-    pub masses: Vec<f64>,
-    /// Events x 3 ions, a.u.; three NaN where an ion is missing.
-    pub momenta_au: Array2<f64>,
-}
 
 /// Momenta in the file's unit, row by row.
 pub(super) struct Kept {

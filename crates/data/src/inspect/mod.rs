@@ -17,12 +17,11 @@ use self::columns::Sides;
 use self::detected::Sets;
 pub use self::directions::Directions;
 use self::far::Far;
-pub use self::kept::IonMomenta;
 use self::kept::Kept;
 use self::moments::{Duplicates, Running, Side, Sums};
 pub use self::summary::{
-    ColumnSummary, DetectedIons, EnergySummary, InspectOptions, Inspection, Moments, Range, Role,
-    SideSummary, UnitGuess,
+    ColumnSummary, DetectedIons, EnergySummary, InspectOptions, Inspection, IonMomenta, Moments,
+    Range, Role, SideSummary, UnitGuess,
 };
 use crate::error::{FarCell, LoadError};
 use crate::kinds::{Varying, is_still};

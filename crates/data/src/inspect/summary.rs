@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use cei_metrics::number;
 use cei_physics::Molecule;
+use ndarray::Array2;
 use serde::Serialize;
 
 use super::directions::Directions;
-use super::kept::IonMomenta;
 use crate::load::DropCause;
 use crate::reading::Reading;
 use crate::source::ColumnRef;
@@ -92,6 +92,17 @@ pub struct Inspection {
     /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+/// Ions and the momenta of all events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IonMomenta {
+    /// Names of the ions, in the order of the columns.
+    pub labels: Vec<String>,
+    /// Their masses in electron masses.
+    pub masses: Vec<f64>,
+    /// Events x 3 ions, a.u.; three NaN where an ion is missing.
+    pub momenta_au: Array2<f64>,
 }
 
 /// Rows of which the same ions were detected.
