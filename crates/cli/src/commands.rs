@@ -21,9 +21,12 @@ pub(crate) mod train;
 use std::path::Path;
 use std::process::ExitCode;
 
+use cei_data::remarks;
 use cei_run::RunError;
+use cei_run::predict::PredictStep;
 
 use crate::output::to_stderr;
+use crate::progress::{RowProgress, about};
 
 /// Ends a command whose results were printed: a failure if they could not be kept where they were asked to be, a warning
 /// where that is only the run folder.
@@ -36,6 +39,25 @@ pub(crate) fn told(not_kept: Option<&String>, asked: bool) -> anyhow::Result<Exi
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what a command that draws for the events of a file has reached.
+pub(crate) fn show_step(progress: &RowProgress, quiet: bool, step: PredictStep<'_>) {
+    match step {
+        PredictStep::Read(readings) => {
+            remarks(readings).iter().for_each(|said| progress.aside(said));
+        }
+        PredictStep::Judged(plausibility) => {
+            if let Some(warning) = plausibility.warning() {
+                progress.aside(&warning);
+            }
+        }
+        PredictStep::Refining { events, seconds } if !quiet => {
+            progress.aside(&format!("refining {events} more events will take {}", about(seconds)));
+        }
+        PredictStep::Refining { .. } => {}
+        PredictStep::Done { events, of } => progress.show(events, of),
+    }
 }
 
 /// Tells what has to be said about a run before it is used: edits, files without digests.

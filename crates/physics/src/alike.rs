@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
+use crate::logs::log_sum;
 use crate::molecule::Molecule;
 use crate::vector::{difference, norm, of_atom};
 
@@ -295,14 +296,6 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
 fn distances(positions: &[f64]) -> Vec<f64> {
     let distance = |(i, j)| norm(difference(of_atom(positions, i), of_atom(positions, j)));
     pairs(positions.len() / 3).map(distance).collect()
-}
-
-fn log_sum(logs: &[f64]) -> f64 {
-    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if most == f64::NEG_INFINITY {
-        return most;
-    }
-    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ pub mod explosion;
 pub mod frame;
 pub mod geometry;
 pub mod limits;
+mod logs;
 pub mod modes;
 pub mod molecule;
 pub mod momenta;

@@ -36,6 +36,6 @@ pub use explore::{Explorer, Solutions, find_solutions};
 pub use forward::{Components, Explosion, Forward};
 pub use hypotheses::{Combined, combine};
 pub use modes::{LITTLE_UNSEEN, Mode, ModeOptions, find_modes, unseen};
-pub use pareto::worst_k_hat;
+pub use pareto::{log_sum_exp, worst_k_hat};
 pub use refine::{LogProb, RefineOptions, Refined, refine};
 pub use shares::Shares;

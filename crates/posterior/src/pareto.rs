@@ -109,7 +109,8 @@ pub(crate) fn effective_sample_size(log_weights: &[f64]) -> f64 {
 }
 
 /// `log sum exp`; minus infinity for nothing.
-pub(crate) fn log_sum_exp(values: &[f64]) -> f64 {
+#[must_use]
+pub fn log_sum_exp(values: &[f64]) -> f64 {
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {
         return most;

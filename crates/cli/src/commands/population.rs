@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use cei_data::remarks;
 use cei_run::population::{
     Estimate, PopulationOptions, PopulationReport, QuantityPopulation, population_to_folder,
 };
 use cei_run::predict::{Mixed, PredictStep};
 
 use crate::args::PopulationArgs;
-use crate::commands::tell_remarks;
+use crate::commands::{show_step, tell_remarks};
 use crate::output::{self, number, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
@@ -37,18 +36,7 @@ pub(crate) fn run(args: &PopulationArgs) -> anyhow::Result<ExitCode> {
     };
     let device = args.compute.open()?;
     let progress = RowProgress::new("refining", "events", args.progress.quiet);
-    let watch = |step: PredictStep<'_>| match step {
-        PredictStep::Read(readings) => {
-            remarks(readings).iter().for_each(|said| progress.aside(said));
-        }
-        PredictStep::Judged(plausibility) => {
-            if let Some(warning) = plausibility.warning() {
-                progress.aside(&warning);
-            }
-        }
-        PredictStep::Refining { .. } => {}
-        PredictStep::Done { events, of } => progress.show(events, of),
-    };
+    let watch = |step: PredictStep<'_>| show_step(&progress, args.progress.quiet, step);
     let result = population_to_folder(&args.trained.run, &options, device, watch);
     progress.clear();
     let report = result?;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use cei_data::remarks;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
     CoincidenceReport, Mixed, OutsideCounts, PredictOptions, PredictStep, PredictionReport,
@@ -10,10 +9,10 @@ use cei_run::predict::{
 };
 
 use crate::args::PredictArgs;
-use crate::commands::tell_remarks;
+use crate::commands::{show_step, tell_remarks};
 use crate::estimate;
 use crate::output::{self, to_stderr, to_stdout};
-use crate::progress::{RowProgress, about};
+use crate::progress::RowProgress;
 
 /// Events without draws that are named one by one.
 const MOST_NAMED: usize = 5;
@@ -38,21 +37,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let device = args.compute.open()?;
     let progress =
         RowProgress::new("predicting", "events", args.progress.quiet || args.trial.dry_run);
-    let watch = |step: PredictStep<'_>| match step {
-        PredictStep::Read(readings) => {
-            remarks(readings).iter().for_each(|said| progress.aside(said));
-        }
-        PredictStep::Judged(plausibility) => {
-            if let Some(warning) = plausibility.warning() {
-                progress.aside(&warning);
-            }
-        }
-        PredictStep::Refining { events, seconds } if !args.progress.quiet => {
-            progress.aside(&format!("refining {events} more events will take {}", about(seconds)));
-        }
-        PredictStep::Refining { .. } => {}
-        PredictStep::Done { events, of } => progress.show(events, of),
-    };
+    let watch = |step: PredictStep<'_>| show_step(&progress, args.progress.quiet, step);
     if args.trial.dry_run {
         let estimate = estimate_prediction(&args.trained.run, &options, device, watch)?;
         estimate::tell(&estimate, args.format.json)?;

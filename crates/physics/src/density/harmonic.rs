@@ -16,6 +16,7 @@ use ndarray::Array2;
 use super::error::DensityError;
 use crate::frame::Rotation;
 use crate::geometry::Harmonic;
+use crate::logs::log_sum;
 use crate::modes::{NormalModes, inertia};
 use crate::symmetric::eigen;
 use crate::vector::{Vector, cross, difference, dot, norm, of_atom, scaled};
@@ -273,12 +274,4 @@ fn turns(modes: &NormalModes, deviations: &[f64]) -> Vec<Rotation> {
     }
     let step = 2.0 * std::f64::consts::PI / ANGLES as f64;
     (0..ANGLES).map(|k| about(step * k as f64)).collect()
-}
-
-fn log_sum(logs: &[f64]) -> f64 {
-    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if largest == f64::NEG_INFINITY {
-        return largest;
-    }
-    largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
 }

@@ -1,7 +1,7 @@
 //! The distribution of each quantity in each group.
 
 use cei_population::{Population, PopulationError, Sample, fit, stacked};
-use cei_posterior::FalseCoincidences;
+use cei_posterior::{FalseCoincidences, log_sum_exp};
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
 use super::groups::Groups;
@@ -171,15 +171,6 @@ fn without_false(
     }
     let Some(last) = last else { unreachable!("there are rounds") };
     Ok(last)
-}
-
-/// Log of the sum of exponentials.
-fn log_sum_exp(logs: &[f64]) -> f64 {
-    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if most == f64::NEG_INFINITY {
-        return most;
-    }
-    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
 }
 
 /// Edges of places that all groups share.
