@@ -1,10 +1,11 @@
 //! The boundaries of the workspace, proved from `cargo metadata` and the sources: which crate may
 //! depend on which, who may know Polars, Burn and clap; that every file says what it is for, that
-//! the pages that it names exist, that no file needs another in a circle, and that what is cited is the version that is
-//! built.
+//! the pages that it names exist, that no file needs another in a circle, that what is cited is the version that is
+//! built, and that no copies of editors and patches are kept.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{bail, ensure};
 
@@ -79,6 +80,9 @@ const KNOWN_BY: [(&str, &[&str]); 12] = [
     ("tpe", &["cei-run"]),
 ];
 
+/// Endings of what editors and patches leave.
+const LEFT_OVER: [&str; 4] = [".orig", ".rej", "~", ".bak"];
+
 /// What the tests compile.
 const TESTS: [&str; 3] = ["--workspace", "--edges", "normal,build,dev"];
 
@@ -94,6 +98,7 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     broken.extend(references::beside_the_guide(root)?);
     broken.extend(other_version(&std::fs::read_to_string(root.join("CITATION.cff"))?, &metadata));
     broken.extend(circles::circles(root)?);
+    broken.extend(left_over(&tracked(root)?));
     if broken.is_empty() {
         return Ok(());
     }
@@ -162,6 +167,21 @@ fn files_without_header(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
+/// The files that git keeps; none where there is no git.
+fn tracked(root: &Path) -> anyhow::Result<Vec<String>> {
+    let listed = Command::new("git").arg("ls-files").current_dir(root).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        return Ok(Vec::new());
+    };
+    Ok(String::from_utf8(listed.stdout)?.lines().map(str::to_owned).collect())
+}
+
+/// Files that an editor or a patch has left.
+fn left_over(files: &[String]) -> Vec<String> {
+    let is_left = |file: &&String| LEFT_OVER.iter().any(|ending| file.ends_with(ending));
+    files.iter().filter(is_left).map(|file| format!("`{file}` is a copy: remove it")).collect()
+}
+
 /// A citation that names another version than that of the crates.
 fn other_version(citation: &str, metadata: &Metadata) -> Option<String> {
     let version = &metadata.packages.first()?.version;
@@ -198,6 +218,14 @@ mod tests {
         assert_eq!(other_version(&cited(&metadata.packages[0].version), &metadata), None);
         assert!(other_version(&cited("0.0.9"), &metadata).is_some());
         Ok(())
+    }
+
+    #[test]
+    fn what_editors_and_patches_leave_is_found() {
+        let kept = ["docs/a.md", "docs/a.md.orig", "a.rej", "b.rs~", "c.toml.bak", "original.rs"];
+        let broken = left_over(&kept.map(str::to_owned));
+        assert_eq!(broken.len(), LEFT_OVER.len(), "{broken:?}");
+        assert!(broken[0].contains("`docs/a.md.orig`"), "{broken:?}");
     }
 
     #[test]
