@@ -125,7 +125,7 @@ pub fn count_histograms(stem: &Path, title: &str, panels: &[CountPanel]) -> Resu
     numbered(stem, files::write(stem, &scene)?, &histograms_csv(panels))
 }
 
-/// Draws histograms over two axes; empty bins stay white, and each panel has its own scale of colours.
+/// Draws histograms over two axes; empty bins stay white, and each panel has its own scale of colours beside it.
 ///
 /// # Errors
 /// No panels, a panel without any event, or a file that cannot be written.
@@ -223,7 +223,8 @@ fn map(of: &MapPanel) -> Result<(Vec<Plot>, Layout)> {
         .with_y_axis_max(y_range.1)
         .with_show_grid(false)
         .with_ticks(5);
-    let layout = if of.equal { layout.with_equal_aspect() } else { layout };
+    let mut layout = if of.equal { layout.with_equal_aspect() } else { layout };
+    layout.show_colorbar = true;
     Ok((plots, panel(layout, title, &with_outside(&of.x_label, &[of.outside]), &of.y_label)))
 }
 
