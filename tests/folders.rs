@@ -196,6 +196,41 @@ fn the_next_command_removes_what_a_killed_one_left() -> TestResult {
     Ok(())
 }
 
+/// A command that makes the folder of its results makes it when what it reads could be read, and what is asked for makes sense.
+#[test]
+fn a_file_that_cannot_be_used_leaves_nothing() -> TestResult {
+    let folder = Folder::new()?;
+    folder.succeeds("train --config experiment.toml -o run --quiet")?;
+    let over = "[sweep]\ntrials = 2\n[sweep.over]\ntraining.learning_rate = [1e-3, 2e-3]\n";
+    std::fs::write(folder.path("sweep.toml"), format!("{EXPERIMENT}{over}"))?;
+    std::fs::write(folder.path("empty.csv"), "")?;
+    std::fs::write(folder.path("text.csv"), "a,b\nx,y\n")?;
+    for file in ["absent.csv", "empty.csv", "text.csv"] {
+        for command in [
+            format!("population run {file} -o new"),
+            format!("check run {file} -o new"),
+            format!("c2st {file} table.csv -o new"),
+            format!("c2st table.csv {file} -o new"),
+            format!("train --config experiment.toml --data {file} -o new --quiet"),
+            format!("sweep sweep.toml --set source.files=['{file}'] -o new --quiet"),
+            format!("inspect {file} --ions C,O,S --charges 2,2,2 --unit au --figures new"),
+            format!("config --from {file} --ions C,O,S --charges 2,2,2 --unit au -o new"),
+        ] {
+            let (code, told) = folder.fails(&command)?;
+            assert!(matches!(code, Some(1 | 2)), "{command}: {told}");
+            assert!(!folder.path("new").exists(), "{command}: {told}");
+        }
+    }
+    folder.fails("population run table.csv --by absent -o new")?;
+    assert!(!folder.path("new").exists());
+    // The table that `calibrate` reads is that of the run.
+    std::fs::remove_file(folder.path("table.csv"))?;
+    let (_, told) = folder.fails("calibrate run -o new")?;
+    assert!(told.contains("table.csv"), "{told}");
+    assert!(!folder.path("new").exists() && folder.hidden()?.is_empty());
+    Ok(())
+}
+
 /// Links stay links, what they lead to is written; a folder that is missing is named.
 #[test]
 fn results_go_where_they_are_sent() -> TestResult {

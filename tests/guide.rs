@@ -27,7 +27,7 @@ const LONG: [(&str, usize); 12] = [
     ("performance.md", 1),
     ("python.md", 1),
     ("real-data.md", 4),
-    ("refinement.md", 2),
+    ("refinement.md", 3),
     ("releasing.md", 1),
     ("sweep.md", 1),
     ("tour.md", 1),

@@ -90,7 +90,7 @@ fn two_delays_are_told_apart_and_a_second_call_goes_on() -> TestResult {
     assert!(other.contains("draws of another sample") && other.contains("--draws"), "{other}");
     folder.write("n.csv", folder.read("s.csv")?)?;
     let other = folder.fails_with(1, "population run n.csv -n 100 -o out")?;
-    assert!(other.contains("other momenta") && other.contains("hint:"), "{other}");
+    assert!(other.contains("differs in the momenta") && other.contains("hint:"), "{other}");
     let none = folder.fails_with(2, "population run m.csv -n 100 --bootstraps 0 -o other")?;
     assert!(none.contains("`--bootstraps` is `0`, but must be at least 20"), "{none}");
     assert!(!folder.path("other").exists());

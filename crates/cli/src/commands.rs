@@ -52,10 +52,24 @@ pub(crate) fn show_step(progress: &RowProgress, quiet: bool, step: PredictStep<'
                 progress.aside(&warning);
             }
         }
-        PredictStep::Refining { events, seconds } if !quiet => {
-            progress.aside(&format!("refining {events} more events will take {}", about(seconds)));
+        PredictStep::Refining { events, seconds, is_kept } if !quiet => {
+            let kept = if is_kept {
+                "; it may be interrupted: the same command goes on where it ended"
+            } else {
+                ""
+            };
+            let takes = about(seconds);
+            progress.aside(&format!("refining {events} more events will take {takes}{kept}"));
         }
-        PredictStep::Refining { .. } => {}
+        PredictStep::Resumed { events, of, folder } if !quiet => {
+            let folder = folder.display();
+            progress.aside(&format!("{events} of {of} events are refined already, in `{folder}`"));
+        }
+        PredictStep::Refining { .. } | PredictStep::Resumed { .. } => {}
+        PredictStep::Damaged(part) => progress.aside(&format!(
+            "warning: `{}` is damaged: its events are refined again",
+            part.display()
+        )),
         PredictStep::Done { events, of } => progress.show(events, of),
     }
 }

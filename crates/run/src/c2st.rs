@@ -80,9 +80,6 @@ pub fn compare_samples(
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<C2stReport, RunError> {
     check_level(options.level)?;
-    if let Some(folder) = &options.folder {
-        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    }
     let [sample_names, reference_names] =
         [names_of(&options.sample, options)?, names_of(&options.reference, options)?];
     let columns: Vec<String> = if options.columns.is_empty() {
@@ -104,6 +101,9 @@ pub fn compare_samples(
     let sample = Samples::load(&options.sample, &columns, &sample_names, options)?;
     let reference = Samples::load(&options.reference, &columns, &reference_names, options)?;
     let pairs = pair_events(options, &sample, &reference)?;
+    if let Some(folder) = &options.folder {
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+    }
     let left_out = sample.events.len() + reference.events.len() - 2 * pairs.len();
     let (done, total) = (AtomicUsize::new(0), C2ST_FOLDS * pairs.len());
     let fold_done = || progress(1 + done.fetch_add(1, Ordering::Relaxed), total);

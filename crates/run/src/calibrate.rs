@@ -110,9 +110,6 @@ pub fn calibrate_run(
         return Err(RunError::TooSmall { key: "--events", value, least: LEAST_EVENTS });
     }
     let mut run = TrainedRun::load(path, device)?;
-    if let Some(folder) = &options.folder {
-        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    }
     if options.refine {
         run.draw_from_prior();
     }
@@ -122,6 +119,9 @@ pub fn calibrate_run(
     let states = refiner.as_ref().and_then(Refiner::unknown_states);
     let states = states.filter(|_| run.record.preprocessing.has_charges());
     let events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed, states)?;
+    if let Some(folder) = &options.folder {
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+    }
     let source =
         Source { run: &run, refiner: refiner.as_ref(), options, x: raw_x.view(), y: raw_y.view() };
     let mut seen = Seen { outside: 0, one_draw: Array2::zeros(raw_x.raw_dim()) };
@@ -248,7 +248,7 @@ impl Source<'_> {
         let draws = match self.refiner {
             Some(refiner) => {
                 let network = draw_positions(run, y, refiner.network_draws(), seed, first);
-                let refined = refiner.refine(y, &network, seed, first)?;
+                let refined = refiner.refine(y, network.view(), seed, first)?;
                 let mut positions = Array3::zeros((y.nrows(), options.draws, x.ncols()));
                 for (event, mut target) in refined.iter().zip(positions.axis_iter_mut(Axis(0))) {
                     seen.outside += usize::from(event.outside.any());

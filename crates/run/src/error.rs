@@ -297,6 +297,14 @@ pub enum RunError {
         /// The table.
         file: PathBuf,
     },
+    /// A folder with refined events of another prediction.
+    #[error("`{}` holds refined events of a prediction that was interrupted, but not of this one: {what}\nhint: repeat that one to go on with it; for this one name another file with `-o`, or remove the folder", path.display())]
+    OtherParts {
+        /// The folder.
+        path: PathBuf,
+        /// In what it differs.
+        what: String,
+    },
     /// There is nothing to resume.
     #[error("there is no checkpoint in `{}` to resume from\nhint: leave out `--resume` to train from the beginning", path.display())]
     NoCheckpoint {

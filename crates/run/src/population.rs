@@ -51,15 +51,19 @@ pub fn population_to_folder(
 ) -> Result<PopulationReport, RunError> {
     options.check()?;
     let folder = &options.folder;
-    std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    let _lock = cei_files::Lock::acquire(folder)?;
     let predicted = options.predicted();
+    predicted.check()?;
+    if folder.exists() {
+        predicted.check_files(path)?;
+    }
     with_prediction(path, &predicted, device, &mut watch, |prediction, context, watch| {
         let Context { table, gate, plausibility, .. } = context;
         let refiner = prediction.refiner.filter(|refiner| refiner.has_noise());
         let quantities = Quantities::of(prediction.run, refiner.is_some())?;
         let groups = Groups::of(&prediction.tables.further, options, table.rows())?;
-        let parts = Parts::open(options, prediction.run, &quantities, table.rows())?;
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+        let _lock = cei_files::Lock::acquire(folder)?;
+        let parts = Parts::open(options, prediction, &quantities)?;
         parts.fill(prediction, &quantities, watch)?;
         let sample = parts.read(&groups, options)?;
         let against: Option<Vec<f64>> = prediction.coincidences.map(|coincidences| {

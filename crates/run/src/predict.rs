@@ -10,6 +10,8 @@
 //! | `coincidences` | how probable it is that the ions of an event come from one molecule |
 //! | `sums` | the gate on the momentum sum, and the motion of the centre of mass |
 //! | `report` | what is told in the end |
+//! | `parts` | refined events on disk, until the tables are written |
+//! | `origin` | what these come from |
 //! | `prepared` | what is known before the first event is drawn |
 //! | `page` | the page about a prediction |
 //! | `trial` | how long a prediction will take |
@@ -18,8 +20,10 @@ mod chunks;
 mod coincidences;
 mod columns;
 mod options;
+mod origin;
 mod output;
 mod page;
+mod parts;
 mod prepared;
 mod report;
 mod sums;
@@ -37,14 +41,17 @@ pub use self::trial::estimate_prediction;
 use crate::RunError;
 pub(crate) use chunks::Prediction;
 use chunks::SUMMARISED_DRAWS;
+pub(crate) use origin::Origin;
 use page::write_page;
+use parts::Parts;
 pub(crate) use prepared::{Context, with_prediction};
 
-/// Draws positions for every event of a momenta file and writes them, chunk by chunk.
+/// Draws positions for every event of a momenta file and writes them, chunk by chunk. A refinement that is interrupted leaves the
+/// events that it has refined in a folder beside the draws, with which the same call goes on.
 ///
 /// # Errors
 /// No trained model, a momenta file that cannot be loaded, no draws, a run whose draws cannot be refined,
-/// a file that cannot be written; then no output appears.
+/// a file that cannot be written, another process that writes it, refined events of another prediction beside it; then no output appears.
 ///
 /// ```
 /// # let (folder, run) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/tiny_run.in"));
@@ -82,10 +89,18 @@ pub fn predict_to_files(
     device: Device,
     mut watch: impl FnMut(PredictStep<'_>),
 ) -> Result<PredictionReport, RunError> {
+    options.check()?;
+    options.check_files(path)?;
+    let on = format!("{device:?}");
     with_prediction(path, options, device, &mut watch, |prediction, context, watch| {
+        let _lock = cei_files::Lock::acquire(&options.draws_file)?;
+        let parts = Parts::of(prediction, on)?;
+        if let Some(parts) = &parts {
+            parts.tell(watch);
+        }
         let Prediction { run, tables, refiner, edges, coincidences, .. } = *prediction;
         let Context { table, gate, remarks, far_out, outside, plausibility } = context;
-        prediction.write(watch, |found| {
+        let report = prediction.write(parts.as_ref(), watch, |found| {
             let preprocessing = &run.record.preprocessing;
             let report = PredictionReport {
                 remarks,
@@ -115,6 +130,8 @@ pub fn predict_to_files(
                 write_page(run, options, kept, &report, table.y.view())?;
             }
             Ok(report)
-        })
+        })?;
+        parts.map_or(Ok(()), Parts::remove)?;
+        Ok(report)
     })
 }

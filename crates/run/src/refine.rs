@@ -8,6 +8,7 @@
 mod event;
 mod in_state;
 mod ingredients;
+mod matrix;
 mod states;
 
 use cei_data::detected;
@@ -16,7 +17,7 @@ use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::detector::{LEAST_DETECTED, is_uneven};
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
 use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
 
@@ -230,7 +231,7 @@ impl<'a> Refiner<'a> {
     pub(crate) fn refine(
         &self,
         y: ArrayView2<'_, f64>,
-        draws: &Array3<f64>,
+        draws: ArrayView3<'_, f64>,
         seed: u64,
         first_event: usize,
     ) -> Result<Vec<RefinedEvent>, RunError> {
@@ -429,7 +430,7 @@ impl<'a> Refiner<'a> {
     /// The least evidence of some events, less [`EVIDENCE_MARGIN`].
     fn evidence_of(&self, y: ArrayView2<'_, f64>, seed: u64) -> Result<f64, RunError> {
         let draws = draw_positions(self.target.run, y, self.network_draws(), seed, 0);
-        let evidence = self.refine(y, &draws, seed, 0)?;
+        let evidence = self.refine(y, draws.view(), seed, 0)?;
         let known = evidence.iter().filter_map(|event| event.log_evidence);
         let mut values: Vec<f64> = known.collect();
         values.sort_by(f64::total_cmp);

@@ -37,7 +37,9 @@ use serde::Serialize;
 use crate::RunError;
 use crate::config::Experiment;
 use crate::config::sweep::SweepConfig;
+use crate::dataset::Dataset;
 use crate::error::SweepError;
+use crate::folder::Origin;
 
 use check::{check_folder, check_same, checked, own_values};
 use space::Values;
@@ -140,9 +142,15 @@ pub fn sweep(
 ) -> Result<SweepReport, RunError> {
     let folder = &options.folder;
     check_folder(folder)?;
-    let given = given(options, Study::read(folder)?)?;
+    let kept = Study::read(folder)?;
+    let is_new = kept.is_none();
+    let given = given(options, kept)?;
     let (experiment, sweep) = checked(&given)?;
     open_device(&options.device)?;
+    if is_new && experiment.source.simulator.is_none() {
+        // What no trial could read leaves no folder.
+        Dataset::load(&experiment, &Origin::of(&experiment)?)?;
+    }
     std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
     let _lock = Lock::acquire(folder)?;
     let mut study = match Study::read(folder)? {

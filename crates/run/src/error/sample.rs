@@ -23,7 +23,7 @@ pub enum SampleError {
         /// The folder.
         path: PathBuf,
         /// In what it differs.
-        what: &'static str,
+        what: String,
     },
     /// A column that the momenta files do not have beside the momenta.
     #[error("`{key} {name}`: there is no such column beside the momenta{}\nhint: there {}", nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")), if known.is_empty() { "are no others".to_owned() } else { format!("are {known}") })]

@@ -68,6 +68,9 @@ pub const POPULATION_DRAWS: &str = "draws";
 /// What these are draws of, in that folder.
 pub const POPULATION_ORIGIN: &str = "origin.json";
 
+/// What refined events on disk come from, in the folder of the parts of a prediction.
+pub const PARTS_ORIGIN: &str = "origin.json";
+
 /// What `cei check` found.
 pub const CHECK: &str = "check.json";
 

@@ -16,7 +16,7 @@ use cei_metrics::{number, quantile};
 use cei_physics::alike::Relabelling;
 use cei_physics::{LimitedQuantity, Simulation};
 use ndarray::ArrayView2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::TrainedRun;
 
@@ -59,7 +59,7 @@ struct Limit {
 }
 
 /// A limit that an event's posterior is in contact with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Contact {
     /// Which of the limits.
     limit: usize,

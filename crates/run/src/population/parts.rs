@@ -4,23 +4,21 @@
 //! describe it. A file beside the parts says what they are draws of.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cei_data::{ColumnData, ColumnRef, LoadError, Source, load_sample, write_table};
 use ndarray::{Array2, Array3};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
 use super::options::PopulationOptions;
 use super::quantities::Quantities;
+use crate::RunError;
 use crate::error::SampleError;
-use crate::folder::layout::{POPULATION_DRAWS, POPULATION_ORIGIN, RECORD, member};
-use crate::folder::sealed::write_json;
-use crate::predict::{PredictStep, Prediction};
+use crate::folder::layout::{POPULATION_DRAWS, POPULATION_ORIGIN};
+use crate::predict::{Origin, PredictStep, Prediction};
 use crate::refine::{OutsideModel, RefinedEvent};
 use crate::trained::draws::draw_positions;
-use crate::{RunError, TrainedRun};
 
 /// Columns of a part before the quantities.
 const OWN: [&str; 4] = ["event", "pinned", "log_evidence", "log_law"];
@@ -37,22 +35,6 @@ const LEAST_DRAWS: usize = 100;
 
 /// Numbers of the draws of each event, one draw behind another, and log densities of the training law.
 type ByEvent = BTreeMap<usize, (Vec<f64>, Vec<f64>)>;
-
-/// What the parts are draws of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Origin {
-    version: String,
-    /// Digest of the record of the run.
-    run: String,
-    /// Names and digests of the momenta files.
-    momenta: Vec<(String, String)>,
-    /// How they are read.
-    reading: String,
-    events: usize,
-    draws: usize,
-    seed: u64,
-    quantities: Vec<String>,
-}
 
 /// The parts of a sample.
 pub(super) struct Parts {
@@ -90,45 +72,19 @@ impl Parts {
     /// They are of another one; the folder cannot be read or written.
     pub(super) fn open(
         options: &PopulationOptions,
-        run: &TrainedRun,
+        prediction: &Prediction<'_>,
         quantities: &Quantities,
-        events: usize,
     ) -> Result<Self, RunError> {
+        let events = prediction.y.nrows();
         let folder = options.folder.join(POPULATION_DRAWS);
         std::fs::create_dir_all(&folder).map_err(RunError::io("create", &folder))?;
-        let digest =
-            |path: &Path| cei_files::sha256_of_file(path).map_err(RunError::io("read", path));
-        let record = if run.path.join(RECORD).exists() {
-            run.path.join(RECORD)
-        } else {
-            member(&run.path, 1).join(RECORD)
-        };
-        let files = options.momenta.resolve()?;
-        let momenta = files.iter().map(|file| Ok((file.display().to_string(), digest(file)?)));
-        let origin = Origin {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            run: digest(&record)?,
-            momenta: momenta.collect::<Result<_, RunError>>()?,
-            reading: format!(
-                "{:?} {:?} {:?}",
-                options.momenta.reading, options.momenta.columns, options.sums
-            ),
-            events,
-            draws: options.draws,
-            seed: options.seed,
-            quantities: quantities.names.clone(),
-        };
+        let names = quantities.names.join(", ");
+        let origin = Origin::of(prediction, [("quantities", names)])?;
         let path = folder.join(POPULATION_ORIGIN);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let other = serde_json::from_str::<Origin>(&text).ok();
-                if other.as_ref() != Some(&origin) {
-                    let what = other.map_or("unknown momenta", |other| other.differs(&origin));
-                    let path = options.folder.clone();
-                    return Err(SampleError::Other { path, what }.into());
-                }
-            }
-            Err(_) => write_json(&path, &origin)?,
+        let is_begun = origin.is_at(&path);
+        let of_another = |what| SampleError::Other { path: options.folder.clone(), what };
+        if !is_begun.map_err(of_another)? {
+            origin.write(&path)?;
         }
         let columns = quantities.names.len() + OWN.len();
         let size = (PART_NUMBERS / (options.draws * columns)).clamp(1, PART_EVENTS);
@@ -159,7 +115,7 @@ impl Parts {
                     let y = prediction.y.slice(ndarray::s![start..end, ..]);
                     let (count, seed) = (prediction.network_draws(), prediction.options.seed);
                     let draws = draw_positions(prediction.run, y, count, seed, start);
-                    let refined = prediction.refined(start, y, &draws)?.unwrap_or_default();
+                    let refined = prediction.refined(start, y, draws.view())?.unwrap_or_default();
                     let reduced: Vec<Reduced> =
                         refined.par_iter().map(|event| reduce(event, quantities)).collect();
                     for (event, (reduced, refined)) in
@@ -247,25 +203,6 @@ impl Parts {
             Ok(rows) => Ok(rows),
             Err(LoadError::AllDropped { .. }) => Ok(Array2::zeros((0, columns.len()))),
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Origin {
-    /// In what it differs, in words.
-    fn differs(&self, other: &Self) -> &'static str {
-        if self.run != other.run {
-            "another run"
-        } else if self.momenta != other.momenta {
-            "other momenta"
-        } else if self.draws != other.draws {
-            "another number of draws (`--draws`)"
-        } else if self.seed != other.seed {
-            "another `--seed`"
-        } else if self.reading != other.reading || self.events != other.events {
-            "the same files read in another way"
-        } else {
-            "another version of cei"
         }
     }
 }

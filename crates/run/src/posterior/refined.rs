@@ -108,7 +108,7 @@ pub(crate) fn refine_each(
         let end = (start + chunk).min(events);
         let y = measured.y.slice(s![start..end, ..]);
         let network = draw_positions(run, y, refiner.network_draws(), seed, start);
-        for (event, refined) in (start..end).zip(refiner.refine(y, &network, seed, start)?) {
+        for (event, refined) in (start..end).zip(refiner.refine(y, network.view(), seed, start)?) {
             take((!measured.is_far_out(event)).then_some(refined));
         }
         progress(end, events);

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use ndarray::{Array3, ArrayView2, Axis, s};
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::coincidences::{CoincidenceSums, Coincidences};
 use super::options::{PredictOptions, PredictStep};
 use super::output::Output;
 use super::page::Kept;
+use super::parts::{Part, Parts};
 use super::report::RefinementSums;
 use super::tables::{Events, Kind, Tables};
 use crate::plausibility::{Contact, LawEdgeCounts, LawEdges};
@@ -58,9 +59,10 @@ impl Found {
 
 impl Prediction<'_> {
     /// Draws all events and writes the tables, which appear when the last chunk is written and `tell` has told what was
-    /// found.
+    /// found. Events that are among the `parts` are not refined again.
     pub(super) fn write<T>(
         &self,
+        parts: Option<&Parts>,
         watch: &mut impl FnMut(PredictStep<'_>),
         tell: impl FnOnce(Found) -> Result<T, RunError>,
     ) -> Result<T, RunError> {
@@ -73,20 +75,20 @@ impl Prediction<'_> {
             let outputs = files
                 .map(|(kind, path)| Output::create(scope, kind, path, self.tables))
                 .collect::<Result<Vec<_>, _>>()?;
-            let begun = Instant::now();
-            let mut start = 0;
-            while start < events {
-                let end = events.min(start + self.chunk(start));
-                if !self.write_chunk(start..end, &outputs, &mut found)? {
+            let there = parts.map_or(0, Parts::there);
+            let mut untold = self.refiner.map(|_| events - there);
+            for start in (0..events).step_by(self.chunk()) {
+                let end = events.min(start + self.chunk());
+                let is_written = if self.is_long() {
+                    self.write_long(start, &outputs, &mut found)?
+                } else {
+                    let (draws, refined) = self.inferred(start..end, parts, &mut untold, watch)?;
+                    self.write_chunk(start, draws, refined, &outputs, &mut found)?
+                };
+                if !is_written {
                     // A writer has failed; its error is told below.
                     break;
                 }
-                if start == 0 && self.refiner.is_some() && end < events {
-                    let left = events - end;
-                    let seconds = begun.elapsed().as_secs_f64() / end as f64 * left as f64;
-                    watch(PredictStep::Refining { events: left, seconds });
-                }
-                start = end;
                 watch(PredictStep::Done { events: end, of: events });
             }
             Output::finish(outputs, || tell(found))
@@ -98,31 +100,67 @@ impl Prediction<'_> {
         self.refiner.map_or(self.options.draws, Refiner::network_draws)
     }
 
-    /// Events of the chunk that begins with event `start`.
-    fn chunk(&self, start: usize) -> usize {
+    /// Events of a chunk. Which events are together depends on nothing but what is asked for.
+    pub(super) fn chunk(&self) -> usize {
         let most = if self.refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
-        let chunk = (CHUNK_DRAWS / self.network_draws()).clamp(1, most);
-        if start == 0 && self.refiner.is_some() {
-            return chunk.min(TIMED_EVENTS.max(2 * rayon::current_num_threads()));
-        }
-        chunk
+        (CHUNK_DRAWS / self.network_draws()).clamp(1, most)
     }
 
-    /// Draws a chunk and sends its rows; false if nobody writes them any more.
-    fn write_chunk(
+    /// Whether the draws of an event are too many to be held at once.
+    fn is_long(&self) -> bool {
+        self.refiner.is_none() && self.options.draws > CHUNK_DRAWS
+    }
+
+    /// The draws of a chunk, none where its events are among the `parts`, and what the simulator makes of them. How long the
+    /// events that are left will take is told once, when the first of them are refined.
+    fn inferred(
         &self,
         chunk: Range<usize>,
+        parts: Option<&Parts>,
+        untold: &mut Option<usize>,
+        watch: &mut impl FnMut(PredictStep<'_>),
+    ) -> Result<(Array3<f64>, Option<Vec<RefinedEvent>>), RunError> {
+        match parts.map(|parts| parts.read(&chunk)).transpose()? {
+            Some(Part::There(refined)) => return Ok((Array3::zeros((0, 0, 0)), Some(refined))),
+            Some(Part::Damaged(path)) => watch(PredictStep::Damaged(&path)),
+            Some(Part::Absent) | None => {}
+        }
+        let begun = Instant::now();
+        let (first, y) = (chunk.start, self.y.slice(s![chunk.clone(), ..]));
+        let draws = draw_positions(self.run, y, self.network_draws(), self.options.seed, first);
+        let timed = untold.map_or(0, |_| TIMED_EVENTS.max(2 * rayon::current_num_threads()));
+        let (first_y, y) = y.split_at(Axis(0), timed.min(chunk.len()));
+        let (first_draws, other_draws) = draws.view().split_at(Axis(0), first_y.nrows());
+        let mut refined = self.refined(first, first_y, first_draws)?;
+        if let Some(left) = untold.take() {
+            let events = left.saturating_sub(first_y.nrows());
+            let seconds = begun.elapsed().as_secs_f64() / first_y.nrows() as f64 * events as f64;
+            if events > 0 {
+                watch(PredictStep::Refining { events, seconds, is_kept: parts.is_some() });
+            }
+        }
+        if let (Some(all), Some(others)) =
+            (&mut refined, self.refined(first + first_y.nrows(), y, other_draws)?)
+        {
+            all.extend(others);
+        }
+        if let (Some(parts), Some(refined)) = (parts, &refined) {
+            parts.write(&chunk, refined)?;
+        }
+        Ok((draws, refined))
+    }
+
+    /// Sends the rows of a chunk; false if nobody writes them any more.
+    fn write_chunk(
+        &self,
+        first: usize,
+        draws: Array3<f64>,
+        mut refined: Option<Vec<RefinedEvent>>,
         outputs: &[Output<'_>],
         found: &mut Found,
     ) -> Result<bool, RunError> {
-        let first = chunk.start;
-        let y = self.y.slice(s![chunk, ..]);
-        let count = self.network_draws();
-        if count > CHUNK_DRAWS && self.refiner.is_none() {
-            return self.write_long(first, y, outputs, found);
-        }
-        let draws = draw_positions(self.run, y, count, self.options.seed, first);
-        let mut refined = self.refined(first, y, &draws)?;
+        let events = refined.as_ref().map_or(draws.len_of(Axis(0)), Vec::len);
+        let y = self.y.slice(s![first..first + events, ..]);
         let contacts = self.contacts(&draws, refined.as_deref());
         let law_edge = self.law_edges(&contacts, found);
         if let Some(refined) = &mut refined {
@@ -157,10 +195,10 @@ impl Prediction<'_> {
     fn write_long(
         &self,
         first: usize,
-        y: ArrayView2<'_, f64>,
         outputs: &[Output<'_>],
         found: &mut Found,
     ) -> Result<bool, RunError> {
+        let y = self.y.slice(s![first..=first, ..]);
         let of_kind = |kind| outputs.iter().filter(move |output| output.kind == kind);
         let count = self.options.draws;
         let kept = of_kind(Kind::Summary).map(|_| count.min(SUMMARISED_DRAWS)).sum();
@@ -211,7 +249,7 @@ impl Prediction<'_> {
         &self,
         first: usize,
         y: ArrayView2<'_, f64>,
-        draws: &Array3<f64>,
+        draws: ArrayView3<'_, f64>,
     ) -> Result<Option<Vec<RefinedEvent>>, RunError> {
         let Some(refiner) = self.refiner else { return Ok(None) };
         let mut refined = refiner.refine(y, draws, self.options.seed, first)?;

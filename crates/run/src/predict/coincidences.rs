@@ -130,7 +130,7 @@ impl Coincidences {
             let event = measured[place * measured.len() / count];
             let row = y.slice(s![event..=event, ..]);
             let draws = draw_positions(run, row, refiner.network_draws(), seed, event);
-            let refined = refiner.refine(row, &draws, seed, event)?;
+            let refined = refiner.refine(row, draws.view(), seed, event)?;
             let evidence = refined.first().and_then(|event| event.log_evidence);
             Ok(found
                 .judge(row.index_axis(Axis(0), 0).as_slice().unwrap_or_default(), event, evidence)

@@ -57,7 +57,20 @@ pub enum PredictStep<'a> {
         events: usize,
         /// Seconds.
         seconds: f64,
+        /// Whether the same call goes on with it after an interruption.
+        is_kept: bool,
     },
+    /// So many events were refined by an earlier call, which was interrupted.
+    Resumed {
+        /// Events that are there.
+        events: usize,
+        /// All events.
+        of: usize,
+        /// Where.
+        folder: &'a Path,
+    },
+    /// A file of refined events is not as it was written: these are refined again.
+    Damaged(&'a Path),
     /// So many of all events are done.
     Done {
         /// Events done.
@@ -78,7 +91,7 @@ impl PredictOptions {
     }
 
     /// Checks what needs neither run nor momenta.
-    pub(super) fn check(&self) -> Result<(), RunError> {
+    pub(crate) fn check(&self) -> Result<(), RunError> {
         if self.refine {
             return check_refined(self.draws);
         }
@@ -87,7 +100,7 @@ impl PredictOptions {
     }
 
     /// Checks that no file that is read would be replaced.
-    pub(super) fn check_files(&self, run: &Path) -> Result<(), RunError> {
+    pub(crate) fn check_files(&self, run: &Path) -> Result<(), RunError> {
         let mut inputs = self.momenta.resolve()?;
         if let Some(Mixed::Others(table)) = &self.false_coincidences {
             inputs.extend(table.resolve()?);

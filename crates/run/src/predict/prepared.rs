@@ -28,7 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) plausibility: Option<&'a Plausibility>,
 }
 
-/// Does `work` with all that is ready before the first event is drawn.
+/// Does `work` with all that is ready before the first event is drawn. The options are checked.
 pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
     path: &Path,
     options: &PredictOptions,
@@ -36,9 +36,7 @@ pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
     watch: &mut W,
     work: impl FnOnce(&Prediction<'_>, Context<'_>, &mut W) -> Result<T, RunError>,
 ) -> Result<T, RunError> {
-    options.check()?;
     let mut run = TrainedRun::load(path, device)?;
-    options.check_files(path)?;
     if options.refine {
         run.draw_from_prior();
     }

@@ -32,6 +32,8 @@ pub fn estimate_prediction(
 ) -> Result<Estimate, RunError> {
     // Of the page only events are kept.
     let options = &PredictOptions { report_file: None, ..options.clone() };
+    options.check()?;
+    options.check_files(path)?;
     let begun = Instant::now();
     with_prediction(path, options, device, &mut watch, |prediction, _, _| {
         let preparation_seconds = begun.elapsed().as_secs_f64();
@@ -75,7 +77,7 @@ fn part(prediction: &Prediction<'_>, step: usize) -> Result<(usize, f64), RunErr
     let y = prediction.y.slice_move(s![..;step, ..]);
     let part = Prediction { y, ..*prediction };
     let begun = Instant::now();
-    match part.write(&mut |_: PredictStep<'_>| {}, |_| Err::<(), _>(RunError::Abandoned)) {
+    match part.write(None, &mut |_: PredictStep<'_>| {}, |_| Err::<(), _>(RunError::Abandoned)) {
         Ok(()) | Err(RunError::Abandoned) => Ok((y.nrows(), begun.elapsed().as_secs_f64())),
         Err(error) => Err(error),
     }

@@ -3,17 +3,21 @@
 use std::fmt;
 
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
+use super::matrix;
 use crate::plausibility::Contact;
 
 /// The refined posterior of one event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RefinedEvent {
     /// Draws (any number x columns): positions (bohr) in the frame of the run, and nuisances. Without noise, the modes.
     /// Those of the network for an event that is outside the model.
+    #[serde(with = "matrix")]
     pub draws: Array2<f64>,
     /// The momenta (draws x 3N, a.u.) with which the ions of each draw start, in the orientation of the file; no columns
     /// where they are not asked for, NaN of draws of the network.
+    #[serde(with = "matrix")]
     pub initial_momenta: Array2<f64>,
     /// Where several charge states are possible.
     pub states: Option<EventStates>,
@@ -36,7 +40,7 @@ pub(crate) struct RefinedEvent {
 }
 
 /// How probable the charge states of an event are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct EventStates {
     /// The posterior probability of each.
     pub probabilities: Vec<f64>,
@@ -45,7 +49,7 @@ pub(crate) struct EventStates {
 }
 
 /// A geometry that explains the measured momenta.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PositionMode {
     /// The place of its charge state, where several are possible.
     pub state: usize,
@@ -65,16 +69,17 @@ pub(crate) struct PositionMode {
 }
 
 /// Draws of a Markov chain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ChainDraws {
     /// Draws (any number x 3N, bohr) in the frame of the run.
+    #[serde(with = "matrix")]
     pub draws: Array2<f64>,
     /// Largest split R-hat of a coordinate; to be trusted below 1.05.
     pub r_hat: f64,
 }
 
 /// Why an event is not what the model describes; empty if it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OutsideModel {
     /// The weights of the draws have too heavy a tail.
     pub k_hat: bool,
@@ -146,5 +151,43 @@ mod tests {
         assert_eq!(outside.to_string(), "k-hat law-edge");
         assert!(OutsideModel { outside_law: true, ..OutsideModel::default() }.any());
         assert!(outside.any() && !OutsideModel::default().any());
+    }
+
+    /// What is read is what was written, to the bit: signs of zero, infinities, NaN and the smallest numbers too.
+    #[test]
+    fn every_bit_of_an_event_is_kept() -> Result<(), Box<dyn std::error::Error>> {
+        let odd = [0.1, -0.0, f64::NAN, -f64::NAN, f64::INFINITY, f64::MIN_POSITIVE / 8.0];
+        let mode = PositionMode {
+            state: 1,
+            inferred: odd.to_vec(),
+            initial_momenta: Vec::new(),
+            weight: None,
+            misfit: 1.0 / 3.0,
+            searches: 7,
+            outside_law: true,
+        };
+        let event = RefinedEvent {
+            draws: Array2::from_shape_vec((2, 3), odd.to_vec())?,
+            initial_momenta: Array2::zeros((2, 0)),
+            states: Some(EventStates { probabilities: odd.to_vec(), of_draws: vec![0, 1] }),
+            modes: vec![mode],
+            k_hat: Some(f64::NEG_INFINITY),
+            effective_sample_size: None,
+            log_evidence: Some(1e-300),
+            chain: Some(ChainDraws { draws: Array2::from_elem((1, 6), 0.3), r_hat: 1.01 }),
+            ..RefinedEvent::of_nothing(3)
+        };
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&event, &mut bytes)?;
+        let read: RefinedEvent = ciborium::from_reader(&bytes[..])?;
+        let bits = |event: &RefinedEvent| {
+            let of_modes = event.modes.iter().flat_map(|mode| mode.inferred.clone());
+            let of_states = event.states.iter().flat_map(|states| states.probabilities.clone());
+            let all = event.draws.iter().copied().chain(of_modes).chain(of_states);
+            all.map(f64::to_bits).collect::<Vec<_>>()
+        };
+        assert_eq!(bits(&read), bits(&event));
+        assert_eq!(format!("{read:?}"), format!("{event:?}"));
+        Ok(())
     }
 }

@@ -186,7 +186,7 @@ fn modes(
     let places: Vec<usize> = chosen.iter().map(|(place, _)| *place).collect();
     let y = rows.y.select(Axis(0), &places);
     let draws = rows.draws(&refined, &places, refiner.network_draws(), seed);
-    let events = refiner.refine(y.view(), &draws, seed, 0)?;
+    let events = refiner.refine(y.view(), draws.view(), seed, 0)?;
     let found = events.iter().map(|event| (SampledMode::of(event), event.outside.to_string()));
     Ok(Ok(found.collect()))
 }

@@ -1,0 +1,172 @@
+//! Refined events on disk while a prediction is under way: what is there is not refined again.
+//!
+//! The folder `DRAWS.parts` stands beside the file of the draws until this has its name. A part has the events of a chunk, in CBOR
+//! with every bit of their numbers, and behind them a digest of these bytes and of what the events come from.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::chunks::Prediction;
+use super::options::PredictStep;
+use super::origin::Origin;
+use crate::RunError;
+use crate::folder::layout::PARTS_ORIGIN;
+use crate::refine::RefinedEvent;
+
+/// Characters of a digest.
+const DIGEST: usize = 64;
+
+/// The parts of a prediction.
+pub(crate) struct Parts {
+    folder: PathBuf,
+    origin: Origin,
+    /// Of the origin: stands in each part, so that none of another prediction is taken for one of this.
+    sha256: String,
+    events: usize,
+    /// Events of a part.
+    size: usize,
+    /// Whether the folder is that of this prediction already.
+    was_begun: bool,
+}
+
+/// What is known of a part.
+pub(super) enum Part {
+    Absent,
+    /// It is not as it was written.
+    Damaged(PathBuf),
+    There(Vec<RefinedEvent>),
+}
+
+impl Parts {
+    /// The parts of a prediction beside the file of its draws; none where it refines nothing, or all in one chunk. `device` is
+    /// what the network draws on. Nothing is written yet.
+    ///
+    /// # Errors
+    /// The folder holds parts of another prediction.
+    pub(super) fn of(
+        prediction: &Prediction<'_>,
+        device: String,
+    ) -> Result<Option<Self>, RunError> {
+        let (events, size) = (prediction.y.nrows(), prediction.chunk());
+        if prediction.refiner.is_none() || events <= size {
+            return Ok(None);
+        }
+        let options = prediction.options;
+        let origin = Origin::of(
+            prediction,
+            [
+                ("--chain", options.chain_file.is_some().to_string()),
+                ("--initial-momenta", options.initial_momenta.to_string()),
+                ("--device", device),
+            ],
+        )?;
+        let folder = folder_of(&options.draws_file);
+        let was_begun = origin
+            .is_at(&folder.join(PARTS_ORIGIN))
+            .map_err(|what| RunError::OtherParts { path: folder.clone(), what })?;
+        Ok(Some(Self { folder, sha256: origin.sha256(), origin, events, size, was_begun }))
+    }
+
+    /// Tells how many events are there, if any are.
+    pub(super) fn tell(&self, watch: &mut impl FnMut(PredictStep<'_>)) {
+        let events = self.there();
+        if events > 0 {
+            watch(PredictStep::Resumed { events, of: self.events, folder: &self.folder });
+        }
+    }
+
+    /// Events that are there.
+    pub(super) fn there(&self) -> usize {
+        let is_there = |chunk: &Range<usize>| self.was_begun && self.file(chunk).exists();
+        self.chunks().filter(is_there).map(|chunk| chunk.len()).sum()
+    }
+
+    /// The events of a chunk.
+    ///
+    /// # Errors
+    /// A file that the system does not read.
+    pub(super) fn read(&self, chunk: &Range<usize>) -> Result<Part, RunError> {
+        let path = self.file(chunk);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Part::Absent),
+            Err(error) => return Err(RunError::io("read", &path)(error)),
+        };
+        let events = bytes.split_last_chunk::<DIGEST>().and_then(|(content, digest)| {
+            let is_whole = *digest == *self.seal(content).as_bytes();
+            let events = is_whole.then(|| ciborium::from_reader::<Vec<_>, _>(content))?;
+            events.ok().filter(|events| events.len() == chunk.len())
+        });
+        Ok(events.map_or(Part::Damaged(path), Part::There))
+    }
+
+    /// Keeps the events of a chunk.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be written.
+    pub(super) fn write(
+        &self,
+        chunk: &Range<usize>,
+        events: &[RefinedEvent],
+    ) -> Result<(), RunError> {
+        let path = self.file(chunk);
+        let origin = self.folder.join(PARTS_ORIGIN);
+        if !origin.exists() {
+            std::fs::create_dir_all(&self.folder).map_err(RunError::io("create", &self.folder))?;
+            self.origin.write(&origin)?;
+        }
+        let mut bytes = Vec::new();
+        ciborium::into_writer(events, &mut bytes)
+            .map_err(|error| RunError::io("write", &path)(std::io::Error::other(error)))?;
+        let seal = self.seal(&bytes);
+        bytes.extend(seal.as_bytes());
+        Ok(cei_files::write(&path, &bytes)?)
+    }
+
+    /// Removes the parts, and the folder if nothing else is in it.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn remove(self) -> Result<(), RunError> {
+        // What the parts are of goes last: without it they are nobody's.
+        let files = self.chunks().map(|chunk| self.file(&chunk));
+        for file in files.chain([self.folder.join(PARTS_ORIGIN)]) {
+            gone(std::fs::remove_file(&file)).map_err(RunError::io("remove", &file))?;
+        }
+        cei_files::sweep(&self.folder);
+        match gone(std::fs::remove_dir(&self.folder)) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => removed.map_err(RunError::io("remove", &self.folder)),
+        }
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (events, size) = (self.events, self.size);
+        (0..events).step_by(size).map(move |start| start..events.min(start + size))
+    }
+
+    fn file(&self, chunk: &Range<usize>) -> PathBuf {
+        self.folder.join(format!("part-{:06}.cbor", chunk.start / self.size))
+    }
+
+    fn seal(&self, content: &[u8]) -> String {
+        let mut hash = cei_files::Sha256::default();
+        hash.update(self.sha256.as_bytes());
+        hash.update(content);
+        hash.finish()
+    }
+}
+
+/// The folder of the parts beside a file of draws.
+fn folder_of(draws: &Path) -> PathBuf {
+    let mut name = OsString::from(draws);
+    name.push(".parts");
+    PathBuf::from(name)
+}
+
+/// What is not there is removed.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
