@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn what_editors_and_patches_leave_is_found() {
-        let kept = ["docs/a.md", "docs/a.md.orig", "a.rej", "b.rs~", "c.toml.bak", "original.rs"];
+        let kept = ["a.toml", "a.toml.orig", "a.rej", "b.rs~", "c.toml.bak", "original.rs"];
         let broken = left_over(&kept.map(str::to_owned));
         assert_eq!(broken.len(), LEFT_OVER.len(), "{broken:?}");
-        assert!(broken[0].contains("`docs/a.md.orig`"), "{broken:?}");
+        assert!(broken[0].contains("`a.toml.orig`"), "{broken:?}");
     }
 
     #[test]

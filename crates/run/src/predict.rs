@@ -12,6 +12,7 @@
 //! | `report` | what is told in the end |
 //! | `parts` | refined events on disk, until the tables are written |
 //! | `origin` | what these come from |
+//! | `prediction` | what all chunks have in common |
 //! | `prepared` | what is known before the first event is drawn |
 //! | `page` | the page about a prediction |
 //! | `trial` | how long a prediction will take |
@@ -24,6 +25,7 @@ mod origin;
 mod output;
 mod page;
 mod parts;
+mod prediction;
 mod prepared;
 mod report;
 mod sums;
@@ -39,11 +41,11 @@ pub use self::options::{PredictOptions, PredictStep};
 pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateShare};
 pub use self::trial::estimate_prediction;
 use crate::RunError;
-pub(crate) use chunks::Prediction;
 use chunks::SUMMARISED_DRAWS;
 pub(crate) use origin::Origin;
 use page::write_page;
 use parts::Parts;
+pub(crate) use prediction::Prediction;
 pub(crate) use prepared::{Context, with_prediction};
 
 /// Draws positions for every event of a momenta file and writes them, chunk by chunk. A refinement that is interrupted leaves the

@@ -6,38 +6,23 @@ use std::time::Instant;
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::coincidences::{CoincidenceSums, Coincidences};
-use super::options::{PredictOptions, PredictStep};
+use super::coincidences::CoincidenceSums;
+use super::options::PredictStep;
 use super::output::Output;
 use super::page::Kept;
 use super::parts::{Part, Parts};
+use super::prediction::{CHUNK_DRAWS, Prediction};
 use super::report::RefinementSums;
 use super::tables::{Events, Kind, Tables};
-use crate::plausibility::{Contact, LawEdgeCounts, LawEdges};
-use crate::refine::{RefinedEvent, Refiner};
+use crate::RunError;
+use crate::plausibility::{Contact, LawEdgeCounts};
+use crate::refine::RefinedEvent;
 use crate::trained::draws::{DrawStreams, draw_more, draw_positions};
-use crate::{RunError, TrainedRun};
 
-/// Rows of draws that are in memory at once.
-pub(super) const CHUNK_DRAWS: usize = 100_000;
 /// Draws of an event that its summary is made of at most: they are in memory together.
 pub(super) const SUMMARISED_DRAWS: usize = 1_000_000;
-/// Events that are refined at once: they take long, and their progress is shown.
-pub(super) const REFINED_EVENTS: usize = 64;
 /// Events that are refined first, to tell how long the rest will take.
 const TIMED_EVENTS: usize = 8;
-
-/// What all chunks have in common.
-#[derive(Clone, Copy)]
-pub(crate) struct Prediction<'a> {
-    pub(crate) run: &'a TrainedRun,
-    pub(crate) options: &'a PredictOptions,
-    pub(crate) tables: &'a Tables<'a>,
-    pub(crate) refiner: Option<&'a Refiner<'a>>,
-    pub(crate) edges: Option<&'a LawEdges>,
-    pub(crate) coincidences: Option<&'a Coincidences>,
-    pub(crate) y: ArrayView2<'a, f64>,
-}
 
 /// What has been found so far.
 #[derive(Default)]
@@ -93,17 +78,6 @@ impl Prediction<'_> {
             }
             Output::finish(outputs, || tell(found))
         })
-    }
-
-    /// Draws of the network of each event.
-    pub(crate) fn network_draws(&self) -> usize {
-        self.refiner.map_or(self.options.draws, Refiner::network_draws)
-    }
-
-    /// Events of a chunk. Which events are together depends on nothing but what is asked for.
-    pub(super) fn chunk(&self) -> usize {
-        let most = if self.refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
-        (CHUNK_DRAWS / self.network_draws()).clamp(1, most)
     }
 
     /// Whether the draws of an event are too many to be held at once.

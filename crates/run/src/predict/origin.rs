@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::chunks::Prediction;
+use super::prediction::Prediction;
 use crate::RunError;
 use crate::folder::layout::RECORD;
 use crate::folder::sealed::write_json;

@@ -8,9 +8,9 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::chunks::Prediction;
 use super::options::PredictStep;
 use super::origin::Origin;
+use super::prediction::Prediction;
 use crate::RunError;
 use crate::folder::layout::PARTS_ORIGIN;
 use crate::refine::RefinedEvent;

@@ -5,10 +5,10 @@ use std::path::Path;
 use cei_data::{FarCell, Gated, Table};
 use cei_model::Device;
 
-use super::chunks::Prediction;
 use super::coincidences::Coincidences;
 use super::columns::pass_on;
 use super::options::{PredictOptions, PredictStep};
+use super::prediction::Prediction;
 use super::sums;
 use super::tables::Tables;
 use crate::dataset::{GivenCharges, Loaded};

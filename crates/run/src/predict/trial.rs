@@ -7,8 +7,8 @@ use std::time::Instant;
 use cei_model::Device;
 use ndarray::s;
 
-use super::chunks::{CHUNK_DRAWS, Prediction, REFINED_EVENTS};
 use super::options::{PredictOptions, PredictStep};
+use super::prediction::{CHUNK_DRAWS, Prediction, REFINED_EVENTS};
 use super::prepared::with_prediction;
 use crate::RunError;
 use crate::estimate::{Estimate, TRIAL};

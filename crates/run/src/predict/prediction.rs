@@ -1,0 +1,40 @@
+//! What all chunks of a prediction have in common, and which events are together.
+
+use ndarray::ArrayView2;
+
+use super::coincidences::Coincidences;
+use super::options::PredictOptions;
+use super::tables::Tables;
+use crate::TrainedRun;
+use crate::plausibility::LawEdges;
+use crate::refine::Refiner;
+
+/// Rows of draws that are in memory at once.
+pub(super) const CHUNK_DRAWS: usize = 100_000;
+/// Events that are refined at once: they take long, and their progress is shown.
+pub(super) const REFINED_EVENTS: usize = 64;
+
+/// What all chunks have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Prediction<'a> {
+    pub(crate) run: &'a TrainedRun,
+    pub(crate) options: &'a PredictOptions,
+    pub(crate) tables: &'a Tables<'a>,
+    pub(crate) refiner: Option<&'a Refiner<'a>>,
+    pub(crate) edges: Option<&'a LawEdges>,
+    pub(crate) coincidences: Option<&'a Coincidences>,
+    pub(crate) y: ArrayView2<'a, f64>,
+}
+
+impl Prediction<'_> {
+    /// Draws of the network of each event.
+    pub(crate) fn network_draws(&self) -> usize {
+        self.refiner.map_or(self.options.draws, Refiner::network_draws)
+    }
+
+    /// Events of a chunk. Which events are together depends on nothing but what is asked for.
+    pub(super) fn chunk(&self) -> usize {
+        let most = if self.refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
+        (CHUNK_DRAWS / self.network_draws()).clamp(1, most)
+    }
+}
