@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! p(x | y) = p(y | x) p(x) / p(y),   p(y | x) = prod_i N(y_i; f_i(x), sd_i)       all 3N components
-//! q(x)     = e network(x | y) + (1 - e) sum_k a_k t_k(x)
-//! w(x)     = p(y | x) p(x) / q(x),   p(y) = mean of w
+//! t(x)     = sum_k a_k t_k(x)
+//! q(x)     = (1 - e) t(x) where p(y | x) p(x) / t(x) is small,   e network(x | y) + (1 - e) t(x) elsewhere
+//! w(x)     = p(y | x) p(x) / q(x), but 0 for the network's draws where that is small,   p(y) = mean of w
 //! ```
 //! The t laws start at the modes and at draws of the network that were pulled towards the data but not along
 //! what the data leave open, with the covariances of Laplace's approximation, capped by the spread of the
@@ -40,6 +41,14 @@ const OWN_LAW: f64 = 1.0;
 const CLIMBERS: usize = 4;
 /// Draws of largest weight that an extension of the mixture stands at.
 const HEAVIEST: usize = 20;
+/// Draws of a round that refits an extended mixture: what needs an extension needs care.
+const EXTENDED: usize = 1000;
+/// Draws of a round for each law, so that none is given up because chance gave it no draw.
+const OF_A_LAW: usize = 50;
+/// Log of how far above their mean the target over the mixture may be where the mixture covers the target.
+const COVERED: f64 = 1.4;
+/// Part of the draws of a round that hold their weight, from which on no further round is needed.
+const ENOUGH: f64 = 0.65;
 /// Laws of an extension are this many times narrower along what the data leave open.
 const NARROWER: f64 = 4.0;
 
@@ -52,11 +61,12 @@ pub struct RefineOptions {
     pub samples: usize,
     /// Draws that are resampled from them; 0 for as many as `samples`.
     pub resampled: usize,
-    /// Part of the importance draws that the network gives; 0 to 1.
+    /// Part of the importance draws that the network gives; 0 to 1. They count where the mixture does not cover the target.
     pub network_fraction: f64,
     /// Rounds in which the mixture is refitted to weighted draws of its own.
     pub rounds: usize,
-    /// Draws of each such round.
+    /// Draws of each such round at least; 50 for each law where that is more, up to 1,000, and 1,000 for a mixture that was
+    /// extended.
     pub round_samples: usize,
     /// How often the mixture is extended while the tail of its weights is too heavy: first at the most probable points, if
     /// the prior is not flat, then where the weights are largest.
@@ -71,9 +81,9 @@ impl Default for RefineOptions {
             modes: ModeOptions::default(),
             samples: 1000,
             resampled: 0,
-            network_fraction: 0.2,
+            network_fraction: 0.1,
             rounds: 3,
-            round_samples: 1000,
+            round_samples: 300,
             extensions: 4,
             degrees_of_freedom: 8.0,
         }
@@ -186,7 +196,7 @@ pub fn refine(
     let mut modes = modes_of(&problem, &ends, &options.modes);
 
     let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom)
-        .map(|laws| refit(&problem, laws, options, &mut rng));
+        .map(|laws| refit(&problem, laws, (options.rounds, options.round_samples), &mut rng));
     let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
     for extension in 0..options.extensions {
         if weighted.k_hat <= worst_k_hat(weighted.log_weights.len()) {
@@ -195,12 +205,12 @@ pub fn refine(
         let Some(laws) = &mixture else { break };
         let extended = if extension == 0 {
             let Some(peaks) = peaks(&problem, &weighted, options) else { continue };
-            laws.joined(peaks)
+            laws.laws.joined(peaks)
         } else {
             let more = narrower(&problem, &weighted, &cap, options.degrees_of_freedom);
-            more.map_or_else(|| laws.clone(), |more| laws.joined(more))
+            more.map_or_else(|| laws.laws.clone(), |more| laws.laws.joined(more))
         };
-        let extended = refit(&problem, extended, options, &mut rng);
+        let extended = refit(&problem, extended, (options.rounds, EXTENDED), &mut rng);
         let again = weigh_draws(&problem, draws, network, Some(&extended), options, &mut rng);
         mixture = Some(extended);
         if again.k_hat < weighted.k_hat {
@@ -241,14 +251,22 @@ fn weigh_draws(
     problem: &Whitened<'_>,
     draws: ArrayView2<'_, f64>,
     network: Option<&LogProb<'_>>,
-    mixture: Option<&Mixture>,
+    mixture: Option<&Fitted>,
     options: &RefineOptions,
     rng: &mut ChaCha8Rng,
 ) -> Weighted {
-    let (samples, log_proposal) = propose(draws, network, mixture, options, rng);
+    let (samples, of_network) = propose(draws, network.is_some(), mixture, options, rng);
     let mut log_weights = problem.log_targets(samples.view());
-    for (weight, q) in log_weights.iter_mut().zip(log_proposal) {
-        *weight -= q;
+    match (mixture, network) {
+        (Some(mixture), Some(network)) => {
+            over_both(&mut log_weights, &samples, of_network, mixture, network);
+        }
+        (Some(mixture), None) => {
+            subtract(&mut log_weights, mixture.laws.log_density(samples.view()))
+        }
+        // Nothing was found near the data: all draws are the network's.
+        (None, Some(network)) => subtract(&mut log_weights, network(&samples)),
+        (None, None) => {}
     }
     // A network's density may be NaN far from what it was trained on: such a draw counts for nothing.
     log_weights.iter_mut().filter(|w| w.is_nan()).for_each(|w| *w = f64::NEG_INFINITY);
@@ -258,27 +276,75 @@ fn weigh_draws(
     Weighted { samples, log_weights, k_hat, log_evidence }
 }
 
-/// Refits the mixture to weighted draws of its own, a few times.
+/// Divides the targets of samples, the first `of_network` of which are the network's, by the densities that they are drawn
+/// with: that of the mixture alone where it covers the target, that of both elsewhere. The network's draws where the mixture
+/// covers count for nothing, so that each point is counted once.
+fn over_both(
+    log_targets: &mut [f64],
+    samples: &Array2<f64>,
+    of_network: usize,
+    mixture: &Fitted,
+    network: &LogProb<'_>,
+) {
+    let part = of_network as f64 / samples.nrows() as f64;
+    let (log_part, log_rest) = (part.ln(), (1.0 - part).ln());
+    let of_mixture = mixture.laws.log_density(samples.view());
+    let mut bare = Vec::new();
+    for (row, (target, mixture_there)) in log_targets.iter_mut().zip(&of_mixture).enumerate() {
+        if of_network > 0 && *target - mixture_there > mixture.covered {
+            bare.push(row);
+        } else if row < of_network {
+            *target = f64::NEG_INFINITY;
+        } else {
+            *target -= log_rest + mixture_there;
+        }
+    }
+    if bare.is_empty() {
+        return;
+    }
+    for (row, there) in bare.iter().zip(network(&samples.select(Axis(0), &bare))) {
+        log_targets[*row] -= log_sum_exp(&[log_rest + of_mixture[*row], log_part + there]);
+    }
+}
+
+fn subtract(log_weights: &mut [f64], log_densities: Vec<f64>) {
+    log_weights.iter_mut().zip(log_densities).for_each(|(weight, q)| *weight -= q);
+}
+
+/// A mixture, refitted.
+#[derive(Clone)]
+struct Fitted {
+    laws: Mixture,
+    /// Log of the target over the mixture up to which the mixture covers the target: [`COVERED`] above their mean.
+    covered: f64,
+}
+
+/// Refits the mixture to weighted draws of its own, a few times, or until enough of them hold their weight.
 fn refit(
     problem: &Whitened<'_>,
     mut laws: Mixture,
-    options: &RefineOptions,
+    (rounds, draws): (usize, usize),
     rng: &mut ChaCha8Rng,
-) -> Mixture {
-    for _ in 0..options.rounds {
-        let rows = laws.draw(options.round_samples, rng);
+) -> Fitted {
+    let mut covered = f64::NEG_INFINITY;
+    for _ in 0..rounds {
+        let rows = laws.draw(draws.max(OF_A_LAW * laws.count()).min(EXTENDED), rng);
         let mut log_weights = problem.log_targets(rows.view());
-        for (weight, q) in log_weights.iter_mut().zip(laws.log_density(rows.view())) {
-            *weight -= q;
-        }
+        subtract(&mut log_weights, laws.log_density(rows.view()));
         if log_weights.iter().all(|weight| *weight == f64::NEG_INFINITY) {
             break;
         }
+        let log_mean = log_sum_exp(&log_weights) - (rows.nrows() as f64).ln();
+        covered = log_mean + COVERED;
         smooth(&mut log_weights);
+        let effective = effective_sample_size(&log_weights);
         let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
         laws = laws.refitted(rows.view(), &weights);
+        if effective > ENOUGH * rows.nrows() as f64 {
+            break;
+        }
     }
-    laws
+    Fitted { laws, covered }
 }
 
 /// Coordinates of the draws of largest weight.
@@ -402,46 +468,28 @@ fn mixture_of(laws: Vec<(Component, f64)>, degrees_of_freedom: f64) -> Option<Mi
     Mixture::new(laws.collect(), degrees_of_freedom)
 }
 
-/// Importance draws and the log density of the law that they are drawn from.
+/// Importance draws: so many of the network, then those of the mixture. Without a mixture all are the network's.
 fn propose(
     draws: ArrayView2<'_, f64>,
-    network: Option<&LogProb<'_>>,
-    mixture: Option<&Mixture>,
+    has_network: bool,
+    mixture: Option<&Fitted>,
     options: &RefineOptions,
     rng: &mut ChaCha8Rng,
-) -> (Array2<f64>, Vec<f64>) {
+) -> (Array2<f64>, usize) {
     let total = options.samples;
-    let Some(mixture) = mixture else {
-        // Nothing was found near the data: all draws are the network's, whose density may be unknown.
-        let rows = draws.slice(s![..draws.nrows().min(total), ..]).to_owned();
-        let log_density = network.map_or_else(|| vec![0.0; rows.nrows()], |network| network(&rows));
-        return (rows, log_density);
+    let Some(Fitted { laws, .. }) = mixture else {
+        let rows = draws.nrows().min(total);
+        return (draws.slice(s![..rows, ..]).to_owned(), rows);
     };
-    let Some(network) = network else {
-        let rows = mixture.draw(total, rng);
-        let log_density = mixture.log_density(rows.view());
-        return (rows, log_density);
-    };
+    if !has_network {
+        return (laws.draw(total, rng), 0);
+    }
     let wanted = (options.network_fraction * total as f64).round() as usize;
     let of_network = wanted.min(draws.nrows());
     let spread: Vec<usize> =
         (0..of_network).map(|place| place * draws.nrows() / of_network).collect();
-    let own = mixture.draw(total - of_network, rng);
-    let rows = concatenate![Axis(0), draws.select(Axis(0), &spread), own];
-    let part = of_network as f64 / total as f64;
-    let (log_part, log_rest) = (part.ln(), (1.0 - part).ln());
-    let of_mixture = mixture.log_density(rows.view());
-    let log_density = if of_network == 0 {
-        of_mixture
-    } else {
-        let of_network = network(&rows);
-        of_mixture
-            .iter()
-            .zip(of_network)
-            .map(|(mixture, network)| log_sum_exp(&[log_rest + mixture, log_part + network]))
-            .collect()
-    };
-    (rows, log_density)
+    let own = laws.draw(total - of_network, rng);
+    (concatenate![Axis(0), draws.select(Axis(0), &spread), own], of_network)
 }
 
 /// Gives every mode the weight of the samples nearest to it, and puts the heaviest first.

@@ -70,6 +70,11 @@ impl Mixture {
         Some(Self { components, degrees_of_freedom })
     }
 
+    /// Number of laws.
+    pub(crate) fn count(&self) -> usize {
+        self.components.len()
+    }
+
     /// Both mixtures, with half of the weight each.
     pub(crate) fn joined(&self, other: Self) -> Self {
         let components: Vec<Component> =
@@ -185,15 +190,16 @@ impl Mixture {
                 .map(|(c, o)| of_centre * c / sum + (1.0 - of_centre) * o)
                 .collect();
             let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - of_scale) * s).collect();
+            let mut step = vec![0.0; d];
             for (row, factor) in rows.rows().into_iter().zip(&factors) {
                 if *factor == 0.0 {
                     continue;
                 }
-                let step: Vec<f64> = row.iter().zip(&centre).map(|(x, c)| x - c).collect();
-                for i in 0..d {
-                    for j in 0..d {
-                        scale[i * d + j] += of_scale * factor / share * step[i] * step[j];
-                    }
+                step.iter_mut().zip(row).zip(&centre).for_each(|((s, x), c)| *s = x - c);
+                let factor = of_scale * factor / share;
+                for (scale, own) in scale.chunks_exact_mut(d).zip(&step) {
+                    let part = factor * own;
+                    scale.iter_mut().zip(&step).for_each(|(scale, other)| *scale += part * other);
                 }
             }
             let refitted = Component::new(share, centre, scale);

@@ -244,6 +244,43 @@ fn two_modes_have_their_known_weights() {
     assert!((modes[0].weight - expected).abs() < 1e-6, "{}", modes[0].weight);
 }
 
+/// One search finds one of both modes. The network knows both, and is what keeps the other one: it is needed where the laws
+/// of the mixture do not cover the posterior, and there alone its density is asked for.
+#[test]
+fn what_the_searches_miss_the_network_keeps() {
+    let prior = |x: &[f64]| log_normal(x[0] - 0.5, 1.0) + log_normal(x[1], 1.0);
+    let event =
+        Event { forward: &Square, log_prior: &prior, measured: &[4.0, 0.3], noise: &[0.05, 0.05] };
+    let around = |sign: f64| normal_rows(2000, 2, 0.05, 7) + &array![2.0 * sign, 0.3];
+    let draws = ndarray::concatenate![Axis(0), around(1.0), around(-1.0)];
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let network = |x: &Array2<f64>| {
+        asked.fetch_add(x.nrows(), std::sync::atomic::Ordering::Relaxed);
+        let at = |row: &[f64], centre: f64| {
+            log_normal(row[0] - centre, 0.05) + log_normal(row[1] - 0.3, 0.05) - 2.0_f64.ln()
+        };
+        let rows = x.rows().into_iter().map(|row| row.to_vec());
+        rows.map(|row| (at(&row, 2.0).exp() + at(&row, -2.0).exp()).ln()).collect()
+    };
+    let modes = ModeOptions { starts: 1, ..ModeOptions::default() };
+    let options = RefineOptions { samples: 20_000, modes, ..RefineOptions::default() };
+    let expected = 2.0_f64.exp() / (1.0 + 2.0_f64.exp());
+    let heavier = |network: Option<&dyn Fn(&Array2<f64>) -> Vec<f64>>| {
+        let refined = refine(&event, draws.view(), network, &options, 1).unwrap();
+        assert_eq!(refined.modes.len(), 1, "the other one is missed");
+        let draws = refined.draws.column(0);
+        (draws.iter().filter(|x| **x > 0.0).count() as f64 / 20_000.0, refined.log_evidence)
+    };
+    let (with, evidence) = heavier(Some(&network));
+    let asked = asked.into_inner();
+    assert!((with - expected).abs() < 0.02, "{with} {expected}");
+    assert!(asked > 500 && asked < 5000, "{asked} of 20,000");
+    let (without, less) = heavier(None);
+    assert!(without == 0.0 || without == 1.0, "{without}");
+    let part = if without == 1.0 { expected } else { 1.0 - expected };
+    assert!((less - evidence - part.ln()).abs() < 0.05, "{less} {evidence} {part}");
+}
+
 /// A support that ends between the modes leaves one of them, and the evidence knows it.
 #[test]
 fn the_prior_cuts_what_it_excludes() {
@@ -297,23 +334,26 @@ fn a_ridge_that_turns_is_covered_by_extensions() {
     let prior = |x: &[f64]| log_normal(x[0], 1.0) + log_normal(x[1], 1.0);
     let event = Event { forward: &Ring, log_prior: &prior, measured: &[1.0], noise: &[0.01] };
     let draws = normal_rows(100, 2, 0.6, 9);
-    let refined = |extensions| {
+    let refined = |extensions, seed| {
         let modes = ModeOptions { starts: 16, ..ModeOptions::default() };
         let options =
             RefineOptions { samples: 2000, extensions, modes, ..RefineOptions::default() };
-        refine(&event, draws.view(), None, &options, 2).unwrap()
+        refine(&event, draws.view(), None, &options, seed).unwrap()
     };
-    let (before, after) = (refined(0), refined(4));
-    assert!(before.k_hat > worst_k_hat(2000), "{}", before.k_hat);
-    assert!(after.k_hat < worst_k_hat(2000), "{}", after.k_hat);
-    assert!(after.effective_sample_size > 800.0, "{}", after.effective_sample_size);
-    let expected = 0.5_f64.ln() - 0.5;
-    assert!((after.log_evidence - expected).abs() < 0.05, "{} {expected}", after.log_evidence);
-    for column in after.draws.columns() {
-        // Of a uniform angle the mean is 0 with sd 0.71 / sqrt(n), and n is about a thousand.
-        let mean = column.sum() / column.len() as f64;
-        assert!(mean.abs() < 0.1, "{mean}");
+    let (mut extended, mut trusted, mut deviations) = (0.0, 0.0, 0.0);
+    for seed in 0..16 {
+        let (before, after) = (refined(0, seed), refined(4, seed));
+        if before.k_hat <= worst_k_hat(2000) {
+            assert_eq!(before, after, "no need");
+            continue;
+        }
+        extended += 1.0;
+        trusted += f64::from(after.k_hat < worst_k_hat(2000));
+        deviations += after.log_evidence - (0.5_f64.ln() - 0.5);
     }
+    // Laws of a mixture that was extended leave a tenth of the ring out on average, and k-hat does not see it.
+    assert!(extended >= 4.0 && trusted > 0.7 * extended, "{trusted} of {extended}");
+    assert!((deviations / extended).abs() < 0.15, "{}", deviations / extended);
 }
 
 /// 60 numbers with a normal prior, 40 noisy sums of them, draws that are five times too few for their covariance and
