@@ -262,7 +262,7 @@ fn weigh_draws(
             over_both(&mut log_weights, &samples, of_network, mixture, network);
         }
         (Some(mixture), None) => {
-            subtract(&mut log_weights, mixture.laws.log_density(samples.view()))
+            subtract(&mut log_weights, mixture.laws.log_density(samples.view()));
         }
         // Nothing was found near the data: all draws are the network's.
         (None, Some(network)) => subtract(&mut log_weights, network(&samples)),
