@@ -1,7 +1,7 @@
 //! Refinement and Markov chain on posteriors that are known in closed form.
 
 use cei_posterior::{
-    ChainOptions, Components, Event, Forward, ModeOptions, PosteriorError, RefineOptions,
+    ChainOptions, Components, Event, Forward, LogProb, ModeOptions, PosteriorError, RefineOptions,
     find_modes, refine, sample_chain, unseen, worst_k_hat,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, array};
@@ -265,7 +265,7 @@ fn what_the_searches_miss_the_network_keeps() {
     let modes = ModeOptions { starts: 1, ..ModeOptions::default() };
     let options = RefineOptions { samples: 20_000, modes, ..RefineOptions::default() };
     let expected = 2.0_f64.exp() / (1.0 + 2.0_f64.exp());
-    let heavier = |network: Option<&dyn Fn(&Array2<f64>) -> Vec<f64>>| {
+    let heavier = |network: Option<&LogProb<'_>>| {
         let refined = refine(&event, draws.view(), network, &options, 1).unwrap();
         assert_eq!(refined.modes.len(), 1, "the other one is missed");
         let draws = refined.draws.column(0);
