@@ -46,7 +46,7 @@ const EXTENDED: usize = 1000;
 /// Draws of a round for each law, so that none is given up because chance gave it no draw.
 const OF_A_LAW: usize = 50;
 /// Log of how far above their mean the target over the mixture may be where the mixture covers the target.
-const COVERED: f64 = 1.4;
+const COVERED: f64 = 0.7;
 /// Part of the draws of a round that hold their weight, from which on no further round is needed.
 const ENOUGH: f64 = 0.65;
 /// Laws of an extension are this many times narrower along what the data leave open.
@@ -198,6 +198,7 @@ pub fn refine(
     let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom)
         .map(|laws| refit(&problem, laws, (options.rounds, options.round_samples), &mut rng));
     let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
+    let mut best: Option<Fitted> = None;
     for extension in 0..options.extensions {
         if weighted.k_hat <= worst_k_hat(weighted.log_weights.len()) {
             break;
@@ -212,10 +213,16 @@ pub fn refine(
         };
         let extended = refit(&problem, extended, (options.rounds, EXTENDED), &mut rng);
         let again = weigh_draws(&problem, draws, network, Some(&extended), options, &mut rng);
+        let is_better = again.k_hat < weighted.k_hat;
         mixture = Some(extended);
-        if again.k_hat < weighted.k_hat {
+        if is_better {
             weighted = again;
+            best = mixture.clone();
         }
+    }
+    if best.is_some() {
+        // Draws that were chosen for their weights lack the largest: what is told comes from new ones.
+        weighted = weigh_draws(&problem, draws, network, best.as_ref(), options, &mut rng);
     }
     let Weighted { samples, log_weights, k_hat, log_evidence } = weighted;
     let is_lost = log_evidence == f64::NEG_INFINITY;
