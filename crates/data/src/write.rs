@@ -9,8 +9,8 @@ use std::sync::Arc;
 use cei_files::{AtomicFile, FileError};
 use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata};
 use polars::prelude::{
-    Column, CompatLevel, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError, Schema,
-    SchemaExt as _, SerWriter,
+    Column, CompatLevel, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError,
+    PolarsResult, Schema, SchemaExt as _, SerWriter,
 };
 use polars_parquet::write::schema_to_metadata_key;
 use thiserror::Error;
@@ -19,6 +19,9 @@ use crate::table_file::FileKind;
 
 /// Rows of one Parquet row group at most.
 const ROW_GROUP: usize = 1 << 18;
+/// Numbers of one Parquet row group at least, as far as batches are smaller: what a file says of each of its row groups is in memory
+/// until it is complete, more than the numbers of a small group themselves.
+const LEAST_GROUP: usize = 1 << 20;
 
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +190,8 @@ pub struct TableWriter {
 enum Encoder {
     /// Rows are appended to the file by a short-lived writer a batch; with what separates the cells.
     Csv(File, u8),
-    Parquet(Box<BatchedWriter<File>>),
+    /// With rows that wait for more.
+    Parquet(Box<BatchedWriter<File>>, DataFrame),
 }
 
 impl TableWriter {
@@ -222,7 +226,8 @@ impl TableWriter {
             FileKind::Parquet => {
                 let writer =
                     ParquetWriter::new(file).with_key_value_metadata(Some(plain_types(&schema)));
-                Encoder::Parquet(Box::new(writer.batched(&schema).map_err(encoded)?))
+                let writer = writer.batched(&schema).map_err(encoded)?;
+                Encoder::Parquet(Box::new(writer), DataFrame::empty_with_schema(&schema))
             }
         };
         Ok(Self { path: path.to_path_buf(), columns: columns.to_vec(), unfinished, encoder })
@@ -251,6 +256,7 @@ impl TableWriter {
             }
         }
         let rows = batch.first().map_or(0, ColumnData::len);
+        let few = (LEAST_GROUP / self.columns.len().max(1)).min(ROW_GROUP);
         let columns = batch
             .into_iter()
             .zip(&self.columns)
@@ -264,10 +270,10 @@ impl TableWriter {
                 .include_header(false)
                 .finish(&mut frame)
                 .map_err(encoded),
-            Encoder::Parquet(writer) => (0..rows).step_by(ROW_GROUP).try_for_each(|start| {
-                let group = frame.slice(start as i64, ROW_GROUP);
-                writer.write_batch(&group).map_err(encoded)
-            }),
+            Encoder::Parquet(writer, waiting) => {
+                waiting.vstack_mut_owned(frame).map_err(encoded)?;
+                write_groups(writer, waiting, few).map_err(encoded)
+            }
         }
     }
 
@@ -283,12 +289,28 @@ impl TableWriter {
     ///
     /// # Errors
     /// A full disk.
-    pub fn complete(self) -> Result<AtomicFile, WriteError> {
-        if let Encoder::Parquet(writer) = &self.encoder {
-            writer.finish().map_err(|error| encode_error(&self.path, &error))?;
+    pub fn complete(mut self) -> Result<AtomicFile, WriteError> {
+        if let Encoder::Parquet(writer, waiting) = &mut self.encoder {
+            let written = write_groups(writer, waiting, 1).and_then(|()| writer.finish());
+            written.map_err(|error| encode_error(&self.path, &error))?;
         }
         Ok(self.unfinished)
     }
+}
+
+/// Writes row groups as long as at least so many rows are `waiting`.
+fn write_groups(
+    writer: &mut BatchedWriter<File>,
+    waiting: &mut DataFrame,
+    few: usize,
+) -> PolarsResult<()> {
+    while waiting.height() >= few {
+        let (mut group, rest) = waiting.split_at(ROW_GROUP.min(waiting.height()) as i64);
+        // Each piece would be a group of its own.
+        writer.write_batch(group.rechunk_mut())?;
+        *waiting = rest;
+    }
+    Ok(())
 }
 
 /// What separates the cells of a text file: a tab in `.tsv`.

@@ -64,6 +64,25 @@ fn draws_are_appended_in_batches() {
     }
 }
 
+/// What a file says of its row groups stays in memory until it is complete.
+#[test]
+fn small_batches_become_large_row_groups() {
+    let folder = Folder::new();
+    let path = folder.path("t.parquet");
+    let mut writer = TableWriter::create(&path, &[("x".to_owned(), ColumnType::F64)]).unwrap();
+    let rows = 400_000;
+    for start in (0..rows).step_by(1000) {
+        let batch = (start..start + 1000).map(f64::from).collect();
+        writer.write(vec![ColumnData::F64(batch)]).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut reader = ParquetReader::new(std::fs::File::open(&path).unwrap());
+    assert_eq!(reader.get_metadata().unwrap().row_groups.len(), 2);
+    let table = reader.finish().unwrap();
+    let read: Vec<f64> = table.column("x").unwrap().f64().unwrap().into_no_null_iter().collect();
+    assert_eq!(read, (0..rows).map(f64::from).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_csv_has_a_plain_header() {
     let folder = Folder::new();
