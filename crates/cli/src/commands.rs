@@ -65,7 +65,12 @@ pub(crate) fn show_step(progress: &RowProgress, quiet: bool, step: PredictStep<'
             let folder = folder.display();
             progress.aside(&format!("{events} of {of} events are refined already, in `{folder}`"));
         }
-        PredictStep::Refining { .. } | PredictStep::Resumed { .. } => {}
+        PredictStep::Inferring { samples } if !quiet => progress.aside(&format!(
+            "inferring the distribution of these events, and of {samples} samples of them drawn anew"
+        )),
+        PredictStep::Refining { .. }
+        | PredictStep::Resumed { .. }
+        | PredictStep::Inferring { .. } => {}
         PredictStep::Damaged(part) => progress.aside(&format!(
             "warning: `{}` is damaged: its events are refined again",
             part.display()

@@ -17,15 +17,16 @@
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::event::Whitened;
-use crate::levenberg_marquardt::{End, Tie, descend_numbered};
+use crate::levenberg_marquardt::End;
 use crate::linear::Cholesky;
 use crate::modes::is_same_root;
+use crate::roots::search_numbered;
 
 /// First and longest step along a curve, bohr.
 const FIRST_STEP: f64 = 0.1;
-const LONGEST_STEP: f64 = 0.5;
+const LONGEST_STEP: f64 = 1.0;
 /// A step is this much longer than the last one, and half as long as one that failed.
-const GROWTH: f64 = 1.4;
+const GROWTH: f64 = 1.6;
 /// A curve that needs a shorter step is given up, bohr.
 const SHORTEST_STEP: f64 = 1e-4;
 /// Most steps along a curve.
@@ -35,9 +36,9 @@ const CORRECTIONS: usize = 3;
 /// A step this far from the curve, in residual by the length of the measured components, has failed.
 const FAR: f64 = 0.3;
 /// A point is on the curve if its residual is below this part of the measured components.
-const ON_CURVE: f64 = 1e-4;
+const ON_CURVE: f64 = 1e-3;
 /// Least cosine between the directions before and after a step.
-const LEAST_COSINE: f64 = 0.9;
+const LEAST_COSINE: f64 = 0.8;
 /// A curve ends where `|s|` is larger.
 const LARGEST_S: f64 = 3.0;
 /// Parts of a step in which crossings of s = 0 are told apart.
@@ -60,7 +61,7 @@ pub(crate) fn follow(
     while curves.iter().any(|curve| !curve.done) {
         let (owners, starts): (Vec<usize>, Vec<Vec<f64>>) =
             lines.advance(&mut curves).into_iter().unzip();
-        for (crossing, end) in descend_numbered(problem, &starts, Tie::Free, ITERATIONS) {
+        for (crossing, end) in search_numbered(problem, &starts, ITERATIONS) {
             let curve = &mut curves[owners[crossing]];
             let known = &mut known[curve.line];
             if known.iter().any(|solution| is_same_root(solution, &end.coordinates)) {

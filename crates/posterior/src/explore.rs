@@ -21,9 +21,10 @@ use crate::curve::follow;
 use crate::error::PosteriorError;
 use crate::event::{Event, Whitened};
 use crate::forward::Forward;
-use crate::levenberg_marquardt::{End, Tie, descend};
+use crate::levenberg_marquardt::End;
 use crate::modes::{Mode, ModeOptions, is_same_root, modes_of};
 use crate::pareto::log_sum_exp;
+use crate::roots::search;
 
 /// Searches of a round for each coordinate.
 const SEARCHES: usize = 8;
@@ -184,7 +185,7 @@ fn agree(modes: &[Mode], explorations: &[Exploration]) -> bool {
 /// The solutions of the exact model that the `found` ones of a fast model lead to.
 fn polished(exact: &Whitened<'_>, found: &[Mode], options: &ModeOptions) -> Vec<Mode> {
     let starts: Vec<Vec<f64>> = found.iter().map(|mode| mode.coordinates.clone()).collect();
-    let ends = descend(exact, &starts, Tie::Free, options.iterations);
+    let ends = search(exact, &starts, options.iterations);
     let mut modes = solved(exact, modes_of(exact, &ends, options), options);
     modes.iter_mut().for_each(|mode| mode.starts = 0);
     for before in found {
@@ -230,7 +231,7 @@ impl Explorer<'_> {
         options: &ModeOptions,
         rng: &mut ChaCha8Rng,
     ) -> Exploration {
-        let mut ends = descend(problem, starts, Tie::Free, options.iterations);
+        let mut ends = search(problem, starts, options.iterations);
         let mut modes = solved(problem, modes_of(problem, &ends, options), options);
         let is_inside = |mode: &&Mode| self.is_inside(mode);
         let bound = BOUND * self.size();
@@ -249,8 +250,8 @@ impl Explorer<'_> {
                 let moved: Vec<_> =
                     (of_law..searches).map(|_| self.with_an_atom_moved(&modes, rng)).collect();
                 let drawn: Vec<_> = (0..of_law).map(|_| self.draw(rng)).collect();
-                ends.extend(descend(problem, &moved, Tie::Free, STEPS));
-                ends.extend(descend(problem, &drawn, Tie::Free, options.iterations));
+                ends.extend(search(problem, &moved, STEPS));
+                ends.extend(search(problem, &drawn, options.iterations));
             }
             modes = solved(problem, modes_of(problem, &ends, options), options);
             let is_quiet = modes.iter().filter(is_inside).count() <= known;

@@ -1,4 +1,4 @@
-//! The method of Levenberg and Marquardt for many searches at once.
+//! The method of Levenberg and Marquardt for many searches at once, with noise; without it see `roots`.
 //!
 //! # Notation
 //! ```text
@@ -24,7 +24,7 @@ pub(crate) struct End {
 }
 
 /// Longest step in any coordinate, bohr.
-const LONGEST_STEP: f64 = 1.0;
+pub(crate) const LONGEST_STEP: f64 = 1.0;
 
 /// What ties a search beside the data.
 #[derive(Debug, Clone, Copy)]
@@ -173,17 +173,16 @@ impl Search<'_> {
             self.done = promise.abs() < 1e-12 * self.cost.abs();
             return refused(self);
         }
-        // With noise, a search does not leave the prior's support once it is inside.
-        let inside = !problem.is_noisy || problem.log_prior(&trial) > f64::NEG_INFINITY;
+        // A search does not leave the prior's support once it is inside.
+        let inside = problem.log_prior(&trial) > f64::NEG_INFINITY;
         if self.inside && !inside {
             return refused(self);
         }
         let ratio = (2.0 * gain / promise.max(f64::MIN_POSITIVE) - 1.0).clamp(-1.0, 1.0);
         self.lambda *= (1.0 - ratio.powi(3)).max(1.0 / 10.0);
         self.growth = 2.0;
-        // In units of the noise a millionth is nothing; without noise only the precision of numbers ends.
-        self.done =
-            if problem.is_noisy { gain < 1e-6 + 1e-9 * cost } else { problem.is_precise(cost) };
+        // In units of the noise a millionth is nothing.
+        self.done = gain < 1e-6 + 1e-9 * cost;
         self.inside |= inside;
         self.hold.move_to(problem, &trial);
         self.here = trial;

@@ -23,6 +23,7 @@ mod modes;
 mod pareto;
 mod prior;
 mod refine;
+mod roots;
 mod shares;
 mod student;
 

@@ -10,6 +10,7 @@ use crate::event::{Event, Whitened};
 use crate::levenberg_marquardt::{End, Tie, descend};
 use crate::linear::Cholesky;
 use crate::pareto::log_sum_exp;
+use crate::roots::search;
 
 /// How modes are searched for.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +110,7 @@ pub fn find_modes(
     let (mut ends, mut modes) = (Vec::new(), Vec::new());
     for rows in draws.axis_chunks_iter(Axis(0), options.starts.max(1)) {
         let starts: Vec<Vec<f64>> = rows.rows().into_iter().map(|row| row.to_vec()).collect();
-        ends.extend(descend(&problem, &starts, Tie::Free, options.iterations));
+        ends.extend(search(&problem, &starts, options.iterations));
         modes = modes_of(&problem, &ends, options);
         if unseen(modes.iter().map(|mode| mode.starts)) <= LITTLE_UNSEEN {
             break;

@@ -70,6 +70,7 @@ pub fn population_to_folder(
             let rows = prediction.y.rows().into_iter().enumerate();
             rows.map(|(event, y)| coincidences.against(&y.to_vec(), event)).collect()
         });
+        watch(PredictStep::Inferring { samples: options.bootstraps });
         let groups = curves::infer(&sample, &groups, &quantities, options, against.as_deref())?;
         let report = PopulationReport {
             events: table.rows(),

@@ -78,6 +78,11 @@ pub enum PredictStep<'a> {
         /// All events.
         of: usize,
     },
+    /// All events are refined; what follows is the distribution in the sample.
+    Inferring {
+        /// Samples of the events drawn anew.
+        samples: usize,
+    },
 }
 
 impl PredictOptions {
