@@ -103,8 +103,19 @@ fn a_killed_refinement_goes_on_to_the_same_bytes() -> TestResult {
     }
     std::fs::remove_file(folder.path("n.csv"))?;
     assert_eq!(written(0)?, first);
-    // What only looks writes nothing, and other results of the same refinement are free to choose.
-    folder.run(&format!("{} --dry-run", call("")))?;
+    // What only looks writes nothing, and counts the events that are left.
+    let (_, told) = folder.run(&format!("{} --dry-run", call("")))?;
+    assert!(told.contains("192 of 200 events are refined already"), "{told}");
+    let seconds = |name| -> TestResult<(u64, f64)> {
+        let found = folder.json(&format!("{} --dry-run --json --quiet", call(name)))?;
+        let number = |key: &str| found[key].as_f64().ok_or("no number");
+        let steps = found["steps"].as_u64().ok_or("no number")?;
+        assert_eq!(found["rows"], 200);
+        Ok((steps, number("seconds")? - number("preparation_seconds")?))
+    };
+    let ((left, of_left), (all, of_all)) = (seconds("")?, seconds("other-")?);
+    assert_eq!((left, all), (8, 200));
+    assert!(of_left < 0.3 * of_all, "{of_left} {of_all}");
     assert_eq!(written(0)?, first);
 
     let told = folder.told(&format!("{} --threads 2", call("")))?;
@@ -143,6 +154,37 @@ fn damaged_parts_are_refined_again() -> TestResult {
     child.wait()?;
     std::fs::remove_file(folder.path(PARTS).join("origin.json"))?;
     folder.told(&call(""))?;
+    folder.is_whole(&before)
+}
+
+/// The evidences from which the fraction of false coincidences is learned are worked out once.
+#[test]
+fn the_fraction_of_false_coincidences_is_learned_once() -> TestResult {
+    let folder = Folder::refined()?;
+    let asked = |name| format!("{} --false-coincidences", call(name));
+    folder.run(&format!("{} --quiet", asked("whole-")))?;
+    let before = folder.names()?;
+    let evidence = folder.path(PARTS).join("evidence.cbor");
+    let begin = |part| -> TestResult {
+        let mut child =
+            folder.command(&asked("")).stderr(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        while !folder.part(part).exists() {
+            assert!(child.try_wait()?.is_none(), "ended before part {part}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    };
+    begin(0)?;
+    let written = std::fs::metadata(&evidence)?.modified()?;
+    begin(1)?;
+    assert_eq!(std::fs::metadata(&evidence)?.modified()?, written);
+    let mut bytes = std::fs::read(&evidence)?;
+    bytes[100] ^= 1;
+    std::fs::write(&evidence, bytes)?;
+    let told = folder.told(&asked(""))?;
+    assert!(told.contains(&format!("warning: `{PARTS}/evidence.cbor` is damaged")), "{told}");
     folder.is_whole(&before)
 }
 

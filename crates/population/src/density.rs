@@ -102,6 +102,7 @@ mod tests {
             tried: Vec::new(),
             event_sd: vec![1.0; 2],
             effective_draws: 1.0,
+            log_likelihoods: Vec::new(),
         };
         let density = population.density();
         let step = 0.05;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::ascent::Problem;
 use crate::error::PopulationError;
 use crate::laws::{NormalLaw, laws_of, longest, parameters};
-use crate::likelihood::parts;
+use crate::likelihood::{log_likelihoods, parts};
 use crate::points::{Points, Sample, Units};
 
 /// Steps of expectation and maximisation before an ascent.
@@ -67,6 +67,8 @@ pub struct Population {
     pub event_sd: Vec<f64>,
     /// Mean over the events of the number of draws that hold their weight in the population.
     pub effective_draws: f64,
+    /// Of each event `log L`, with its correction: how much better than the training law the population explains it, nats.
+    pub log_likelihoods: Vec<f64>,
 }
 
 /// Infers the distribution of the quantities in a sample. The same result for the same seed, whatever the threads.
@@ -103,6 +105,7 @@ pub fn fit(
         tried,
         event_sd: units.of_events.clone(),
         effective_draws: effective / points.events() as f64,
+        log_likelihoods: log_likelihoods(&points, &laws_of(&theta, &floor)),
     })
 }
 

@@ -88,6 +88,12 @@ pub(crate) fn worth(
     all
 }
 
+/// `log L` of each event.
+pub(crate) fn log_likelihoods(points: &Points, laws: &[Law]) -> Vec<f64> {
+    let of_event = |event| Event::new(points, event, laws).log_likelihood(points);
+    (0..points.events()).into_par_iter().map(of_event).collect()
+}
+
 /// Of each draw of an event, its part of the event's likelihood.
 pub(crate) fn parts(points: &Points, event: usize, laws: &[Law]) -> Vec<f64> {
     let own = Event::new(points, event, laws);

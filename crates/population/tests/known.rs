@@ -382,3 +382,36 @@ fn what_does_not_fit_is_named() {
     assert_eq!(error(&case.draws, &outside), expected);
     assert!(error(&Array3::ones((30, 40, 1)), &case.log_law).contains("quantity 0 is the same"));
 }
+
+/// How well the population explains each event is known where the posteriors are, although hardly a draw lies in it: three
+/// quantities of the width 2, posteriors of 12, 200 draws.
+#[test]
+fn likelihoods_of_events_are_those_in_closed_form() {
+    let (width, noise, count) = (2.0, noise_of(12.0), 300);
+    let cases: Vec<Case> =
+        (0..3).map(|axis| case(&normal(count, 5.0, width, axis), noise, 200, 10 + axis)).collect();
+    let draws: Vec<_> = cases.iter().map(|case| case.draws.view()).collect();
+    let draws = ndarray::concatenate(Axis(2), &draws).unwrap();
+    let log_law = &cases[0].log_law + &cases[1].log_law + &cases[2].log_law;
+    let sample = Sample {
+        draws: draws.view(),
+        log_law: log_law.view(),
+        counts: &vec![1.0; count],
+        limits: &[None; 3],
+    };
+    let options = PopulationOptions { most_laws: 1, bootstraps: 0, ..Default::default() };
+    let population = fit(&sample, &options).unwrap();
+    let law = &population.laws[0];
+    let part = LAW * LAW / (LAW * LAW + noise * noise);
+    let log_normal = |y: f64, variance: f64| -0.5 * y * y / variance - 0.5 * variance.ln();
+    let mut squares = 0.0;
+    for (event, found) in draws.axis_iter(Axis(0)).zip(&population.log_likelihoods) {
+        let of_axis = |axis: usize| {
+            let y = event.column(axis).mean().unwrap() / part;
+            let own = law.covariance[[axis, axis]] + noise * noise;
+            log_normal(y - law.mean[axis], own) - log_normal(y, LAW * LAW + noise * noise)
+        };
+        squares += (found - (0..3).map(of_axis).sum::<f64>()).powi(2) / count as f64;
+    }
+    assert!(squares.sqrt() < 0.5, "{}", squares.sqrt());
+}

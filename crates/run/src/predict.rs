@@ -8,6 +8,7 @@
 //! | `output` | a file that is written while the next chunk is drawn |
 //! | `chunks` | the events, a chunk after another |
 //! | `coincidences` | how probable it is that the ions of an event come from one molecule |
+//! | `fraction` | how frequent false coincidences are, from some of the events |
 //! | `sums` | the gate on the momentum sum, and the motion of the centre of mass |
 //! | `report` | what is told in the end |
 //! | `parts` | refined events on disk, until the tables are written |
@@ -20,6 +21,7 @@
 mod chunks;
 mod coincidences;
 mod columns;
+mod fraction;
 mod options;
 mod origin;
 mod output;
@@ -42,6 +44,7 @@ pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateS
 pub use self::trial::estimate_prediction;
 use crate::RunError;
 use chunks::SUMMARISED_DRAWS;
+use fraction::with_fraction;
 pub(crate) use origin::Origin;
 use page::write_page;
 use parts::Parts;
@@ -100,7 +103,8 @@ pub fn predict_to_files(
         if let Some(parts) = &parts {
             parts.tell(watch);
         }
-        let Prediction { run, tables, refiner, edges, coincidences, .. } = *prediction;
+        let prediction = with_fraction(prediction, parts.as_ref(), watch)?;
+        let Prediction { run, tables, refiner, edges, fraction, .. } = prediction;
         let Context { table, gate, remarks, far_out, outside, plausibility } = context;
         let report = prediction.write(parts.as_ref(), watch, |found| {
             let preprocessing = &run.record.preprocessing;
@@ -121,8 +125,8 @@ pub fn predict_to_files(
                 outside: outside.map(OutsideCounts::of),
                 charge_states: found.refinement.shares(&tables.states),
                 refinement: refiner.map(|refiner| found.refinement.report(refiner.has_noise())),
-                false_coincidences: match coincidences {
-                    Some(of_file) => Some(found.coincidences.report(of_file)?),
+                false_coincidences: match &fraction {
+                    Some(fraction) => Some(found.coincidences.report(fraction)?),
                     None => None,
                 },
                 dropped: table.dropped.clone(),

@@ -71,6 +71,9 @@ pub const POPULATION_ORIGIN: &str = "origin.json";
 /// What refined events on disk come from, in the folder of the parts of a prediction.
 pub const PARTS_ORIGIN: &str = "origin.json";
 
+/// The evidences of events that are looked at before the first part, in the same folder.
+pub const PARTS_EVIDENCE: &str = "evidence.cbor";
+
 /// What `cei check` found.
 pub const CHECK: &str = "check.json";
 

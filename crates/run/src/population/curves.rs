@@ -1,8 +1,8 @@
 //! The distribution of each quantity in each group.
 
 use cei_population::{Population, PopulationError, Sample, fit, stacked};
-use cei_posterior::{FalseCoincidences, log_sum_exp};
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use cei_posterior::FalseCoincidences;
+use ndarray::{Array2, Array3, s};
 
 use super::groups::Groups;
 use super::options::PopulationOptions;
@@ -153,20 +153,9 @@ fn without_false(
             .map(|(count, p)| count * p.max(LEAST_COUNT))
             .collect();
         let asked = cei_population::PopulationOptions { bootstraps: 0, ..Default::default() };
-        let density = fit(&Sample { counts: &counts, ..*sample }, &asked)
+        gains = fit(&Sample { counts: &counts, ..*sample }, &asked)
             .map_err(SampleError::from)?
-            .density();
-        let of_event = |(draws, logs): (ArrayView2<'_, f64>, ArrayView1<'_, f64>)| {
-            let of_draws: Vec<f64> = draws
-                .rows()
-                .into_iter()
-                .zip(logs)
-                .map(|(row, log)| density.log_density(&row.to_vec()) - log)
-                .collect();
-            log_sum_exp(&of_draws) - (of_draws.len() as f64).ln()
-        };
-        let events = sample.draws.axis_iter(Axis(0)).zip(sample.log_law.axis_iter(Axis(0)));
-        gains = events.map(of_event).collect();
+            .log_likelihoods;
         last = Some((found, p_true));
     }
     let Some(last) = last else { unreachable!("there are rounds") };

@@ -143,11 +143,11 @@ impl Prediction<'_> {
             }
             found.refinement.add(refined);
         }
-        let coincidences = match (self.coincidences, refined.as_deref()) {
-            (Some(of_file), Some(refined)) => {
+        let coincidences = match (self.coincidences, &self.fraction, refined.as_deref()) {
+            (Some(of_file), Some(fraction), Some(refined)) => {
                 let evidence: Vec<_> = refined.iter().map(|event| event.log_evidence).collect();
                 let is_measured = |event| !self.tables.is_far_out(event);
-                found.coincidences.add(of_file, first, y, &evidence, is_measured)
+                found.coincidences.add(of_file, fraction, first, y, &evidence, is_measured)
             }
             _ => Vec::new(),
         };

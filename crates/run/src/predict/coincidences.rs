@@ -3,18 +3,15 @@
 use cei_data::{CentreOfMass, SumGate, SumOptions, is_incomplete};
 use cei_model::random::{Purpose, stream};
 use cei_posterior::{Background, FalseCoincidences, Selected};
-use ndarray::{ArrayView2, Axis, s};
+use ndarray::{ArrayView2, s};
 use rand_distr::{Distribution as _, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::dataset::LaterTable;
 use crate::refine::Refiner;
-use crate::trained::draws::draw_positions;
 use crate::{RunError, TrainedRun};
 
-/// Events, evenly spaced, from which the fraction is learned that the others are judged with.
-const FIRST_EVENTS: usize = 500;
 /// Sums of noise of which a gate accepts a part.
 const NOISE_SUMS: usize = 100_000;
 /// Thresholds of `p_true` that are told.
@@ -36,8 +33,6 @@ pub(crate) struct Coincidences {
     is_own: bool,
     /// What the gate does to the ratio of the densities, nats.
     log_gate: f64,
-    /// The fraction among the first events.
-    first: FalseCoincidences,
 }
 
 /// What is said of the ions of one event.
@@ -56,9 +51,8 @@ impl Coincidence {
 }
 
 impl Coincidences {
-    /// Mixes the events and learns what fraction of them is false; none where that is not asked for. `y` are the momenta of
-    /// the file (a.u.), with charges behind them where the run is conditioned on these; `is_measured` says of which event
-    /// they are measurements.
+    /// Mixes the events; none where that is not asked for. `y` are the momenta of the file (a.u.), with charges behind them where
+    /// the run is conditioned on these.
     ///
     /// # Errors
     /// Momenta without noise, aligned molecules, a motion of the centre of mass that was removed, too few events; another
@@ -68,9 +62,7 @@ impl Coincidences {
         refiner: Option<&Refiner<'_>>,
         mixed: Option<&Mixed>,
         sums: &SumOptions,
-        seed: u64,
         y: ArrayView2<'_, f64>,
-        is_measured: impl Fn(usize) -> bool,
     ) -> Result<Option<Self>, RunError> {
         let (Some(mixed), Some(refiner)) = (mixed, refiner) else {
             return Ok(None);
@@ -122,43 +114,31 @@ impl Coincidences {
             }
             SumOptions { gate: None, .. } => 0.0,
         };
-        let all = FalseCoincidences { fraction: 0.5, sd: 0.5, events: 0 };
-        let mut found = Self { background, is_own: *mixed == Mixed::Events, log_gate, first: all };
-        let measured: Vec<usize> = (0..y.nrows()).filter(|event| is_measured(*event)).collect();
-        let count = measured.len().min(FIRST_EVENTS);
-        let ratio = |place: usize| -> Result<f64, RunError> {
-            let event = measured[place * measured.len() / count];
-            let row = y.slice(s![event..=event, ..]);
-            let draws = draw_positions(run, row, refiner.network_draws(), seed, event);
-            let refined = refiner.refine(row, draws.view(), seed, event)?;
-            let evidence = refined.first().and_then(|event| event.log_evidence);
-            Ok(found
-                .judge(row.index_axis(Axis(0), 0).as_slice().unwrap_or_default(), event, evidence)
-                .log_ratio)
-        };
-        let ratios: Vec<f64> =
-            (0..count).into_par_iter().map(ratio).collect::<Result<_, RunError>>()?;
-        found.first = FalseCoincidences::of(&ratios)?;
-        Ok(Some(found))
+        Ok(Some(Self { background, is_own: *mixed == Mixed::Events, log_gate }))
     }
 
-    /// What the momenta (a.u.) of an event tell against false coincidences, but for its evidence, nats.
+    /// What the momenta (a.u.) of an event, which stands in this row of the file, tell against false coincidences, but for its
+    /// evidence, nats.
     pub(crate) fn against(&self, momenta: &[f64], row: usize) -> f64 {
-        self.judge(momenta, row, Some(0.0)).log_ratio
+        self.log_gate - self.log_background(momenta, row)
     }
 
-    /// Judges the event of these momenta (a.u.), which stands in this row of the file.
-    pub(super) fn judge(
+    fn log_background(&self, momenta: &[f64], row: usize) -> f64 {
+        let momenta = &momenta[..self.background.components()];
+        self.background.log_density(momenta, self.is_own.then_some(row))
+    }
+
+    /// Judges an event, where this fraction is false.
+    fn judge(
         &self,
+        fraction: &FalseCoincidences,
         momenta: &[f64],
         row: usize,
         log_evidence: Option<f64>,
     ) -> Coincidence {
-        let momenta = &momenta[..self.background.components()];
-        let log_background = self.background.log_density(momenta, self.is_own.then_some(row));
-        let log_evidence = log_evidence.unwrap_or(f64::NEG_INFINITY);
-        let log_ratio = log_evidence - log_background + self.log_gate;
-        Coincidence { log_background, log_ratio, p_true: self.first.p_true(log_ratio) }
+        let log_background = self.log_background(momenta, row);
+        let log_ratio = log_evidence.unwrap_or(f64::NEG_INFINITY) - log_background + self.log_gate;
+        Coincidence { log_background, log_ratio, p_true: fraction.p_true(log_ratio) }
     }
 }
 
@@ -212,11 +192,12 @@ pub(super) struct CoincidenceSums {
 }
 
 impl CoincidenceSums {
-    /// Judges the events of a chunk, which begins with event `first`; those that have no evidence because their momenta
-    /// are no measurements are judged not to be anything.
+    /// Judges the events of a chunk, which begins with event `first`, by the fraction that is false; those that have no evidence because
+    /// their momenta are no measurements are judged not to be anything.
     pub(super) fn add(
         &mut self,
         coincidences: &Coincidences,
+        fraction: &FalseCoincidences,
         first: usize,
         y: ArrayView2<'_, f64>,
         log_evidence: &[Option<f64>],
@@ -226,7 +207,9 @@ impl CoincidenceSums {
             .par_iter()
             .enumerate()
             .map(|(event, evidence)| match is_measured(first + event) {
-                true => coincidences.judge(&y.row(event).to_vec(), first + event, *evidence),
+                true => {
+                    coincidences.judge(fraction, &y.row(event).to_vec(), first + event, *evidence)
+                }
                 false => Coincidence::NONE,
             })
             .collect();
@@ -238,10 +221,7 @@ impl CoincidenceSums {
         judged
     }
 
-    pub(super) fn report(
-        &self,
-        coincidences: &Coincidences,
-    ) -> Result<CoincidenceReport, RunError> {
+    pub(super) fn report(&self, first: &FalseCoincidences) -> Result<CoincidenceReport, RunError> {
         let FalseCoincidences { fraction, sd, .. } = FalseCoincidences::of(&self.log_ratios)?;
         let selected = THRESHOLDS.map(|threshold| {
             let Selected { threshold, events, purity, efficiency } =
@@ -251,8 +231,8 @@ impl CoincidenceSums {
         Ok(CoincidenceReport {
             fraction,
             fraction_sd: sd,
-            fraction_of_first: coincidences.first.fraction,
-            first_events: coincidences.first.events,
+            fraction_of_first: first.fraction,
+            first_events: first.events,
             selected: selected.to_vec(),
         })
     }

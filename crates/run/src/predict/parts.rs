@@ -8,11 +8,14 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::options::PredictStep;
 use super::origin::Origin;
 use super::prediction::Prediction;
 use crate::RunError;
-use crate::folder::layout::PARTS_ORIGIN;
+use crate::folder::layout::{PARTS_EVIDENCE, PARTS_ORIGIN};
 use crate::refine::RefinedEvent;
 
 /// Characters of a digest.
@@ -29,14 +32,16 @@ pub(crate) struct Parts {
     size: usize,
     /// Whether the folder is that of this prediction already.
     was_begun: bool,
+    /// Whether nothing is written.
+    is_read_only: bool,
 }
 
 /// What is known of a part.
-pub(super) enum Part {
+pub(super) enum Part<T> {
     Absent,
     /// It is not as it was written.
     Damaged(PathBuf),
-    There(Vec<RefinedEvent>),
+    There(Vec<T>),
 }
 
 impl Parts {
@@ -66,7 +71,20 @@ impl Parts {
         let was_begun = origin
             .is_at(&folder.join(PARTS_ORIGIN))
             .map_err(|what| RunError::OtherParts { path: folder.clone(), what })?;
-        Ok(Some(Self { folder, sha256: origin.sha256(), origin, events, size, was_begun }))
+        Ok(Some(Self {
+            folder,
+            sha256: origin.sha256(),
+            origin,
+            events,
+            size,
+            was_begun,
+            is_read_only: false,
+        }))
+    }
+
+    /// The same, of which nothing is kept.
+    pub(super) fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
     }
 
     /// Tells how many events are there, if any are.
@@ -87,8 +105,23 @@ impl Parts {
     ///
     /// # Errors
     /// A file that the system does not read.
-    pub(super) fn read(&self, chunk: &Range<usize>) -> Result<Part, RunError> {
-        let path = self.file(chunk);
+    pub(super) fn read(&self, chunk: &Range<usize>) -> Result<Part<RefinedEvent>, RunError> {
+        self.read_at(self.file(chunk), chunk.len())
+    }
+
+    /// The evidences of the `count` events that are looked at before the first part.
+    ///
+    /// # Errors
+    /// A file that the system does not read.
+    pub(super) fn read_evidence(&self, count: usize) -> Result<Part<Option<f64>>, RunError> {
+        self.read_at(self.folder.join(PARTS_EVIDENCE), count)
+    }
+
+    fn read_at<T: DeserializeOwned>(
+        &self,
+        path: PathBuf,
+        count: usize,
+    ) -> Result<Part<T>, RunError> {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Part::Absent),
@@ -97,7 +130,7 @@ impl Parts {
         let events = bytes.split_last_chunk::<DIGEST>().and_then(|(content, digest)| {
             let is_whole = *digest == *self.seal(content).as_bytes();
             let events = is_whole.then(|| ciborium::from_reader::<Vec<_>, _>(content))?;
-            events.ok().filter(|events| events.len() == chunk.len())
+            events.ok().filter(|events| events.len() == count)
         });
         Ok(events.map_or(Part::Damaged(path), Part::There))
     }
@@ -111,7 +144,21 @@ impl Parts {
         chunk: &Range<usize>,
         events: &[RefinedEvent],
     ) -> Result<(), RunError> {
-        let path = self.file(chunk);
+        self.write_at(&self.file(chunk), events)
+    }
+
+    /// Keeps the evidences of the events that are looked at before the first part.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be written.
+    pub(super) fn write_evidence(&self, evidence: &[Option<f64>]) -> Result<(), RunError> {
+        self.write_at(&self.folder.join(PARTS_EVIDENCE), evidence)
+    }
+
+    fn write_at<T: Serialize>(&self, path: &Path, events: &[T]) -> Result<(), RunError> {
+        if self.is_read_only {
+            return Ok(());
+        }
         let origin = self.folder.join(PARTS_ORIGIN);
         if !origin.exists() {
             std::fs::create_dir_all(&self.folder).map_err(RunError::io("create", &self.folder))?;
@@ -119,10 +166,10 @@ impl Parts {
         }
         let mut bytes = Vec::new();
         ciborium::into_writer(events, &mut bytes)
-            .map_err(|error| RunError::io("write", &path)(std::io::Error::other(error)))?;
+            .map_err(|error| RunError::io("write", path)(std::io::Error::other(error)))?;
         let seal = self.seal(&bytes);
         bytes.extend(seal.as_bytes());
-        Ok(cei_files::write(&path, &bytes)?)
+        Ok(cei_files::write(path, &bytes)?)
     }
 
     /// Removes the parts, and the folder if nothing else is in it.
@@ -132,7 +179,8 @@ impl Parts {
     pub(super) fn remove(self) -> Result<(), RunError> {
         // What the parts are of goes last: without it they are nobody's.
         let files = self.chunks().map(|chunk| self.file(&chunk));
-        for file in files.chain([self.folder.join(PARTS_ORIGIN)]) {
+        let others = [PARTS_EVIDENCE, PARTS_ORIGIN].map(|name| self.folder.join(name));
+        for file in files.chain(others) {
             gone(std::fs::remove_file(&file)).map_err(RunError::io("remove", &file))?;
         }
         cei_files::sweep(&self.folder);

@@ -1,5 +1,6 @@
 //! What all chunks of a prediction have in common, and which events are together.
 
+use cei_posterior::FalseCoincidences;
 use ndarray::ArrayView2;
 
 use super::coincidences::Coincidences;
@@ -23,6 +24,8 @@ pub(crate) struct Prediction<'a> {
     pub(crate) refiner: Option<&'a Refiner<'a>>,
     pub(crate) edges: Option<&'a LawEdges>,
     pub(crate) coincidences: Option<&'a Coincidences>,
+    /// The fraction of false coincidences that events are judged with, once it is known.
+    pub(super) fraction: Option<FalseCoincidences>,
     pub(crate) y: ArrayView2<'a, f64>,
 }
 

@@ -65,15 +65,12 @@ pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         edges.is_some(),
         refiner.as_ref(),
     )?;
-    let is_measured = |event| !tables.is_far_out(event);
     let coincidences = Coincidences::of(
         &run,
         refiner.as_ref(),
         options.false_coincidences.as_ref(),
         &options.sums,
-        options.seed,
         table.y.view(),
-        is_measured,
     )?;
     tables.has_coincidences = coincidences.is_some();
     let remarks = said.into_iter().chain(pass_on(further, &mut tables)).collect();
@@ -84,6 +81,7 @@ pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         refiner: refiner.as_ref(),
         edges: edges.as_ref(),
         coincidences: coincidences.as_ref(),
+        fraction: None,
         y: table.y.view(),
     };
     let context = Context {

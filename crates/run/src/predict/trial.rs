@@ -7,7 +7,9 @@ use std::time::Instant;
 use cei_model::Device;
 use ndarray::s;
 
+use super::fraction::with_fraction;
 use super::options::{PredictOptions, PredictStep};
+use super::parts::Parts;
 use super::prediction::{CHUNK_DRAWS, Prediction, REFINED_EVENTS};
 use super::prepared::with_prediction;
 use crate::RunError;
@@ -20,7 +22,7 @@ const GROWTH: usize = 4;
 /// Bytes of a number of a draw while its chunk is drawn, refined and written.
 const CELL: usize = 56;
 
-/// What [`super::predict_to_files`] will take, without its page. Nothing is written.
+/// What [`super::predict_to_files`] will take for the events that it has not refined yet, without its page. Nothing is written.
 ///
 /// # Errors
 /// As [`super::predict_to_files`].
@@ -35,7 +37,13 @@ pub fn estimate_prediction(
     options.check()?;
     options.check_files(path)?;
     let begun = Instant::now();
-    with_prediction(path, options, device, &mut watch, |prediction, _, _| {
+    let on = format!("{device:?}");
+    with_prediction(path, options, device, &mut watch, |prediction, _, watch| {
+        let parts = Parts::of(prediction, on)?.map(Parts::read_only);
+        if let Some(parts) = &parts {
+            parts.tell(watch);
+        }
+        let prediction = &with_fraction(prediction, parts.as_ref(), watch)?;
         let preparation_seconds = begun.elapsed().as_secs_f64();
         let events = prediction.y.nrows();
         let mut count = events.min(FIRST * rayon::current_num_threads()).max(1);
@@ -49,6 +57,7 @@ pub fn estimate_prediction(
             }
             count = events.min(GROWTH * count);
         };
+        let left = events - parts.as_ref().map_or(0, Parts::there);
         let draws = prediction.network_draws();
         let chunk = |events: usize| {
             let most = if options.refine { REFINED_EVENTS } else { usize::MAX };
@@ -57,9 +66,9 @@ pub fn estimate_prediction(
         let more = chunk(events).saturating_sub(chunk(count));
         Ok(Estimate {
             rows: events,
-            steps: events,
+            steps: left,
             of: "events",
-            seconds: preparation_seconds + seconds * events as f64 / count as f64,
+            seconds: preparation_seconds + seconds * left as f64 / count as f64,
             preparation_seconds,
             tried_steps,
             tried_seconds: tried.elapsed().as_secs_f64(),
