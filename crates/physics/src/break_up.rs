@@ -22,6 +22,9 @@ use crate::error::SimulationConfigError;
 use crate::molecule::Molecule;
 use crate::nuisance::{Nuisance, Quantity};
 
+/// A full turn.
+const TURN_DEG: f64 = 360.0;
+
 /// In which order bonds break.
 ///
 /// ```toml
@@ -76,7 +79,11 @@ impl BreakUp {
     pub fn nuisances(&self) -> Vec<Nuisance> {
         let drawn = |(key, quantity): (&str, &Quantity)| match quantity {
             Quantity::Fixed(_) => None,
-            Quantity::Drawn(law) => Some(Nuisance::new(format!("break_up_{key}"), law)),
+            Quantity::Drawn(law) => {
+                let nuisance = Nuisance::new(format!("break_up_{key}"), law);
+                let is_angle = matches!(self, Self::Sequential { rotation_deg: Some(_), .. });
+                Some(if is_angle { nuisance.repeating(TURN_DEG) } else { nuisance })
+            }
         };
         self.quantities().into_iter().filter_map(drawn).collect()
     }

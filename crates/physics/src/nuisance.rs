@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::distribution::{Distribution, MAX_REDRAWS};
 use crate::error::{SimulationConfigError, require};
 
+/// A law over a period to this part of it is one over the whole period.
+const WHOLE: f64 = 1e-12;
+
 /// A positive number of a law: the same for all events, or drawn for each.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -91,12 +94,42 @@ pub struct Nuisance {
     distribution: Distribution,
     /// Log of the probability that a draw is positive.
     log_kept: f64,
+    /// After which nothing has changed; none where that never is.
+    period: Option<f64>,
 }
 
 impl Nuisance {
     pub(crate) fn new(name: String, distribution: &Distribution) -> Self {
         let log_kept = distribution.probability(0.0, f64::INFINITY).ln();
-        Self { name, distribution: distribution.clone(), log_kept }
+        Self { name, distribution: distribution.clone(), log_kept, period: None }
+    }
+
+    /// The same for a number after whose `period` nothing has changed.
+    pub(crate) fn repeating(self, period: f64) -> Self {
+        Self { period: Some(period), ..self }
+    }
+
+    /// Where an angle begins and its period, if its law is uniform over one full turn: its ends are then one point, and no end
+    /// of what is possible.
+    ///
+    /// ```
+    /// use cei_physics::BreakUp;
+    ///
+    /// let turn = |law: &str| -> Result<_, toml::de::Error> {
+    ///     let text = format!("kind = 'sequential'\nfirst = 'O'\nrotation_deg = {law}");
+    ///     Ok(toml::from_str::<BreakUp>(&text)?.nuisances()[0].turn())
+    /// };
+    /// assert_eq!(turn("{ distribution = 'uniform', low = 0, high = 360 }")?, Some((0.0, 360.0)));
+    /// assert_eq!(turn("{ distribution = 'uniform', low = 0, high = 180 }")?, None);
+    /// # Ok::<(), toml::de::Error>(())
+    /// ```
+    pub fn turn(&self) -> Option<(f64, f64)> {
+        let (Some(period), Distribution::Uniform { low, high }) = (self.period, &self.distribution)
+        else {
+            return None;
+        };
+        let is_whole = (high - low - period).abs() <= WHOLE * period && *low >= 0.0;
+        is_whole.then_some((*low, period))
     }
 
     /// One draw, or `None` if none was positive in 100,000.

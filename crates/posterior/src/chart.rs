@@ -8,6 +8,7 @@
 use cei_physics::{Nuisance, PositionDensity};
 use ndarray::{Array1, Array2, ArrayView2, s};
 
+use crate::circle::Circle;
 use crate::error::PosteriorError;
 use crate::linear::log_abs_determinant;
 
@@ -116,6 +117,20 @@ impl Chart {
     /// B, (d, 3N).
     pub fn basis(&self) -> ArrayView2<'_, f64> {
         self.basis.view()
+    }
+
+    /// Those of the nuisances, which are the last columns, that are angles of a full turn.
+    pub(crate) fn circles(&self, nuisances: &[Nuisance]) -> Vec<Circle> {
+        let columns = self.columns() - nuisances.len()..self.columns();
+        let circle = |(column, nuisance): (usize, &Nuisance)| {
+            let (low, period) = nuisance.turn()?;
+            let direction = self.basis.column(column).to_vec();
+            // A chart in which nothing turns has no circle.
+            let square: f64 = direction.iter().map(|n| n * n).sum();
+            let is_free = (square - 1.0).abs() <= ORTHONORMAL;
+            is_free.then(|| Circle::new(direction, low - self.origin[column], period))
+        };
+        columns.zip(nuisances).filter_map(circle).collect()
     }
 
     /// Positions (rows, 3N) of coordinates (rows, d).

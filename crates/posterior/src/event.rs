@@ -7,6 +7,7 @@
 
 use ndarray::{ArrayView2, Axis};
 
+use crate::circle::{self, Circle};
 use crate::error::PosteriorError;
 use crate::forward::Forward;
 
@@ -144,6 +145,21 @@ impl<'a> Whitened<'a> {
 
     pub(crate) fn log_prior(&self, coordinates: &[f64]) -> f64 {
         (self.event.log_prior)(coordinates)
+    }
+
+    /// The angles among the coordinates.
+    pub(crate) fn circles(&self) -> &[Circle] {
+        self.event.forward.circles()
+    }
+
+    /// Takes a point to its coordinates.
+    pub(crate) fn fold(&self, coordinates: &mut [f64]) {
+        circle::fold(self.circles(), coordinates);
+    }
+
+    /// The difference `a - b` of two points: the shortest, where angles are among the coordinates.
+    pub(crate) fn difference(&self, a: &[f64], b: &[f64]) -> Vec<f64> {
+        circle::difference(self.circles(), a, b)
     }
 
     /// Log of likelihood times prior of each row, up to [`Self::log_normalisation`].

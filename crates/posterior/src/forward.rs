@@ -8,6 +8,7 @@ use cei_physics::{
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
 use crate::chart::Chart;
+use crate::circle::Circle;
 use crate::error::PosteriorError;
 
 /// A deterministic model of what is measured. Rows with no result are NaN.
@@ -20,6 +21,10 @@ pub trait Forward: Sync {
     fn values(&self, coordinates: ArrayView2<'_, f64>) -> Array2<f64>;
     /// Values (rows, m) and Jacobians (rows, m, d) at coordinates (rows, d).
     fn linearised(&self, coordinates: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>);
+    /// The angles among the coordinates, of which the prior knows one turn.
+    fn circles(&self) -> &[Circle] {
+        &[]
+    }
 }
 
 /// Some of the components of a model: those that were measured.
@@ -85,6 +90,10 @@ impl Forward for Components<'_> {
         let (values, jacobians) = self.forward.linearised(coordinates);
         (values.select(Axis(1), &self.kept), jacobians.select(Axis(1), &self.kept))
     }
+
+    fn circles(&self) -> &[Circle] {
+        self.forward.circles()
+    }
 }
 
 /// Final momenta (3N, a.u.) of an explosion from rest at the positions of a chart, with the nuisances that a
@@ -115,6 +124,8 @@ pub struct Explosion<'a> {
     accuracy: Accuracy,
     /// None for ions at rest.
     motion: Option<&'a InitialMomentumLaw>,
+    /// Nuisances that are angles.
+    circles: Vec<Circle>,
 }
 
 /// The step of finite differences by which initial momenta turn with the molecule, bohr.
@@ -147,7 +158,8 @@ impl<'a> Explosion<'a> {
                 expected: exploder.inputs(),
             });
         }
-        Ok(Self { molecule, chart, dynamics, accuracy: accuracy.clone(), motion: None })
+        let circles = chart.circles(&dynamics.nuisances());
+        Ok(Self { molecule, chart, dynamics, accuracy: accuracy.clone(), motion: None, circles })
     }
 
     /// The same for ions that move at the start.
@@ -273,5 +285,9 @@ impl Forward for Explosion<'_> {
             jacobian.slice_mut(s![columns.., of_chart..]).assign(&Array2::eye(z.len()));
         }
         (values, jacobians)
+    }
+
+    fn circles(&self) -> &[Circle] {
+        &self.circles
     }
 }

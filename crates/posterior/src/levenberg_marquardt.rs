@@ -83,7 +83,7 @@ pub(crate) fn descend_numbered(
             if search.done {
                 continue;
             }
-            match search.propose(d) {
+            match search.propose(problem, d) {
                 Some((trial, promise)) => {
                     trials.push(trial);
                     owners.push(index);
@@ -127,10 +127,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The next point and the decrease of the cost that the linear model promises there.
-    fn propose(&self, d: usize) -> Option<(Vec<f64>, f64)> {
+    fn propose(&self, problem: &Whitened<'_>, d: usize) -> Option<(Vec<f64>, f64)> {
         let mut normal = self.local.normal.clone();
         let mut gradient = self.local.gradient.clone();
-        self.hold.add_to(&mut gradient, &mut normal, &self.start, &self.here);
+        let moved = problem.difference(&self.here, &self.start);
+        self.hold.add_to(&mut gradient, &mut normal, &moved);
         for i in 0..d {
             normal[i * d + i] += self.lambda;
         }
@@ -149,7 +150,8 @@ impl Search<'_> {
             let curved: f64 = (0..d).map(|k| normal[i * d + k] * step[k]).sum();
             promise -= step[i] * (2.0 * gradient[i] + curved - self.lambda * step[i]);
         }
-        let there = self.here.iter().zip(&step).map(|(u, s)| u + s).collect();
+        let mut there: Vec<f64> = self.here.iter().zip(&step).map(|(u, s)| u + s).collect();
+        problem.fold(&mut there);
         Some((there, promise))
     }
 
@@ -217,9 +219,10 @@ impl<'a> Hold<'a> {
         match self {
             Self::Free => {}
             Self::Start(anchor) => {
+                let moved = problem.difference(here, start);
                 for i in 0..d {
                     for k in 0..d {
-                        cost += (here[i] - start[i]) * anchor[i * d + k] * (here[k] - start[k]);
+                        cost += moved[i] * anchor[i * d + k] * moved[k];
                     }
                 }
             }
@@ -228,15 +231,16 @@ impl<'a> Hold<'a> {
         cost
     }
 
-    fn add_to(&self, gradient: &mut [f64], normal: &mut [f64], start: &[f64], here: &[f64]) {
-        let d = here.len();
+    /// `moved` is the way from the start.
+    fn add_to(&self, gradient: &mut [f64], normal: &mut [f64], moved: &[f64]) {
+        let d = moved.len();
         match self {
             Self::Free => {}
             Self::Start(anchor) => {
                 for i in 0..d {
                     for k in 0..d {
                         normal[i * d + k] += anchor[i * d + k];
-                        gradient[i] += anchor[i * d + k] * (here[k] - start[k]);
+                        gradient[i] += anchor[i * d + k] * moved[k];
                     }
                 }
             }

@@ -7,9 +7,11 @@
 //! for the same target, the independent reference.
 //! `docs/refinement.md` derives all of it.
 
+mod along;
 mod background;
 mod chain;
 mod chart;
+mod circle;
 mod coincidences;
 mod curve;
 mod error;
@@ -27,9 +29,11 @@ mod roots;
 mod shares;
 mod student;
 
+pub use along::LAWS_ALONG_CURVES;
 pub use background::Background;
 pub use chain::{Chain, ChainOptions, sample_chain};
 pub use chart::{Chart, ChartPrior};
+pub use circle::Circle;
 pub use coincidences::{FalseCoincidences, Selected};
 pub use error::PosteriorError;
 pub use event::Event;

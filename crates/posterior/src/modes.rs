@@ -223,8 +223,7 @@ pub(crate) fn modes_of(problem: &Whitened<'_>, ends: &[End], options: &ModeOptio
     let mut modes: Vec<(Mode, &End, f64)> = Vec::new();
     for end in ends {
         let is_same = |mode: &&mut (Mode, &End, f64)| {
-            let step: Vec<f64> =
-                end.coordinates.iter().zip(&mode.0.coordinates).map(|(a, b)| a - b).collect();
+            let step = problem.difference(&end.coordinates, &mode.0.coordinates);
             let square: f64 = step.iter().map(|s| s * s).sum();
             // Within one standard deviation of either, where there is noise.
             let near = |normal: &[f64]| {

@@ -9,7 +9,8 @@
 //! ```
 //! The t laws start at the modes and at draws of the network that were pulled towards the data but not along
 //! what the data leave open, with the covariances of Laplace's approximation, capped by the spread of the
-//! network's draws; then they are refitted to weighted draws of their own. Where these laws do not hold the weights, as in
+//! network's draws, or along the curves that an open direction leaves ([`RefineOptions::along_curves`]); then they are refitted to
+//! weighted draws of their own. Where these laws do not hold the weights, as in
 //! many dimensions, laws at the most probable points are added, with the covariance that data and prior have there, and
 //! narrower laws where the weights are largest. All draws are weighted by the
 //! mixture of all laws (Veach and Guibas's balance heuristic), so the network is a defence, not a hazard.
@@ -19,6 +20,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::along::along;
 use crate::error::PosteriorError;
 use crate::event::{Event, Whitened};
 use crate::explore::Solutions;
@@ -71,6 +73,9 @@ pub struct RefineOptions {
     /// How often the mixture is extended while the tail of its weights is too heavy: first at the most probable points, if
     /// the prior is not flat, then where the weights are largest.
     pub extensions: usize,
+    /// Most laws that are laid along what the data leave open, from where searches end to where curves end; 0 for laws where
+    /// searches and pulled draws end alone.
+    pub along_curves: usize,
     /// Degrees of freedom of the Student t laws; above 0.
     pub degrees_of_freedom: f64,
 }
@@ -85,6 +90,7 @@ impl Default for RefineOptions {
             rounds: 3,
             round_samples: 300,
             extensions: 4,
+            along_curves: 0,
             degrees_of_freedom: 8.0,
         }
     }
@@ -195,7 +201,12 @@ pub fn refine(
     let ends = descend(&problem, &from, Tie::Free, options.modes.iterations);
     let mut modes = modes_of(&problem, &ends, &options.modes);
 
-    let mut mixture = first_laws(&problem, &modes, &pulled, &cap, options.degrees_of_freedom)
+    let (at_modes, others) = if options.along_curves == 0 {
+        (&modes[..], pulled)
+    } else {
+        (&[][..], along(&problem, &[ends, pulled].concat(), &cap, options.along_curves))
+    };
+    let mut mixture = first_laws(&problem, at_modes, &others, &cap, options.degrees_of_freedom)
         .map(|laws| refit(&problem, laws, (options.rounds, options.round_samples), &mut rng));
     let mut weighted = weigh_draws(&problem, draws, network, mixture.as_ref(), options, &mut rng);
     let mut best: Option<Fitted> = None;
@@ -228,7 +239,7 @@ pub fn refine(
     let is_lost = log_evidence == f64::NEG_INFINITY;
     let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
     if !is_lost {
-        weigh(&mut modes, samples.view(), &weights);
+        weigh(&problem, &mut modes, samples.view(), &weights);
     }
     let count = if options.resampled == 0 { options.samples } else { options.resampled };
     let mut chosen =
@@ -382,7 +393,7 @@ fn peaks(problem: &Whitened<'_>, weighted: &Weighted, options: &RefineOptions) -
         let log_mass = log_prior - 0.5 * misfit + 0.5 * law.log_determinant();
         laws.push((law, log_mass));
     }
-    mixture_of(laws, options.degrees_of_freedom)
+    mixture_of(problem, laws, options.degrees_of_freedom)
 }
 
 /// Narrower laws at the draws of largest weight: that is where the mixture has too little.
@@ -465,14 +476,18 @@ fn first_laws(
         let log_mass = log_prior - 0.5 * end.misfit + 0.5 * law.log_determinant();
         laws.push((law, 0.5 * log_mass));
     }
-    mixture_of(laws, degrees_of_freedom)
+    mixture_of(problem, laws, degrees_of_freedom)
 }
 
 /// Laws with the logs of their weights, up to a common factor.
-fn mixture_of(laws: Vec<(Component, f64)>, degrees_of_freedom: f64) -> Option<Mixture> {
+fn mixture_of(
+    problem: &Whitened<'_>,
+    laws: Vec<(Component, f64)>,
+    degrees_of_freedom: f64,
+) -> Option<Mixture> {
     let most = laws.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
     let laws = laws.into_iter().map(|(law, log)| law.weighted((log - most).exp()));
-    Mixture::new(laws.collect(), degrees_of_freedom)
+    Mixture::new(laws.collect(), degrees_of_freedom, problem.circles())
 }
 
 /// Importance draws: so many of the network, then those of the mixture. Without a mixture all are the network's.
@@ -500,14 +515,20 @@ fn propose(
 }
 
 /// Gives every mode the weight of the samples nearest to it, and puts the heaviest first.
-fn weigh(modes: &mut [Mode], samples: ArrayView2<'_, f64>, weights: &[f64]) {
+fn weigh(
+    problem: &Whitened<'_>,
+    modes: &mut [Mode],
+    samples: ArrayView2<'_, f64>,
+    weights: &[f64],
+) {
     if modes.is_empty() {
         return;
     }
     modes.iter_mut().for_each(|mode| mode.weight = 0.0);
     for (row, weight) in samples.rows().into_iter().zip(weights) {
+        let row = row.to_vec();
         let square = |mode: &Mode| {
-            row.iter().zip(&mode.coordinates).map(|(x, c)| (x - c) * (x - c)).sum::<f64>()
+            problem.difference(&row, &mode.coordinates).iter().map(|s| s * s).sum::<f64>()
         };
         let (mut nearest, mut least) = (0, f64::INFINITY);
         for (index, mode) in modes.iter().enumerate() {

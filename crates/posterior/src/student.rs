@@ -5,13 +5,15 @@
 //! ```
 //! with n degrees of freedom. The refit is one step of expectation and maximisation on importance weights `w`
 //! (Cappe, Douc, Guillin, Marin, Robert, Stat. Comput. 18, 447 (2008)): responsibilities `rho_k = a_k t_k / sum`,
-//! `a_k = sum w rho_k`, centre and scale matrix with the factors `(n + d) / (n + m)` of the t law.
+//! `a_k = sum w rho_k`, centre and scale matrix with the factors `(n + d) / (n + m)` of the t law. Where coordinates are
+//! angles ([`Circle`]) draws are folded back, and each row counts with all of its images.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
+use crate::circle::{self, Circle};
 use crate::linear::Cholesky;
 
 /// A component with less weight than this is given up.
@@ -57,17 +59,22 @@ impl Component {
 pub(crate) struct Mixture {
     components: Vec<Component>,
     degrees_of_freedom: f64,
+    circles: Vec<Circle>,
 }
 
 impl Mixture {
     /// Normalises the weights; `None` without components.
-    pub(crate) fn new(mut components: Vec<Component>, degrees_of_freedom: f64) -> Option<Self> {
+    pub(crate) fn new(
+        mut components: Vec<Component>,
+        degrees_of_freedom: f64,
+        circles: &[Circle],
+    ) -> Option<Self> {
         let total: f64 = components.iter().map(|component| component.weight).sum();
         if !(total > 0.0 && total.is_finite()) {
             return None;
         }
         components.iter_mut().for_each(|component| component.weight /= total);
-        Some(Self { components, degrees_of_freedom })
+        Some(Self { components, degrees_of_freedom, circles: circles.to_vec() })
     }
 
     /// Number of laws.
@@ -79,7 +86,8 @@ impl Mixture {
     pub(crate) fn joined(&self, other: Self) -> Self {
         let components: Vec<Component> =
             self.components.iter().cloned().chain(other.components).collect();
-        Self::new(components, self.degrees_of_freedom).unwrap_or_else(|| self.clone())
+        Self::new(components, self.degrees_of_freedom, &self.circles)
+            .unwrap_or_else(|| self.clone())
     }
 
     /// Draws `count` rows; each law gives its share of them, up to one.
@@ -99,13 +107,27 @@ impl Mixture {
             for ((x, c), s) in row.iter_mut().zip(&component.centre).zip(step) {
                 *x = c + stretch * s;
             }
+            if let Some(row) = row.as_slice_mut() {
+                circle::fold(&self.circles, row);
+            }
         }
         rows
     }
 
     /// Log density of each row.
     pub(crate) fn log_density(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
-        totals(&self.by_component(&self.distances_2(rows)))
+        totals(&self.by_component(&self.distances_2(self.images(rows).view())), rows.nrows())
+    }
+
+    /// Rows and behind them, where coordinates are angles, their images: all rows shifted once, then all shifted further.
+    fn images(&self, rows: ArrayView2<'_, f64>) -> Array2<f64> {
+        let shifts = circle::shifts(&self.circles, rows.ncols());
+        let images: Vec<_> = shifts.into_iter().map(|shift| &rows + &Array1::from(shift)).collect();
+        let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+        match concatenate(Axis(0), &views) {
+            Ok(images) => images,
+            Err(_) => unreachable!("images have the same columns"),
+        }
     }
 
     /// `log a_k t_k` (components x rows) at these m.
@@ -157,17 +179,19 @@ impl Mixture {
     pub(crate) fn refitted(&self, rows: ArrayView2<'_, f64>, weights: &[f64]) -> Self {
         let d = rows.ncols();
         let n = self.degrees_of_freedom;
-        let distances_2 = self.distances_2(rows);
+        let images = self.images(rows);
+        let distances_2 = self.distances_2(images.view());
         let logs = self.by_component(&distances_2);
-        let totals = totals(&logs);
+        let totals = totals(&logs, rows.nrows());
+        let of_rows = || totals.iter().zip(weights).cycle();
         let mut components = Vec::with_capacity(self.components.len());
         for (k, old) in self.components.iter().enumerate() {
             let (mut share, mut squares, mut sum) = (0.0, 0.0, 0.0);
             let mut centre = vec![0.0; d];
             let mut factors = Vec::with_capacity(rows.nrows());
             let of_law = logs.row(k).into_iter().zip(distances_2.row(k));
-            for (((row, (log, m)), total), weight) in
-                rows.rows().into_iter().zip(of_law).zip(&totals).zip(weights)
+            for ((row, (log, m)), (total, weight)) in
+                images.rows().into_iter().zip(of_law).zip(of_rows())
             {
                 let mass = if *weight > 0.0 { weight * (log - total).exp() } else { 0.0 };
                 let factor = mass * (n + d as f64) / (n + m);
@@ -184,14 +208,14 @@ impl Mixture {
             // The part of the new draws against the old law, which counts for as many of them.
             let part = |trusted: f64| effective / (effective + trusted);
             let (of_centre, of_scale) = (part(2.0 * d as f64), part(trusted(d)));
-            let centre: Vec<f64> = centre
+            let mut centre: Vec<f64> = centre
                 .iter()
                 .zip(&old.centre)
                 .map(|(c, o)| of_centre * c / sum + (1.0 - of_centre) * o)
                 .collect();
             let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - of_scale) * s).collect();
             let mut step = vec![0.0; d];
-            for (row, factor) in rows.rows().into_iter().zip(&factors) {
+            for (row, factor) in images.rows().into_iter().zip(&factors) {
                 if *factor == 0.0 {
                     continue;
                 }
@@ -202,10 +226,11 @@ impl Mixture {
                     scale.iter_mut().zip(&step).for_each(|(scale, other)| *scale += part * other);
                 }
             }
+            circle::fold(&self.circles, &mut centre);
             let refitted = Component::new(share, centre, scale);
             components.push(refitted.unwrap_or_else(|| Component { weight: share, ..old.clone() }));
         }
-        Self::new(components, n).unwrap_or_else(|| self.clone())
+        Self::new(components, n, &self.circles).unwrap_or_else(|| self.clone())
     }
 }
 
@@ -216,10 +241,13 @@ fn trusted(d: usize) -> f64 {
     (2.0 * d).max(d * d / 3.0)
 }
 
-/// Log of the sum over components (rows) in each column.
-fn totals(logs: &Array2<f64>) -> Vec<f64> {
+/// Log of the sum over components (rows), and over the images of each of `count` rows (columns).
+fn totals(logs: &Array2<f64>, count: usize) -> Vec<f64> {
+    let Ok(logs) = logs.to_shape((logs.len() / count.max(1), count)) else {
+        unreachable!("every row has as many images")
+    };
     let most = logs.fold_axis(Axis(0), f64::NEG_INFINITY, |most, log| most.max(*log));
-    let mut sums = vec![0.0; logs.ncols()];
+    let mut sums = vec![0.0; count];
     for row in logs.rows() {
         for ((sum, log), most) in sums.iter_mut().zip(row).zip(&most) {
             *sum += (log - most).exp();
@@ -262,7 +290,7 @@ mod tests {
     fn mixture() -> Mixture {
         let one = Component::new(1.0, vec![0.0, 0.0], vec![1.0, 0.5, 0.5, 1.0]).unwrap();
         let two = Component::new(3.0, vec![6.0, 1.0], vec![0.5, 0.0, 0.0, 2.0]).unwrap();
-        Mixture::new(vec![one, two], 6.0).unwrap()
+        Mixture::new(vec![one, two], 6.0, &[]).unwrap()
     }
 
     /// The density integrates to 1 on a grid wide enough for the tails (t of 6 degrees of freedom: 1e-4 outside).
@@ -293,7 +321,7 @@ mod tests {
         let start = [[1.0, 1.0], [5.0, 0.0]];
         let components =
             start.map(|c| Component::new(1.0, c.to_vec(), identity.clone()).unwrap()).to_vec();
-        let mut found = Mixture::new(components, 6.0).unwrap();
+        let mut found = Mixture::new(components, 6.0, &[]).unwrap();
         let weights = vec![1.0 / 4000.0; 4000];
         for _ in 0..30 {
             found = found.refitted(draws.view(), &weights);

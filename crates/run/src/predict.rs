@@ -40,7 +40,7 @@ use cei_model::Device;
 
 pub use self::coincidences::{CoincidenceReport, Mixed, SelectedEvents};
 pub use self::options::{PredictOptions, PredictStep};
-pub use self::report::{OutsideCounts, PredictionReport, RefinementReport, StateShare};
+pub use self::report::{FEW_DRAWS, OutsideCounts, PredictionReport, RefinementReport, StateShare};
 pub use self::trial::estimate_prediction;
 use crate::RunError;
 use chunks::SUMMARISED_DRAWS;

@@ -16,7 +16,7 @@ use cei_metrics::{NearestNeighbours, quantile};
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::detector::{LEAST_DETECTED, is_uneven};
 use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
-use cei_posterior::{ChainOptions, RefineOptions, worst_k_hat};
+use cei_posterior::{ChainOptions, LAWS_ALONG_CURVES, RefineOptions, worst_k_hat};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rand::Rng as _;
 use rayon::prelude::*;
@@ -109,6 +109,9 @@ impl<'a> Refiner<'a> {
             resampled: draws,
             ..RefineOptions::default()
         };
+        if !run.dynamics().break_up.nuisances().is_empty() {
+            options.along_curves = LAWS_ALONG_CURVES;
+        }
         if noise.is_empty() {
             options.modes.starts = draws.clamp(options.modes.starts, MOST_STARTS);
         }

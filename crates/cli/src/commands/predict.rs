@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
-    CoincidenceReport, Mixed, OutsideCounts, PredictOptions, PredictStep, PredictionReport,
-    RefinementReport, SelectedEvents, StateShare, estimate_prediction, predict_to_files,
+    CoincidenceReport, FEW_DRAWS, Mixed, OutsideCounts, PredictOptions, PredictStep,
+    PredictionReport, RefinementReport, SelectedEvents, StateShare, estimate_prediction,
+    predict_to_files,
 };
 
 use crate::args::PredictArgs;
@@ -225,6 +226,7 @@ fn flagged(report: &PredictionReport, has_summary: bool) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     if let Some(refinement) = &report.refinement {
         lines.push(refinement_in_words(refinement, events));
+        lines.extend(few_draws_in_words(refinement, events));
     }
     if let Some(edges) = &report.law_edge {
         lines.extend(law_edge_in_words(edges, events));
@@ -258,6 +260,15 @@ fn refinement_in_words(refinement: &RefinementReport, events: usize) -> Line {
         )
     };
     Line { text, is_bad: *outside_model > 0 }
+}
+
+/// How many events have draws that say little about quantiles.
+fn few_draws_in_words(refinement: &RefinementReport, events: usize) -> Option<Line> {
+    let few = refinement.few_draws;
+    let text = format!(
+        "{few} of {events} events have fewer than {FEW_DRAWS} effective draws (`effective_sample_size` of the summary), and rough quantiles: ask for more draws (`-n`)"
+    );
+    (few > 0).then_some(Line { text, is_bad: true })
 }
 
 /// The limits at which events are pinned, by name.

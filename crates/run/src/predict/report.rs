@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::coincidences::CoincidenceReport;
 use crate::plausibility::{LawEdgeReport, Outside, Plausibility};
-use crate::refine::{EventStates, RefinedEvent};
+use crate::refine::{EventStates, OutsideModel, RefinedEvent};
 
 /// What was predicted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,6 +66,9 @@ pub struct StateShare {
     pub share: f64,
 }
 
+/// Effective draws below which quantiles of an event are rough.
+pub const FEW_DRAWS: f64 = 100.0;
+
 /// What the refinement by the simulator found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RefinementReport {
@@ -90,6 +93,8 @@ pub struct RefinementReport {
     /// Largest split R-hat of the Markov chains; absent without them.
     #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub worst_r_hat: Option<f64>,
+    /// Events of the model whose draws are worth fewer than [`FEW_DRAWS`] independent ones.
+    pub few_draws: usize,
     /// Median over the events of the effective number of draws; absent without noise.
     #[serde(skip_serializing_if = "Option::is_none", with = "number")]
     pub median_effective_sample_size: Option<f64>,
@@ -143,6 +148,9 @@ impl RefinementSums {
             self.counts.search += usize::from(event.outside.search);
             self.counts.law_edge += usize::from(event.outside.law_edge);
             self.counts.several_modes += usize::from(event.modes.len() > 1);
+            let is_of_model = !OutsideModel { law_edge: false, ..event.outside }.any();
+            let has_few = event.effective_sample_size.is_some_and(|size| size < FEW_DRAWS);
+            self.counts.few_draws += usize::from(is_of_model && has_few);
             self.sizes.extend(event.effective_sample_size);
             if let Some(EventStates { probabilities, .. }) = &event.states {
                 let (sums, events) = &mut self.states;
@@ -171,5 +179,31 @@ impl RefinementSums {
         self.sizes.sort_by(f64::total_cmp);
         let median = quantile(&self.sizes, 0.5);
         RefinementReport { noise, median_effective_sample_size: median, ..self.counts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_effective_draws_count_where_draws_are_those_of_the_refinement() {
+        let event = |effective_sample_size, outside| RefinedEvent {
+            effective_sample_size,
+            outside,
+            ..RefinedEvent::of_nothing(3)
+        };
+        let inside = OutsideModel::default();
+        let pinned = OutsideModel { law_edge: true, ..inside };
+        let of_network = OutsideModel { k_hat: true, ..inside };
+        let mut sums = RefinementSums::default();
+        sums.add(&[
+            event(Some(99.0), inside),
+            event(Some(101.0), inside),
+            event(Some(20.0), pinned),
+            event(Some(20.0), of_network),
+            event(None, inside),
+        ]);
+        assert_eq!(sums.report(true).few_draws, 2);
     }
 }

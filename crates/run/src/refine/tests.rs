@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use cei_model::open_device;
+use cei_posterior::LAWS_ALONG_CURVES;
 use cei_train::Silent;
 use ndarray::Array2;
 
@@ -86,5 +87,31 @@ fn momenta_of_random_training_events_stand_in_the_frame_of_the_run() -> TestResu
         assert!([row[7], row[8], row[5]].iter().all(|p| p.abs() < 1e-5 * largest), "{row}");
     }
     assert!(momenta_of("{ C = [1, 1, 3], O = 1, S = 1 }")?.is_none());
+    Ok(())
+}
+
+/// The angle of a break-up in steps leaves curves, unless it is the same for all events.
+#[test]
+fn laws_of_a_break_up_in_steps_are_laid_along_its_curves() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let law = folder.path().join("law.toml");
+    let simulator = format!("source.simulator='{}'", law.display());
+    let in_steps = "[break_up]\nkind = 'sequential'\nfirst = 'O'\n\
+        rotation_deg = { distribution = 'uniform', low = 0, high = 360 }\n";
+    let nuisance = "columns.nuisances=['break_up_rotation_deg']";
+    let fixed = "[break_up]\nkind = 'sequential'\nfirst = 'O'\nrotation_deg = 90\n";
+    for (name, break_up, set, expected) in [
+        ("concerted", "", vec![simulator.clone()], 0),
+        ("fixed", fixed, vec![simulator.clone()], 0),
+        ("in-steps", in_steps, vec![simulator, nuisance.to_owned()], LAWS_ALONG_CURVES),
+    ] {
+        std::fs::write(&law, format!("{}\n{break_up}", cei_physics::presets::OCS_WIDE.text))?;
+        let experiment = Experiment::parse(EXPERIMENT, "test", &set)?;
+        let run = folder.path().join(name);
+        train_run(&experiment, &run, "cpu", false, &AtomicBool::new(false), |_| {}, &mut Silent)?;
+        let run = TrainedRun::load(&run, open_device("cpu")?)?;
+        let refiner = Refiner::new(&run, 1, 1, 3, true)?;
+        assert_eq!(refiner.target.options.along_curves, expected, "{name}");
+    }
     Ok(())
 }
