@@ -242,9 +242,11 @@ class Run:
         folder, self.precision = Path(folder), precision
         record = json.loads((folder / "model.json").read_text())
         if record["preprocessing"].get("indicated"):
-            raise SystemExit(f"{folder}: ions may be missing in its events, which this script does not know")
+            raise SystemExit(f"{folder}: ions may be missing in its events, which this script does not know\n"
+                             "hint: `cei.load` of the Python package and `cei predict` do")
         if record["preprocessing"].get("alike"):
-            raise SystemExit(f"{folder}: it calls ions alike by their momenta, which this script does not")
+            raise SystemExit(f"{folder}: it calls ions alike by their momenta, which this script does not\n"
+                             "hint: `cei.load` of the Python package and `cei predict` do")
         self.steps, count = record["preprocessing"], record.get("ensemble")
         folders = [folder / f"member-{k + 1}" for k in range(count)] if count else [folder]
         self.members = [Member(folder, place, precision) for place, folder in enumerate(folders)]

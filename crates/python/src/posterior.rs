@@ -163,18 +163,23 @@ impl Posterior {
         })
     }
 
-    /// Log-densities of rows of positions and momenta as in a file.
+    /// Log-densities of rows of positions and momenta as in a file; `in_run` where the positions are as draws are.
     fn log_prob<'py>(
         &self,
         py: Python<'py>,
         x: Buffer,
         y: Buffer,
         charges: Option<Charges>,
+        in_run: bool,
     ) -> PyResult<Array<'py>> {
         let (x, y) = (matrix(&x)?, matrix(&y)?);
         let values = detached(py, || {
-            let pairs = self.0.pairs(x, y, &Charges::given(charges)?).map_err(failed)?;
-            self.0.log_prob(&pairs).map_err(failed)
+            let charges = Charges::given(charges)?;
+            let pairs = match in_run {
+                true => self.0.pairs_in_run(x, y, &charges),
+                false => self.0.pairs(x, y, &charges),
+            };
+            self.0.log_prob(&pairs.map_err(failed)?).map_err(failed)
         })?;
         new_vector(py, &values)
     }
@@ -205,11 +210,11 @@ impl Posterior {
     ) -> PyResult<Array<'py>> {
         let (x, y) = (matrix(&x)?.to_owned(), matrix(&y)?);
         let turned = detached(py, || {
+            if !back {
+                return self.0.in_frame_of_run(x, y).map_err(failed);
+            }
             let momenta = self.0.momenta(y).map_err(failed)?;
-            Ok(match back {
-                true => self.0.in_frame_of_file(x, momenta.view()),
-                false => self.0.in_frame_of_run(x, momenta.view()),
-            })
+            Ok(self.0.in_frame_of_file(x, momenta.view()))
         })?;
         new_matrix(py, &turned)
     }

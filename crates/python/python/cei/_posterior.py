@@ -47,7 +47,10 @@ class Posterior:
 
     A run that is conditioned on charges (:attr:`charge_names`) is given these too: as ``charges``, or behind the momenta.
 
-    Positions come in bohr, in the frame of the run (:attr:`frame`), columns in the order of :attr:`names`.
+    Where ions may be missing, the three momenta of one that was not detected are NaN.
+
+    Positions come in bohr, in the frame of the run (:attr:`frame`), columns in the order of :attr:`names`. Ions that are
+    exchanged at will may be called as anybody likes in momenta; positions have the names of the run.
     """
 
     def __init__(self, run: Union[str, os.PathLike[str]], device: str = "cpu") -> None:
@@ -196,9 +199,7 @@ class Posterior:
             raise CeiValueError(f"there are {events} rows of positions, but {y.shape[0]} of momenta")
         rows = np.ascontiguousarray(x.reshape(-1, width))
         y = np.repeat(y, rows.shape[0] // y.shape[0], axis=0) if rows.shape[0] else y[:0]
-        if frame == "run":
-            rows = self._run.turned(rows, self._momenta(y), True)
-        return self._run.log_prob(rows, y, of_all).reshape(lead)
+        return self._run.log_prob(rows, y, of_all, frame == "run").reshape(lead)
 
     def refine(
         self,

@@ -71,11 +71,6 @@ impl Posterior {
         self.coordinates.as_ref()
     }
 
-    /// Positions (rows x columns, bohr) of a file, with its momenta (rows x columns, a.u.), in the frame of the run.
-    pub fn in_frame_of_run(&self, x: Array2<f64>, y: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.run.record.preprocessing.gauge().positions(x, y)
-    }
-
     /// Positions in the frame of the run in the orientation of the file, where the frame is that of the momenta.
     pub fn in_frame_of_file(&self, mut x: Array2<f64>, y: ArrayView2<'_, f64>) -> Array2<f64> {
         let preprocessing = &self.run.record.preprocessing;

@@ -120,6 +120,38 @@ impl Posterior {
         Ok(table.y)
     }
 
+    /// Positions (rows x columns, bohr) of a file, with its momenta as [`Self::momenta`], in the frame of the run and with its names of
+    /// ions alike.
+    ///
+    /// # Errors
+    /// As [`Self::measured`].
+    pub fn in_frame_of_run(
+        &self,
+        mut x: Array2<f64>,
+        y: ArrayView2<'_, f64>,
+    ) -> Result<Array2<f64>, RunError> {
+        let preprocessing = &self.run.record.preprocessing;
+        let mut y = self.checked(None, y, preprocessing.momenta())?.y;
+        if let Some(alike) = preprocessing.alike() {
+            alike.order(x.view_mut(), y.view_mut());
+        }
+        Ok(preprocessing.gauge().positions(x, y.view()))
+    }
+
+    /// Rows of positions (bohr) in the frame of the run and with its names of ions alike, as draws are, and of momenta as in a file.
+    ///
+    /// # Errors
+    /// As [`Self::measured`].
+    pub fn pairs_in_run(
+        &self,
+        x: ArrayView2<'_, f64>,
+        y: ArrayView2<'_, f64>,
+        charges: &GivenCharges,
+    ) -> Result<Pairs, RunError> {
+        let Pairs { y, warnings, .. } = self.pairs(x, y, charges)?;
+        Ok(Pairs { x: self.in_frame_of_file(x.to_owned(), y.view()), y, warnings })
+    }
+
     /// Rows of positions (bohr) and of momenta, with charges, as [`Self::measured`]; both as in a file.
     ///
     /// # Errors
