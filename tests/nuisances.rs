@@ -24,11 +24,11 @@ fn a_time_that_differs_between_events_is_inferred() -> TestResult {
     folder.run("train --config e.toml -o run --quiet")?;
 
     // Momenta alone are enough; with the times as further columns, these are passed on.
-    let predict = "predict run m.csv --refine -n 200 --summary s.csv --modes modes.csv";
+    let predict = "predict run m.csv --refine -n 1000 --summary s.csv --modes modes.csv";
     let report = folder.json(&format!("{predict} -o d.csv --json"))?;
     assert_eq!(report["refinement"]["outside_model"], 0, "{report}");
     let draws = folder.numbers("d.csv", "charging_tau_fs")?;
-    assert_eq!(draws.len(), 12 * 200);
+    assert_eq!(draws.len(), 12 * 1000);
     assert!(draws.iter().all(|time| (0.0..=40.0).contains(time)));
     let [low, high] =
         ["q05", "q95"].map(|q| folder.numbers("s.csv", &format!("charging_tau_fs_{q}")));
