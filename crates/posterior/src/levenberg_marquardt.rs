@@ -6,12 +6,10 @@
 //! ```
 //! with the whitened residual r and its Jacobian J (`event`). What ties a search beside the data gives `a` and `A`: nothing; its
 //! start u_0, by `a = A (u - u_0)`; or the prior, by its slope and curvature, so that the search ends at the most probable point.
-//! lambda follows the ratio of the gained to the promised decrease (Nielsen 1999; Madsen, Nielsen, Tingleff,
-//! Methods for non-linear least squares problems, 2004). All searches advance together, so that the forward
-//! model sees many rows at once.
+//! All searches advance together, so that the forward model sees many rows at once.
 
+use crate::damping::{Damping, Step};
 use crate::event::{Local, Whitened};
-use crate::linear::Cholesky;
 use crate::prior::LocalPrior;
 
 /// Where a search ended.
@@ -22,9 +20,6 @@ pub(crate) struct End {
     /// `J^T J`, row by row.
     pub(crate) normal: Vec<f64>,
 }
-
-/// Longest step in any coordinate, bohr.
-pub(crate) const LONGEST_STEP: f64 = 1.0;
 
 /// What ties a search beside the data.
 #[derive(Debug, Clone, Copy)]
@@ -44,34 +39,19 @@ pub(crate) fn descend(
     tie: Tie<'_>,
     iterations: usize,
 ) -> Vec<End> {
-    let ends = descend_numbered(problem, starts, tie, iterations);
-    ends.into_iter().map(|(_, end)| end).collect()
-}
-
-/// [`descend`], each end with the number of its start.
-pub(crate) fn descend_numbered(
-    problem: &Whitened<'_>,
-    starts: &[Vec<f64>],
-    tie: Tie<'_>,
-    iterations: usize,
-) -> Vec<(usize, End)> {
-    let d = problem.event.forward.inputs();
     let locals = problem.linearise(starts);
     let mut searches: Vec<Search<'_>> = Vec::new();
-    for (number, (start, local)) in starts.iter().zip(locals).enumerate() {
+    for (start, local) in starts.iter().zip(locals) {
         let Some(local) = local else { continue };
-        let largest = (0..d).map(|i| local.normal[i * d + i]).fold(0.0, f64::max);
         let hold = Hold::new(problem, tie, start);
         searches.push(Search {
-            number,
             start: start.clone(),
             here: start.clone(),
             cost: hold.cost_from(local.misfit, problem, start, start),
             hold,
-            lambda: 1e-3 * largest,
-            growth: 2.0,
+            damping: Damping::new(&local.normal, start.len()),
             inside: problem.log_prior(start) > f64::NEG_INFINITY,
-            done: largest == 0.0,
+            done: false,
             local,
         });
     }
@@ -83,7 +63,7 @@ pub(crate) fn descend_numbered(
             if search.done {
                 continue;
             }
-            match search.propose(problem, d) {
+            match search.propose(problem) {
                 Some((trial, promise)) => {
                     trials.push(trial);
                     owners.push(index);
@@ -105,51 +85,32 @@ pub(crate) fn descend_numbered(
     searches
         .into_iter()
         .map(|search| {
-            let Search { number, here, local, .. } = search;
-            (number, End { coordinates: here, misfit: local.misfit, normal: local.normal })
+            let Search { here, local, .. } = search;
+            End { coordinates: here, misfit: local.misfit, normal: local.normal }
         })
         .collect()
 }
 
 /// A search on its way.
 struct Search<'a> {
-    number: usize,
     hold: Hold<'a>,
     start: Vec<f64>,
     here: Vec<f64>,
     local: Local,
     cost: f64,
-    lambda: f64,
-    growth: f64,
+    damping: Damping,
     inside: bool,
     done: bool,
 }
 
 impl Search<'_> {
     /// The next point and the decrease of the cost that the linear model promises there.
-    fn propose(&self, problem: &Whitened<'_>, d: usize) -> Option<(Vec<f64>, f64)> {
+    fn propose(&self, problem: &Whitened<'_>) -> Option<(Vec<f64>, f64)> {
         let mut normal = self.local.normal.clone();
         let mut gradient = self.local.gradient.clone();
         let moved = problem.difference(&self.here, &self.start);
         self.hold.add_to(&mut gradient, &mut normal, &moved);
-        for i in 0..d {
-            normal[i * d + i] += self.lambda;
-        }
-        let mut step: Vec<f64> = gradient.iter().map(|g| -g).collect();
-        Cholesky::new(&normal, d)?.solve(&mut step);
-        let longest = step.iter().fold(0.0, |most: f64, s| most.max(s.abs()));
-        if longest > LONGEST_STEP {
-            step.iter_mut().for_each(|s| *s *= LONGEST_STEP / longest);
-        }
-        if longest < 1e-12 {
-            return None;
-        }
-        // Decrease of |r|^2 in the model: -2 g.s - s^T N s with the undamped N.
-        let mut promise = 0.0;
-        for i in 0..d {
-            let curved: f64 = (0..d).map(|k| normal[i * d + k] * step[k]).sum();
-            promise -= step[i] * (2.0 * gradient[i] + curved - self.lambda * step[i]);
-        }
+        let Step { step, promise } = self.damping.step(&gradient, normal)?;
         let mut there: Vec<f64> = self.here.iter().zip(&step).map(|(u, s)| u + s).collect();
         problem.fold(&mut there);
         Some((there, promise))
@@ -162,11 +123,7 @@ impl Search<'_> {
         local: Option<Local>,
         promise: f64,
     ) {
-        let refused = |search: &mut Self| {
-            search.lambda = (search.lambda * search.growth).max(1e-300);
-            search.growth *= 2.0;
-            search.done |= search.growth > 1e12;
-        };
+        let refused = |search: &mut Self| search.done |= search.damping.refuse();
         let Some(local) = local else { return refused(self) };
         let cost = self.hold.cost_from(local.misfit, problem, &self.start, &trial);
         let gain = self.cost - cost;
@@ -180,9 +137,7 @@ impl Search<'_> {
         if self.inside && !inside {
             return refused(self);
         }
-        let ratio = (2.0 * gain / promise.max(f64::MIN_POSITIVE) - 1.0).clamp(-1.0, 1.0);
-        self.lambda *= (1.0 - ratio.powi(3)).max(1.0 / 10.0);
-        self.growth = 2.0;
+        self.damping.accept(gain / promise.max(f64::MIN_POSITIVE));
         // In units of the noise a millionth is nothing.
         self.done = gain < 1e-6 + 1e-9 * cost;
         self.inside |= inside;

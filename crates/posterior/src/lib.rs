@@ -14,6 +14,7 @@ mod chart;
 mod circle;
 mod coincidences;
 mod curve;
+mod damping;
 mod error;
 mod event;
 mod explore;
