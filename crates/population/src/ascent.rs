@@ -16,6 +16,11 @@ const HALVINGS: usize = 12;
 const LONGEST: f64 = 1.0;
 /// Part of the information's diagonal that is added to it.
 const RIDGE: f64 = 1e-3;
+/// Step by which curvature is measured, in standard errors of the parameter.
+const DIFFERENCE: f64 = 1e-3;
+/// Parts of the information that are added to a curvature, by tens, until it goes down on all sides.
+const MOST_ADDED: f64 = 1.0;
+const LEAST_ADDED: f64 = 1e-4;
 
 /// Events counted so often, and the least standard deviations of laws.
 #[derive(Clone, Copy)]
@@ -57,8 +62,8 @@ impl Problem<'_> {
         theta
     }
 
-    /// The inverse of the events' information at some parameters: the covariance of estimates.
-    pub(crate) fn inverse_information(&self, theta: &[f64]) -> Array2<f64> {
+    /// The events' information at some parameters, a little more than it is: the inverse of the covariance of estimates.
+    fn information(&self, theta: &[f64]) -> Array2<f64> {
         let Some(mut information) = self.worth(theta, true).information else {
             return Array2::eye(theta.len());
         };
@@ -66,17 +71,44 @@ impl Problem<'_> {
         for i in 0..theta.len() {
             information[[i, i]] += RIDGE * (information[[i, i]] + 1e-3 * mean);
         }
-        let lower = inverse_of_lower(&cholesky(&information, 1e-6 * mean.sqrt()));
-        lower.t().dot(&lower)
+        information
+    }
+
+    /// The inverse of the information at some parameters.
+    pub(crate) fn inverse_information(&self, theta: &[f64]) -> Array2<f64> {
+        let information = self.information(theta);
+        let least = 1e-6 * (information.diag().sum() / theta.len() as f64).sqrt();
+        inverse(information, least)
+    }
+
+    /// The inverse of the downward curvature at some parameters near the largest likelihood, by differences of the slope. Where that is
+    /// not positive, as much of the information is added as it takes. It serves many ascents from there: with the information alone, which is
+    /// the curvature only if the family holds the truth, each takes ten times as many steps.
+    pub(crate) fn inverse_curvature(&self, theta: &[f64]) -> Array2<f64> {
+        let p = theta.len();
+        let information = self.information(theta);
+        let here = self.worth(theta, false).slope;
+        let mut curvature = Array2::zeros((p, p));
+        for (place, mut row) in curvature.rows_mut().into_iter().enumerate() {
+            let step = DIFFERENCE / information[[place, place]].sqrt();
+            let mut moved = theta.to_vec();
+            moved[place] += step;
+            row.assign(&((&here - &self.worth(&moved, false).slope) / step));
+        }
+        let curvature = 0.5 * (&curvature + &curvature.t());
+        let mut part = LEAST_ADDED;
+        while part < MOST_ADDED {
+            let sum = &curvature + &(part * &information);
+            if is_positive(&sum) {
+                return inverse(sum, 0.0);
+            }
+            part *= 10.0;
+        }
+        self.inverse_information(theta)
     }
 
     /// Goes up from some parameters, with a first guess of the inverse curvature.
-    pub(crate) fn climb(
-        &self,
-        theta: &[f64],
-        guess: &Array2<f64>,
-        most: usize,
-    ) -> (Vec<f64>, Worth) {
+    pub(crate) fn climb(&self, theta: &[f64], guess: &Array2<f64>, most: usize) -> Top {
         let mut inverse = guess.clone();
         let mut here = Array1::from(theta.to_vec());
         let mut worth = self.worth(theta, false);
@@ -107,8 +139,35 @@ impl Problem<'_> {
             update(&mut inverse, &(&there - &here), &(&worth.slope - &next.slope));
             (here, worth) = (there, next);
         }
-        (here.to_vec(), worth)
+        Top { theta: here.to_vec(), value: worth.value, inverse }
     }
+}
+
+/// Where an ascent ended.
+pub(crate) struct Top {
+    pub(crate) theta: Vec<f64>,
+    /// `l` there.
+    pub(crate) value: f64,
+    /// The inverse curvature as far as the ascent came to know it.
+    pub(crate) inverse: Array2<f64>,
+}
+
+/// Whether a symmetric matrix is positive definite, and not by a little.
+fn is_positive(matrix: &Array2<f64>) -> bool {
+    let p = matrix.nrows();
+    let mut lower: Vec<f64> = matrix.iter().copied().collect();
+    cholesky(&mut lower, p, 0.0);
+    (0..p).all(|i| lower[i * p + i].powi(2) > 1e-9 * matrix[[i, i]])
+}
+
+/// The inverse of a symmetric matrix, with pivots of its Cholesky factor of `least` at least.
+fn inverse(matrix: Array2<f64>, least: f64) -> Array2<f64> {
+    let p = matrix.nrows();
+    let mut lower: Vec<f64> = matrix.into_iter().collect();
+    cholesky(&mut lower, p, least);
+    inverse_of_lower(&mut lower, p);
+    let lower = Array2::from_shape_fn((p, p), |(i, j)| lower[i * p + j]);
+    lower.t().dot(&lower)
 }
 
 /// The inverse curvature after a `step` that changed the downward slope by `change`.

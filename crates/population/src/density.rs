@@ -40,8 +40,11 @@ impl Population {
     pub fn density(&self) -> PopulationDensity {
         let laws = self.laws.iter().map(|law| {
             let (mean, covariance) = (law.mean.to_vec(), law.covariance.clone());
-            let none = Array2::zeros(covariance.dim());
-            Seen::new(&Law { weight: law.weight, mean, factor: none.clone(), covariance }, &none)
+            let (m, factor) = (mean.len(), Array2::zeros(covariance.dim()));
+            let mut seen = Seen::of_nothing(m);
+            let law = Law { weight: law.weight, mean, factor, covariance };
+            seen.look(&law, &vec![0.0; m * m]);
+            seen
         });
         PopulationDensity { laws: laws.collect(), limits: self.limits.clone() }
     }

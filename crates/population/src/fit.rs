@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::ascent::Problem;
+use crate::ascent::{Problem, Top};
 use crate::error::PopulationError;
 use crate::laws::{NormalLaw, laws_of, longest, parameters};
 use crate::likelihood::{log_likelihoods, parts};
@@ -17,8 +17,9 @@ const FIRST_STEPS: usize = 10;
 const TRIAL: usize = 12;
 const MOST_STEPS: usize = 200;
 const OF_BOOTSTRAP: usize = 40;
-/// Events by which starts are compared, at most.
+/// Events by which starts are compared, and by which an ascent is made ready for all, at most.
 const COMPARED: usize = 1500;
+const SOME: usize = 12_000;
 /// Parts of an event's likelihood below which a draw is left out when events are drawn anew.
 const LITTLE: f64 = 1e-8;
 /// Laws are this part of the width of an event's posterior wide at least.
@@ -96,6 +97,15 @@ pub fn fit(
         .collect();
     let problem = Problem { points: &points, counts: &counts, floor: &floor };
     let (theta, tried) = best(&problem, events, options.most_laws.max(1));
+    let laws = laws_of(&theta, &floor);
+    let log_likelihoods = log_likelihoods(&points, &laws);
+    // Draws that hold nothing are not needed any more, nor is what they take.
+    let n = points.events();
+    let kept = points.kept(0..n, |event| {
+        parts(&points, event, &laws).iter().map(|part| *part > LITTLE).collect()
+    });
+    drop(points);
+    let problem = Problem { points: &kept, counts: &counts, floor: &floor };
     let (bootstraps, effective) = bootstrap(&problem, &theta, options);
     let in_units = |theta: &[f64]| in_units(theta, &floor, &units);
     Ok(Population {
@@ -104,21 +114,40 @@ pub fn fit(
         limits: sample.limits.to_vec(),
         tried,
         event_sd: units.of_events.clone(),
-        effective_draws: effective / points.events() as f64,
-        log_likelihoods: log_likelihoods(&points, &laws_of(&theta, &floor)),
+        effective_draws: effective / n as f64,
+        log_likelihoods,
     })
+}
+
+/// Some of the events of a problem, evenly spaced.
+struct Part {
+    points: Points,
+    counts: Vec<f64>,
+}
+
+impl Part {
+    fn of(problem: &Problem<'_>, most: usize) -> Self {
+        let n = problem.points.events();
+        let events: Vec<usize> = (0..n.min(most)).map(|place| place * n / n.min(most)).collect();
+        let counts = events.iter().map(|event| problem.counts[*event]).collect();
+        Self { points: problem.points.of_events(&events), counts }
+    }
+
+    fn problem<'a>(&'a self, floor: &'a [f64]) -> Problem<'a> {
+        Problem { points: &self.points, counts: &self.counts, floor }
+    }
+
+    /// Of how much of the problem it is.
+    fn share(&self, problem: &Problem<'_>) -> f64 {
+        self.counts.iter().sum::<f64>() / problem.counts.iter().sum::<f64>()
+    }
 }
 
 /// The parameters of as many laws as the data ask for, and what was tried.
 fn best(problem: &Problem<'_>, events: f64, most: usize) -> (Vec<f64>, Vec<NumberTried>) {
-    let n = problem.points.events();
-    let spaced: Vec<usize> =
-        (0..n.min(COMPARED)).map(|place| place * n / n.min(COMPARED)).collect();
-    let some = problem.points.kept(spaced.iter().copied(), |event| {
-        problem.points.clouds(event).iter().flat_map(|cloud| vec![true; cloud.rows.len()]).collect()
-    });
-    let of_some: Vec<f64> = spaced.iter().map(|event| problem.counts[*event]).collect();
-    let small = Problem { points: &some, counts: &of_some, floor: problem.floor };
+    let compared = Part::of(problem, COMPARED);
+    let small = compared.problem(problem.floor);
+    let some = (problem.points.events() > SOME).then(|| Part::of(problem, SOME));
     let mut best: Option<(Vec<f64>, f64)> = None;
     let mut tried = Vec::new();
     for laws in 1..=most {
@@ -128,21 +157,29 @@ fn best(problem: &Problem<'_>, events: f64, most: usize) -> (Vec<f64>, Vec<Numbe
         };
         let climbed = starts.into_iter().map(|start| {
             let start = small.steps(&start, FIRST_STEPS);
-            let (theta, worth) = small.climb(&start, &small.inverse_information(&start), TRIAL);
-            (theta, worth.value)
+            small.climb(&start, &small.inverse_information(&start), TRIAL)
         });
-        let Some((theta, _)) = climbed.max_by(|a, b| a.1.total_cmp(&b.1)) else { break };
-        let (theta, worth) =
-            problem.climb(&theta, &problem.inverse_information(&theta), MOST_STEPS);
-        let free = (theta.len() - 1) as f64;
-        let bic = free * events.ln() - 2.0 * worth.value;
-        tried.push(NumberTried { laws, log_likelihood: worth.value, bic });
+        let Some(start) = climbed.max_by(|a, b| a.value.total_cmp(&b.value)) else { break };
+        let top = to_the_top(problem, some.as_ref(), &start.theta);
+        let free = (top.theta.len() - 1) as f64;
+        let bic = free * events.ln() - 2.0 * top.value;
+        tried.push(NumberTried { laws, log_likelihood: top.value, bic });
         if best.as_ref().is_some_and(|(_, least)| bic >= *least) {
             break;
         }
-        best = Some((theta, bic));
+        best = Some((top.theta, bic));
     }
     (best.map(|(theta, _)| theta).unwrap_or_default(), tried)
+}
+
+/// The top for all events, by way of that for some of them where there are many: few steps are left then.
+fn to_the_top(problem: &Problem<'_>, some: Option<&Part>, start: &[f64]) -> Top {
+    let Some(some) = some else {
+        return problem.climb(start, &problem.inverse_information(start), MOST_STEPS);
+    };
+    let part = some.problem(problem.floor);
+    let top = part.climb(start, &part.inverse_information(start), MOST_STEPS);
+    problem.climb(&top.theta, &(some.share(problem) * top.inverse), MOST_STEPS)
 }
 
 /// One law as wide as all draws.
@@ -188,14 +225,11 @@ fn bootstrap(
     theta: &[f64],
     options: &PopulationOptions,
 ) -> (Vec<Vec<f64>>, f64) {
-    let laws = laws_of(theta, problem.floor);
     let n = problem.points.events();
-    let kept: Points = problem.points.kept(0..n, |event| {
-        parts(problem.points, event, &laws).iter().map(|part| *part > LITTLE).collect()
-    });
-    let kept = Problem { points: &kept, ..*problem };
-    let guess = kept.inverse_information(theta);
-    let effective = kept.worth(theta, false).effective;
+    let some = Part::of(problem, SOME);
+    let guess = some.share(problem) * some.problem(problem.floor).inverse_curvature(theta);
+    drop(some);
+    let effective = problem.worth(theta, false).effective;
     let of_sample = |number: usize| {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         rng.set_stream(1 + number as u64);
@@ -204,8 +238,8 @@ fn bootstrap(
             let event = rng.random_range(0..n);
             counts[event] += problem.counts[event];
         });
-        let of_sample = Problem { counts: &counts, ..kept };
-        of_sample.climb(theta, &guess, OF_BOOTSTRAP).0
+        let of_sample = Problem { counts: &counts, ..*problem };
+        of_sample.climb(theta, &guess, OF_BOOTSTRAP).theta
     };
     ((0..options.bootstraps).into_par_iter().map(of_sample).collect(), effective)
 }

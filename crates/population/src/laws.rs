@@ -72,55 +72,41 @@ pub(crate) fn longest(covariance: &Array2<f64>) -> Array1<f64> {
 /// A law as the kernels of a cloud see it: its covariance and theirs added up.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    mean: Vec<f64>,
-    /// Inverse of the lower Cholesky factor of the sum, rows of the lower triangle one behind another.
-    whitener: Vec<f64>,
+    pub(crate) mean: Vec<f64>,
+    /// Inverse of the lower Cholesky factor of the sum (m, m).
+    pub(crate) whitener: Vec<f64>,
     /// `log a - m / 2 log 2 pi - log det / 2`.
-    log_height: f64,
+    pub(crate) log_height: f64,
 }
 
 impl Seen {
-    pub(crate) fn new(law: &Law, kernel: &Array2<f64>) -> Self {
-        let m = law.mean.len();
-        let lower = cholesky(&(&law.covariance + kernel), 0.0);
-        let inverse = inverse_of_lower(&lower);
-        let log_det: f64 = (0..m).map(|i| lower[[i, i]].ln()).sum();
-        let places = (0..m).flat_map(|row| (0..=row).map(move |column| [row, column]));
-        Self {
-            mean: law.mean.clone(),
-            whitener: places.map(|at| inverse[at]).collect(),
-            log_height: law.weight.ln() - log_det - 0.5 * m as f64 * std::f64::consts::TAU.ln(),
+    pub(crate) fn of_nothing(m: usize) -> Self {
+        Self { mean: vec![0.0; m], whitener: vec![0.0; m * m], log_height: f64::NEG_INFINITY }
+    }
+
+    /// Sees a law through kernels of this covariance (m, m).
+    #[inline(always)]
+    pub(crate) fn look(&mut self, law: &Law, kernel: &[f64]) {
+        let m = self.mean.len();
+        self.mean.copy_from_slice(&law.mean);
+        for ((sum, own), kernel) in self.whitener.iter_mut().zip(&law.covariance).zip(kernel) {
+            *sum = own + kernel;
         }
+        cholesky(&mut self.whitener, m, 0.0);
+        let determinant: f64 = (0..m).map(|i| self.whitener[i * m + i]).product();
+        inverse_of_lower(&mut self.whitener, m);
+        let unit = 0.5 * m as f64 * std::f64::consts::TAU.ln();
+        self.log_height = (law.weight / determinant).ln() - unit;
     }
 
     /// Log of the law's part of the density at a row.
-    #[inline]
     pub(crate) fn log_density(&self, row: &[f64]) -> f64 {
-        let mut square = 0.0;
-        let mut place = 0;
-        for i in 0..row.len() {
-            let mut z = 0.0;
-            for (q, mean) in row[..=i].iter().zip(&self.mean) {
-                z += self.whitener[place] * (q - mean);
-                place += 1;
-            }
-            square += z * z;
-        }
+        let of_row = |whitener: &[f64]| -> f64 {
+            let steps = row.iter().zip(&self.mean).map(|(q, mean)| q - mean);
+            whitener.iter().zip(steps).map(|(w, step)| w * step).sum()
+        };
+        let square: f64 = self.whitener.chunks_exact(row.len()).map(|w| of_row(w).powi(2)).sum();
         self.log_height - 0.5 * square
-    }
-
-    /// The inverse of the sum of covariances.
-    pub(crate) fn inverse(&self) -> Array2<f64> {
-        let m = self.mean.len();
-        let mut whitener = Array2::zeros((m, m));
-        let mut place = 0;
-        for i in 0..m {
-            for j in 0..=i {
-                whitener[[i, j]] = self.whitener[place];
-                place += 1;
-            }
-        }
-        whitener.t().dot(&whitener)
     }
 }
 
@@ -136,39 +122,83 @@ pub(crate) fn parameters<'a>(
         let mut rest = covariance.clone();
         floor.iter().enumerate().for_each(|(i, h)| rest[[i, i]] -= h * h);
         let least = floor.iter().copied().fold(f64::INFINITY, f64::min);
-        let factor = cholesky(&rest, 0.3 * least);
-        for row in 0..floor.len() {
-            all.extend((0..=row).map(|column| factor[[row, column]]));
+        let (m, mut factor) = (floor.len(), rest.into_iter().collect::<Vec<f64>>());
+        cholesky(&mut factor, m, 0.3 * least);
+        for row in 0..m {
+            all.extend_from_slice(&factor[row * m..=row * m + row]);
         }
     }
     all
 }
 
-/// The lower Cholesky factor of a matrix, with pivots of `least` at least.
-pub(crate) fn cholesky(matrix: &Array2<f64>, least: f64) -> Array2<f64> {
-    let m = matrix.nrows();
-    let mut factor = Array2::zeros((m, m));
+/// Puts in the place of a matrix (m, m) its lower Cholesky factor, with pivots of `least` at least.
+#[inline(always)]
+pub(crate) fn cholesky(matrix: &mut [f64], m: usize, least: f64) {
     for i in 0..m {
         for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| factor[[i, k]] * factor[[j, k]]).sum();
-            let rest: f64 = matrix[[i, j]] - sum;
-            factor[[i, j]] =
-                if i == j { rest.max(least * least).sqrt() } else { rest / factor[[j, j]] };
+            let mut rest = matrix[i * m + j];
+            for k in 0..j {
+                rest -= matrix[i * m + k] * matrix[j * m + k];
+            }
+            matrix[i * m + j] =
+                if i == j { rest.max(least * least).sqrt() } else { rest / matrix[j * m + j] };
         }
+        matrix[i * m + i + 1..(i + 1) * m].fill(0.0);
     }
-    factor
 }
 
-/// The inverse of a lower triangular matrix.
-pub(crate) fn inverse_of_lower(lower: &Array2<f64>) -> Array2<f64> {
-    let m = lower.nrows();
-    let mut inverse = Array2::zeros((m, m));
+/// Puts in the place of a lower triangular matrix (m, m) its inverse.
+#[inline(always)]
+pub(crate) fn inverse_of_lower(lower: &mut [f64], m: usize) {
     for column in 0..m {
-        inverse[[column, column]] = 1.0 / lower[[column, column]];
+        let inverse = 1.0 / lower[column * m + column];
+        lower[column * m + column] = inverse;
         for row in column + 1..m {
-            let sum: f64 = (column..row).map(|k| lower[[row, k]] * inverse[[k, column]]).sum();
-            inverse[[row, column]] = -sum / lower[[row, row]];
+            let mut sum = lower[row * m + column] * inverse;
+            for k in column + 1..row {
+                sum += lower[row * m + k] * lower[k * m + column];
+            }
+            // The pivot of this row is not inverted yet.
+            lower[row * m + column] = -sum / lower[row * m + row];
         }
     }
-    inverse
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// A factor times its transpose is the matrix, times its inverse one.
+    #[test]
+    fn factors_and_inverses() {
+        let matrix = array![[4.0, 1.0, 0.5], [1.0, 3.0, -0.7], [0.5, -0.7, 2.0]];
+        let mut lower = matrix.clone();
+        cholesky(lower.as_slice_mut().unwrap(), 3, 0.0);
+        let mut inverse = lower.clone();
+        inverse_of_lower(inverse.as_slice_mut().unwrap(), 3);
+        assert!((lower.dot(&lower.t()) - &matrix).iter().all(|d: &f64| d.abs() < 1e-14));
+        assert!(
+            (lower.dot(&inverse) - Array2::<f64>::eye(3)).iter().all(|d: &f64| d.abs() < 1e-14)
+        );
+        assert_eq!([lower[[0, 1]], lower[[0, 2]], lower[[1, 2]]], [0.0; 3]);
+    }
+
+    /// The density of two correlated quantities, by the inverse of their covariance.
+    #[test]
+    fn a_density_by_hand() {
+        let law = Law {
+            weight: 0.25,
+            mean: vec![1.0, -1.0],
+            factor: Array2::zeros((2, 2)),
+            covariance: array![[1.5, 0.5], [0.5, 0.5]],
+        };
+        let mut seen = Seen::of_nothing(2);
+        seen.look(&law, &[0.5, 0.0, 0.0, 0.5]);
+        // Covariance [[2, 0.5], [0.5, 1]], of which the determinant is 1.75.
+        let [a, b] = [0.3 - 1.0, 0.4 + 1.0];
+        let square: f64 = (a * a - 2.0 * 0.5 * a * b + 2.0 * b * b) / 1.75;
+        let by_hand = 0.25 / (std::f64::consts::TAU * 1.75_f64.sqrt()) * (-0.5 * square).exp();
+        assert!((seen.log_density(&[0.3, 0.4]) - by_hand.ln()).abs() < 1e-14);
+    }
 }

@@ -26,12 +26,14 @@
 //! | `points` | draws made ready: units, mirror images at limits, draws that occur more than once |
 //! | `laws` | normal laws and their parameters |
 //! | `likelihood` | `l` and its slope |
+//! | `block` | numbers of draws side by side |
 //! | `ascent` | the parameters of the largest `l` |
 //! | `fit` | number of laws, bootstrap |
 //! | `marginal` | the distribution of one quantity |
 //! | `density` | the density at a row of all |
 
 mod ascent;
+mod block;
 mod density;
 mod error;
 mod fit;

@@ -7,17 +7,18 @@
 //! d l / d alpha = N - a n      d l / d A = G A
 //! ```
 //! and a step of expectation and maximisation moves a law by `S g / N`, to the covariance `S + S G S / N` about its old mean.
+//! With `V = L L^T` and `z = L^-1 (q - mu)`, `g` is the sum of `L^-T R z` and `G` that of `L^-T R (z z^T - 1) L^-1`.
 
 use ndarray::{Array1, Array2};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::laws::{Law, Seen, laws_of, size};
+use crate::block::{Block, LANES, added, exp, larger, plus, plus_product, plus_step, times};
+use crate::laws::{Law, Seen, laws_of};
 use crate::points::Points;
 
-/// Events that are added up at once, whatever the threads.
-const CHUNK: usize = 32;
-/// Nats below the largest at which a draw of an event counts for nothing.
-const FAR: f64 = 36.0;
+/// Parts of the events that are added up at once, whatever the threads.
+const PARTS: usize = 64;
 
 /// `N`, `g` (m) and `G` (m, m) of each law.
 #[derive(Debug, Clone)]
@@ -48,33 +49,20 @@ pub(crate) fn worth(
     with_information: bool,
 ) -> Worth {
     let laws = laws_of(parameters, floor);
-    let m = points.m;
     let zero = || Worth {
         value: 0.0,
         slope: Array1::zeros(parameters.len()),
-        slopes: Slopes::zero(laws.len(), m),
+        slopes: Slopes::zero(laws.len(), points.m),
         information: with_information.then(|| Array2::zeros((parameters.len(), parameters.len()))),
         effective: 0.0,
     };
     let events: Vec<usize> = (0..points.events()).filter(|event| counts[*event] > 0.0).collect();
-    let parts: Vec<Worth> = events
-        .par_chunks(CHUNK)
-        .map(|events| {
-            let mut part = zero();
-            for &event in events {
-                let own = Event::new(points, event, &laws);
-                let slopes = own.slopes(points);
-                let count = counts[event];
-                part.value += count * own.log_likelihood(points);
-                part.effective += 1.0 / own.squares;
-                if let Some(information) = &mut part.information {
-                    add_square(information, &slopes.along(&laws, 1.0), count);
-                }
-                part.slopes.add(&slopes, count);
-            }
-            part
-        })
-        .collect();
+    let of_part = |events: &[usize]| {
+        let (view, part) = (View::new(points, &laws), zero());
+        Arch::new().dispatch(Part { events, counts, view, part })
+    };
+    let size = events.len().div_ceil(PARTS).max(1);
+    let parts: Vec<Worth> = events.par_chunks(size).map(of_part).collect();
     let mut all = zero();
     for part in parts {
         all.value += part.value;
@@ -88,120 +76,241 @@ pub(crate) fn worth(
     all
 }
 
+/// Some of the events, about to be added up in the instructions of this machine.
+struct Part<'a> {
+    events: &'a [usize],
+    counts: &'a [f64],
+    view: View<'a>,
+    part: Worth,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = Worth;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Worth {
+        let Self { events, counts, mut view, mut part } = self;
+        for &event in events {
+            let count = counts[event];
+            view.look(event);
+            part.value += count * view.log_likelihood();
+            part.effective += 1.0 / view.squares;
+            if let Some(information) = &mut part.information {
+                let mut own = Slopes::zero(view.laws.len(), view.points.m);
+                view.add_slopes(1.0, &mut own);
+                add_square(information, &own.along(view.laws, 1.0), count);
+                part.slopes.add(&own, count);
+            } else {
+                view.add_slopes(count, &mut part.slopes);
+            }
+        }
+        part
+    }
+}
+
 /// `log L` of each event.
 pub(crate) fn log_likelihoods(points: &Points, laws: &[Law]) -> Vec<f64> {
-    let of_event = |event| Event::new(points, event, laws).log_likelihood(points);
-    (0..points.events()).into_par_iter().map(of_event).collect()
+    let view = || View::new(points, laws);
+    let of_event = |view: &mut View<'_>, event| {
+        view.look(event);
+        view.log_likelihood()
+    };
+    (0..points.events()).into_par_iter().map_init(view, of_event).collect()
 }
 
-/// Of each draw of an event, its part of the event's likelihood.
+/// Of each draw in the blocks of an event, its part of the event's likelihood.
 pub(crate) fn parts(points: &Points, event: usize, laws: &[Law]) -> Vec<f64> {
-    let own = Event::new(points, event, laws);
-    own.densities.chunks_exact(laws.len()).map(|row| row.iter().sum::<f64>() / own.sum).collect()
+    let mut view = View::new(points, laws);
+    view.look(event);
+    view.totals.iter().flatten().map(|total| total / view.sum).collect()
 }
 
-/// The draws of one event in the light of a mixture.
-struct Event<'a> {
-    number: usize,
+/// The draws of one event after another in the light of a mixture.
+struct View<'a> {
+    points: &'a Points,
     laws: &'a [Law],
-    /// Laws as each cloud sees them.
-    seen: Vec<Vec<Seen>>,
-    /// Of each draw the densities by law, over the largest of all.
-    densities: Vec<f64>,
-    /// Log of the largest.
+    event: usize,
+    /// Laws as each cloud of the event sees them.
+    seen: Vec<Seen>,
+    /// For each block of the event, of each law the densities at its draws, over the largest of all.
+    densities: Vec<Block>,
+    /// Of each block their sums over the laws.
+    totals: Vec<Block>,
+    /// `z` of a block.
+    z: Vec<Block>,
+    /// Sums of `R`, `R z` and, in the lower triangle, `R z z^T`.
+    sums: Vec<Block>,
+    /// Log of the largest density.
     most: f64,
+    /// Sum of all densities.
     sum: f64,
     /// `sum r^2`.
     squares: f64,
 }
 
-impl<'a> Event<'a> {
-    fn new(points: &Points, number: usize, laws: &'a [Law]) -> Self {
-        let (mut seen, mut densities) = (Vec::new(), Vec::new());
-        let mut most = f64::NEG_INFINITY;
-        for cloud in points.clouds(number) {
-            let own: Vec<Seen> = laws.iter().map(|law| Seen::new(law, &cloud.kernel)).collect();
-            let (rows, logs) = points.of(cloud);
-            for (row, log) in rows.chunks_exact(points.m).zip(logs) {
-                for law in &own {
-                    let value = law.log_density(row) + log;
-                    most = most.max(value);
-                    densities.push(value);
-                }
-            }
-            seen.push(own);
-        }
-        for value in &mut densities {
-            let below = *value - most;
-            *value = if below < -FAR { 0.0 } else { below.exp() };
-        }
-        let sum: f64 = densities.iter().sum();
-        let rows = densities.chunks_exact(laws.len());
-        let squares = rows.map(|row| (row.iter().sum::<f64>() / sum).powi(2)).sum();
-        Self { number, laws, seen, densities, most, sum, squares }
-    }
-
-    /// `log L` with its correction.
-    fn log_likelihood(&self, points: &Points) -> f64 {
-        self.most + (self.sum / points.draws).ln() + 0.5 * (self.squares - 1.0 / points.draws)
-    }
-
-    fn slopes(&self, points: &Points) -> Slopes {
+impl<'a> View<'a> {
+    fn new(points: &'a Points, laws: &'a [Law]) -> Self {
         let m = points.m;
-        let mut slopes = Slopes::zero(self.laws.len(), m);
-        let mut densities = self.densities.chunks_exact(self.laws.len());
-        for (cloud, seen) in points.clouds(self.number).iter().zip(&self.seen) {
-            // Sums of `R`, `R (q - mu)` and, in the lower triangle, `R (q - mu)(q - mu)^T`.
-            let width = size(m);
-            let mut sums = vec![0.0; self.laws.len() * width];
-            let (rows, _) = points.of(cloud);
-            for (row, own) in rows.chunks_exact(m).zip(densities.by_ref()) {
-                let all: f64 = own.iter().sum();
-                if all == 0.0 {
-                    continue;
-                }
-                let factor = (1.0 + all / self.sum - self.squares) / self.sum;
-                for ((density, law), sums) in
-                    own.iter().zip(self.laws).zip(sums.chunks_exact_mut(width))
-                {
-                    if *density > 0.0 {
-                        add(sums, factor * density, row, &law.mean);
-                    }
-                }
+        Self {
+            points,
+            laws,
+            event: 0,
+            seen: Vec::new(),
+            densities: Vec::new(),
+            totals: Vec::new(),
+            z: vec![[0.0; LANES]; m],
+            sums: vec![[0.0; LANES]; 1 + m + m * (m + 1) / 2],
+            most: 0.0,
+            sum: 0.0,
+            squares: 0.0,
+        }
+    }
+
+    /// Turns to an event.
+    #[inline(always)]
+    fn look(&mut self, event: usize) {
+        let (points, laws, m) = (self.points, self.laws, self.points.m);
+        let clouds = points.clouds(event);
+        self.event = event;
+        if self.seen.len() < clouds.len() * laws.len() {
+            self.seen.resize(clouds.len() * laws.len(), Seen::of_nothing(m));
+        }
+        self.densities.clear();
+        let mut most = [f64::NEG_INFINITY; LANES];
+        for (cloud, seen) in clouds.zip(self.seen.chunks_exact_mut(laws.len())) {
+            let (rows, logs, kernel) = points.of(cloud);
+            for (seen, law) in seen.iter_mut().zip(laws) {
+                seen.look(law, kernel);
             }
-            let of_laws = slopes.of_laws.iter_mut().zip(sums.chunks_exact(width)).zip(seen);
-            for (((n, g, big_g), sums), seen) in of_laws {
-                let inverse = seen.inverse();
-                *n += sums[0];
-                *g += &inverse.dot(&Array1::from(sums[1..=m].to_vec()));
-                let mut squares = Array2::zeros((m, m));
-                let mut place = 1 + m;
-                for i in 0..m {
-                    for j in 0..=i {
-                        squares[[i, j]] = sums[place];
-                        squares[[j, i]] = sums[place];
-                        place += 1;
+            for (rows, logs) in rows.chunks_exact(m).zip(logs) {
+                for law in &*seen {
+                    whiten(law, rows, &mut self.z);
+                    let mut density = plus(*logs, [law.log_height; LANES]);
+                    for z in &self.z {
+                        density = plus_product(density, times(*z, [-0.5; LANES]), *z);
                     }
+                    most = larger(density, most);
+                    self.densities.push(density);
                 }
-                *big_g += &(inverse.dot(&squares).dot(&inverse) - &(inverse * sums[0]));
             }
         }
-        slopes
+        self.most = most.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        self.totals.clear();
+        let mut sum = [0.0; LANES];
+        for block in self.densities.chunks_exact_mut(laws.len()) {
+            let mut total = [0.0; LANES];
+            for density in block {
+                *density = exp(plus_step([0.0; LANES], 1.0, *density, self.most));
+                total = plus(total, *density);
+            }
+            sum = plus(sum, total);
+            self.totals.push(total);
+        }
+        self.sum = added(sum);
+        let mut squares = [0.0; LANES];
+        for total in &self.totals {
+            squares = plus_product(squares, *total, *total);
+        }
+        self.squares = added(squares) / (self.sum * self.sum);
+    }
+
+    /// `log L` of the event with its correction.
+    #[inline(always)]
+    fn log_likelihood(&self) -> f64 {
+        let draws = self.points.draws;
+        self.most + (self.sum / draws).ln() + 0.5 * (self.squares - 1.0 / draws)
+    }
+
+    /// Adds the event's, counted `count` times.
+    #[inline(always)]
+    fn add_slopes(&mut self, count: f64, slopes: &mut Slopes) {
+        let (points, laws, m) = (self.points, self.laws, self.points.m);
+        for total in &mut self.totals {
+            let factor = [count * (1.0 - self.squares) / self.sum; LANES];
+            *total = plus_step(factor, count / (self.sum * self.sum), *total, 0.0);
+        }
+        let mut first = 0;
+        let clouds = points.clouds(self.event);
+        for (cloud, seen) in clouds.zip(self.seen.chunks_exact(laws.len())) {
+            let (rows, logs, _) = points.of(cloud);
+            for (number, (law, slopes)) in seen.iter().zip(&mut slopes.of_laws).enumerate() {
+                self.sums.fill([0.0; LANES]);
+                for (block, rows) in rows.chunks_exact(m).enumerate() {
+                    let density = self.densities[(first + block) * laws.len() + number];
+                    whiten(law, rows, &mut self.z);
+                    add_draws(&mut self.sums, times(self.totals[first + block], density), &self.z);
+                }
+                carry(&self.sums, &law.whitener, slopes);
+            }
+            first += logs.len();
+        }
     }
 }
 
-/// Adds a draw of some weight.
-#[inline]
-fn add(sums: &mut [f64], weight: f64, row: &[f64], mean: &[f64]) {
-    let m = row.len();
-    sums[0] += weight;
+/// `z` of the draws of a block.
+#[inline(always)]
+fn whiten(law: &Seen, rows: &[Block], z: &mut [Block]) {
+    let m = rows.len();
+    for (i, (z, whitener)) in z.iter_mut().zip(law.whitener.chunks_exact(m)).enumerate() {
+        let mut own = [0.0; LANES];
+        for ((row, w), mean) in rows[..=i].iter().zip(whitener).zip(&law.mean) {
+            own = plus_step(own, *w, *row, *mean);
+        }
+        *z = own;
+    }
+}
+
+/// Adds draws of some weights.
+#[inline(always)]
+fn add_draws(sums: &mut [Block], weight: Block, z: &[Block]) {
+    let (first, mut squares) = sums.split_at_mut(1 + z.len());
+    first[0] = plus(first[0], weight);
+    for (i, (own, sum)) in z.iter().zip(&mut first[1..]).enumerate() {
+        let step = times(weight, *own);
+        *sum = plus(*sum, step);
+        let (row, rest) = squares.split_at_mut(i + 1);
+        for (z, square) in z.iter().zip(row) {
+            *square = plus_product(*square, step, *z);
+        }
+        squares = rest;
+    }
+}
+
+/// Adds sums over draws to the slopes of a law, with the whitener `L^-1` of those.
+#[inline(always)]
+fn carry(sums: &[Block], whitener: &[f64], slopes: &mut (f64, Array1<f64>, Array2<f64>)) {
+    let (n, g, big_g) = slopes;
+    let m = g.len();
+    let all = added(sums[0]);
+    *n += all;
+    for i in 0..m {
+        let sum = added(sums[1 + i]);
+        for j in 0..=i {
+            g[j] += whitener[i * m + j] * sum;
+        }
+    }
+    // Row by row of the lower triangle, each off the diagonal twice.
     let mut place = 1 + m;
     for i in 0..m {
-        let step = weight * (row[i] - mean[i]);
-        sums[1 + i] += step;
         for j in 0..=i {
-            sums[place] += step * (row[j] - mean[j]);
+            let sum = added(sums[place]);
             place += 1;
+            let (a, b) = (&whitener[i * m..=i * m + i], &whitener[j * m..=j * m + j]);
+            if i == j {
+                let sum = sum - all;
+                for (k, a) in a.iter().enumerate() {
+                    for (l, b) in b.iter().enumerate() {
+                        big_g[[k, l]] += sum * a * b;
+                    }
+                }
+                continue;
+            }
+            for (k, a) in a.iter().enumerate() {
+                for (l, b) in b.iter().enumerate() {
+                    big_g[[k, l]] += sum * a * b;
+                    big_g[[l, k]] += sum * a * b;
+                }
+            }
         }
     }
 }
@@ -246,6 +355,7 @@ fn add_square(matrix: &mut Array2<f64>, vector: &Array1<f64>, times: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::laws::size;
     use ndarray::array;
 
     /// Three events of a few draws in four clouds, two laws: slopes are the differences of values.
@@ -260,9 +370,9 @@ mod tests {
             let seed = cloud as f64;
             let kernel = array![[0.1 + 0.1 * seed, 0.05], [0.05, 0.2]];
             let (rows, logs) = (numbers(m * count, seed), numbers(count, 3.0 * seed));
-            points.push(rows.into_iter(), logs.into_iter(), kernel);
+            points.push(&rows, &logs, kernel.iter());
             if cloud != 2 {
-                points.starts.push(points.clouds.len());
+                points.end_event();
             }
         }
         let counts = [1.0, 2.0, 0.5];
@@ -286,8 +396,8 @@ mod tests {
     fn single_draws_by_hand() {
         let mut points = Points::of_nothing(1, 1.0);
         for (row, log) in [(0.5, 0.2), (-1.0, 0.0)] {
-            points.push(std::iter::once(row), std::iter::once(log), array![[0.11]]);
-            points.starts.push(points.clouds.len());
+            points.push(&[row], &[log], [0.11].iter());
+            points.end_event();
         }
         // Mean 0.25, variance 0.3^2 + 0.4^2 + 0.11 = 0.36.
         let worth = worth(&points, &[1.0, 1.0], &[0.0, 0.25, 0.4], &[0.3], false);

@@ -11,6 +11,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use crate::block::{Block, LANES};
 use crate::error::PopulationError;
 use crate::laws::longest;
 
@@ -22,6 +23,8 @@ const LEAST_DRAWS: usize = 20;
 const APART: f64 = 0.2;
 /// A draw this near to a limit, in standard deviations of all draws, has a mirror image beyond it.
 const REACH: f64 = 2.0;
+/// Events that are made ready at once.
+const AT_ONCE: usize = 4096;
 
 /// What a population is inferred from.
 #[derive(Debug, Clone, Copy)]
@@ -36,30 +39,24 @@ pub struct Sample<'a> {
     pub limits: &'a [Option<[f64; 2]>],
 }
 
-/// Draws of an event in units of the spread of all, each a kernel: a normal law about it.
+/// Draws of an event in units of the spread of all, each a kernel: a normal law about it. They stand in blocks, of which the last of
+/// a cloud is filled up with draws that count for nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Points {
     /// Quantities.
     pub(crate) m: usize,
-    /// Rows of `m` numbers, those of a cloud one behind another.
-    pub(crate) rows: Vec<f64>,
-    /// Of each row, log of its multiplicity over the density of the training law, per unit volume of the rows.
-    pub(crate) logs: Vec<f64>,
-    /// Clouds, those of an event one behind another.
-    pub(crate) clouds: Vec<Cloud>,
+    /// `m` for each block, those of a cloud one behind another.
+    rows: Vec<Block>,
+    /// Of each draw, log of its multiplicity over the density of the training law, per unit volume of the rows.
+    logs: Vec<Block>,
+    /// Where the blocks of each cloud begin, and the end; those of an event stand one behind another.
+    clouds: Vec<usize>,
+    /// Of each cloud the covariance of its kernels (m, m).
+    kernels: Vec<f64>,
     /// Where the clouds of each event begin, and the end.
-    pub(crate) starts: Vec<usize>,
+    starts: Vec<usize>,
     /// Number of draws of an event.
     pub(crate) draws: f64,
-}
-
-/// Draws whose kernels are alike.
-#[derive(Debug, Clone)]
-pub(crate) struct Cloud {
-    /// Where its rows begin and end.
-    pub(crate) rows: Range<usize>,
-    /// Covariance of the kernels (m, m).
-    pub(crate) kernel: Array2<f64>,
 }
 
 /// Centre and standard deviation of all draws of each quantity.
@@ -130,14 +127,18 @@ impl Sample<'_> {
     /// The draws in these units.
     pub(crate) fn points(&self, units: &Units) -> Points {
         let (n, k, m) = self.draws.dim();
-        let events: Vec<Vec<Kernels>> =
-            (0..n).into_par_iter().map(|event| self.event(event, units)).collect();
         let mut points = Points::of_nothing(m, k as f64);
-        for kernels in events {
-            for Kernels { rows, logs, kernel } in kernels {
-                points.push(rows.iter().copied(), logs.iter().copied(), kernel);
+        for start in (0..n).step_by(AT_ONCE) {
+            let some: Vec<Vec<Kernels>> = (start..n.min(start + AT_ONCE))
+                .into_par_iter()
+                .map(|event| self.event(event, units))
+                .collect();
+            for kernels in some {
+                for Kernels { rows, logs, kernel } in kernels {
+                    points.push(&rows, &logs, kernel.iter());
+                }
+                points.end_event();
             }
-            points.starts.push(points.clouds.len());
         }
         points
     }
@@ -304,22 +305,35 @@ fn kernels(places: &[usize], rows: &[Vec<f64>], logs: &[f64], counts: &[f64]) ->
 
 impl Points {
     pub(crate) fn of_nothing(m: usize, draws: f64) -> Self {
-        let (rows, logs, clouds, starts) = (Vec::new(), Vec::new(), Vec::new(), vec![0]);
-        Self { m, rows, logs, clouds, starts, draws }
+        let (rows, logs, kernels) = (Vec::new(), Vec::new(), Vec::new());
+        Self { m, rows, logs, clouds: vec![0], kernels, starts: vec![0], draws }
     }
 
-    pub(crate) fn push(
+    /// Adds a cloud to the event that is not ended yet: rows, their logs, and the covariance of its kernels. Nothing of one without rows.
+    pub(crate) fn push<'a>(
         &mut self,
-        rows: impl Iterator<Item = f64>,
-        logs: impl Iterator<Item = f64>,
-        kernel: Array2<f64>,
+        rows: &[f64],
+        logs: &[f64],
+        kernel: impl Iterator<Item = &'a f64>,
     ) {
-        let start = self.logs.len();
-        self.rows.extend(rows);
-        self.logs.extend(logs);
-        if self.logs.len() > start {
-            self.clouds.push(Cloud { rows: start..self.logs.len(), kernel });
+        let m = self.m;
+        for (rows, logs) in rows.chunks(LANES * m).zip(logs.chunks(LANES)) {
+            let mut block = [f64::NEG_INFINITY; LANES];
+            block[..logs.len()].copy_from_slice(logs);
+            self.logs.push(block);
+            let of_quantity =
+                |i| std::array::from_fn(|lane| rows.get(lane * m + i).copied().unwrap_or(0.0));
+            self.rows.extend((0..m).map(of_quantity));
         }
+        if !logs.is_empty() {
+            self.clouds.push(self.logs.len());
+            self.kernels.extend(kernel);
+        }
+    }
+
+    /// What is pushed from now on belongs to the next event.
+    pub(crate) fn end_event(&mut self) {
+        self.starts.push(self.clouds.len() - 1);
     }
 
     pub(crate) fn events(&self) -> usize {
@@ -327,38 +341,52 @@ impl Points {
     }
 
     /// The clouds of an event.
-    pub(crate) fn clouds(&self, event: usize) -> &[Cloud] {
-        &self.clouds[self.starts[event]..self.starts[event + 1]]
+    pub(crate) fn clouds(&self, event: usize) -> Range<usize> {
+        self.starts[event]..self.starts[event + 1]
     }
 
-    /// Rows of a cloud and their logs.
-    pub(crate) fn of(&self, cloud: &Cloud) -> (&[f64], &[f64]) {
-        let Range { start, end } = cloud.rows;
-        (&self.rows[start * self.m..end * self.m], &self.logs[start..end])
+    /// The blocks of a cloud: `m` for the rows of each, one for their logs, and the covariance of the kernels.
+    pub(crate) fn of(&self, cloud: usize) -> (&[Block], &[Block], &[f64]) {
+        let (start, end) = (self.clouds[cloud], self.clouds[cloud + 1]);
+        let m = self.m;
+        let kernel = &self.kernels[cloud * m * m..(cloud + 1) * m * m];
+        (&self.rows[start * m..end * m], &self.logs[start..end], kernel)
     }
 
-    /// Some events, with the rows alone for which `keep` is true; it gets an event and gives one answer for each row.
+    /// Some events, with the draws alone for which `keep` is true; it gets an event and gives one answer for each draw of its blocks.
     pub(crate) fn kept(
         &self,
         events: impl Iterator<Item = usize>,
         keep: impl Fn(usize) -> Vec<bool>,
     ) -> Self {
         let mut kept = Self::of_nothing(self.m, self.draws);
+        let (mut rows, mut logs) = (Vec::new(), Vec::new());
         for event in events {
             let mut answers = keep(event).into_iter();
             for cloud in self.clouds(event) {
-                let (rows, logs) = self.of(cloud);
-                let answers: Vec<bool> = answers.by_ref().take(logs.len()).collect();
-                let rows = rows.chunks_exact(self.m).zip(&answers).filter(|(_, keep)| **keep);
-                let logs = logs.iter().zip(&answers).filter(|(_, keep)| **keep);
-                kept.push(
-                    rows.flat_map(|(row, _)| row.iter().copied()),
-                    logs.map(|(log, _)| *log),
-                    cloud.kernel.clone(),
-                );
+                rows.clear();
+                logs.clear();
+                let (of_cloud, own_logs, kernel) = self.of(cloud);
+                for (block, own_logs) in of_cloud.chunks_exact(self.m).zip(own_logs) {
+                    for (lane, (log, keep)) in own_logs.iter().zip(answers.by_ref()).enumerate() {
+                        if keep && log.is_finite() {
+                            rows.extend(block.iter().map(|quantity| quantity[lane]));
+                            logs.push(*log);
+                        }
+                    }
+                }
+                kept.push(&rows, &logs, kernel.iter());
             }
-            kept.starts.push(kept.clouds.len());
+            kept.end_event();
         }
         kept
+    }
+
+    /// Some events with all their draws.
+    pub(crate) fn of_events(&self, events: &[usize]) -> Self {
+        self.kept(events.iter().copied(), |event| {
+            let blocks: usize = self.clouds(event).map(|cloud| self.of(cloud).1.len()).sum();
+            vec![true; blocks * LANES]
+        })
     }
 }

@@ -33,7 +33,7 @@ use crate::folder::layout::{POPULATION, POPULATION_SUMMARY, POPULATION_TABLE};
 use crate::folder::sealed::write_json;
 use crate::predict::{Context, PredictStep, with_prediction};
 use groups::Groups;
-use parts::Parts;
+use parts::{Parts, SampleDraws};
 pub(crate) use parts::{Reduced, reduce};
 pub(crate) use quantities::Quantities;
 
@@ -65,25 +65,27 @@ pub fn population_to_folder(
         let _lock = cei_files::Lock::acquire(folder)?;
         let parts = Parts::open(options, prediction, &quantities)?;
         parts.fill(prediction, &quantities, watch)?;
-        let sample = parts.read(&groups, options)?;
+        let SampleDraws { groups: draws, log_evidence, pinned, with_draws, thinned } =
+            parts.read(&groups, options)?;
         let against: Option<Vec<f64>> = prediction.coincidences.map(|coincidences| {
             let rows = prediction.y.rows().into_iter().enumerate();
             rows.map(|(event, y)| coincidences.against(&y.to_vec(), event)).collect()
         });
         watch(PredictStep::Inferring { samples: options.bootstraps });
-        let groups = curves::infer(&sample, &groups, &quantities, options, against.as_deref())?;
+        let against = against.as_deref();
+        let groups = curves::infer(draws, &log_evidence, &groups, &quantities, options, against)?;
         let report = PopulationReport {
             events: table.rows(),
             draws: options.draws,
-            left_out: table.rows() - sample.events(),
-            pinned: sample.pinned,
+            left_out: table.rows() - with_draws,
+            pinned,
             dropped: table.dropped.clone(),
             gate,
             plausibility: plausibility.cloned(),
             by: options.by.clone(),
             level: options.level,
             efficiency: options.efficiency.clone(),
-            thinned: sample.thinned,
+            thinned,
             groups,
         };
         report::write_table(&folder.join(POPULATION_TABLE), &report)?;

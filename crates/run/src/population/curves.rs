@@ -1,12 +1,14 @@
 //! The distribution of each quantity in each group.
 
+use std::collections::BTreeMap;
+
 use cei_population::{Population, PopulationError, Sample, fit, stacked};
 use cei_posterior::FalseCoincidences;
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array3, ArrayView2, s};
 
 use super::groups::Groups;
 use super::options::PopulationOptions;
-use super::parts::SampleDraws;
+use super::parts::GroupDraws;
 use super::quantities::Quantities;
 use super::report::{Estimate, FalseShare, GroupPopulation, HiddenPeak, Law, QuantityPopulation};
 use crate::RunError;
@@ -34,7 +36,8 @@ struct Fitted {
 
 /// Infers the populations of all groups that have enough events.
 pub(super) fn infer(
-    sample: &SampleDraws,
+    sample: Vec<GroupDraws>,
+    log_evidence: &BTreeMap<usize, f64>,
     groups: &Groups,
     quantities: &Quantities,
     options: &PopulationOptions,
@@ -42,15 +45,18 @@ pub(super) fn infer(
 ) -> Result<Vec<GroupPopulation>, RunError> {
     let m = quantities.names.len();
     let mut fitted: Vec<Fitted> = Vec::new();
-    for (group, (numbers, draws, logs)) in sample.groups.iter().enumerate() {
+    let most = sample.iter().map(|group| group.events.len()).max().unwrap_or(0);
+    for (group, GroupDraws { events: numbers, mut draws, log_law }) in
+        sample.into_iter().enumerate()
+    {
         if numbers.len() < LEAST_EVENTS {
             continue;
         }
-        let draws = unwrapped(draws, quantities);
+        unwrap(&mut draws, quantities);
         let given: Vec<f64> = numbers.iter().map(|event| groups.counts[*event]).collect();
         let of_group = Sample {
             draws: draws.view(),
-            log_law: logs.view(),
+            log_law: log_law.view(),
             counts: &given,
             limits: &quantities.limits,
         };
@@ -59,7 +65,7 @@ pub(super) fn infer(
             Some(against) => {
                 let others = groups.count(group) - numbers.len();
                 let ratios = numbers.iter().map(|event| {
-                    against[*event] + sample.log_evidence.get(event).copied().unwrap_or(f64::NAN)
+                    against[*event] + log_evidence.get(event).copied().unwrap_or(f64::NAN)
                 });
                 Some(without_false(&of_group, &ratios.collect::<Vec<_>>(), others)?)
             }
@@ -82,7 +88,6 @@ pub(super) fn infer(
         fitted.push(Fitted { group, draws, population, events: counts.len(), fraction });
     }
     if fitted.is_empty() {
-        let most = sample.groups.iter().map(|(numbers, ..)| numbers.len()).max().unwrap_or(0);
         let what = "events that the model describes, with the same value";
         let (found, least) = (most, LEAST_EVENTS);
         return Err(SampleError::from(PopulationError::TooFew { what, found, least }).into());
@@ -91,14 +96,7 @@ pub(super) fn infer(
     let of_group = |Fitted { group, draws, population, events, fraction }: &Fitted| {
         let quantity = |place: usize| {
             let own = draws.slice(s![.., .., place]);
-            quantity(
-                population,
-                place,
-                &quantities.names[place],
-                own.to_owned(),
-                &edges[place],
-                options.level,
-            )
+            quantity(population, place, &quantities.names[place], own, &edges[place], options.level)
         };
         let hidden = population.hidden_peaks().into_iter();
         GroupPopulation {
@@ -175,7 +173,7 @@ fn quantity(
     population: &Population,
     place: usize,
     name: &str,
-    draws: Array2<f64>,
+    draws: ArrayView2<'_, f64>,
     edges: &[f64],
     level: f64,
 ) -> QuantityPopulation {
@@ -202,14 +200,12 @@ fn quantity(
     }
 }
 
-/// The draws with dihedrals cut opposite to their mean.
-fn unwrapped(draws: &Array3<f64>, quantities: &Quantities) -> Array3<f64> {
+/// Cuts the dihedrals of draws opposite to their mean.
+fn unwrap(draws: &mut Array3<f64>, quantities: &Quantities) {
     let means = quantities.dihedral_means(draws.view());
-    let mut draws = draws.clone();
     for row in draws.rows_mut() {
         if let Some(row) = row.into_slice() {
             quantities.unwrap(row, &means);
         }
     }
-    draws
 }

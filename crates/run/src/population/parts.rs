@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cei_data::{ColumnData, ColumnRef, LoadError, Source, load_sample, write_table};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::groups::Groups;
@@ -33,8 +33,16 @@ const MOST_NUMBERS: usize = 20_000_000;
 /// Draws of an event that it holds at least, before events are left out.
 const LEAST_DRAWS: usize = 100;
 
-/// Numbers of the draws of each event, one draw behind another, and log densities of the training law.
-type ByEvent = BTreeMap<usize, (Vec<f64>, Vec<f64>)>;
+/// The draws of the events of a group.
+#[derive(Default)]
+pub(super) struct GroupDraws {
+    /// Numbers of its events.
+    pub(super) events: Vec<usize>,
+    /// Their draws (events, draws, m).
+    pub(super) draws: Array3<f64>,
+    /// Log density of the training law at each (events, draws).
+    pub(super) log_law: Array2<f64>,
+}
 
 /// The parts of a sample.
 pub(super) struct Parts {
@@ -47,22 +55,16 @@ pub(super) struct Parts {
 
 /// The draws of the events, by group.
 pub(super) struct SampleDraws {
-    /// Of each group the numbers of its events, their draws (events, draws, m), and the log density of the training law.
-    pub(super) groups: Vec<(Vec<usize>, Array3<f64>, Array2<f64>)>,
+    /// Those of each group.
+    pub(super) groups: Vec<GroupDraws>,
     /// Log-evidence of each event with draws, nats.
     pub(super) log_evidence: BTreeMap<usize, f64>,
     /// Events pinned to a limit of the geometry law.
     pub(super) pinned: usize,
     /// Events with draws, whether they are used or not.
-    with_draws: usize,
+    pub(super) with_draws: usize,
     /// Events and draws of each that are used where there is no room for all.
     pub(super) thinned: Option<[usize; 2]>,
-}
-
-impl SampleDraws {
-    pub(super) fn events(&self) -> usize {
-        self.with_draws
-    }
 }
 
 impl Parts {
@@ -112,7 +114,7 @@ impl Parts {
                 let mut rows = Rows::new(self.names.len());
                 for start in events.clone().step_by(AT_ONCE) {
                     let end = events.end.min(start + AT_ONCE);
-                    let y = prediction.y.slice(ndarray::s![start..end, ..]);
+                    let y = prediction.y.slice(s![start..end, ..]);
                     let (count, seed) = (prediction.network_draws(), prediction.options.seed);
                     let draws = draw_positions(prediction.run, y, count, seed, start);
                     let refined = prediction.refined(start, y, draws.view())?.unwrap_or_default();
@@ -146,48 +148,27 @@ impl Parts {
         let room = MOST_NUMBERS / (m + 1);
         let draws = (room / self.events.max(1)).max(LEAST_DRAWS).min(options.draws);
         let step = (self.events * draws).div_ceil(room).max(1);
-        let mut by_event: Vec<ByEvent> =
-            (0..groups.labels.len()).map(|_| BTreeMap::new()).collect();
+        let mut filling: Vec<Filling> = groups.labels.iter().map(|_| Filling::default()).collect();
         let (mut pinned, mut with_draws) = (0, 0);
         let mut log_evidence = BTreeMap::new();
         for part in 0..self.count() {
             let rows = self.rows_of(part)?;
-            let mut last = None;
-            for row in rows.rows() {
-                let event = row[0] as usize;
-                if last != Some(event) {
-                    with_draws += 1;
-                    pinned += usize::from(row[1] > 0.0);
-                    log_evidence.insert(event, row[2]);
-                    last = Some(event);
-                }
-                let Some(group) = groups.of_event(event).filter(|_| event.is_multiple_of(step))
-                else {
-                    continue;
-                };
-                let (values, logs) = by_event[group].entry(event).or_default();
-                if logs.len() < draws {
-                    logs.push(row[3]);
-                    values.extend(row.iter().skip(OWN.len()));
+            let numbers: Vec<usize> = rows.column(0).iter().map(|event| *event as usize).collect();
+            let mut start = 0;
+            for of_event in numbers.chunk_by(|a, b| a == b) {
+                let event = of_event[0];
+                let own = rows.slice(s![start..start + of_event.len(), ..]);
+                start += of_event.len();
+                with_draws += 1;
+                pinned += usize::from(own[[0, 1]] > 0.0);
+                log_evidence.insert(event, own[[0, 2]]);
+                if let Some(group) = groups.of_event(event).filter(|_| event.is_multiple_of(step)) {
+                    filling[group].push(event, own, draws);
                 }
             }
         }
-        let of_group = |events: ByEvent| {
-            let numbers: Vec<usize> = events.keys().copied().collect();
-            let mut all = Array3::zeros((numbers.len(), draws, m));
-            let mut all_logs = Array2::zeros((numbers.len(), draws));
-            for (place, (values, logs)) in events.into_values().enumerate() {
-                for draw in 0..draws {
-                    // As many as were asked for, but for events of fewer modes.
-                    let from = draw % logs.len();
-                    all_logs[[place, draw]] = logs[from];
-                    (0..m).for_each(|i| all[[place, draw, i]] = values[from * m + i]);
-                }
-            }
-            (numbers, all, all_logs)
-        };
-        let groups: Vec<_> = by_event.into_iter().map(of_group).collect();
-        let used = groups.iter().map(|(numbers, ..)| numbers.len()).sum();
+        let groups = filling.into_iter().map(|group| group.done(draws, m)).collect::<Vec<_>>();
+        let used = groups.iter().map(|group| group.events.len()).sum();
         let thinned = (step > 1 || draws < options.draws).then_some([used, draws]);
         Ok(SampleDraws { groups, log_evidence, pinned, with_draws, thinned })
     }
@@ -203,6 +184,36 @@ impl Parts {
             Ok(rows) => Ok(rows),
             Err(LoadError::AllDropped { .. }) => Ok(Array2::zeros((0, columns.len()))),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The draws of a group, as far as they are read: one behind another.
+#[derive(Default)]
+struct Filling {
+    events: Vec<usize>,
+    values: Vec<f64>,
+    log_law: Vec<f64>,
+}
+
+impl Filling {
+    /// Adds `draws` of the rows of an event: as many as were asked for, but for events of fewer modes, of which some count again.
+    fn push(&mut self, event: usize, rows: ArrayView2<'_, f64>, draws: usize) {
+        self.events.push(event);
+        for draw in 0..draws {
+            let row = rows.row(draw % rows.nrows());
+            self.log_law.push(row[OWN.len() - 1]);
+            self.values.extend(row.iter().skip(OWN.len()));
+        }
+    }
+
+    fn done(self, draws: usize, m: usize) -> GroupDraws {
+        let Self { events, values, log_law } = self;
+        let n = events.len();
+        GroupDraws {
+            draws: Array3::from_shape_vec((n, draws, m), values).unwrap_or_default(),
+            log_law: Array2::from_shape_vec((n, draws), log_law).unwrap_or_default(),
+            events,
         }
     }
 }
