@@ -16,6 +16,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cei::beside;
+use crate::commands::{Inputs, USUAL, Work, compare};
 use crate::{say, workspace_root};
 
 /// What is measured, and beside what.
@@ -27,9 +28,18 @@ pub(crate) struct BenchArgs {
     /// Run the same models in PyTorch and JAX too, with this Python
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "python3")]
     peers: Option<PathBuf>,
-    /// Threads of the peers; they are compared with cei on as many
+    /// Threads of the peers, which are compared with cei on as many, and of commands with `--against`
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     peer_threads: u8,
+    /// Time commands of `cei` with this other build of the program too, in turns, and nothing else
+    #[arg(long, value_name = "BINARY", conflicts_with = "peers")]
+    against: Option<PathBuf>,
+    /// The commands that are timed
+    #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
+    rows: Vec<Work>,
+    /// Pairs of calls of each, with `--against`
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..), requires = "against")]
+    pairs: u8,
 }
 
 /// Rows of the table, of its training part, and of a batch.
@@ -85,7 +95,7 @@ const PEERS: [Peer; 2] = [
 ];
 
 /// What is measured, in the order of the table, and how it counts.
-const KINDS: [(&str, Unit); 10] = [
+const KINDS: [(&str, Unit); 15] = [
     ("busy loop", Unit::ThousandsPerSecond),
     (EPOCH, Unit::Milliseconds),
     (STEP, Unit::Milliseconds),
@@ -96,6 +106,11 @@ const KINDS: [(&str, Unit); 10] = [
     ("explosions", Unit::ThousandsPerSecond),
     ("simulation", Unit::ThousandsPerSecond),
     ("table loading", Unit::ThousandsPerSecond),
+    ("refine", Unit::PerSecond),
+    ("predict", Unit::ThousandsPerSecond),
+    ("log-prob", Unit::ThousandsPerSecond),
+    ("inspect", Unit::ThousandsPerSecond),
+    ("simulate", Unit::ThousandsPerSecond),
 ];
 const EPOCH: &str = "training step in `cei train`";
 const STEP: &str = "training step";
@@ -108,13 +123,14 @@ enum Unit {
     Milliseconds,
     /// More is better.
     ThousandsPerSecond,
+    PerSecond,
 }
 
 impl Unit {
     fn best(self, a: f64, b: f64) -> f64 {
         match self {
             Self::Milliseconds => a.min(b),
-            Self::ThousandsPerSecond => a.max(b),
+            Self::ThousandsPerSecond | Self::PerSecond => a.max(b),
         }
     }
 
@@ -122,7 +138,7 @@ impl Unit {
     fn speedup(self, a: f64, b: f64) -> f64 {
         match self {
             Self::Milliseconds => b / a,
-            Self::ThousandsPerSecond => a / b,
+            Self::ThousandsPerSecond | Self::PerSecond => a / b,
         }
     }
 
@@ -130,6 +146,7 @@ impl Unit {
         match self {
             Self::Milliseconds => "ms",
             Self::ThousandsPerSecond => "1000/s",
+            Self::PerSecond => "1/s",
         }
     }
 }
@@ -139,6 +156,15 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let programs = Programs::new()?;
     let folder = workspace_root().join("runs/bench");
     std::fs::create_dir_all(&folder)?;
+    let works = if args.rows.is_empty() { USUAL.to_vec() } else { args.rows.clone() };
+    if let Some(old) = &args.against {
+        let old = std::path::absolute(old)?;
+        let (pairs, threads) = (args.pairs.into(), args.peer_threads);
+        let table = compare([&old, &programs.cei], &folder, &works, pairs, args.quick, threads)?;
+        std::io::stdout().lock().write_all(table.as_bytes())?;
+        return Ok(());
+    }
+    let inputs = Inputs::new(&programs.cei, &folder, &works, args.quick)?;
     let tables = ["csv", "parquet"].map(|format| folder.join(format!("table.{format}")));
     for table in &tables {
         programs.simulate(table)?;
@@ -154,6 +180,13 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             programs.cases(threads, args.quick, &tables, &mut best)?;
             for model in MODELS {
                 programs.train(threads, &folder, model, &mut best)?;
+            }
+            for work in &works {
+                let (kind, of) = work.name();
+                let seconds = work.seconds(&programs.cei, &inputs, threads)?;
+                let rate = work.items(&inputs) as f64 / seconds;
+                let rate = if kind == "refine" { rate } else { 1e-3 * rate };
+                best.add(kind, of, &ours(threads), rate);
             }
         }
         for (peer, python) in peers.iter().zip(args.peers.iter().cycle()) {
@@ -217,7 +250,7 @@ fn ours(threads: u8) -> String {
     format!("{threads} threads")
 }
 
-fn three_digits(value: Option<f64>) -> String {
+pub(crate) fn three_digits(value: Option<f64>) -> String {
     let Some(value) = value else {
         return "–".to_owned();
     };

@@ -9,6 +9,7 @@ mod ambiguity;
 mod bench;
 mod cei;
 mod chbrclf;
+mod commands;
 mod csv;
 mod inference;
 mod mixing;

@@ -136,11 +136,6 @@ impl Part {
     fn problem<'a>(&'a self, floor: &'a [f64]) -> Problem<'a> {
         Problem { points: &self.points, counts: &self.counts, floor }
     }
-
-    /// Of how much of the problem it is.
-    fn share(&self, problem: &Problem<'_>) -> f64 {
-        self.counts.iter().sum::<f64>() / problem.counts.iter().sum::<f64>()
-    }
 }
 
 /// The parameters of as many laws as the data ask for, and what was tried.
@@ -179,7 +174,8 @@ fn to_the_top(problem: &Problem<'_>, some: Option<&Part>, start: &[f64]) -> Top 
     };
     let part = some.problem(problem.floor);
     let top = part.climb(start, &part.inverse_information(start), MOST_STEPS);
-    problem.climb(&top.theta, &(some.share(problem) * top.inverse), MOST_STEPS)
+    let share = some.counts.iter().sum::<f64>() / problem.counts.iter().sum::<f64>();
+    problem.climb(&top.theta, &(share * top.inverse), MOST_STEPS)
 }
 
 /// One law as wide as all draws.
@@ -226,9 +222,10 @@ fn bootstrap(
     options: &PopulationOptions,
 ) -> (Vec<Vec<f64>>, f64) {
     let n = problem.points.events();
-    let some = Part::of(problem, SOME);
-    let guess = some.share(problem) * some.problem(problem.floor).inverse_curvature(theta);
-    drop(some);
+    if options.bootstraps == 0 {
+        return (Vec::new(), problem.worth(theta, false).effective);
+    }
+    let guess = problem.inverse_curvature(theta);
     let effective = problem.worth(theta, false).effective;
     let of_sample = |number: usize| {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
