@@ -58,7 +58,7 @@ pub struct NumberTried {
 pub struct Population {
     /// Its normal laws, the heaviest first.
     pub laws: Vec<NormalLaw>,
-    /// Those of samples of the events drawn anew.
+    /// Those of samples of the events drawn anew, each in the place of the law that it began as.
     pub bootstraps: Vec<Vec<NormalLaw>>,
     /// Limits of the quantities, at which laws are folded back.
     pub limits: Vec<Option<[f64; 2]>>,
@@ -107,7 +107,9 @@ pub fn fit(
     drop(points);
     let problem = Problem { points: &kept, counts: &counts, floor: &floor };
     let (bootstraps, effective) = bootstrap(&problem, &theta, options);
-    let in_units = |theta: &[f64]| in_units(theta, &floor, &units);
+    let mut order: Vec<usize> = (0..laws.len()).collect();
+    order.sort_by(|a, b| laws[*b].weight.total_cmp(&laws[*a].weight));
+    let in_units = |theta: &[f64]| in_units(theta, &floor, &units, &order);
     Ok(Population {
         laws: in_units(&theta),
         bootstraps: bootstraps.iter().map(|theta| in_units(theta)).collect(),
@@ -241,12 +243,13 @@ fn bootstrap(
     ((0..options.bootstraps).into_par_iter().map(of_sample).collect(), effective)
 }
 
-/// Laws in the units of the quantities, the heaviest first.
-fn in_units(theta: &[f64], floor: &[f64], units: &Units) -> Vec<NormalLaw> {
+/// Laws in the units of the quantities, in some order.
+fn in_units(theta: &[f64], floor: &[f64], units: &Units, order: &[usize]) -> Vec<NormalLaw> {
     let Units { centres, scales, .. } = units;
-    let mut laws: Vec<NormalLaw> = laws_of(theta, floor)
-        .into_iter()
-        .map(|law| NormalLaw {
+    let laws = laws_of(theta, floor);
+    let of_law = |place: &usize| {
+        let law = &laws[*place];
+        NormalLaw {
             weight: law.weight,
             mean: law
                 .mean
@@ -257,8 +260,7 @@ fn in_units(theta: &[f64], floor: &[f64], units: &Units) -> Vec<NormalLaw> {
             covariance: Array2::from_shape_fn(law.covariance.dim(), |(i, j)| {
                 scales[i] * scales[j] * law.covariance[[i, j]]
             }),
-        })
-        .collect();
-    laws.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    laws
+        }
+    };
+    order.iter().map(of_law).collect()
 }

@@ -82,22 +82,14 @@ impl Population {
         }
     }
 
-    /// Peaks whose width cannot be told from none. In a bootstrap, a law is the one that is nearest in its mean.
+    /// Peaks whose width cannot be told from none, by how that of each law varies over the bootstrap.
     pub fn hidden_peaks(&self) -> Vec<HiddenPeak> {
         let mut hidden = Vec::new();
         for (number, law) in self.laws.iter().enumerate() {
-            let distance = |other: &NormalLaw| -> f64 {
-                let parts = other.mean.iter().zip(&law.mean).zip(&self.event_sd);
-                parts.map(|((a, b), sd)| ((a - b) / sd).powi(2)).sum()
-            };
-            let nearest: Vec<&NormalLaw> = self
-                .bootstraps
-                .iter()
-                .filter_map(|laws| laws.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))))
-                .collect();
             for quantity in 0..law.mean.len() {
                 let at = [quantity, quantity];
-                let width = hidden_below(nearest.iter().map(|law| law.covariance[at]));
+                let width =
+                    hidden_below(self.bootstraps.iter().map(|laws| laws[number].covariance[at]));
                 if law.covariance[at].sqrt() < width {
                     hidden.push(HiddenPeak { law: number, quantity, width });
                 }

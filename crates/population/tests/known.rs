@@ -1,6 +1,6 @@
 //! Populations whose posteriors are known in closed form.
 
-use cei_population::{Marginal, Population, PopulationOptions, Sample, fit, stacked};
+use cei_population::{Marginal, NormalLaw, Population, PopulationOptions, Sample, fit, stacked};
 use ndarray::{Array2, Array3, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -100,6 +100,22 @@ fn normal_cdf(z: f64) -> f64 {
     let sum = poly.iter().rev().fold(0.0, |sum, c| (sum + c) * t);
     let upper = 0.5 * sum * (-x * x).exp();
     if z > 0.0 { 1.0 - upper } else { upper }
+}
+
+/// A narrow law upon a wide one, both far wider than noise: no law is taken for the other, so that the widths of both are known.
+#[test]
+fn laws_one_upon_another_are_told_apart() {
+    let truth = [normal(1500, 0.0, 12.0, 1), normal(1500, 0.3, 3.0, 2)].concat();
+    let (population, _) = of(&case(&truth, 0.5, 30, 3), 20);
+    let [a, b] = &population.laws[..] else { panic!("{:?}", population.tried) };
+    let sd = |law: &NormalLaw| law.covariance[[0, 0]].sqrt();
+    let (narrow, wide) = (sd(a).min(sd(b)), sd(a).max(sd(b)));
+    assert!((narrow / 3.0 - 1.0).abs() < 0.15 && (wide / 12.0 - 1.0).abs() < 0.1);
+    for laws in &population.bootstraps {
+        assert!((sd(&laws[0]) / sd(a) - 1.0).abs() < 0.3, "{laws:?}");
+        assert!((sd(&laws[1]) / sd(b) - 1.0).abs() < 0.3, "{laws:?}");
+    }
+    assert_eq!(population.hidden_peaks(), []);
 }
 
 /// 5,000 events of a law with a standard deviation of 4, whose posteriors have 12. What the estimator can be held to in one sample is
