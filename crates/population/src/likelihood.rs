@@ -221,7 +221,7 @@ impl<'a> View<'a> {
         self.most + (self.sum / draws).ln() + 0.5 * (self.squares - 1.0 / draws)
     }
 
-    /// Adds the event's, counted `count` times.
+    /// Adds the slopes of the event, counted `count` times; once after a look, since the totals become the factors of the draws.
     #[inline(always)]
     fn add_slopes(&mut self, count: f64, slopes: &mut Slopes) {
         let (points, laws, m) = (self.points, self.laws, self.points.m);
