@@ -102,14 +102,15 @@ impl Inputs {
         let has = |of: &[Work]| works.iter().any(|work| of.contains(work));
         let ocs = [Work::Refine, Work::RefineSpline, Work::Predict, Work::LogProb, Work::Quality];
         let Sizes { training, refined, exact, predicted, inspected, .. } = inputs.sizes;
-        if has(&ocs) {
+        if has(&of_a_table) {
             inputs.simulate(program, OCS_WIDE, "training.parquet", training, 1)?;
         }
         if has(&[Work::Refine, Work::Predict, Work::LogProb]) {
-            inputs.train(program, WIDE_CINN, "training.parquet", "cinn")?;
+            inputs.train(program, WIDE_CINN, ["--data", "training.parquet"], "cinn")?;
         }
         if has(&[Work::RefineSpline]) {
-            inputs.train(program, WIDE_SPLINE, "training.parquet", "spline")?;
+            let events = format!("source.events_per_epoch={training}");
+            inputs.train(program, WIDE_SPLINE, ["--set", &events], "spline")?;
         }
         if has(&[Work::Refine, Work::RefineSpline]) {
             inputs.simulate(program, OCS_WIDE, "refined.csv", refined, 2)?;
@@ -119,7 +120,8 @@ impl Inputs {
         }
         if has(&[Work::RefineExact]) {
             inputs.simulate(program, CHBRCLF, "exact-training.parquet", training, 1)?;
-            inputs.train(program, CHBRCLF_SPLINE, "exact-training.parquet", "exact")?;
+            let table = ["--data", "exact-training.parquet"];
+            inputs.train(program, CHBRCLF_SPLINE, table, "exact")?;
             inputs.simulate(program, CHBRCLF, "exact.csv", exact, 2)?;
         }
         if has(&[Work::InspectCsv]) {
@@ -147,7 +149,7 @@ impl Inputs {
     }
 
     fn train(&self, program: &Path, preset: Preset, table: &str, run: &str) -> anyhow::Result<()> {
-        self.seconds(&mut self.training(program, preset, table, run, self.sizes.epochs))?;
+        self.seconds(&mut self.training(program, preset, events, run, self.sizes.epochs))?;
         Ok(())
     }
 
@@ -155,14 +157,14 @@ impl Inputs {
         &self,
         program: &Path,
         preset: Preset,
-        table: &str,
+        events: [&str; 2],
         run: &str,
         epochs: usize,
     ) -> Command {
         let mut command = Command::new(program);
         command.args(["train", "--preset", preset.name, "--quiet"]);
         command.arg("--set").arg(format!("training.max_epochs={epochs}"));
-        command.arg("--data").arg(self.folder.join(table)).arg("-o").arg(self.folder.join(run));
+        command.args(events).arg("-o").arg(self.folder.join(run));
         command
     }
 
@@ -307,7 +309,8 @@ fn to_a_quality(
     for (number, program) in programs.into_iter().enumerate() {
         let run = format!("quality-{seed}-{number}");
         let epochs = inputs.sizes.quality_epochs;
-        let mut command = inputs.training(program, WIDE_CINN, "training.parquet", &run, epochs);
+        let events = ["--data", "training.parquet"];
+        let mut command = inputs.training(program, WIDE_CINN, events, &run, epochs);
         command.args(["--seed", &seed.to_string()]);
         inputs.seconds(command.env("RAYON_NUM_THREADS", threads.to_string()))?;
         let text = std::fs::read_to_string(inputs.folder.join(&run).join(HISTORY))?;
