@@ -5,6 +5,7 @@
 //! cell too, so that a copy that differs by less than 1/16 of a cell in every column is always found. The cells are as
 //! large as the data allow: of those sizes, the largest on which no two training rows meet by chance.
 
+use cei_physics::Molecule;
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,13 +58,14 @@ impl Copies {
 }
 
 impl RowDigests {
-    /// Digests of these rows of a table.
+    /// Digests of these rows of a table, of this molecule if it is known.
     #[must_use]
-    pub fn fit(table: &Table, rows: &[usize]) -> Self {
+    pub fn fit(table: &Table, rows: &[usize], molecule: Option<&Molecule>) -> Self {
         let x = table.x.select(Axis(0), rows);
         let y = table.y.select(Axis(0), rows);
-        let of_x = Varying::of(&table.x_names, x.view(), 0);
-        let of_y = Varying::of(&table.y_names, y.view(), 0);
+        let [x_components, y_components] = table.components(molecule);
+        let of_x = Varying::of(&table.x_names, x.view(), x_components);
+        let of_y = Varying::of(&table.y_names, y.view(), y_components);
         Self {
             whole: Digests::fit(&[&of_x, &of_y], &[x.view(), y.view()]),
             positions: Digests::fit(&[&of_x], &[x.view()]),
@@ -308,7 +310,7 @@ mod tests {
         for unit in [1.0, 1e-22] {
             let trained = table(20_000, unit, 1);
             let rows: Vec<usize> = (0..15_000).collect();
-            let digests = RowDigests::fit(&trained, &rows);
+            let digests = RowDigests::fit(&trained, &rows, None);
             let all = digests.copies(trained.x.view(), trained.y.view());
             assert_eq!(
                 all,
@@ -324,7 +326,7 @@ mod tests {
     fn rounded_copies_are_found() {
         let trained = table(5000, 1.0, 3);
         let rows: Vec<usize> = (0..5000).collect();
-        let digests = RowDigests::fit(&trained, &rows);
+        let digests = RowDigests::fit(&trained, &rows, None);
         for digits in [4, 6, 9] {
             let unit = 10_f64.powi(digits);
             let round = |values: &Array2<f64>| values.mapv(|value| (value * unit).round() / unit);
@@ -342,6 +344,23 @@ mod tests {
         assert!(positions.momenta <= 10 && momenta.positions <= 10, "{positions:?} {momenta:?}");
     }
 
+    /// What is left of a zero by one rotation and by two, 1e-16 and 1e-32 of the momenta, tells no rows apart.
+    #[test]
+    fn copies_that_were_rotated_again_are_found() {
+        let atoms = ["C", "O"].map(|element| cei_physics::AtomSpec::new(element, 1.0));
+        let molecule = Molecule::new(atoms.to_vec()).unwrap();
+        let of = |part: f64| {
+            let mut one = table(1000, 1.0, 8);
+            one.y.column_mut(1).mapv_inplace(|value| part * value);
+            let y = ndarray::concatenate![Axis(1), one.y, one.y.mapv(|component| -component)];
+            Table { y, y_names: molecule.momentum_columns(), ..one }
+        };
+        let rows: Vec<usize> = (0..1000).collect();
+        let digests = RowDigests::fit(&of(1e-31), &rows, Some(&molecule));
+        let again = of(1e-15);
+        assert_eq!(digests.copies(again.x.view(), again.y.view()).momenta, 1000);
+    }
+
     /// On one dimension values meet in small cells too: these are made smaller until they do not.
     #[test]
     fn values_that_meet_by_chance_are_no_copies() {
@@ -354,7 +373,7 @@ mod tests {
             table
         };
         let trained = line(5);
-        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>());
+        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>(), None);
         let others = line(6);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert!(copies.rows <= 1, "{copies:?}");
@@ -365,7 +384,7 @@ mod tests {
     fn a_setting_of_few_values_says_nothing() {
         let mut trained = table(1000, 1.0, 7);
         trained.y = Array2::from_shape_fn((1000, 3), |(row, _)| (row % 4) as f64);
-        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>());
+        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>(), None);
         let copies = digests.copies(trained.x.view(), trained.y.view());
         assert_eq!((copies.rows, copies.momenta), (1000, 0));
     }
@@ -385,7 +404,7 @@ mod tests {
         };
         let trained = wide(1_000_000, 11);
         let rows: Vec<usize> = (0..800_000).collect();
-        let digests = RowDigests::fit(&trained, &rows);
+        let digests = RowDigests::fit(&trained, &rows, None);
         let others = wide(1_000_000, 12);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert_eq!(copies, Copies { of: 1_000_000, ..Copies::default() });

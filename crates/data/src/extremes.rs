@@ -5,6 +5,7 @@
 //! heavy tails are far too: an absurd cell also stands alone, many times as far as the next one before it.
 
 use cei_metrics::number;
+use cei_physics::Molecule;
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ const LEAST_ROWS: usize = 10;
 const CENTRE_ROWS: usize = 1 << 16;
 /// Rows that one thread judges before it takes others.
 const BLOCK: usize = 1 << 13;
-/// What part of the spread of its kind a column of round-off has.
+/// What part of the spread of its kind a column of round-off has; what is smaller has a unit of its own.
 const ROUND_OFF: std::ops::Range<f64> = 1e-20..1e-9;
 /// Levels below and above, and the normal quantile of the upper one.
 const LEVELS: [(f64, f64, f64); 3] =
@@ -73,13 +74,15 @@ pub struct Spreads {
 }
 
 impl Spreads {
-    /// The spreads of these rows of a table.
+    /// The spreads of these rows of a table, of this molecule if it is known.
     #[must_use]
-    pub fn of(table: &Table, rows: &[usize]) -> Self {
-        let [x, y] =
-            [(&table.x, &table.x_names), (&table.y, &table.y_names)].map(|(values, names)| {
-                side(values, rows, names).into_iter().map(|column| column.spread).collect()
-            });
+    pub fn of(table: &Table, rows: &[usize], molecule: Option<&Molecule>) -> Self {
+        let of = |values, names, components| {
+            let judged = side(values, rows, names, components).into_iter();
+            judged.map(|column| column.spread).collect()
+        };
+        let [x, y] = table.components(molecule);
+        let (x, y) = (of(&table.x, &table.x_names, x), of(&table.y, &table.y_names, y));
         Self { x, y }
     }
 
@@ -107,8 +110,8 @@ impl Spreads {
     }
 }
 
-/// Finds the absurd cells of a table: an error, or with `drop_invalid` rows to be left out. What is only extreme is
-/// returned.
+/// Finds the absurd cells of a table, of this molecule if it is known: an error, or with `drop_invalid` rows to be left out.
+/// What is only extreme is returned.
 ///
 /// # Errors
 /// [`LoadError::FarOut`] names the first absurd cell.
@@ -116,16 +119,19 @@ pub fn screen(
     table: &mut Table,
     drop_invalid: bool,
     selection: &Selection,
+    molecule: Option<&Molecule>,
 ) -> Result<Vec<FarCell>, LoadError> {
     let mut absurd: Vec<FarCell> = Vec::new();
     let mut extreme: Vec<FarCell> = Vec::new();
     let y_factor = |column| selection.y_factor(column);
     let x_factor = |column| selection.x_factor(column);
-    let sides: [(_, _, &dyn Fn(usize) -> f64); 2] =
-        [(&table.y, &table.y_names, &y_factor), (&table.x, &table.x_names, &x_factor)];
+    let [x, y] = table.components(molecule);
+    let sides: [(_, _, _, &dyn Fn(usize) -> f64); 2] =
+        [(&table.y, &table.y_names, y, &y_factor), (&table.x, &table.x_names, x, &x_factor)];
     let rows: Vec<usize> = (0..table.rows()).collect();
-    for (values, names, factor) in sides {
-        for (index, (column, name)) in side(values, &rows, names).iter().zip(names).enumerate() {
+    for (values, names, components, factor) in sides {
+        let judged = side(values, &rows, names, components);
+        for (index, (column, name)) in judged.iter().zip(names).enumerate() {
             let factor = factor(index);
             let cell = |&(row, value): &(usize, f64)| {
                 far_cell(table, row, name, value / factor, column.spread.deviations(value))
@@ -185,8 +191,8 @@ pub(crate) struct Judged {
     pub(crate) extreme: Vec<(usize, f64)>,
 }
 
-/// Judges the columns of these rows.
-fn side(values: &Array2<f64>, rows: &[usize], names: &[String]) -> Vec<Judged> {
+/// Judges the columns of these rows; the first `components` are those of all atoms of a molecule (0 where that is not known).
+fn side(values: &Array2<f64>, rows: &[usize], names: &[String], components: usize) -> Vec<Judged> {
     if rows.len() < LEAST_ROWS {
         return names.iter().map(|_| Judged::default()).collect();
     }
@@ -198,7 +204,7 @@ fn side(values: &Array2<f64>, rows: &[usize], names: &[String]) -> Vec<Judged> {
             median_and_sd(cells.filter(|cell| !cell.is_nan()).collect())
         })
         .collect();
-    let sds = sds(&centres, names);
+    let sds = sds(&centres, names, components);
     let columns = || centres.iter().zip(&sds).map(|((median, _), sd)| Cells::new(*median, *sd));
     let judged = rows.par_chunks(BLOCK).map(|block| {
         let mut columns: Vec<Cells> = columns().collect();
@@ -228,13 +234,17 @@ fn spread_out(rows: &[usize]) -> Vec<usize> {
 
 /// The same of columns of which only some cells are known, as row and value: evenly spaced ones, which tell where the
 /// column lies, and the most extreme ones.
-pub(crate) fn judge_columns(columns: Vec<[Vec<(usize, f64)>; 2]>, names: &[String]) -> Vec<Judged> {
+pub(crate) fn judge_columns(
+    columns: Vec<[Vec<(usize, f64)>; 2]>,
+    names: &[String],
+    components: usize,
+) -> Vec<Judged> {
     let centre = |[spaced, _]: &[Vec<(usize, f64)>; 2]| match spaced.len() {
         0..LEAST_ROWS => (0.0, 0.0),
         _ => median_and_sd(spaced.iter().map(|cell| cell.1).collect()),
     };
     let centres: Vec<(f64, f64)> = columns.par_iter().map(centre).collect();
-    let sds = sds(&centres, names);
+    let sds = sds(&centres, names, components);
     let judged = columns.into_par_iter().zip(&centres).zip(&sds);
     let judged = judged.map(|(([mut cells, ends], (median, _)), sd)| {
         if cells.len() < LEAST_ROWS {
@@ -251,16 +261,19 @@ pub(crate) fn judge_columns(columns: Vec<[Vec<(usize, f64)>; 2]>, names: &[Strin
 }
 
 /// The standard deviation with which each column is judged. Where nearly all values are one, or round-off, the other
-/// columns of the kind say what is far.
-fn sds(centres: &[(f64, f64)], names: &[String]) -> Vec<f64> {
-    let kinds = kinds(names, 0);
+/// columns of the kind say what is far. Components of a molecule have one unit, so that any part of their spread, however
+/// small, is round-off: that of a zero rotated once is 1e-16 of it, rotated again 1e-32.
+fn sds(centres: &[(f64, f64)], names: &[String], components: usize) -> Vec<f64> {
+    let kinds = kinds(names, components);
     let mut widest = vec![0.0; names.len()];
     for (kind, (_, sd)) in kinds.iter().zip(centres) {
         widest[*kind] = f64::max(widest[*kind], *sd);
     }
     let sd_of = |((_, own), kind): (&(f64, f64), &usize)| {
         let of_kind = widest[*kind];
-        if *own == 0.0 || ROUND_OFF.contains(&(own / of_kind)) { of_kind } else { *own }
+        let part = own / of_kind;
+        let is_round_off = ROUND_OFF.contains(&part) || components > 0 && part < ROUND_OFF.end;
+        if *own == 0.0 || is_round_off { of_kind } else { *own }
     };
     centres.iter().zip(&kinds).map(sd_of).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cei_physics::Molecule;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,15 @@ impl Table {
     #[must_use]
     pub fn momenta(&self) -> ArrayView2<'_, f64> {
         self.y.slice(s![.., ..self.y.ncols() - self.charges])
+    }
+
+    /// How many columns of `x`, and of `y`, the first ones, are the components of the atoms of a molecule: none of a side
+    /// where that is not known.
+    #[must_use]
+    pub fn components(&self, molecule: Option<&Molecule>) -> [usize; 2] {
+        let all = molecule.map_or(0, |molecule| 3 * molecule.atom_count());
+        let widths = [self.x.ncols() - self.nuisances, self.y.ncols() - self.charges];
+        widths.map(|columns| if columns == all { all } else { 0 })
     }
 
     /// Whether ions are missing in any row.

@@ -4,6 +4,9 @@ use ndarray::{ArrayView1, ArrayView2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// A range of quartiles below this part of the standard deviation is round-off.
+const ROUND_OFF: f64 = 1e-9;
+
 /// What offset and scale of a column are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -13,7 +16,7 @@ pub enum ScalerKind {
     Standardise,
     /// Least value and range, onto [0, 1].
     MinMax,
-    /// Median and interquartile range.
+    /// Median and interquartile range; where most values are one but for round-off, the standard deviation.
     Robust,
     /// 0 and 1.
     None,
@@ -103,7 +106,8 @@ fn offset_and_scale(kind: ScalerKind, column: &ArrayView1<'_, f64>) -> (f64, f64
             let mut sorted: Vec<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
             sorted.sort_unstable_by(f64::total_cmp);
             let [low, median, high] = [0.25, 0.5, 0.75].map(|level| quantile(&sorted, level));
-            (median, high - low)
+            let (range, (_, sd)) = (high - low, mean_and_sd(column));
+            (median, if range < ROUND_OFF * sd { sd } else { range })
         }
         ScalerKind::None => (0.0, 1.0),
     }

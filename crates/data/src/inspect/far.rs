@@ -48,10 +48,11 @@ impl FarCells {
         cells.copied().filter(|value| !value.is_nan()).collect()
     }
 
-    /// The cells far from all others of their columns, absurd ones first.
-    pub(super) fn found(&self, names: &[String]) -> Vec<Far> {
+    /// The cells far from all others of their columns, absurd ones first; the first `components` columns are those of a
+    /// molecule.
+    pub(super) fn found(&self, names: &[String], components: usize) -> Vec<Far> {
         let mut cells: Vec<Far> = Vec::new();
-        for (name, judged) in names.iter().zip(self.judge(names)) {
+        for (name, judged) in names.iter().zip(self.judge(names, components)) {
             for (rows, absurd) in [(&judged.absurd, true), (&judged.extreme, false)] {
                 cells.extend(rows.iter().map(|&(row, value)| Far {
                     column: name.clone(),
@@ -67,7 +68,7 @@ impl FarCells {
     }
 
     /// What is known of each column; rows count from 0, invalid ones too.
-    fn judge(&self, names: &[String]) -> Vec<Judged> {
+    fn judge(&self, names: &[String], components: usize) -> Vec<Judged> {
         let width = names.len();
         let column = |(place, [low, high]): (usize, &[End; 2])| {
             let sampled = self.sample.values.iter().skip(place).step_by(width).copied();
@@ -79,7 +80,7 @@ impl FarCells {
             let ends: Vec<(usize, f64)> = low.chain(high).filter_map(valid).collect();
             [sampled.filter_map(valid).collect(), ends]
         };
-        judge_columns(self.ends.iter().enumerate().map(column).collect(), names)
+        judge_columns(self.ends.iter().enumerate().map(column).collect(), names, components)
     }
 }
 

@@ -78,7 +78,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         momentum_noise_au = noise.zip(factor).map(|(noise, factor)| noise.map(|sd| sd * factor));
     }
     for (names, side) in [(names_of(&columns, &x), &x), (names_of(&columns, &y), &y)] {
-        remarks.extend(remarks_on_far_cells(&side.far.found(&names), &readings));
+        let components = components(side.columns.len(), atoms);
+        remarks.extend(remarks_on_far_cells(&side.far.found(&names, components), &readings));
     }
     let detected = sets.finish(options.molecule.as_ref(), &names_of(&columns, &y));
     remarks.extend(detected::remark(&detected, !options.may_miss.is_empty()));
@@ -211,8 +212,7 @@ fn summaries(
         let largest: Vec<f64> = ranges()
             .map(|range| range.map_or(0.0, |range| range.min.abs().max(range.max.abs())))
             .collect();
-        let is_molecule = atoms.is_some_and(|atoms| 3 * atoms == indices.len());
-        let components = if is_molecule { indices.len() } else { 0 };
+        let components = components(indices.len(), atoms);
         let varying = Varying::judge(&names, moments, &largest, components);
         for (place, &index) in indices.iter().enumerate() {
             let column = &mut columns[index];
@@ -221,6 +221,11 @@ fn summaries(
         }
     }
     columns
+}
+
+/// How many of so many columns of a side are the components of so many atoms.
+fn components(columns: usize, atoms: Option<usize>) -> usize {
+    if atoms.is_some_and(|atoms| 3 * atoms == columns) { columns } else { 0 }
 }
 
 fn names_of(columns: &[ColumnSummary], side: &Side) -> Vec<String> {

@@ -104,13 +104,10 @@ impl Preprocessing {
         let positions = table.x.ncols() - table.nuisances;
         let momenta = table.y.ncols() - table.charges;
         let gauge = Gauge::new(&config.gauge, molecule, positions, momenta)?;
-        let components = |columns| {
-            let all = molecule.map(|molecule| 3 * molecule.atom_count());
-            all.filter(|all| *all == columns).unwrap_or(0)
-        };
+        let [x_components, y_components] = table.components(molecule);
         let (y_side, y_rank, y_scaler) = {
             let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
-            let (side, means, sds) = Side::fit("y", &table.y_names, y.view(), components(momenta))?;
+            let (side, means, sds) = Side::fit("y", &table.y_names, y.view(), y_components)?;
             let alive = side.alive_columns(&y);
             let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
             let scaler = Scaler::fit(config.y_scaler, alive.view());
@@ -121,8 +118,7 @@ impl Preprocessing {
         let bounds = ColumnBounds::new(&config.bounds, &table.x_names)?;
         bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
         bounds.open(x.view_mut());
-        let (x_side, x_means, x_sds) =
-            Side::fit("x", &table.x_names, x.view(), components(positions))?;
+        let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view(), x_components)?;
         let x_alive = x_side.alive_columns(&x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();

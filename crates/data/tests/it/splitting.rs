@@ -102,3 +102,18 @@ fn offsets_and_scales_of_every_kind() {
     assert_eq!(of(ScalerKind::Robust), (vec![2.0, 5.0], vec![2.0, 1.0], 2.0_f64.ln()));
     assert_eq!(of(ScalerKind::None), (vec![0.0, 0.0], vec![1.0, 1.0], 0.0));
 }
+
+/// A component that the frame makes zero wherever few ions are detected: its quartiles are round-off, not its values.
+#[test]
+fn quartiles_of_round_off_are_no_scale() {
+    let of = |zero: f64| {
+        let cell =
+            |row: usize| if row.is_multiple_of(10) { row as f64 - 45.0 } else { zero * row as f64 };
+        let matrix = ndarray::Array2::from_shape_fn((100, 1), |(row, _)| cell(row));
+        Scaler::fit(ScalerKind::Robust, matrix.view()).scales()[0]
+    };
+    // Of -45, -35, ..., 45 in every tenth row: variance 825 / 10.
+    for zero in [0.0, 1e-31, 1e-15] {
+        assert!((of(zero) - 82.5_f64.sqrt()).abs() < 1e-9, "{zero}: {}", of(zero));
+    }
+}

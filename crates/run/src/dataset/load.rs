@@ -73,7 +73,12 @@ impl Dataset {
                 let columns = Selection { may_miss, ..experiment.columns.clone() };
                 let mut table = load(source, &columns)
                     .map_err(|error| with_hint_on_missing(error, experiment, &columns))?;
-                let far = screen(&mut table, source.drop_invalid, &experiment.columns)?;
+                let far = screen(
+                    &mut table,
+                    source.drop_invalid,
+                    &experiment.columns,
+                    experiment.molecule.as_ref(),
+                )?;
                 table.check_trainable(&experiment.split)?;
                 let split = Split::new(table.rows(), &experiment.split)?;
                 extremes = in_words(&far, &split);

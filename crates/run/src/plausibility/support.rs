@@ -95,7 +95,7 @@ impl Support {
             momentum_sum_au: None,
             kinetic_energy_ev: None,
             distance: quantile(&distances, 1.0 - RARE).unwrap_or(f64::INFINITY),
-            spreads: Some(Spreads::of(table, split.train.rows())),
+            spreads: Some(Spreads::of(table, split.train.rows(), molecule.as_ref())),
         };
         if let Some(molecule) = &molecule {
             let rows = split.train.rows();

@@ -56,7 +56,8 @@ pub(super) fn load(
     let experiment = Experiment { source, ..experiment.clone() };
     let preprocessing = dataset.fit(&experiment)?;
     let model = build(&experiment.model, &preprocessing, 0, device.clone())?;
-    let digests = RowDigests::fit(&dataset.table, dataset.split.train.rows());
+    let digests =
+        RowDigests::fit(&dataset.table, dataset.split.train.rows(), experiment.molecule.as_ref());
     let copies = dataset.copies(&digests);
     announce(&plan(
         &experiment,
