@@ -18,13 +18,14 @@ use folder::{Folder, TestResult};
 const QUIET: [&str; 6] = ["csv", "json", "python", "rust", "text", "toml"];
 
 /// How many fences of each chapter are not run.
-const LONG: [(&str, usize); 13] = [
+const LONG: [(&str, usize); 14] = [
     ("ablation.md", 2),
     ("adding-a-model.md", 1),
     ("chbrclf.md", 1),
     ("coincidences.md", 2),
     ("command-line.md", 1),
     ("performance.md", 1),
+    ("physics.md", 1),
     ("population.md", 1),
     ("python.md", 1),
     ("real-data.md", 4),

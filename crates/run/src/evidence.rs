@@ -19,6 +19,9 @@ use crate::refine::{RefinedEvent, Refiner};
 
 /// Importance draws of an event.
 const DRAWS: usize = 1_000;
+/// How far an event may tell two runs apart in the sum over the sample, nats. Of an event that a law hardly reaches importance
+/// draws find too small an evidence, or none; and a run must not choose the events that it is judged by.
+const MOST_APART: f64 = 20.0;
 
 /// What several runs make of the same momenta.
 #[derive(Debug, Clone, Serialize)]
@@ -27,9 +30,9 @@ pub struct EvidenceReport {
     pub events: usize,
     /// Events that no run explains at all; nothing here is about them.
     pub unexplained: usize,
-    /// Events that every run explains, of which the evidences are added up.
+    /// Events that every run explains.
     pub explained_by_all: usize,
-    /// The run of largest evidence for these.
+    /// The run of largest evidence.
     pub best: String,
     /// One entry a run.
     pub runs: Vec<RunEvidence>,
@@ -40,7 +43,8 @@ pub struct EvidenceReport {
 pub struct RunEvidence {
     /// The run folder.
     pub run: String,
-    /// Sum of `log p(y)` over the events that every run explains, nats.
+    /// Sum of `log p(y)` over the events that any run explains, nats; each counts as at least 20 below that of the run that
+    /// explains it best, also where this run excludes it.
     pub log_evidence: f64,
     /// How much more the best run has, nats.
     pub below_best: f64,
@@ -48,7 +52,7 @@ pub struct RunEvidence {
     pub below_best_sd: f64,
     /// The part of the events that this run describes, if all are a mixture.
     pub fraction: f64,
-    /// Its standard deviation over samples of as many events.
+    /// Its standard deviation under its posterior, with a flat prior.
     pub fraction_sd: f64,
     /// 5 and 95 % of it.
     pub fraction_90: [f64; 2],
@@ -222,18 +226,25 @@ fn judge(
         probabilities.row_mut(*event).assign(&ArrayView1::from(&of_event));
     }
     let by_all = |event: &&usize| log_evidence.row(**event).iter().all(|log| log.is_finite());
-    let common: Vec<usize> = explained.iter().filter(by_all).copied().collect();
-    let sum = |run: usize| common.iter().map(|event| log_evidence[[*event, run]]).sum::<f64>();
+    let least = log_evidence.map_axis(Axis(1), |event| {
+        event.iter().copied().fold(f64::NEG_INFINITY, f64::max) - MOST_APART
+    });
+    let excludes = |event: usize, run: usize| !log_evidence[[event, run]].is_finite();
+    let of = |event: usize, run: usize| log_evidence[[event, run]].max(least[event]);
+    let variance = |event: usize, run: usize| match log_evidence[[event, run]] > least[event] {
+        true => sds[[event, run]].powi(2),
+        false => 0.0,
+    };
+    let sum = |run: usize| explained.iter().map(|event| of(*event, run)).sum::<f64>();
     let sums: Vec<f64> = (0..count).map(sum).collect();
     let best = (0..count).max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
-    let n = common.len() as f64;
+    let n = explained.len() as f64;
     let runs_found = runs.iter().enumerate().map(|(run, path)| {
-        let apart = |event: &usize| log_evidence[[*event, best]] - log_evidence[[*event, run]];
-        let mean = (sums[best] - sums[run]) / n.max(1.0);
-        let spread: f64 = common.iter().map(|event| (apart(event) - mean).powi(2)).sum();
-        let importance = |event: &usize| sds[[*event, best]].powi(2) + sds[[*event, run]].powi(2);
-        let importance: f64 = common.iter().map(importance).sum();
-        let excludes = |event: &&usize| !log_evidence[[**event, run]].is_finite();
+        let apart = |event: &usize| of(*event, best) - of(*event, run);
+        let mean = (sums[best] - sums[run]) / n;
+        let spread: f64 = explained.iter().map(|event| (apart(event) - mean).powi(2)).sum();
+        let importance = |event: &usize| variance(*event, best) + variance(*event, run);
+        let importance: f64 = explained.iter().map(importance).sum();
         RunEvidence {
             run: path.display().to_string(),
             log_evidence: sums[run],
@@ -245,16 +256,43 @@ fn judge(
             fraction: shares.shares[run],
             fraction_sd: shares.sd[run],
             fraction_90: shares.interval_90[run],
-            excluded: explained.iter().filter(excludes).count(),
+            excluded: explained.iter().filter(|event| excludes(**event, run)).count(),
             outside_model: outside[run],
         }
     });
     let report = EvidenceReport {
         events,
         unexplained: events - explained.len(),
-        explained_by_all: common.len(),
+        explained_by_all: explained.iter().filter(by_all).count(),
         best: runs[best].display().to_string(),
         runs: runs_found.collect(),
     };
     Ok((report, probabilities))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A narrow run that explains 2 of 20 events, and these better, and a broad one that explains all: the sample is of the
+    /// broad one. By the two events alone it would be of the narrow one.
+    #[test]
+    fn a_run_does_not_choose_the_events_that_it_is_judged_by() -> Result<(), RunError> {
+        let runs = ["narrow", "broad"].map(PathBuf::from);
+        let narrow = |event: usize| if event < 2 { -40.0 } else { f64::NEG_INFINITY };
+        let broad = |event: usize| -44.0 - 0.1 * event as f64;
+        let log_evidence = Array2::from_shape_fn((20, 2), |(event, run)| match run {
+            0 => narrow(event),
+            _ => broad(event),
+        });
+        let sds = Array2::zeros((20, 2));
+        let (report, _) = judge(&runs, &log_evidence, &sds, &[18, 0], 0)?;
+        assert_eq!((report.best.as_str(), report.explained_by_all), ("broad", 2));
+        // Twenty nats for each of 18 events, less what the other two are better by.
+        let narrow = &report.runs[0];
+        assert!((narrow.below_best - (360.0 - 4.0 - 4.1)).abs() < 1e-9, "{narrow:?}");
+        assert_eq!((narrow.excluded, report.runs[1].excluded), (18, 0));
+        assert!(report.runs[1].fraction > 0.8, "{report:?}");
+        Ok(())
+    }
 }

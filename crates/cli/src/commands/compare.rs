@@ -114,9 +114,8 @@ fn evidence_in_words(report: &EvidenceReport, table: Option<&Path>) -> String {
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
     let mut text = output::table(&header, &rows);
-    text.push_str(&format!(
-        "\nevidences are those of {explained_by_all} of {events} events, which every run explains"
-    ));
+    text.push_str(&format!("\nevery run explains {explained_by_all} of {events} events"));
+    text.push_str("; none counts for more than 20 nats, also where a run excludes it");
     if *unexplained > 0 {
         text.push_str(&format!("; {unexplained} events are explained by none, and left out"));
     }
