@@ -100,7 +100,7 @@ impl Inputs {
         std::fs::create_dir_all(&folder)?;
         let inputs = Self { folder, sizes: if quick { QUICK } else { FULL } };
         let has = |of: &[Work]| works.iter().any(|work| of.contains(work));
-        let ocs = [Work::Refine, Work::RefineSpline, Work::Predict, Work::LogProb, Work::Quality];
+        let of_a_table = [Work::Refine, Work::Predict, Work::LogProb, Work::Quality];
         let Sizes { training, refined, exact, predicted, inspected, .. } = inputs.sizes;
         if has(&of_a_table) {
             inputs.simulate(program, OCS_WIDE, "training.parquet", training, 1)?;
@@ -148,7 +148,13 @@ impl Inputs {
         Ok(())
     }
 
-    fn train(&self, program: &Path, preset: Preset, table: &str, run: &str) -> anyhow::Result<()> {
+    fn train(
+        &self,
+        program: &Path,
+        preset: Preset,
+        events: [&str; 2],
+        run: &str,
+    ) -> anyhow::Result<()> {
         self.seconds(&mut self.training(program, preset, events, run, self.sizes.epochs))?;
         Ok(())
     }
