@@ -25,6 +25,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// Takes the rows that follow in the same file.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.values.extend(next.values);
+        let before = self.rows;
+        self.faults.extend(
+            next.faults.into_iter().map(|fault| CellFault { row: before + fault.row, ..fault }),
+        );
+        self.rows += next.rows;
+    }
+
     /// For every row, whether it has no fault.
     pub(crate) fn valid_rows(&self) -> Vec<bool> {
         let mut valid = vec![true; self.rows];

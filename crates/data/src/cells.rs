@@ -45,31 +45,6 @@ impl Cells {
         }
         Ok(cells)
     }
-
-    /// The block with exactly one separator between cells and none at the end of lines, for cells
-    /// without quotes.
-    pub(crate) fn normalised(self, block: &[u8]) -> Vec<u8> {
-        if self.separator != Separator::Whitespace && !self.trailing {
-            return block.to_vec();
-        }
-        let mut text = Vec::with_capacity(block.len() + 1);
-        for line in block.split(|&byte| byte == b'\n') {
-            if self.separator == Separator::Whitespace {
-                let before = text.len();
-                for cell in line.split(u8::is_ascii_whitespace).filter(|cell| !cell.is_empty()) {
-                    if text.len() > before {
-                        text.push(b' ');
-                    }
-                    text.extend_from_slice(cell);
-                }
-            } else {
-                let line = line.trim_ascii_end();
-                text.extend_from_slice(line.strip_suffix(&[self.byte()]).unwrap_or(line));
-            }
-            text.push(b'\n');
-        }
-        text
-    }
 }
 
 fn separated(line: &str, separator: char) -> Result<Vec<&str>, OpenQuote> {
@@ -146,7 +121,5 @@ mod tests {
         let trailing = Cells { separator: Separator::Semicolon, trailing: true };
         assert_eq!(trailing.split("1;2; "), Ok(vec!["1", "2"]));
         assert_eq!(trailing.split("1;2"), Ok(vec!["1", "2"]));
-        assert_eq!(trailing.normalised(b"1;2;\n3;4\n"), b"1;2\n3;4\n\n");
-        assert_eq!(blank.normalised(b" 1  2\n3\t4 "), b"1 2\n3 4\n");
     }
 }

@@ -50,6 +50,7 @@ mod quiet;
 mod subspace;
 mod table_file;
 mod text_file;
+mod text_rows;
 
 pub use alike::Alike;
 pub use digests::{Copies, Digests, RowDigests};

@@ -87,8 +87,13 @@ fn with_plain_ends(bytes: Vec<u8>) -> Vec<u8> {
 
 /// The lines of a block, without their ends.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let block = block.strip_suffix(b"\n").unwrap_or(block);
-    block.split(|&byte| byte == b'\n')
+    let mut rest = Some(block.strip_suffix(b"\n").unwrap_or(block));
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        let end = memchr(b'\n', whole);
+        rest = end.map(|end| &whole[end + 1..]);
+        Some(&whole[..end.unwrap_or(whole.len())])
+    })
 }
 
 /// Number of lines of a block that is not empty.

@@ -562,13 +562,21 @@ pub(crate) struct DropCounter {
     rows: u64,
     of: u64,
     numbers: Vec<u64>,
+    without_numbers: bool,
     causes: BTreeMap<(Option<usize>, Reason), (Option<String>, u64)>,
 }
 
 impl DropCounter {
+    /// One that does not remember which rows it has counted, for tables of any length.
+    pub(crate) fn without_numbers() -> Self {
+        Self { without_numbers: true, ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, block: &Block, valid: &[bool], names: &[String]) {
-        let invalid = (self.of..).zip(valid).filter(|(_, valid)| !**valid);
-        self.numbers.extend(invalid.map(|(number, _)| number));
+        if !self.without_numbers {
+            let invalid = (self.of..).zip(valid).filter(|(_, valid)| !**valid);
+            self.numbers.extend(invalid.map(|(number, _)| number));
+        }
         self.of += block.rows as u64;
         self.rows += valid.iter().filter(|valid| !**valid).count() as u64;
         for fault in &block.faults {

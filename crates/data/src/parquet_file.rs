@@ -243,7 +243,7 @@ fn index_names(pandas: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Consecutive `(start, length)` of at most `BLOCK_ROWS` rows or one row group.
+/// Consecutive `(start, length)` of at most `BLOCK_ROWS` rows.
 fn slices(row_groups: &[usize]) -> Vec<(usize, usize)> {
     let mut slices: Vec<(usize, usize)> = Vec::new();
     let mut start = 0;
@@ -253,7 +253,7 @@ fn slices(row_groups: &[usize]) -> Vec<(usize, usize)> {
             _ => {
                 let mut left = rows;
                 while left > 0 {
-                    let length = left.min(4 * BLOCK_ROWS);
+                    let length = left.min(BLOCK_ROWS);
                     slices.push((start + rows - left, length));
                     left -= length;
                 }

@@ -100,6 +100,7 @@ fn no_number_of_a_report_becomes_null() {
         mean_ev: INF,
         sd_ev: f64::NAN,
         quantiles_ev: vec![(0.05, INF)],
+        drawn_from: None,
         masses: "given".to_owned(),
         sorted_ev: Vec::new(),
     };

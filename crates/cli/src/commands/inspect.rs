@@ -199,9 +199,10 @@ fn molecule(ions: &[String], charges: &[f64]) -> anyhow::Result<Molecule> {
 fn describe(inspection: &Inspection, charged: Option<&Charged>, unit_origin: &str) -> String {
     let files: Vec<String> = inspection.files.iter().map(|f| f.display().to_string()).collect();
     let mut lines = vec![format!(
-        "{}: {} rows, {} of them repeat an earlier one, {} have invalid cells",
+        "{}: {} rows, {}{} of them repeat an earlier one, {} have invalid cells",
         files.join(", "),
         inspection.rows,
+        if inspection.duplicates_sought_in_one_of > 1 { "about " } else { "" },
         inspection.duplicate_rows,
         inspection.invalid_rows
     )];

@@ -1,40 +1,46 @@
-//! The momenta of a table, kept for figures: rows in which every ion is there as a whole or not at all.
+//! The momenta of a table, kept for figures: rows in which every ion is there as a whole or not at all; of a table of any
+//! length as many as there is room for, drawn at random.
 
 use ndarray::Array2;
 
 use super::moments::Sums;
 use super::summary::IonMomenta;
+use crate::sample::Reservoir;
 use crate::sum_gate::{CentreOfMass, remove_motion, sum_of};
+
+/// Momenta that are held at most (64 MB): those of 0.9 million events of three ions.
+const MOST_HELD: usize = 8_000_000;
 
 /// Momenta in the file's unit, row by row.
 pub(super) struct Kept {
     columns: Vec<usize>,
     masses: Vec<f64>,
     sums: Sums,
-    values: Vec<f64>,
+    held: Reservoir,
 }
 
 impl Kept {
     /// For momenta in these columns of ions with these masses.
     pub(super) fn new(columns: Vec<usize>, masses: Vec<f64>, sums: Sums) -> Self {
-        Self { columns, masses, sums, values: Vec::new() }
+        let held = Reservoir::new(columns.len(), MOST_HELD);
+        Self { columns, masses, sums, held }
     }
 
     /// Takes rows of the whole table, `width` cells each. A gate keeps events of which all ions are there, and so does the
     /// removal of the motion of the centre of mass: the sum of others is not known.
     pub(super) fn add(&mut self, table: &[f64], width: usize) {
-        for row in table.chunks_exact(width) {
-            let start = self.values.len();
-            self.values.extend(self.columns.iter().map(|&column| row[column]));
-            if !self.is_kept(start) {
-                self.values.truncate(start);
+        let mut row = vec![0.0; self.columns.len()];
+        for cells in table.chunks_exact(width) {
+            row.iter_mut().zip(&self.columns).for_each(|(p, &column)| *p = cells[column]);
+            if self.is_kept(&mut row) {
+                self.held.push(&row);
             }
         }
     }
 
-    fn is_kept(&mut self, start: usize) -> bool {
+    /// Takes the motion of the centre of mass away, where it is to be removed.
+    fn is_kept(&self, row: &mut [f64]) -> bool {
         let Sums { options, factor } = self.sums;
-        let row = &mut self.values[start..];
         let missing = |ion: &[f64]| ion.iter().filter(|p| p.is_nan()).count();
         if row.chunks_exact(3).any(|ion| [1, 2].contains(&missing(ion))) {
             return false;
@@ -55,12 +61,14 @@ impl Kept {
 
     /// `factor` makes atomic units of the file's.
     pub(super) fn finish(self, labels: Vec<String>, factor: f64) -> IonMomenta {
-        let Self { columns, masses, mut values, .. } = self;
+        let Self { columns, masses, held, .. } = self;
+        let drawn_from = held.is_part().then_some(held.seen);
+        let mut values = held.values;
         values.shrink_to_fit();
         values.iter_mut().for_each(|p| *p *= factor);
         let shape = (values.len() / columns.len().max(1), columns.len());
         let momenta_au = Array2::from_shape_vec(shape, values).unwrap_or_default();
-        IonMomenta { labels, masses, momenta_au }
+        IonMomenta { labels, masses, momenta_au, drawn_from }
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a table holds: columns, units, dead columns, rank, momentum sums, directions, kinetic energy release,
-//! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept, but for momenta that are asked for.
+//! duplicates. Invalid cells are counted, never an error. Rows are read once and not kept, but for as many
+//! of their energies, and of momenta that are asked for, as there is room for: memory does not follow the length.
 
 mod columns;
 mod detected;
 mod directions;
+mod energies;
 mod far;
 mod kept;
 mod moments;
+mod repeats;
+mod running;
 mod summary;
 
 use std::path::Path;
@@ -18,7 +22,9 @@ use self::detected::Sets;
 pub use self::directions::Directions;
 use self::far::Far;
 use self::kept::Kept;
-use self::moments::{Duplicates, Running, Side, Sums};
+use self::moments::{Side, Sums};
+use self::repeats::Repeats;
+use self::running::Running;
 pub use self::summary::{
     ColumnSummary, DetectedIons, EnergySummary, InspectOptions, Inspection, IonMomenta, Moments,
     Range, Role, SideSummary, UnitGuess,
@@ -40,7 +46,7 @@ const MOST_NAMED: usize = 5;
 /// # Errors
 /// Files that are missing, empty, unreadable or of different layouts; given columns that do not exist.
 pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, LoadError> {
-    let mut counter = DropCounter::default();
+    let mut counter = DropCounter::without_numbers();
     let mut found: Option<Found> = None;
     let Scanned { files, names, readings } = scan(source, None, &[], &mut |mut part| {
         let found = match &mut found {
@@ -58,7 +64,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
     })?;
     let invalid = counter.finish();
     let Some(found) = found else { return Err(LoadError::NoFiles) };
-    let Found { each, duplicates, positions: mut x, momenta: mut y, kept, sets, sides, .. } = found;
+    let Found { each, repeats, positions: mut x, momenta: mut y, kept, sets, sides, .. } = found;
     let Sides { mut remarks, masses, own_names, ions, .. } = sides;
     let atoms = options.molecule.as_ref().map(Molecule::atom_count);
     let columns = summaries(&names, &each, [&x.columns, &y.columns], atoms);
@@ -91,9 +97,26 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         return Err(LoadError::Gate { files, gate, events, least: y.least_outside_au });
     }
     let directions = y.directions(&names_of(&columns, &y));
+    let (duplicate_rows, duplicates_sought_in_one_of) = repeats.finish();
     let ion_momenta = factor.zip(kept).map(|(factor, kept)| kept.finish(ions, factor));
     let said = masses.map(|(_, said)| said);
     let energy = factor.zip(said).and_then(|(factor, said)| y.energy(factor, said));
+    let of_all = [
+        (duplicates_sought_in_one_of > 1).then(|| format!(
+            "the number of rows that repeat an earlier one is an estimate: repetitions are sought among one of {duplicates_sought_in_one_of} rows"
+        )),
+        energy.as_ref().and_then(|it| Some(format!(
+            "quantiles, histogram and shares of the kinetic energy release are those of {} events, drawn at random from {}; mean and sd are those of all",
+            it.sorted_ev.len(),
+            it.drawn_from?
+        ))),
+        ion_momenta.as_ref().and_then(|it: &IonMomenta| Some(format!(
+            "figures show {} events, drawn at random from {}",
+            it.momenta_au.nrows(),
+            it.drawn_from?
+        ))),
+    ];
+    remarks.extend(of_all.into_iter().flatten());
     let x_unit = options.x_unit.as_ref().map(ToString::to_string);
     let y_unit = options.y_unit.as_ref().map(ToString::to_string);
     let positions = side(&columns, &mut x, x_unit, position_guess, &mut remarks);
@@ -105,7 +128,8 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
         invalid_rows: invalid.rows,
         invalid: invalid.causes,
         detected,
-        duplicate_rows: duplicates.count(),
+        duplicate_rows,
+        duplicates_sought_in_one_of,
         positions,
         momenta,
         gate,
@@ -123,7 +147,7 @@ pub fn inspect(source: &Source, options: &InspectOptions) -> Result<Inspection, 
 /// What accumulates over the rows.
 struct Found {
     each: Running,
-    duplicates: Duplicates,
+    repeats: Repeats,
     positions: Side,
     momenta: Side,
     may_miss: MayMiss,
@@ -139,7 +163,7 @@ impl Found {
         let known = masses.clone().filter(|_| options.keep_momenta);
         Ok(Self {
             each: Running::new(part.names.len()),
-            duplicates: Duplicates::default(),
+            repeats: Repeats::default(),
             positions: Side::of_positions(sides.x.clone()),
             momenta: Side::of_momenta(sides.y.clone(), masses.unwrap_or_default(), sums),
             may_miss: MayMiss::new(&sides.y, &options.may_miss),
@@ -150,14 +174,17 @@ impl Found {
     }
 
     fn add(&mut self, rows: &[f64], columns: usize) {
-        self.each.add(rows);
-        self.duplicates.add(rows, columns);
-        self.positions.add(rows, columns);
-        self.momenta.add(rows, columns);
-        self.sets.add(rows, columns);
-        if let Some(kept) = &mut self.kept {
-            kept.add(rows, columns);
-        }
+        let Self { each, repeats, positions, momenta, sets, kept, .. } = self;
+        rayon::scope(|scope| {
+            scope.spawn(|_| momenta.add(rows, columns));
+            scope.spawn(|_| positions.add(rows, columns));
+            scope.spawn(|_| each.add(rows));
+            scope.spawn(|_| repeats.add(rows, columns));
+            scope.spawn(|_| sets.add(rows, columns));
+            if let Some(kept) = kept {
+                scope.spawn(|_| kept.add(rows, columns));
+            }
+        });
     }
 }
 

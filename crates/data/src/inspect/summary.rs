@@ -34,7 +34,7 @@ pub struct InspectOptions {
     pub may_miss: Vec<bool>,
     /// Which momentum sums are accepted, and whether the motion of the centre of mass is in energies and directions.
     pub sums: SumOptions,
-    /// Whether the momenta of all events are kept, for figures.
+    /// Whether momenta are kept, for figures: of all events, or of as many as there is room for.
     pub keep_momenta: bool,
 }
 
@@ -57,6 +57,10 @@ pub struct Inspection {
     pub detected: Vec<DetectedIons>,
     /// Rows that repeat an earlier row in every column, bit for bit.
     pub duplicate_rows: u64,
+    /// Of how many rows one was looked at for it: 1, but for tables of more than 8 million rows, for which the number is an
+    /// estimate.
+    #[serde(skip_serializing_if = "is_one")]
+    pub duplicates_sought_in_one_of: u64,
     /// Every column of the files.
     pub columns: Vec<ColumnSummary>,
     /// The position columns as a whole, where there are any.
@@ -86,7 +90,7 @@ pub struct Inspection {
     /// Kinetic energy release, where masses can be told and the unit of the momenta is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kinetic_energy_release: Option<EnergySummary>,
-    /// The momenta of all events, where they are asked for, masses can be told and the unit is known.
+    /// The momenta of the events, where they are asked for, masses can be told and the unit is known.
     #[serde(skip)]
     pub ion_momenta: Option<IonMomenta>,
     /// What a reader must know: what was taken for granted, and what is remarkable about the numbers.
@@ -94,7 +98,7 @@ pub struct Inspection {
     pub remarks: Vec<String>,
 }
 
-/// Ions and the momenta of all events.
+/// Ions and the momenta of the events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IonMomenta {
     /// Names of the ions, in the order of the columns.
@@ -103,6 +107,8 @@ pub struct IonMomenta {
     pub masses: Vec<f64>,
     /// Events x 3 ions, a.u.; three NaN where an ion is missing.
     pub momenta_au: Array2<f64>,
+    /// Where there was no room for all: the number of all, of which these were drawn at random.
+    pub drawn_from: Option<u64>,
 }
 
 /// Rows of which the same ions were detected.
@@ -213,9 +219,12 @@ pub struct EnergySummary {
     /// Pairs of level and value.
     #[serde(with = "number")]
     pub quantiles_ev: Vec<(f64, f64)>,
+    /// Where quantiles are those of 8 million events, drawn at random: the number of all, which mean and sd are of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn_from: Option<u64>,
     /// Where the masses come from.
     pub masses: String,
-    /// Of all events, rising.
+    /// Of the events, all or those that were drawn, rising.
     #[serde(skip)]
     pub sorted_ev: Vec<f64>,
 }
@@ -234,6 +243,10 @@ impl EnergySummary {
     pub fn at(&self, level: f64) -> Option<f64> {
         self.quantiles_ev.iter().find(|(own, _)| *own == level).map(|(_, energy)| *energy)
     }
+}
+
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 fn is_kept(centre_of_mass: &CentreOfMass) -> bool {

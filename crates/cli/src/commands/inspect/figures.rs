@@ -13,7 +13,7 @@ pub(super) fn figures(
 ) -> anyhow::Result<Option<FieldFigures>> {
     let Some(folder) = &args.figures else { return Ok(None) };
     let Some(kept) = &inspection.ion_momenta else { return Err(missing(inspection).into()) };
-    let IonMomenta { labels, masses, momenta_au } = kept;
+    let IonMomenta { labels, masses, momenta_au, .. } = kept;
     if labels.len() < 2 {
         return Err(Usage("`--figures` needs momenta of two ions at least".to_owned()).into());
     }
