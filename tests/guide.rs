@@ -24,7 +24,7 @@ const LONG: [(&str, usize); 14] = [
     ("chbrclf.md", 1),
     ("coincidences.md", 2),
     ("command-line.md", 1),
-    ("performance.md", 2),
+    ("performance.md", 3),
     ("physics.md", 1),
     ("population.md", 1),
     ("python.md", 1),

@@ -20,7 +20,7 @@ const LOOKED_AT: u64 = 4096;
 
 /// An opened text: its bytes are UTF-8 or of another encoding that has ASCII as its part.
 pub(crate) struct OpenedText {
-    pub(crate) reader: Box<dyn Read>,
+    pub(crate) reader: Box<dyn Read + Send>,
     pub(crate) encoding: Encoding,
     pub(crate) gzip: bool,
     /// Bytes of the file.
@@ -100,7 +100,7 @@ pub(crate) fn open_text(path: &Path) -> Result<OpenedText, LoadError> {
 }
 
 /// The first bytes, and a reader that begins with them.
-fn peek(mut reader: impl Read + 'static) -> io::Result<(Vec<u8>, Box<dyn Read>)> {
+fn peek(mut reader: impl Read + Send + 'static) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut start = Vec::new();
     reader.by_ref().take(LOOKED_AT).read_to_end(&mut start)?;
     let again = Cursor::new(start.clone()).chain(reader);

@@ -3,7 +3,11 @@
 //! Every line is counted: as a row, part of the header, a comment, or blank.
 
 use std::borrow::Cow;
+use std::io::Read;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use memchr::memchr;
 
@@ -25,6 +29,21 @@ const HEAD_BYTES: usize = 1 << 20;
 
 /// Comments above the first row may take this many bytes.
 const MOST_HEAD_BYTES: usize = 64 << 20;
+
+/// Some lines of a file.
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where the first of them begins.
+    from: usize,
+    /// Its number in the file, from 1.
+    first: u64,
+}
+
+impl Lines {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.from..]
+    }
+}
 
 /// A text file whose first lines have been looked at.
 pub(crate) struct TextFile {
@@ -80,8 +99,8 @@ impl TextFile {
         let above = self.layout.above;
         let mut found = Counts { lines: 0, rows: 0, comments: above.comments, blank: above.blank };
         let reader = RowReader::new(&self.layout, wanted);
-        found.lines = self.each_block(|rows, first_line| {
-            let (block, others) = reader.read(rows, first_line);
+        let parse = |lines: Lines| reader.read(lines.as_bytes(), lines.first);
+        found.lines = self.each_block(parse, |(block, others)| {
             found.comments += others.comments;
             found.blank += others.blank;
             found.rows += block.rows as u64;
@@ -96,8 +115,8 @@ impl TextFile {
         wanted: &[usize],
         take: &mut dyn FnMut(&Row<'_>),
     ) -> Result<(), LoadError> {
-        self.each_block(|rows, _| {
-            for line in lines(rows).map(text_of) {
+        self.each_block(std::convert::identity, |block| {
+            for line in lines(block.as_bytes()).map(text_of) {
                 if line.trim().is_empty() || is_comment(&line, &self.layout.comment) {
                     continue;
                 }
@@ -119,26 +138,52 @@ impl TextFile {
         self.layout.decimal
     }
 
-    /// Hands over the lines below the header in blocks, with the number of the first, and counts all lines of the file.
-    fn each_block(
+    /// Hands over what is made of each block of lines below the header, and counts all lines of the file. The next block is
+    /// made something of meanwhile, and the one after it read and unpacked.
+    fn each_block<T: Send>(
         &self,
-        mut take: impl FnMut(&[u8], u64) -> Result<(), LoadError>,
+        parse: impl Fn(Lines) -> T + Send + Sync,
+        mut take: impl FnMut(T) -> Result<(), LoadError>,
     ) -> Result<u64, LoadError> {
-        let mut blocks = LineBlocks::new(open_text(&self.path)?.reader);
+        let reader = open_text(&self.path)?.reader;
+        thread::scope(|scope| {
+            let (sender, blocks) = sync_channel(1);
+            let reading = scope.spawn(move || self.send_lines(reader, &sender));
+            let mut parsed = None;
+            for lines in blocks {
+                let mut next = None;
+                rayon::in_place_scope(|scope| {
+                    scope.spawn(|_| next = Some(parse(lines)));
+                    parsed.take().map_or(Ok(()), &mut take)
+                })?;
+                parsed = next;
+            }
+            parsed.map_or(Ok(()), take)?;
+            reading.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    /// Reads the lines below the header in blocks, as long as somebody receives them, and counts all lines of the file.
+    fn send_lines(
+        &self,
+        reader: impl Read,
+        receiver: &SyncSender<Lines>,
+    ) -> Result<u64, LoadError> {
+        let mut blocks = LineBlocks::new(reader);
         let mut above_left = self.layout.above.lines();
         let mut read = 0;
         while let Some(bytes) =
             blocks.next(BLOCK_BYTES).map_err(|error| error.of_file(&self.path, read + 1))?
         {
-            let mut rows = bytes.as_slice();
-            let first_line = read + 1 + above_left;
-            read += count_lines(rows);
-            while above_left > 0 && !rows.is_empty() {
-                rows = memchr(b'\n', rows).map_or(&[], |end| &rows[end + 1..]);
+            let first = read + 1 + above_left;
+            read += count_lines(&bytes);
+            let mut from = 0;
+            while above_left > 0 && from < bytes.len() {
+                from = memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |end| from + end + 1);
                 above_left -= 1;
             }
-            if !rows.is_empty() {
-                take(rows, first_line)?;
+            if from < bytes.len() && receiver.send(Lines { bytes, from, first }).is_err() {
+                break;
             }
         }
         Ok(read)

@@ -40,4 +40,7 @@ pub use later::{ColumnOptions, LaterTable, ReadingOptions};
 pub(crate) use later::{Loaded, remembered};
 pub use load::Dataset;
 pub(crate) use sidecar::sidecar_text;
-pub use sidecar::{sidecar_path, sidecar_remarks, simulation_beside, simulation_of};
+pub use sidecar::{
+    check_digest, claimed_simulation_of, sidecar_path, sidecar_remarks, simulation_beside,
+    simulation_of,
+};

@@ -3,12 +3,15 @@
 mod energy;
 mod figures;
 
+use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use cei_data::inspect::{Directions, InspectOptions, Inspection, Role, SideSummary};
 use cei_data::{CentreOfMass, MomentumUnit, PositionUnit, Source, inspect};
-use cei_physics::{AtomSpec, Molecule};
-use cei_run::dataset::{Origin, simulation_of};
+use cei_physics::{AtomSpec, Molecule, Simulation};
+use cei_run::dataset::{Origin, check_digest, claimed_simulation_of};
 use cei_run::plausibility::{Plausibility, judge_files};
 use cei_run::point_charges::molecule_of_ions;
 use cei_run::{Experiment, RunError};
@@ -45,7 +48,7 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let experiment = args.config.as_ref().map(|path| Experiment::read(path, &[])).transpose()?;
-    let (mut source, mut options, mut unit_origin) = match experiment.clone() {
+    let (mut source, options, mut unit_origin) = match experiment.clone() {
         None => (Source::default(), InspectOptions::default(), "as given"),
         Some(experiment) => {
             let options = InspectOptions {
@@ -63,14 +66,17 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     };
     source.files = args.files.clone();
     source = args.reading.options(false).apply(source);
-    if args.config.is_none() {
-        unit_origin = from_simulation(&source, &mut options).unwrap_or(unit_origin);
-    }
-    apply(args, &mut options)?;
+    let simulated = args.config.is_none().then(|| Simulated::beside(&source)).flatten();
+    let (options, inspection) = match simulated.map(|it| it.inspected(args, &source)).transpose()? {
+        Some(Some(inspected)) => {
+            unit_origin = "of the simulation that stands beside the table";
+            inspected
+        }
+        _ => inspected(args, &source, options)?,
+    };
     if args.unit.is_some() || args.position_unit.is_some() {
         unit_origin = "as given";
     }
-    let inspection = inspect(&source, &options).map_err(RunError::from)?;
     check_ions(args, &inspection)?;
     let charged = charged(args, &options, &inspection)?;
     let figures = figures(args, &inspection)?;
@@ -131,25 +137,65 @@ fn judged(
     judge_files(experiment, source, &options.y, &unit).map_err(told).ok().flatten()
 }
 
-/// What is known of a table that `cei` has simulated: it stands beside it.
-fn from_simulation(source: &Source, options: &mut InspectOptions) -> Option<&'static str> {
-    let simulation = match simulation_of(&source.resolve().ok()?) {
-        Ok(simulation) => simulation?,
-        Err(error) => {
-            to_stderr(&format!("remark: what stands beside the table is not used: {error}"));
-            return None;
+/// What is known of tables that `cei` has simulated: it stands beside them.
+struct Simulated {
+    tables: Vec<PathBuf>,
+    simulation: Simulation,
+}
+
+impl Simulated {
+    fn beside(source: &Source) -> Option<Self> {
+        let tables = source.resolve().ok()?;
+        match claimed_simulation_of(&tables) {
+            Ok(simulation) => Some(Self { tables, simulation: simulation? }),
+            Err(error) => {
+                say_unused(&error);
+                None
+            }
         }
-    };
-    let detection = simulation.detector.detection(&simulation.molecule).ok().flatten();
-    *options = InspectOptions {
-        either_side: true,
-        may_miss: detection.map(|detection| detection.may_miss()).unwrap_or_default(),
-        molecule: Some(simulation.molecule),
-        x_unit: Some(PositionUnit::Bohr),
-        y_unit: Some(MomentumUnit::Au),
-        ..InspectOptions::default()
-    };
-    Some("of the simulation that stands beside the table")
+    }
+
+    /// What the tables hold. None, after a word about it, if what stands beside one is not of it: that is found out meanwhile.
+    fn inspected(
+        self,
+        args: &InspectArgs,
+        source: &Source,
+    ) -> anyhow::Result<Option<(InspectOptions, Inspection)>> {
+        let Self { tables, simulation } = self;
+        let detection = simulation.detector.detection(&simulation.molecule).ok().flatten();
+        let options = InspectOptions {
+            either_side: true,
+            may_miss: detection.map(|detection| detection.may_miss()).unwrap_or_default(),
+            molecule: Some(simulation.molecule),
+            x_unit: Some(PositionUnit::Bohr),
+            y_unit: Some(MomentumUnit::Au),
+            ..InspectOptions::default()
+        };
+        thread::scope(|scope| {
+            let theirs = scope.spawn(|| tables.iter().try_for_each(|table| check_digest(table)));
+            let inspected = inspected(args, source, options);
+            if let Err(error) = theirs.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                say_unused(&error);
+                return Ok(None);
+            }
+            inspected.map(Some)
+        })
+    }
+}
+
+fn say_unused(error: &RunError) {
+    to_stderr(&format!("remark: what stands beside the table is not used: {error}"));
+}
+
+/// What tables hold, with what the command line says.
+fn inspected(
+    args: &InspectArgs,
+    source: &Source,
+    mut options: InspectOptions,
+) -> anyhow::Result<(InspectOptions, Inspection)> {
+    apply(args, &mut options)?;
+    let inspection = inspect(source, &options).map_err(RunError::from)?;
+    Ok((options, inspection))
 }
 
 /// Of each ion, whether the configuration allows it to be missing.

@@ -48,7 +48,7 @@ pub(super) fn shown(text: &str) -> String {
 /// The lines of a text file, numbered from 1, read in blocks.
 pub(super) struct Lines {
     file: PathBuf,
-    blocks: LineBlocks<Box<dyn Read>>,
+    blocks: LineBlocks<Box<dyn Read + Send>>,
     block: Vec<u8>,
     from: usize,
     line: usize,

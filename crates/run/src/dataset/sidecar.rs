@@ -32,28 +32,48 @@ pub fn sidecar_path(table: &Path) -> PathBuf {
 /// # Errors
 /// A file beside the table that cannot be read as a simulation, was changed, or belongs to another table.
 pub fn simulation_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
-    let Some(path) = sidecar_of(table) else { return Ok(None) };
-    let text = read_text(&path)?;
-    if seal_of(&text) == Seal::Broken {
-        return Err(RunError::SidecarEdited { sidecar: path });
-    }
-    if let Some(digest) = bound_to(&text)
-        && digest != sha256_of_file(table).map_err(RunError::io("read", table))?
-    {
-        return Err(RunError::SidecarOfAnother { table: table.to_owned(), sidecar: path });
-    }
-    Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
+    check_digest(table)?;
+    claimed_beside(table)
 }
 
 /// The one simulation that made all of these tables, apart from their numbers of events and seeds:
 /// that of the first. None if one was not simulated, or differently.
 ///
 /// # Errors
-/// A file beside a table that cannot be read as a simulation.
+/// A file beside a table that cannot be read as a simulation, was changed, or belongs to another table.
 pub fn simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError> {
+    common(tables, simulation_beside)
+}
+
+/// As [`simulation_of`], without reading the tables: only [`check_digest`] tells whether it is theirs.
+///
+/// # Errors
+/// A file beside a table that cannot be read as a simulation, or was changed.
+pub fn claimed_simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError> {
+    common(tables, claimed_beside)
+}
+
+/// That a table is the one that what stands beside it was written with, if it says so. Reads the table.
+///
+/// # Errors
+/// A file beside the table that was changed, or belongs to another table.
+pub fn check_digest(table: &Path) -> Result<(), RunError> {
+    let Some((sidecar, text)) = read_beside(table)? else { return Ok(()) };
+    match bound_to(&text) {
+        Some(digest) if digest != sha256_of_file(table).map_err(RunError::io("read", table))? => {
+            Err(RunError::SidecarOfAnother { table: table.to_owned(), sidecar })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn common(
+    tables: &[PathBuf],
+    beside: impl Fn(&Path) -> Result<Option<Simulation>, RunError>,
+) -> Result<Option<Simulation>, RunError> {
     let mut common: Option<Simulation> = None;
     for table in tables {
-        let Some(found) = simulation_beside(table)? else { return Ok(None) };
+        let Some(found) = beside(table)? else { return Ok(None) };
         match &common {
             None => common = Some(found),
             Some(first) => {
@@ -64,6 +84,21 @@ pub fn simulation_of(tables: &[PathBuf]) -> Result<Option<Simulation>, RunError>
         }
     }
     Ok(common)
+}
+
+fn claimed_beside(table: &Path) -> Result<Option<Simulation>, RunError> {
+    let Some((path, text)) = read_beside(table)? else { return Ok(None) };
+    Ok(Some(parse_with_overrides(&text, &format!("`{}`", path.display()), &[])?))
+}
+
+/// What stands beside a table, if it is as it was written.
+fn read_beside(table: &Path) -> Result<Option<(PathBuf, String)>, RunError> {
+    let Some(path) = sidecar_of(table) else { return Ok(None) };
+    let text = read_text(&path)?;
+    if seal_of(&text) == Seal::Broken {
+        return Err(RunError::SidecarEdited { sidecar: path });
+    }
+    Ok(Some((path, text)))
 }
 
 /// What has to be said about what stands beside tables: that nothing proves that it belongs to them.
