@@ -8,6 +8,7 @@
 //! Methods for non-linear least squares problems, 2004).
 
 use crate::linear::Cholesky;
+use crate::walls;
 
 /// Longest step in any coordinate, bohr.
 const LONGEST_STEP: f64 = 1.0;
@@ -39,18 +40,31 @@ impl Damping {
     }
 
     /// The next step; `None` where there is none.
-    pub(crate) fn step(&self, gradient: &[f64], mut normal: Vec<f64>) -> Option<Step> {
+    pub(crate) fn step(&self, gradient: &[f64], normal: Vec<f64>) -> Option<Step> {
+        self.step_within(gradient, normal, &|_| true)
+    }
+
+    /// The next step that ends inside, if its beginning is; `None` where there is none.
+    pub(crate) fn step_within(
+        &self,
+        gradient: &[f64],
+        mut normal: Vec<f64>,
+        is_inside: &dyn Fn(&[f64]) -> bool,
+    ) -> Option<Step> {
         let d = gradient.len();
         for i in 0..d {
             normal[i * d + i] += self.lambda;
         }
         let mut step: Vec<f64> = gradient.iter().map(|g| -g).collect();
-        Cholesky::new(&normal, d)?.solve(&mut step);
-        let longest = step.iter().fold(0.0, |most: f64, s| most.max(s.abs()));
-        if longest > LONGEST_STEP {
-            step.iter_mut().for_each(|s| *s *= LONGEST_STEP / longest);
+        let factor = Cholesky::new(&normal, d)?;
+        factor.solve(&mut step);
+        let longest = |step: &[f64]| step.iter().fold(0.0, |most: f64, s| most.max(s.abs()));
+        let length = longest(&step);
+        if length > LONGEST_STEP {
+            step.iter_mut().for_each(|s| *s *= LONGEST_STEP / length);
         }
-        if longest < SHORTEST_STEP {
+        let step = walls::within(is_inside, step, &factor);
+        if longest(&step) < SHORTEST_STEP {
             return None;
         }
         let mut promise = 0.0;

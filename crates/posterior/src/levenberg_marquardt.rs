@@ -110,10 +110,16 @@ impl Search<'_> {
         let mut gradient = self.local.gradient.clone();
         let moved = problem.difference(&self.here, &self.start);
         self.hold.add_to(&mut gradient, &mut normal, &moved);
-        let Step { step, promise } = self.damping.step(&gradient, normal)?;
-        let mut there: Vec<f64> = self.here.iter().zip(&step).map(|(u, s)| u + s).collect();
-        problem.fold(&mut there);
-        Some((there, promise))
+        let moved = |step: &[f64]| {
+            let mut there: Vec<f64> = self.here.iter().zip(step).map(|(u, s)| u + s).collect();
+            problem.fold(&mut there);
+            there
+        };
+        // A search does not leave the prior's support once it is inside.
+        let is_inside =
+            |step: &[f64]| !self.inside || problem.log_prior(&moved(step)) > f64::NEG_INFINITY;
+        let Step { step, promise } = self.damping.step_within(&gradient, normal, &is_inside)?;
+        Some((moved(&step), promise))
     }
 
     fn decide(
@@ -132,15 +138,10 @@ impl Search<'_> {
             self.done = promise.abs() < 1e-12 * self.cost.abs();
             return refused(self);
         }
-        // A search does not leave the prior's support once it is inside.
-        let inside = problem.log_prior(&trial) > f64::NEG_INFINITY;
-        if self.inside && !inside {
-            return refused(self);
-        }
         self.damping.accept(gain / promise.max(f64::MIN_POSITIVE));
         // In units of the noise a millionth is nothing.
         self.done = gain < 1e-6 + 1e-9 * cost;
-        self.inside |= inside;
+        self.inside |= problem.log_prior(&trial) > f64::NEG_INFINITY;
         self.hold.move_to(problem, &trial);
         self.here = trial;
         self.local = local;

@@ -29,6 +29,7 @@ mod refine;
 mod roots;
 mod shares;
 mod student;
+mod walls;
 
 pub use along::LAWS_ALONG_CURVES;
 pub use background::Background;

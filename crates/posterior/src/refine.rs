@@ -193,12 +193,25 @@ pub fn refine(
         return Ok(Refined::of_modes(modes, complete));
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let misfits = problem.misfits(draws);
-    let starts = choose_starts(draws, &misfits, options.modes.starts);
+    let mut misfits = problem.misfits(draws);
     let cap = inverse_spread(draws);
-    let pulled = descend(&problem, &starts, Tie::Start(&cap), PULLS);
-    let from: Vec<Vec<f64>> = pulled.iter().map(|end| end.coordinates.clone()).collect();
-    let ends = descend(&problem, &from, Tie::Free, options.modes.iterations);
+    let searched = |misfits: &[f64]| {
+        let starts = choose_starts(draws, misfits, options.modes.starts);
+        let pulled = descend(&problem, &starts, Tie::Start(&cap), PULLS);
+        let from: Vec<Vec<f64>> = pulled.iter().map(|end| end.coordinates.clone()).collect();
+        [descend(&problem, &from, Tie::Free, options.modes.iterations), pulled]
+    };
+    let is_inside = |u: &[f64]| problem.log_prior(u) > f64::NEG_INFINITY;
+    let [mut ends, mut pulled] = searched(&misfits);
+    if !ends.iter().chain(&pulled).any(|end| is_inside(&end.coordinates)) {
+        // The data fit best outside the prior, and few draws are inside: those that are begin searches that stay there.
+        let rows = draws.rows().into_iter().zip(&mut misfits);
+        rows.filter(|(row, _)| !is_inside(&row.to_vec()))
+            .for_each(|(_, misfit)| *misfit = f64::INFINITY);
+        let [more_ends, more_pulled] = searched(&misfits);
+        ends.extend(more_ends);
+        pulled.extend(more_pulled);
+    }
     let mut modes = modes_of(&problem, &ends, &options.modes);
 
     let (at_modes, others) = if options.along_curves == 0 {
@@ -450,7 +463,9 @@ fn first_laws(
     cap: &[f64],
     degrees_of_freedom: f64,
 ) -> Option<Mixture> {
-    let best = modes.iter().map(|mode| mode.misfit).fold(f64::INFINITY, f64::min);
+    // What fits better outside the prior is nothing to compare with.
+    let inside = modes.iter().filter(|mode| mode.log_prior > f64::NEG_INFINITY);
+    let best = inside.map(|mode| mode.misfit).fold(f64::INFINITY, f64::min);
     let mut laws: Vec<(Component, f64)> = Vec::new();
     let mut buffer = vec![0.0; problem.event.forward.inputs()];
     let at_modes = modes.iter().filter_map(|mode| {

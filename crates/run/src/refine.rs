@@ -8,16 +8,19 @@
 mod event;
 mod in_state;
 mod ingredients;
+mod law;
 mod matrix;
 mod states;
 
+use std::sync::OnceLock;
+
 use cei_data::detected;
-use cei_metrics::{NearestNeighbours, quantile};
+use cei_metrics::quantile;
 use cei_model::random::{Purpose, derived_seed, stream};
 use cei_physics::detector::{LEAST_DETECTED, is_uneven};
-use cei_physics::{ChargeState, PositionDensity, Simulation, simulate};
+use cei_physics::{ChargeState, PositionDensity, simulate};
 use cei_posterior::{ChainOptions, LAWS_ALONG_CURVES, RefineOptions, worst_k_hat};
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rand::Rng as _;
 use rayon::prelude::*;
 
@@ -27,10 +30,11 @@ use crate::trained::draws::draw_positions;
 use crate::{RunError, TrainedRun};
 
 pub(crate) use event::{ChainDraws, EventStates, OutsideModel, PositionMode, RefinedEvent};
-use in_state::{Found, Law, Target, row};
+use in_state::{Found, Target, row};
 pub(crate) use ingredients::Ingredients;
 pub use ingredients::Obstacle;
 use ingredients::Refinable;
+use law::Law;
 use states::States;
 
 /// Fewest importance draws of an event, however few are asked for: fewer weights say little.
@@ -38,10 +42,8 @@ const LEAST_SAMPLES: usize = 500;
 /// Without noise the modes are the whole answer: draws, as many as asked for and up to this many at a time, begin
 /// searches for them.
 const MOST_STARTS: usize = 200;
-/// Draws of the geometry law that further searches begin at.
-const LAW_DRAWS: usize = 2000;
-/// Draws of the geometry law among which those of the most similar momenta are looked up.
-const LOOKED_UP: usize = 100_000;
+/// Fewer effective draws are those of searches that have missed the posterior: they begin again at draws of the law.
+const LOST: f64 = 5.0;
 /// Training events whose evidence others are compared with.
 const EVIDENCE_EVENTS: usize = 100;
 /// So many are looked through, where they are to have a given number of ions.
@@ -128,11 +130,14 @@ impl<'a> Refiner<'a> {
             accuracy: simulation.map(|s| s.accuracy.clone()).unwrap_or_default(),
             options,
             chain: None,
-            law: None,
+            law: OnceLock::new(),
+            seed,
         };
         let (least_evidence, edges) = (Vec::new(), LawEdges::of_run(run));
         let mut refiner = Self { target, states, tells_motion: false, least_evidence, edges };
-        refiner.target.law = refiner.draws_of_the_law(simulation, seed)?;
+        if !refiner.has_noise() {
+            refiner.target.law()?;
+        }
         refiner.least_evidence = refiner.evidence_of_training(seed)?;
         Ok(refiner)
     }
@@ -238,13 +243,36 @@ impl<'a> Refiner<'a> {
         seed: u64,
         first_event: usize,
     ) -> Result<Vec<RefinedEvent>, RunError> {
-        (0..y.nrows())
-            .into_par_iter()
-            .map(|event| {
+        let found = |event: usize, lost: Option<&Law>| {
+            let number = first_event + event;
+            let of_event = stream(seed, Purpose::Refinement, number as u64).next_u64();
+            let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
+            self.states.refine(&self.target, &y, draws, lost, (of_event, number))
+        };
+        let events = 0..y.nrows();
+        let mut all: Vec<Found> =
+            events.into_par_iter().map(|event| found(event, None)).collect::<Result<_, _>>()?;
+        let is_lost = |(event, found): &(usize, &mut Found)| {
+            let is_complete = y.row(*event).iter().all(|p| !p.is_nan());
+            is_complete && found.refined.effective_sample_size < LOST
+        };
+        let lost: Vec<(usize, &mut Found)> = all.iter_mut().enumerate().filter(is_lost).collect();
+        if !lost.is_empty()
+            && let Some(law) = self.target.law()?
+        {
+            lost.into_par_iter().try_for_each(|(event, before)| {
+                let again = found(event, Some(law))?;
+                if again.refined.effective_sample_size >= LOST {
+                    *before = again;
+                }
+                Ok::<(), RunError>(())
+            })?;
+        }
+        all.into_par_iter()
+            .enumerate()
+            .map(|(event, found)| {
                 let number = first_event + event;
-                let of_event = stream(seed, Purpose::Refinement, number as u64).next_u64();
-                let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
-                let found = self.states.refine(&self.target, &y, draws, of_event, number)?;
+                let y = y.row(event).to_vec();
                 let momenta = &y[..3 * self.target.molecule.atom_count()];
                 let mut event = self.in_frame_of_run(found, momenta);
                 if let Some(edges) = self.edges.as_ref().filter(|_| self.has_noise()) {
@@ -367,35 +395,6 @@ impl<'a> Refiner<'a> {
             }
         }
         kept
-    }
-
-    /// Draws of the geometry law, where the momenta have no noise and the law is known.
-    fn draws_of_the_law(
-        &self,
-        simulation: Option<&Simulation>,
-        seed: u64,
-    ) -> Result<Option<Law>, RunError> {
-        let same_atoms = |law: &Simulation| law.molecule.labels() == self.target.molecule.labels();
-        let Some(simulation) =
-            simulation.filter(|law| !self.has_noise() && law.geometry.is_some() && same_atoms(law))
-        else {
-            return Ok(None);
-        };
-        let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
-        let events = simulate(&for_training(simulation), LOOKED_UP, seed)?;
-        let preprocessing = &self.target.run.record.preprocessing;
-        let mut condition = condition_of(&events, preprocessing.has_charges());
-        let mut positions = events.positions;
-        if let Some(alike) = preprocessing.alike() {
-            alike.order(positions.view_mut(), condition.view_mut());
-        }
-        let momenta = preprocessing.encode_y(condition.view()).mapv(f64::from);
-        let measured = preprocessing.momenta_of(condition.view());
-        let positions = preprocessing.gauge().positions(positions, measured);
-        Ok(Some(Law {
-            by_momenta: NearestNeighbours::fit(momenta.view(), positions.view())?,
-            positions: positions.slice_move(s![..LAW_DRAWS, ..]),
-        }))
     }
 
     /// By the number of ions that were detected, the evidence below which momenta are far less probable than those of

@@ -1,6 +1,7 @@
 //! The posterior of one event in one charge state.
 
-use cei_metrics::NearestNeighbours;
+use std::sync::OnceLock;
+
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, Density};
 use cei_physics::{Accuracy, Dynamics, InitialMomentumLaw, Molecule, Nuisance, PositionDensity};
@@ -11,12 +12,15 @@ use cei_posterior::{
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
 use super::event::EventStates;
+use super::law::Law;
 use crate::{RunError, TrainedRun};
 
 /// Fewest draws of the network that searches and laws begin from.
 const LEAST_NETWORK_DRAWS: usize = 400;
 /// Without noise, so many draws of the geometry law of the most similar momenta may begin searches: not all at a time.
 const NEAREST: usize = 600;
+/// With noise, so many begin the searches of an event that the network's draws do not explain.
+const NEAR_OF_LOST: usize = 400;
 
 /// What the posteriors of all events of a run are made of.
 pub(super) struct Target<'a> {
@@ -35,8 +39,10 @@ pub(super) struct Target<'a> {
     pub(super) accuracy: Accuracy,
     pub(super) options: RefineOptions,
     pub(super) chain: Option<ChainOptions>,
-    /// Without noise.
-    pub(super) law: Option<Law>,
+    /// What is drawn when it is first needed; none where the law is not known.
+    pub(super) law: OnceLock<Option<Law>>,
+    /// Of the draws of the law.
+    pub(super) seed: u64,
 }
 
 /// What was found for one event, in the coordinates of its chart.
@@ -51,15 +57,16 @@ pub(super) struct Found {
     pub(super) of_modes: Vec<usize>,
 }
 
-/// What the geometry law draws.
-pub(super) struct Law {
-    /// Positions (rows x 3N, bohr) in the frame of the run.
-    pub(super) positions: Array2<f64>,
-    /// Such positions by their momenta in the network's scaled units.
-    pub(super) by_momenta: NearestNeighbours,
-}
-
 impl Target<'_> {
+    /// Draws of the geometry law; none where it is not known. Not for many threads at once.
+    pub(super) fn law(&self) -> Result<Option<&Law>, RunError> {
+        if let Some(law) = self.law.get() {
+            return Ok(law.as_ref());
+        }
+        let law = Law::draw(self.run, self.molecule, self.seed)?;
+        Ok(self.law.get_or_init(|| law).as_ref())
+    }
+
     /// How many of the network's draws each event needs: with noise, those among the importance draws at least.
     pub(super) fn network_draws(&self) -> usize {
         let samples = self.options.samples;
@@ -76,12 +83,13 @@ impl Target<'_> {
     }
 
     /// Refines an event in one charge state, that of `molecule`. `y` has the charges behind the momenta where the run is
-    /// conditioned on them.
+    /// conditioned on them. Where searches from the network's draws were `lost`, draws of the law begin them.
     pub(super) fn refine_event(
         &self,
         molecule: &Molecule,
         y: &[f64],
         draws: ArrayView2<'_, f64>,
+        lost: Option<&Law>,
         seed: u64,
     ) -> Result<Found, RunError> {
         let scaled_y = self.run.record.preprocessing.encode_y(row(y));
@@ -136,19 +144,29 @@ impl Target<'_> {
         // Draws of a model without a density start the search, but cannot be weighted.
         let has_density = self.run.record.model.architecture().density() == Density::Exact;
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
-        let refined = match &self.law {
-            Some(law) => {
+        let refined = match self.law.get() {
+            Some(Some(law)) if !self.has_noise() => {
                 let fast = Explosion::new(molecule, dynamics, &chart, &Accuracy::fast())?;
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
-                let near = law.by_momenta.draws(scaled_y.mapv(f64::from).view(), NEAREST)?;
-                let (near, law) = (near.index_axis(Axis(0), 0), law.positions.view());
+                let near = law.near(scaled_y.view(), NEAREST)?;
+                let (near, law) =
+                    (near.slice(s![.., ..law.positions.ncols()]), law.positions.view());
                 let explorer =
                     Explorer { fast: &fast, chart, law, near, log_density: &log_density };
                 let modes = &self.options.modes;
                 find_solutions(&event, draws.view(), &explorer, modes, seed)?.into()
             }
-            None => refine(&event, draws.view(), network, &self.options, seed)?,
+            _ => match lost {
+                None => refine(&event, draws.view(), network, &self.options, seed)?,
+                Some(law) => {
+                    let near = law.near(scaled_y.view(), NEAR_OF_LOST)?;
+                    let near = self.coordinates(near.view());
+                    let of_prior = standard_normal(near.nrows(), kicks, &mut rng).mapv(f64::from);
+                    let near = concatenate![Axis(1), near, of_prior];
+                    refine(&event, near.view(), None, &self.options, seed)?
+                }
+            },
         };
         let chain = self
             .chain

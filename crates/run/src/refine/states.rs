@@ -8,6 +8,7 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
 use super::event::{EventStates, RefinedEvent};
 use super::in_state::{Found, Target, row};
+use super::law::Law;
 use crate::RunError;
 use crate::trained::draws::draw_positions;
 
@@ -62,22 +63,22 @@ impl States {
     }
 
     /// Refines an event: raw momenta and, where the run is conditioned on them, charges. `draws` are those of the network
-    /// for this row.
+    /// for this row, and the law is where searches begin that were `lost` from these.
     pub(super) fn refine(
         &self,
         target: &Target<'_>,
         y: &[f64],
         draws: ArrayView2<'_, f64>,
-        seed: u64,
-        number: usize,
+        lost: Option<&Law>,
+        (seed, number): (u64, usize),
     ) -> Result<Found, RunError> {
         match self.charges {
-            Charges::Same => target.refine_event(target.molecule, y, draws, seed),
+            Charges::Same => target.refine_event(target.molecule, y, draws, lost, seed),
             Charges::Given => {
                 let charges = &y[3 * target.molecule.atom_count()..];
-                target.refine_event(&target.molecule.with_charges(charges), y, draws, seed)
+                target.refine_event(&target.molecule.with_charges(charges), y, draws, lost, seed)
             }
-            Charges::Unknown { .. } => self.refine_all(target, y, draws, seed, number),
+            Charges::Unknown { .. } => self.refine_all(target, y, draws, lost, (seed, number)),
         }
     }
 
@@ -87,19 +88,19 @@ impl States {
         target: &Target<'_>,
         y: &[f64],
         draws: ArrayView2<'_, f64>,
-        seed: u64,
-        number: usize,
+        lost: Option<&Law>,
+        (seed, number): (u64, usize),
     ) -> Result<Found, RunError> {
         let (mut parts, mut outside_law) = (Vec::new(), Vec::new());
         for (place, state) in self.all.iter().enumerate() {
             let seed = derived_seed(seed, Purpose::Draws, place as u64);
             let found = match self.in_state(target, y, place) {
-                None => target.refine_event(&state.molecule, y, draws, seed)?,
+                None => target.refine_event(&state.molecule, y, draws, lost, seed)?,
                 Some(y) => {
                     let count = target.network_draws();
                     let draws = draw_positions(target.run, row(&y), count, seed, number);
                     let draws = draws.index_axis(Axis(0), 0);
-                    target.refine_event(&state.molecule, &y, draws, seed)?
+                    target.refine_event(&state.molecule, &y, draws, lost, seed)?
                 }
             };
             parts.push((state.probability, found.refined));
