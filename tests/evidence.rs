@@ -70,6 +70,8 @@ fn what_does_not_compare_is_said() -> TestResult {
     let folder = Folder::new()?;
     let told = folder.fails_with(1, "compare fast --data some.csv")?;
     assert!(told.contains("hint: name two runs or more"), "{told}");
+    let told = folder.fails_with(2, "compare fast ./fast --data some.csv")?;
+    assert!(told.contains("`./fast` is named twice"), "{told}");
     folder.fails_with(2, "compare fast slow -o events.csv")?;
     let told = folder.fails_with(2, "compare fast slow --data some.csv -o some.csv")?;
     assert!(told.contains("some.csv"), "{told}");

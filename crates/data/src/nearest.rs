@@ -21,7 +21,8 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         } else {
             return None;
         };
-        Some((tier, distance))
+        let longer = candidate.chars().count().abs_diff(wanted.chars().count());
+        Some((tier, distance, longer))
     };
     let ranked = names.into_iter().filter_map(|candidate| Some((rank(candidate)?, candidate)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, candidate)| candidate)
@@ -44,7 +45,9 @@ mod tests {
         let keys = ["learning_rate", "max_epochs", "seed", "momentum_noise_au", "patience"];
         let presets = ["ocs-reference", "ocs-wide", "wide-cinn", "gauge-fixed-cinn"];
         let columns = ["pcx", "pcy", "P1", "event"];
-        let cases: [(&str, &[&str], Option<&str>); 14] = [
+        let beside = ["cx", "pqx"];
+        let cases: [(&str, &[&str], Option<&str>); 15] = [
+            ("pcx", &beside, Some("pqx")),
             ("lerning_rate", &keys, Some("learning_rate")),
             ("learningrate", &keys, Some("learning_rate")),
             ("sed", &keys, Some("seed")),

@@ -151,7 +151,7 @@ fn a_sample_narrower_than_its_events() {
 
 /// 50 samples drawn anew: in how many the truth is in the 90 % intervals, and how wide the population comes out.
 #[test]
-#[ignore = "over an hour on one core; prints the figures of docs/population.md"]
+#[ignore = "a quarter of an hour; prints the figures of docs/population.md"]
 #[allow(clippy::print_stdout, reason = "figures for a page")]
 fn bands_hold_the_truth() {
     let number = |name: &str, default| {

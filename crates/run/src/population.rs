@@ -61,6 +61,7 @@ pub fn population_to_folder(
         let refiner = prediction.refiner.filter(|refiner| refiner.has_noise());
         let quantities = Quantities::of(prediction.run, refiner.is_some())?;
         let groups = Groups::of(&prediction.tables.further, options, table.rows())?;
+        curves::check_enough(&groups)?;
         std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
         let _lock = cei_files::Lock::acquire(folder)?;
         let parts = Parts::open(options, prediction, &quantities)?;

@@ -12,6 +12,7 @@ use cei_run::folder::layout::{HISTORY, RECORD};
 
 use crate::args::CompareArgs;
 use crate::commands::tell_remarks;
+use crate::error::Usage;
 use crate::output::{self, number, optional, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 
 /// Weighs runs by measured momenta.
 fn weigh(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    check_each_once(&args.runs)?;
     let momenta = args.later.table(&args.data);
     if let Some(output) = &args.output {
         let mut inputs = momenta.resolve()?;
@@ -71,6 +73,20 @@ fn weigh(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         to_stdout(&evidence_in_words(&found.report, args.output.as_deref()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A run beside itself would share every event with itself, and no number would say so.
+fn check_each_once(runs: &[PathBuf]) -> Result<(), Usage> {
+    // A folder that is not there is told of where it is read.
+    let there = |run: &PathBuf| std::fs::canonicalize(run).unwrap_or_else(|_| run.clone());
+    let mut before = BTreeSet::new();
+    match runs.iter().find(|run| !before.insert(there(run))) {
+        None => Ok(()),
+        Some(run) => Err(Usage(format!(
+            "run `{}` is named twice, and has the same evidence as itself\nhint: name each run once",
+            run.display()
+        ))),
+    }
 }
 
 /// Short names of runs for columns: that of the folder, with its number where several have the same.

@@ -25,6 +25,18 @@ pub enum SampleError {
         /// In what it differs.
         what: String,
     },
+    /// Fewer events than a distribution can be inferred from.
+    #[error(
+        "{found} events {what}, and a distribution needs at least {least}\nhint: name more files, or a column with fewer values in `--by`; what single events tell is told by `cei predict --refine`"
+    )]
+    FewEvents {
+        /// What they have in common.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        least: usize,
+    },
     /// A column that the momenta files do not have beside the momenta.
     #[error("`{key} {name}`: there is no such column beside the momenta{}\nhint: there {}", nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")), if known.is_empty() { "are no others".to_owned() } else { format!("are {known}") })]
     NoSuchColumn {

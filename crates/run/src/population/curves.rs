@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cei_population::{Population, PopulationError, Sample, fit, stacked};
+use cei_population::{Population, Sample, fit, stacked};
 use cei_posterior::FalseCoincidences;
 use ndarray::{Array3, ArrayView2, s};
 
@@ -32,6 +32,16 @@ struct Fitted {
     population: Population,
     events: usize,
     fraction: Option<FalseCoincidences>,
+}
+
+/// That some group has enough events, before any of them is refined.
+pub(super) fn check_enough(groups: &Groups) -> Result<(), RunError> {
+    let most = (0..groups.labels.len()).map(|group| groups.count(group)).max().unwrap_or(0);
+    if most < LEAST_EVENTS { Err(few("in the largest group", most).into()) } else { Ok(()) }
+}
+
+fn few(what: &'static str, found: usize) -> SampleError {
+    SampleError::FewEvents { what, found, least: LEAST_EVENTS }
 }
 
 /// Infers the populations of all groups that have enough events.
@@ -88,9 +98,7 @@ pub(super) fn infer(
         fitted.push(Fitted { group, draws, population, events: counts.len(), fraction });
     }
     if fitted.is_empty() {
-        let what = "events that the model describes, with the same value";
-        let (found, least) = (most, LEAST_EVENTS);
-        return Err(SampleError::from(PopulationError::TooFew { what, found, least }).into());
+        return Err(few("that the model describes", most).into());
     }
     let edges: Vec<Vec<f64>> = (0..m).map(|quantity| edges(&fitted, quantity)).collect();
     let of_group = |Fitted { group, draws, population, events, fraction }: &Fitted| {

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use cei_model::open_device;
 use cei_posterior::LAWS_ALONG_CURVES;
 use cei_train::Silent;
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Array3};
 
 use super::Refiner;
 use crate::train::train_run;
+use crate::trained::draws::draw_positions;
 use crate::{Experiment, TrainedRun};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -112,6 +113,35 @@ fn laws_of_a_break_up_in_steps_are_laid_along_its_curves() -> TestResult {
         let run = TrainedRun::load(&run, open_device("cpu")?)?;
         let refiner = Refiner::new(&run, 1, 1, 3, true)?;
         assert_eq!(refiner.target.options.along_curves, expected, "{name}");
+    }
+    Ok(())
+}
+
+/// Where all draws of the network are outside the law, as of an event unlike any in training, those of the law lead to the same
+/// posterior as good ones do.
+#[test]
+fn searches_that_the_network_misleads_begin_at_the_law() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let law = folder.path().join("law.toml");
+    std::fs::write(&law, cei_physics::presets::OCS_WIDE.text)?;
+    let set = [
+        format!("source.simulator='{}'", law.display()),
+        "detector.momentum_noise_au=1.0".to_owned(),
+    ];
+    let experiment = Experiment::parse(EXPERIMENT, "test", &set)?;
+    let run = folder.path().join("run");
+    train_run(&experiment, &run, "cpu", false, &AtomicBool::new(false), |_| {}, &mut Silent)?;
+    let run = TrainedRun::load(&run, open_device("cpu")?)?;
+    let refiner = Refiner::new(&run, 1000, 1000, 3, true)?;
+    let y = refiner.momenta_of_training(7, 8)?.ok_or("no momenta")?;
+    let good = draw_positions(&run, y.view(), 400, 3, 0);
+    let misled = &good + 20.0;
+    let misled = &misled * &Array1::from_shape_fn(9, |column| (column / 3) as f64 * 3.0);
+    let of = |draws: &Array3<f64>| refiner.refine(y.view(), draws.view(), 5, 0);
+    for (expected, found) in of(&good)?.iter().zip(of(&misled)?) {
+        let [expected, found] = [expected, &found].map(|event| event.log_evidence);
+        let (expected, found) = (expected.ok_or("no evidence")?, found.ok_or("lost")?);
+        assert!((expected - found).abs() < 0.3, "{expected} {found}");
     }
     Ok(())
 }
