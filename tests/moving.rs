@@ -144,26 +144,33 @@ fn initial_momenta_are_inferred_where_asked_for() -> TestResult {
     folder.told("train --config e.toml -o run --quiet")?;
     let predict = "predict run m.csv --refine -n 200 --summary s.csv --modes modes.csv --quiet";
     folder.told(&format!("{predict} --initial-momenta -o d.csv"))?;
-    let mut inside = 0;
+    let (mut inside, mut told) = (0, 0);
     for axis in ["x", "y", "z"] {
         let [carbon, oxygen] =
-            ["c", "o"].map(|ion| folder.numbers("d.csv", &format!("initial_p{ion}{axis}")));
-        for (carbon, oxygen) in carbon?.into_iter().zip(oxygen?) {
-            assert!((carbon + oxygen).abs() < 1e-9, "{carbon} {oxygen}");
+            ["c", "o"].map(|ion| folder.column("d.csv", &format!("initial_p{ion}{axis}")));
+        for (carbon, oxygen) in carbon?.iter().zip(&oxygen?) {
+            // The draws of an event with a heavy tail of the weights are the network's, which knows no momenta at the start.
+            if !carbon.is_empty() {
+                let sum = carbon.parse::<f64>()? + oxygen.parse::<f64>()?;
+                assert!(sum.abs() < 1e-9, "{carbon} {oxygen}");
+            }
         }
         let name = format!("initial_pc{axis}");
         let truth = folder.numbers("m.csv", &name)?;
-        let [low, high] = ["q05", "q95"].map(|q| folder.numbers("s.csv", &format!("{name}_{q}")));
-        let bounds: Vec<(f64, f64)> = low?.into_iter().zip(high?).collect();
-        inside += (0..60)
-            .filter(|event| {
-                let (low, high) = bounds[*event];
-                (low..=high).contains(&truth[*event])
-            })
-            .count();
+        let [low, high] = ["q05", "q95"].map(|q| folder.column("s.csv", &format!("{name}_{q}")));
+        for ((low, high), truth) in low?.iter().zip(&high?).zip(truth) {
+            if low.is_empty() {
+                continue;
+            }
+            told += 1;
+            inside += usize::from((low.parse()?..=high.parse()?).contains(&truth));
+        }
     }
-    // 9 of 10 of 180 are expected, with a standard deviation of 4.
-    assert!((148..=176).contains(&inside), "{inside}");
+    // One in a hundred events has such a tail.
+    assert!(told >= 3 * 56, "{told}");
+    // 9 of 10 are expected, of 180 with a standard deviation of 4.
+    let expected = 0.9 * told as f64;
+    assert!((inside as f64 - expected).abs() < 14.5, "{inside} of {told}");
     assert!(folder.numbers("modes.csv", "initial_pox")?.len() >= 60);
     folder.told(&format!("{predict} -o d.csv"))?;
     assert!(!folder.read("s.csv")?.contains("initial_pcx_mean"));
