@@ -42,7 +42,7 @@ pub(crate) fn within(
         });
         let Some(corrected) = corrected else {
             // No wall, but a corner or a hole.
-            let part = SHORT * way(is_inside, &step, 1.0);
+            let part = SHORT * way(is_inside, &step);
             return step.iter().map(|s| part * s).collect();
         };
         step = back_inside(is_inside, &walls, &corrected).unwrap_or(corrected);
@@ -52,7 +52,7 @@ pub(crate) fn within(
 
 /// The wall that a step meets.
 fn ahead(is_inside: &dyn Fn(&[f64]) -> bool, step: &[f64]) -> Option<Wall> {
-    let here = 1.0 / way(is_inside, step, 1.0);
+    let here = 1.0 / way(is_inside, step);
     let beside = BESIDE * norm(step);
     let mut there = step.to_vec();
     let mut normal = Vec::with_capacity(step.len());
@@ -60,7 +60,7 @@ fn ahead(is_inside: &dyn Fn(&[f64]) -> bool, step: &[f64]) -> Option<Wall> {
         // Along one of two ways the wall is nearer.
         let slope = [beside, -beside].into_iter().find_map(|beside| {
             there[i] = step[i] + beside;
-            let slope = (1.0 / way(is_inside, &there, 1.0) - here) / beside;
+            let slope = (1.0 / way(is_inside, &there) - here) / beside;
             (slope * beside > -here).then_some(slope)
         });
         there[i] = step[i];
@@ -121,11 +121,11 @@ fn back_inside(
     Some(back(inside))
 }
 
-/// How far one comes along a step, in lengths of it; infinite beyond `most`.
-fn way(is_inside: &dyn Fn(&[f64]) -> bool, step: &[f64], most: f64) -> f64 {
+/// How far one comes along a step, in lengths of it; infinite beyond its end.
+fn way(is_inside: &dyn Fn(&[f64]) -> bool, step: &[f64]) -> f64 {
     let at = |part: f64| -> Vec<f64> { step.iter().map(|s| part * s).collect() };
-    let (mut inside, mut outside) = (0.0, most);
-    if is_inside(&at(most)) {
+    let (mut inside, mut outside) = (0.0, 1.0);
+    if is_inside(&at(outside)) {
         return f64::INFINITY;
     }
     for _ in 0..HALVINGS {

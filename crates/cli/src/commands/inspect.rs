@@ -67,12 +67,16 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     source.files = args.files.clone();
     source = args.reading.options(false).apply(source);
     let simulated = args.config.is_none().then(|| Simulated::beside(&source)).flatten();
-    let (options, inspection) = match simulated.map(|it| it.inspected(args, &source)).transpose()? {
-        Some(Some(inspected)) => {
+    let as_simulated = match simulated {
+        Some(simulated) => simulated.inspected(args, &source)?,
+        None => None,
+    };
+    let (options, inspection) = match as_simulated {
+        Some(inspected) => {
             unit_origin = "of the simulation that stands beside the table";
             inspected
         }
-        _ => inspected(args, &source, options)?,
+        None => inspected(args, &source, options)?,
     };
     if args.unit.is_some() || args.position_unit.is_some() {
         unit_origin = "as given";
