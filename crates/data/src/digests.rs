@@ -5,13 +5,16 @@
 //! cell too, so that a copy that differs by less than 1/16 of a cell in every column is always found. The cells are as
 //! large as the data allow: of those sizes, the largest on which no two training rows meet by chance.
 
+use std::ops::Range;
+
 use cei_physics::Molecule;
-use ndarray::{ArrayView2, Axis};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::error::ScratchError;
 use crate::kinds::Varying;
-use crate::load::Table;
+use crate::table_rows::{TableRows, gathered};
 
 /// Widths of cells that are tried, in standard deviations of the column.
 const CELLS: [f64; 6] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8];
@@ -58,19 +61,35 @@ impl Copies {
 }
 
 impl RowDigests {
-    /// Digests of these rows of a table, of this molecule if it is known.
-    #[must_use]
-    pub fn fit(table: &Table, rows: &[usize], molecule: Option<&Molecule>) -> Self {
-        let x = table.x.select(Axis(0), rows);
-        let y = table.y.select(Axis(0), rows);
-        let [x_components, y_components] = table.components(molecule);
-        let of_x = Varying::of(&table.x_names, x.view(), x_components);
-        let of_y = Varying::of(&table.y_names, y.view(), y_components);
-        Self {
-            whole: Digests::fit(&[&of_x, &of_y], &[x.view(), y.view()]),
-            positions: Digests::fit(&[&of_x], &[x.view()]),
-            momenta: Digests::fit(&[&of_y], &[y.view()]),
-        }
+    /// Digests of these rows of a table, of this molecule if it is known. One side of them is in memory at a time.
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn fit(
+        table: &dyn TableRows,
+        rows: &[usize],
+        molecule: Option<&Molecule>,
+    ) -> Result<Self, ScratchError> {
+        let head = table.head();
+        let [x_components, y_components] = head.components(molecule);
+        let x = gathered(table, rows, head.x.ncols(), |x, _| x)?;
+        let of_x = Varying::of(&head.x_names, x.view(), x_components);
+        drop(x);
+        let y = gathered(table, rows, head.y.ncols(), |_, y| y)?;
+        let of_y = Varying::of(&head.y_names, y.view(), y_components);
+        drop(y);
+        let varying = [&of_x, &of_y];
+        let fit = |sides: Range<usize>| {
+            Digests::fit(&varying[sides.clone()], rows.len(), |digests| {
+                let mut sums = Vec::with_capacity(rows.len());
+                table.each_of(rows, &mut |_, x, y| {
+                    sums.extend(digests.sums(&[x.view(), y.view()][sides.clone()]));
+                })?;
+                sums.par_sort_unstable();
+                Ok(sums)
+            })
+        };
+        Ok(Self { whole: fit(0..2)?, positions: fit(0..1)?, momenta: fit(1..2)? })
     }
 
     /// Digests of other rows of the same columns, in the same cells.
@@ -107,7 +126,12 @@ pub struct Digests {
 }
 
 impl Digests {
-    fn fit(varying: &[&Varying], sides: &[ArrayView2<'_, f64>]) -> Self {
+    /// Fits the cells to columns and so many rows, of which `sorted` gives the digests in them.
+    fn fit(
+        varying: &[&Varying],
+        rows: usize,
+        sorted: impl Fn(&Self) -> Result<Vec<u64>, ScratchError>,
+    ) -> Result<Self, ScratchError> {
         let mut digests = Self::default();
         let mut sds = Vec::new();
         for varying in varying {
@@ -117,18 +141,17 @@ impl Digests {
             }
         }
         if sds.iter().all(|sd| *sd == 0.0) {
-            return digests;
+            return Ok(digests);
         }
         let of = |cell: f64| {
             let widths: Vec<f64> = sds.iter().map(|sd| cell * sd).collect();
             let digests = Self { widths, ..digests.clone() };
-            let sorted = digests.digests(sides);
-            Self { sorted, ..digests }
+            let sorted = sorted(&digests)?;
+            Ok(Self { sorted, ..digests })
         };
-        let rows = sides.first().map_or(0, |side| side.nrows());
-        let mut best = of(CELLS[0]);
+        let mut best = of(CELLS[0])?;
         for (place, &cell) in CELLS[1..].iter().enumerate() {
-            let finer = of(cell);
+            let finer = of(cell)?;
             // Copies meet in cells of every size, others in larger ones only.
             let by_chance = finer.different().saturating_sub(best.different());
             let passes = by_chance as f64 <= CHANCE * (rows - finer.different()) as f64;
@@ -143,7 +166,7 @@ impl Digests {
         if best.different() < LEAST_DIFFERENT {
             best.sorted.clear();
         }
-        best
+        Ok(best)
     }
 
     fn of_others(&self, sides: &[ArrayView2<'_, f64>]) -> Self {
@@ -158,19 +181,22 @@ impl Digests {
     }
 
     fn digests(&self, sides: &[ArrayView2<'_, f64>]) -> Vec<u64> {
-        let rows = sides.first().map_or(0, |side| side.nrows());
-        let mut sorted: Vec<u64> = (0..rows)
-            .into_par_iter()
-            .map(|row| {
-                let mut sum = 0_u64;
-                self.places(sides, row, |column, place| {
-                    sum = sum.wrapping_add(digest(column, place.floor()));
-                });
-                sum
-            })
-            .collect();
+        let mut sorted = self.sums(sides);
         sorted.par_sort_unstable();
         sorted
+    }
+
+    /// The digest of every row.
+    fn sums(&self, sides: &[ArrayView2<'_, f64>]) -> Vec<u64> {
+        let rows = sides.first().map_or(0, |side| side.nrows());
+        let of_row = |row| {
+            let mut sum = 0_u64;
+            self.places(sides, row, |column, place| {
+                sum = sum.wrapping_add(digest(column, place.floor()));
+            });
+            sum
+        };
+        (0..rows).into_par_iter().map(of_row).collect()
     }
 
     /// Gives column and place, in cells, of the values of a row.
@@ -274,9 +300,11 @@ fn digest(column: usize, cell: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
+    use ndarray::{Array2, Axis};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    use crate::load::Table;
 
     /// `rows` of two positions and a noisy function of them in `units` of the momenta.
     fn table(rows: usize, unit: f64, seed: u64) -> Table {
@@ -310,7 +338,7 @@ mod tests {
         for unit in [1.0, 1e-22] {
             let trained = table(20_000, unit, 1);
             let rows: Vec<usize> = (0..15_000).collect();
-            let digests = RowDigests::fit(&trained, &rows, None);
+            let digests = RowDigests::fit(&trained, &rows, None).unwrap();
             let all = digests.copies(trained.x.view(), trained.y.view());
             assert_eq!(
                 all,
@@ -326,7 +354,7 @@ mod tests {
     fn rounded_copies_are_found() {
         let trained = table(5000, 1.0, 3);
         let rows: Vec<usize> = (0..5000).collect();
-        let digests = RowDigests::fit(&trained, &rows, None);
+        let digests = RowDigests::fit(&trained, &rows, None).unwrap();
         for digits in [4, 6, 9] {
             let unit = 10_f64.powi(digits);
             let round = |values: &Array2<f64>| values.mapv(|value| (value * unit).round() / unit);
@@ -356,7 +384,7 @@ mod tests {
             Table { y, y_names: molecule.momentum_columns(), ..one }
         };
         let rows: Vec<usize> = (0..1000).collect();
-        let digests = RowDigests::fit(&of(1e-31), &rows, Some(&molecule));
+        let digests = RowDigests::fit(&of(1e-31), &rows, Some(&molecule)).unwrap();
         let again = of(1e-15);
         assert_eq!(digests.copies(again.x.view(), again.y.view()).momenta, 1000);
     }
@@ -373,7 +401,7 @@ mod tests {
             table
         };
         let trained = line(5);
-        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>(), None);
+        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>(), None).unwrap();
         let others = line(6);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert!(copies.rows <= 1, "{copies:?}");
@@ -384,7 +412,7 @@ mod tests {
     fn a_setting_of_few_values_says_nothing() {
         let mut trained = table(1000, 1.0, 7);
         trained.y = Array2::from_shape_fn((1000, 3), |(row, _)| (row % 4) as f64);
-        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>(), None);
+        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>(), None).unwrap();
         let copies = digests.copies(trained.x.view(), trained.y.view());
         assert_eq!((copies.rows, copies.momenta), (1000, 0));
     }
@@ -404,7 +432,7 @@ mod tests {
         };
         let trained = wide(1_000_000, 11);
         let rows: Vec<usize> = (0..800_000).collect();
-        let digests = RowDigests::fit(&trained, &rows, None);
+        let digests = RowDigests::fit(&trained, &rows, None).unwrap();
         let others = wide(1_000_000, 12);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert_eq!(copies, Copies { of: 1_000_000, ..Copies::default() });

@@ -236,6 +236,9 @@ pub enum LoadError {
     /// The operating system refused.
     #[error("`{}` cannot be read: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
+    /// Rows cannot be kept on disk.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// A pipe or a device.
     #[error("`{}` is a pipe or a device\nhint: write its content into a file first", file.display())]
     NotRegular { file: PathBuf },
@@ -413,6 +416,18 @@ pub(crate) fn files_in_words(files: &[PathBuf]) -> String {
         [file] => format!("`{}`", file.display()),
         [first, rest @ ..] => format!("`{}` and {} more files", first.display(), rest.len()),
     }
+}
+
+/// Rows of a table that cannot be kept on disk.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error(
+    "the rows of the table, which are kept in a file without a name in `{}` while they are needed, cannot be written or read: {kind}\nhint: is there room for 8 bytes a number?", folder.display()
+)]
+pub struct ScratchError {
+    /// Where the file is.
+    pub folder: PathBuf,
+    /// What the system says.
+    pub kind: io::ErrorKind,
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@
 
 use cei_metrics::number;
 use cei_physics::Molecule;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{FarCell, LoadError, Reason};
+use crate::error::{FarCell, LoadError, Reason, ScratchError};
 use crate::kinds::kinds;
 use crate::load::{DropCause, Selection, Table};
+use crate::table_rows::{TableRows, part_of};
 
 /// Standard deviations beyond which a cell that stands alone is no measurement.
 const ABSURD: f64 = 1e3;
@@ -25,8 +26,6 @@ const EXTREME_GAP: f64 = 5.0;
 const LEAST_ROWS: usize = 10;
 /// More rows tell no more about quartiles.
 const CENTRE_ROWS: usize = 1 << 16;
-/// Rows that one thread judges before it takes others.
-const BLOCK: usize = 1 << 13;
 /// What part of the spread of its kind a column of round-off has; what is smaller has a unit of its own.
 const ROUND_OFF: std::ops::Range<f64> = 1e-20..1e-9;
 /// Levels below and above, and the normal quantile of the upper one.
@@ -75,15 +74,17 @@ pub struct Spreads {
 
 impl Spreads {
     /// The spreads of these rows of a table, of this molecule if it is known.
-    #[must_use]
-    pub fn of(table: &Table, rows: &[usize], molecule: Option<&Molecule>) -> Self {
-        let of = |values, names, components| {
-            let judged = side(values, rows, names, components).into_iter();
-            judged.map(|column| column.spread).collect()
-        };
-        let [x, y] = table.components(molecule);
-        let (x, y) = (of(&table.x, &table.x_names, x), of(&table.y, &table.y_names, y));
-        Self { x, y }
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn of(
+        table: &dyn TableRows,
+        rows: &[usize],
+        molecule: Option<&Molecule>,
+    ) -> Result<Self, ScratchError> {
+        let [x, y] = judged(table, Some(rows), molecule)?
+            .map(|side| side.into_iter().map(|column| column.spread).collect());
+        Ok(Self { x, y })
     }
 
     /// The absurd cells of a later table of the same columns, or of its momenta alone: by row, the first of each row.
@@ -116,7 +117,7 @@ impl Spreads {
 /// # Errors
 /// [`LoadError::FarOut`] names the first absurd cell.
 pub fn screen(
-    table: &mut Table,
+    table: &mut dyn TableRows,
     drop_invalid: bool,
     selection: &Selection,
     molecule: Option<&Molecule>,
@@ -125,16 +126,15 @@ pub fn screen(
     let mut extreme: Vec<FarCell> = Vec::new();
     let y_factor = |column| selection.y_factor(column);
     let x_factor = |column| selection.x_factor(column);
-    let [x, y] = table.components(molecule);
-    let sides: [(_, _, _, &dyn Fn(usize) -> f64); 2] =
-        [(&table.y, &table.y_names, y, &y_factor), (&table.x, &table.x_names, x, &x_factor)];
-    let rows: Vec<usize> = (0..table.rows()).collect();
-    for (values, names, components, factor) in sides {
-        let judged = side(values, &rows, names, components);
+    let [x, y] = judged(&*table, None, molecule)?;
+    let head = table.head();
+    let sides: [(_, _, &dyn Fn(usize) -> f64); 2] =
+        [(y, &head.y_names, &y_factor), (x, &head.x_names, &x_factor)];
+    for (judged, names, factor) in sides {
         for (index, (column, name)) in judged.iter().zip(names).enumerate() {
             let factor = factor(index);
             let cell = |&(row, value): &(usize, f64)| {
-                far_cell(table, row, name, value / factor, column.spread.deviations(value))
+                far_cell(head, row, name, value / factor, column.spread.deviations(value))
             };
             absurd.extend(column.absurd.iter().map(cell));
             extreme.extend(column.extreme.iter().map(cell));
@@ -154,7 +154,7 @@ pub fn screen(
 }
 
 /// Leaves out the rows of these cells and counts them as dropped; returns the rows, rising.
-pub fn leave_out(table: &mut Table, cells: &[FarCell]) -> Vec<usize> {
+pub fn leave_out(table: &mut dyn TableRows, cells: &[FarCell]) -> Vec<usize> {
     let mut rows: Vec<usize> = cells.iter().map(|cell| cell.row).collect();
     rows.sort_unstable();
     rows.dedup();
@@ -162,7 +162,7 @@ pub fn leave_out(table: &mut Table, cells: &[FarCell]) -> Vec<usize> {
         return rows;
     }
     table.leave_out(&rows);
-    let dropped = &mut table.dropped;
+    let dropped = &mut table.head_mut().dropped;
     for cell in cells {
         let known = dropped.causes.iter_mut();
         let same = |cause: &&mut DropCause| {
@@ -191,45 +191,62 @@ pub(crate) struct Judged {
     pub(crate) extreme: Vec<(usize, f64)>,
 }
 
-/// Judges the columns of these rows; the first `components` are those of all atoms of a molecule (0 where that is not known).
-fn side(values: &Array2<f64>, rows: &[usize], names: &[String], components: usize) -> Vec<Judged> {
-    if rows.len() < LEAST_ROWS {
-        return names.iter().map(|_| Judged::default()).collect();
+/// Judges the columns of these rows of a table, or of all: those of `x`, and of `y`.
+fn judged(
+    table: &dyn TableRows,
+    rows: Option<&[usize]>,
+    molecule: Option<&Molecule>,
+) -> Result<[Vec<Judged>; 2], ScratchError> {
+    let head = table.head();
+    let names = [&head.x_names, &head.y_names];
+    let count = rows.map_or(table.count(), <[usize]>::len);
+    if count < LEAST_ROWS {
+        return Ok(names.map(|names| names.iter().map(|_| Judged::default()).collect()));
     }
-    let spread_out = spread_out(rows);
-    let centres: Vec<(f64, f64)> = (0..names.len())
-        .into_par_iter()
-        .map(|column| {
-            let cells = spread_out.iter().map(|&row| values[[row, column]]);
-            median_and_sd(cells.filter(|cell| !cell.is_nan()).collect())
-        })
-        .collect();
-    let sds = sds(&centres, names, components);
-    let columns = || centres.iter().zip(&sds).map(|((median, _), sd)| Cells::new(*median, *sd));
-    let judged = rows.par_chunks(BLOCK).map(|block| {
-        let mut columns: Vec<Cells> = columns().collect();
-        for &row in block {
-            for (column, value) in columns.iter_mut().zip(values.row(row)) {
-                column.add(row, *value);
-            }
-        }
-        columns
-    });
-    let joined = judged.reduce(
-        || columns().collect(),
-        |joined, block| joined.into_iter().zip(block).map(|(a, b)| a.join(b)).collect(),
+    let spread_out = spread_out(count, |place| rows.map_or(place, |rows| rows[place]));
+    let (x, y) = part_of(table, &spread_out)?;
+    let components = head.components(molecule);
+    let mut sides = [(x, names[0], components[0]), (y, names[1], components[1])].map(
+        |(spread_out, names, components)| {
+            let columns: Vec<ArrayView1<'_, f64>> = spread_out.columns().into_iter().collect();
+            let centre = |cells: &ArrayView1<'_, f64>| {
+                median_and_sd(cells.iter().copied().filter(|cell| !cell.is_nan()).collect())
+            };
+            let centres: Vec<(f64, f64)> = columns.par_iter().map(centre).collect();
+            let sds = sds(&centres, names, components);
+            centres.iter().zip(sds).map(|((median, _), sd)| Cells::new(*median, sd)).collect()
+        },
     );
-    joined.into_iter().map(Cells::judge).collect()
+    let mut add = |numbers: &[usize], x: &Array2<f64>, y: &Array2<f64>| {
+        for (columns, values) in sides.iter_mut().zip([x, y]) {
+            let columns: &mut Vec<Cells> = columns;
+            columns.par_iter_mut().zip(values.axis_iter(Axis(1))).for_each(|(cells, values)| {
+                numbers.iter().zip(values).for_each(|(row, value)| cells.add(*row, *value));
+            });
+        }
+    };
+    match rows {
+        Some(rows) => table.each_of(rows, &mut |places, x, y| {
+            let numbers: Vec<usize> = places.iter().map(|place| rows[*place]).collect();
+            add(&numbers, &x, &y);
+        })?,
+        None => table.each_block(&mut |first, x, y| {
+            let numbers: Vec<usize> = (first..first + y.nrows()).collect();
+            add(&numbers, &x, &y);
+        })?,
+    }
+    Ok(sides.map(|columns| columns.into_iter().map(Cells::judge).collect()))
 }
 
-/// As many of these rows as tell where a column lies, spread by the golden ratio, so that no period of the table is met.
-fn spread_out(rows: &[usize]) -> Vec<usize> {
+/// The numbers of as many of `count` rows as tell where a column lies, spread by the golden ratio, so that no period of the
+/// table is met.
+fn spread_out(count: usize, row: impl Fn(usize) -> usize) -> Vec<usize> {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    if rows.len() <= CENTRE_ROWS {
-        return rows.to_vec();
+    if count <= CENTRE_ROWS {
+        return (0..count).map(row).collect();
     }
-    let part = |place: u64| (u128::from(place.wrapping_mul(GOLDEN)) * rows.len() as u128) >> 64;
-    (0..CENTRE_ROWS as u64).map(|place| rows[part(place) as usize]).collect()
+    let part = |place: u64| (u128::from(place.wrapping_mul(GOLDEN)) * count as u128) >> 64;
+    (0..CENTRE_ROWS as u64).map(|place| row(part(place) as usize)).collect()
 }
 
 /// The same of columns of which only some cells are known, as row and value: evenly spaced ones, which tell where the
@@ -320,12 +337,6 @@ impl Cells {
         } else {
             *reach = reach.max(deviation);
         }
-    }
-
-    fn join(mut self, other: Self) -> Self {
-        self.spread.reach = self.spread.reach.max(other.spread.reach);
-        self.far.extend(other.far);
-        self
     }
 
     fn judge(self) -> Judged {

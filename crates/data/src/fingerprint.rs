@@ -2,25 +2,31 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::load::Table;
+use crate::error::ScratchError;
+use crate::table_rows::TableRows;
 
 /// SHA-256 over column names, shape and the bit patterns of all values, in lower-case hexadecimal.
-#[must_use]
-pub fn fingerprint(table: &Table) -> String {
+///
+/// # Errors
+/// Rows that cannot be read again.
+pub fn fingerprint(table: &dyn TableRows) -> Result<String, ScratchError> {
     let mut hash = Sha256::new();
-    for (names, values) in [(&table.x_names, &table.x), (&table.y_names, &table.y)] {
+    let head = table.head();
+    let mut bytes = Vec::new();
+    for (names, is_x) in [(&head.x_names, true), (&head.y_names, false)] {
         hash.update((names.len() as u64).to_le_bytes());
         for name in names {
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name.as_bytes());
         }
-        hash.update((values.nrows() as u64).to_le_bytes());
-        let mut bytes = Vec::new();
-        for row in values.rows() {
+        hash.update((table.count() as u64).to_le_bytes());
+        table.each_block(&mut |_, x, y| {
             bytes.clear();
-            row.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+            for value in if is_x { &x } else { &y } {
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
             hash.update(&bytes);
-        }
+        })?;
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cei_physics::Molecule;
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::missing::{MayMiss, is_incomplete};
 use crate::number::limit;
 use crate::reading::Reading;
 use crate::source::{ColumnRef, Source};
-use crate::split::{Rows, SplitConfig};
+use crate::split::Rows;
 use crate::table_file::TableFile;
 use crate::units::{MomentumUnit, PositionUnit};
 
@@ -158,16 +158,11 @@ impl Table {
         if rows.is_empty() {
             return;
         }
-        let numbers = self.dropped.kept(self.rows());
         let kept: Vec<usize> =
             (0..self.rows()).filter(|row| rows.binary_search(row).is_err()).collect();
+        self.dropped.leave_out(rows, self.rows());
         self.x = self.x.select(Axis(0), &kept);
         self.y = self.y.select(Axis(0), &kept);
-        let dropped = &mut self.dropped;
-        dropped.of = dropped.of.max(numbers.len() as u64);
-        dropped.rows += rows.len() as u64;
-        dropped.numbers.extend(rows.iter().map(|&row| numbers[row]));
-        dropped.numbers.sort_unstable();
     }
 
     /// The rows of one part of a split, as `(x, y)` copies.
@@ -175,34 +170,6 @@ impl Table {
     pub fn part(&self, part: &impl Rows) -> (Array2<f64>, Array2<f64>) {
         let rows = part.rows();
         (self.x.select(Axis(0), rows), self.y.select(Axis(0), rows))
-    }
-
-    /// Whether a model can be trained on this table at all.
-    ///
-    /// # Errors
-    /// Fewer rows than the split needs; no x column or no y column varies.
-    pub fn check_trainable(&self, split: &SplitConfig) -> Result<(), LoadError> {
-        let needed = split.least_rows();
-        if self.rows() < needed {
-            return Err(LoadError::TooFewRows {
-                files: self.files.clone(),
-                rows: self.rows(),
-                needed,
-            });
-        }
-        let sides = [(&self.y, &self.y_names, true), (&self.x, &self.x_names, false)];
-        for (values, names, condition) in sides {
-            // A side without columns is told by those who need it.
-            if values.ncols() > 0 && values.columns().into_iter().all(|column| is_constant(&column))
-            {
-                return Err(LoadError::Constant {
-                    files: self.files.clone(),
-                    names: names.clone(),
-                    condition,
-                });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -217,10 +184,6 @@ pub(crate) fn locate(readings: &[Reading], number: u64, column: Option<&str>) ->
         left -= rows;
     }
     Location { file: "the table".into(), row: number + 1, line: None, column }
-}
-
-fn is_constant(column: &ArrayView1<'_, f64>) -> bool {
-    column.first().is_none_or(|first| column.iter().all(|value| value == first))
 }
 
 /// Rows that were left out because of invalid cells.
@@ -238,6 +201,15 @@ pub struct DroppedRows {
 }
 
 impl DroppedRows {
+    /// Counts rows (rising) of the `of` of the table as left out too.
+    pub(crate) fn leave_out(&mut self, rows: &[usize], of: usize) {
+        let numbers = self.kept(of);
+        self.of = self.of.max(numbers.len() as u64);
+        self.rows += rows.len() as u64;
+        self.numbers.extend(rows.iter().map(|&row| numbers[row]));
+        self.numbers.sort_unstable();
+    }
+
     /// Number of the row that was kept as this one, from 0 over all files.
     #[must_use]
     pub fn number(&self, row: usize) -> u64 {
@@ -325,6 +297,29 @@ pub(crate) fn load_scaled(
     selection: &Selection,
     factors: (f64, f64),
 ) -> Result<Table, LoadError> {
+    let (mut x, mut y): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    let head = each_part(source, selection, factors, &mut |rows_hint, part_x, part_y| {
+        x.reserve(rows_hint * part_x.ncols());
+        y.reserve(rows_hint * part_y.ncols());
+        x.extend(part_x);
+        y.extend(part_y);
+        Ok(())
+    })?;
+    let (x_width, y_width) = (head.x.ncols(), head.y.ncols());
+    let rows = y.len() / y_width;
+    Ok(Table { x: matrix(rows, x_width, x), y: matrix(rows, y_width, y), ..head })
+}
+
+/// Takes a number of rows that will come at least, 0 where that was said, and some of them: what is inferred and the condition.
+type TakePart<'a> = dyn FnMut(usize, Array2<f64>, Array2<f64>) -> Result<(), LoadError> + 'a;
+
+/// Hands over the valid rows in parts, and gives the table without them.
+pub(crate) fn each_part(
+    source: &Source,
+    selection: &Selection,
+    factors: (f64, f64),
+    take: &mut TakePart<'_>,
+) -> Result<Table, LoadError> {
     if selection.y.is_empty() {
         return Err(LoadError::NoColumns);
     }
@@ -341,8 +336,7 @@ pub(crate) fn load_scaled(
     .concat();
     let (x_factors, y_factors) = factors.split_at(x_width);
     let limits: Vec<f64> = factors.iter().map(|factor| limit(*factor)).collect();
-    let mut x: Vec<f64> = Vec::new();
-    let mut y: Vec<f64> = Vec::new();
+    let mut rows = 0;
     let mut dropped = DropCounter::default();
     let momenta: Vec<usize> = (x_width..x_width + selection.y.len()).collect();
     let may_miss = MayMiss::new(&momenta, &selection.may_miss);
@@ -364,10 +358,9 @@ pub(crate) fn load_scaled(
                     fault: first.fault.clone(),
                 });
             }
-            if part.rows_before == 0 {
-                x.reserve(part.rows_hint * x_width);
-                y.reserve(part.rows_hint * y_width);
-            }
+            let kept = valid.iter().filter(|valid| **valid).count();
+            let (mut x, mut y) =
+                (Vec::with_capacity(kept * x_width), Vec::with_capacity(kept * y_width));
             for (row, _) in
                 block.values.chunks_exact(wanted.len()).zip(&valid).filter(|(_, valid)| **valid)
             {
@@ -378,10 +371,12 @@ pub(crate) fn load_scaled(
                     row[x_width..].iter().zip(y_factors).map(|(value, factor)| value * factor),
                 );
             }
-            Ok(())
+            rows += kept;
+            let rows_hint = if part.rows_before == 0 { part.rows_hint } else { 0 };
+            drop(part);
+            take(rows_hint, matrix(kept, x_width, x), matrix(kept, y_width, y))
         })?;
     let dropped = dropped.finish();
-    let rows = y.len() / y_width;
     if rows == 0 {
         return Err(LoadError::AllDropped {
             files,
@@ -391,8 +386,8 @@ pub(crate) fn load_scaled(
     }
     let y_names = names.split_off(x_width);
     Ok(Table {
-        x: matrix(rows, x_width, x),
-        y: matrix(rows, y_width, y),
+        x: Array2::zeros((0, x_width)),
+        y: Array2::zeros((0, y_width)),
         x_names: names,
         y_names,
         nuisances: selection.nuisances.len(),

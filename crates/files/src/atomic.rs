@@ -138,6 +138,14 @@ impl AtomicFile {
     }
 }
 
+/// A file without a name on the disk of `folder`, to be written and read again; it is gone with what it is returned as.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn nameless(folder: &Path) -> std::io::Result<File> {
+    tempfile::tempfile_in(folder)
+}
+
 /// Writes a file whole, as [`AtomicFile`] does.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | write a small file | [`write()`] |
 //! | write a long one piece by piece | [`AtomicFile`] |
+//! | keep for a while what does not fit into memory | [`nameless`] |
 //! | keep a second process out | [`Lock`] |
 //! | remove what dead processes left in a folder | [`sweep`] |
 //! | remove what this process has not finished, before it ends | [`remove_unfinished`] |
@@ -20,7 +21,7 @@ mod outputs;
 mod place;
 mod quoted;
 
-pub use atomic::{AtomicFile, remove_unfinished, sweep, write};
+pub use atomic::{AtomicFile, nameless, remove_unfinished, sweep, write};
 pub use digest::{Seal, Sha256, seal_of, sealed, sha256, sha256_of_file};
 pub use error::FileError;
 pub use lock::{Lock, holder};

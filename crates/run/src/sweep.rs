@@ -149,7 +149,7 @@ pub fn sweep(
     open_device(&options.device)?;
     if is_new && experiment.source.simulator.is_none() {
         // What no trial could read leaves no folder.
-        Dataset::load(&experiment, &Origin::of(&experiment)?)?;
+        Dataset::for_training(&experiment, &Origin::of(&experiment)?, folder)?;
     }
     std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
     let _lock = Lock::acquire(folder)?;

@@ -1,5 +1,6 @@
 //! The training loop (`docs/spec.md#training`).
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,11 +228,11 @@ fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
 }
 
 /// The validation rows, with their degenerate directions filled once.
-fn validation_rows(rows: &TrainingRows, seed: u64) -> Rows {
-    let mut validation = rows.validation.clone();
+fn validation_rows(rows: &TrainingRows, seed: u64) -> Cow<'_, Rows> {
+    let mut validation = Cow::Borrowed(&rows.validation);
     if let Some(noise) = &rows.degenerate {
         let mut rng = stream(seed, Purpose::Degenerate, VALIDATION_STREAM);
-        noise.add(&mut validation.x, &mut rng);
+        noise.add(&mut validation.to_mut().x, &mut rng);
     }
     validation
 }
@@ -243,7 +244,7 @@ struct Training<'a> {
     /// Training rows of the epoch under way, where they are not those of the first.
     new_rows: Option<Rows>,
     config: &'a TrainingConfig,
-    validation: Rows,
+    validation: Cow<'a, Rows>,
     state: Checkpoint,
     gradient: Gradient,
     batch: Gathered,

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Rows worked on by one thread at a time.
-pub(super) const CHUNK_ROWS: usize = 4096;
+const CHUNK_ROWS: usize = 4096;
 
 /// A table of `width` columns made from `rows` by all threads, a bounded number of rows at a time;
 /// `make` gets the first row's index, the rows and the zeroed place for the result.
@@ -20,4 +20,27 @@ pub(super) fn in_chunks<A: Sync, B: Clone + Default + Send + Sync>(
         .enumerate()
         .for_each(|(chunk, (out, rows))| make(chunk * CHUNK_ROWS, rows, out));
     out
+}
+
+/// Rows of `width` columns, no more than there were, made one after another in the memory of the rows that they are made of;
+/// `make` gets a row and the zeroed place for the result.
+pub(super) fn in_place(
+    rows: Array2<f64>,
+    width: usize,
+    make: impl Fn(&[f64], &mut [f64]),
+) -> Array2<f64> {
+    let (count, columns) = rows.dim();
+    debug_assert!(width <= columns, "{width} of {columns} columns");
+    let rows =
+        if rows.is_standard_layout() { rows } else { rows.as_standard_layout().into_owned() };
+    let (mut values, _) = rows.into_raw_vec_and_offset();
+    let mut row = vec![0.0; width];
+    for number in 0..count {
+        row.fill(0.0);
+        make(&values[number * columns..(number + 1) * columns], &mut row);
+        values[number * width..(number + 1) * width].copy_from_slice(&row);
+    }
+    values.truncate(count * width);
+    // The length agrees: every row is one of `width` values.
+    Array2::from_shape_vec((count, width), values).unwrap_or_else(|_| Array2::zeros((count, width)))
 }

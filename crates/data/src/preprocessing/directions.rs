@@ -1,10 +1,10 @@
 //! The directions in which positions vary, and noise for those in which they do not.
 
 use nalgebra::DMatrix;
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::chunks::in_chunks;
+use super::chunks::in_place;
 use super::side::Side;
 use crate::scaler::Scaler;
 use crate::subspace::{self, Directions};
@@ -27,13 +27,11 @@ impl Subspace {
     }
 
     /// `u = B^T (a - m)` of every row.
-    pub(super) fn coordinates(&self, alive: ArrayView2<'_, f64>) -> Array2<f64> {
+    pub(super) fn coordinates(&self, alive: Array2<f64>) -> Array2<f64> {
         let rank = self.basis.first().map_or(0, Vec::len);
-        in_chunks(alive, rank, |_, rows, mut out| {
-            for (row, mut out) in rows.rows().into_iter().zip(out.rows_mut()) {
-                for ((value, mean), basis) in row.iter().zip(&self.mean).zip(&self.basis) {
-                    out.iter_mut().zip(basis).for_each(|(u, b)| *u += (value - mean) * b);
-                }
+        in_place(alive, rank, |row, out| {
+            for ((value, mean), basis) in row.iter().zip(&self.mean).zip(&self.basis) {
+                out.iter_mut().zip(basis).for_each(|(u, b)| *u += (value - mean) * b);
             }
         })
     }

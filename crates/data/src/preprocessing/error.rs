@@ -11,6 +11,9 @@ pub enum PreprocessingError {
     /// The gauge does not fit.
     #[error(transparent)]
     Gauge(#[from] GaugeError),
+    /// Rows of the table cannot be read again.
+    #[error(transparent)]
+    Scratch(#[from] crate::error::ScratchError),
     /// The noise is not a positive number.
     #[error("`noise_sd` is `{value}` but must be a positive number of scaled units")]
     NoiseSd { value: f64 },

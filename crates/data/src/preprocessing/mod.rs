@@ -16,30 +16,29 @@ mod error;
 mod side;
 
 use cei_physics::Molecule;
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, s};
 use serde::{Deserialize, Serialize};
 
 use self::bounds::ColumnBounds;
-use self::chunks::{CHUNK_ROWS, in_chunks};
+use self::chunks::in_chunks;
 pub use self::config::{Degenerate, PreprocessingConfig};
 use self::directions::{Noise, Subspace};
 pub use self::error::PreprocessingError;
 pub use self::side::DeadColumn;
 use self::side::{OFF_CONSTANT, Side};
 use crate::alike::Alike;
+use crate::error::ScratchError;
 use crate::gauge::Gauge;
-use crate::load::Table;
 use crate::missing::{fill_in, indicators};
 use crate::scaler::{Scaler, mean_and_sd};
 use crate::split::{Rows, TrainSplit};
 use crate::subspace;
+use crate::table_rows::{TableRows, gathered, put};
 
 /// Singular values below this part of the largest are constraints (`docs/spec.md#degenerate-directions`).
 const RANK_TOLERANCE: f64 = 1e-6;
 /// How far apart events are, for each ion that was detected in one of them alone: beyond all scaled momenta.
 const APART: f64 = 1e3;
-/// Rows of a part that are copied in f64 at a time.
-const PART_ROWS: usize = 16 * CHUNK_ROWS;
 
 /// Rows of another table that do not obey what was constant in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -83,17 +82,18 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
-    /// Fits every step on the rows of `train`; no other row of `table` is read.
+    /// Fits every step on the rows of `train`; no other row of `table` is looked at. One side of them is in memory at a time.
     ///
     /// # Errors
     /// A gauge that does not fit the molecule or the columns, a side without variation, an invalid
-    /// noise, bounds that a training row breaks or that go with constrained positions.
+    /// noise, bounds that a training row breaks or that go with constrained positions, rows that cannot be read again.
     pub fn fit(
         config: &PreprocessingConfig,
         molecule: Option<&Molecule>,
-        table: &Table,
+        rows: &dyn TableRows,
         train: &TrainSplit,
     ) -> Result<Self, PreprocessingError> {
+        let table = rows.head();
         if table.x.ncols() == 0 {
             return Err(PreprocessingError::NoPositions);
         }
@@ -106,36 +106,35 @@ impl Preprocessing {
         let gauge = Gauge::new(&config.gauge, molecule, positions, momenta)?;
         let [x_components, y_components] = table.components(molecule);
         let (y_side, y_rank, y_scaler) = {
-            let y = gauge.momenta(table.y.select(Axis(0), train.rows()));
+            let y = gathered(rows, train.rows(), table.y.ncols(), |_, y| gauge.momenta(y))?;
             let (side, means, sds) = Side::fit("y", &table.y_names, y.view(), y_components)?;
-            let alive = side.alive_columns(&y);
+            let alive = side.only_alive(y);
             let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
-            let scaler = Scaler::fit(config.y_scaler, alive.view());
-            drop(alive);
-            (side, rank, scaler)
+            (side, rank, Scaler::fit(config.y_scaler, alive.view()))
         };
-        let mut x = gauged_positions(&gauge, table, train);
+        let mut x = gauged_positions(&gauge, rows, train)?;
+        let columns = x.ncols();
         let bounds = ColumnBounds::new(&config.bounds, &table.x_names)?;
         bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
         bounds.open(x.view_mut());
         let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view(), x_components)?;
-        let x_alive = x_side.alive_columns(&x);
+        let of_all = with_noise.then(|| Scaler::fit(config.x_scaler, x.view()));
+        let x_alive = x_side.only_alive(x);
         let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
         let x_rank = found.alive.ncols();
 
         let deficient = x_rank < x_side.alive.len();
-        if !bounds.is_empty() && x_rank < x.ncols() {
-            return Err(PreprocessingError::BoundedSubspace { columns: x.ncols(), rank: x_rank });
+        if !bounds.is_empty() && x_rank < columns {
+            return Err(PreprocessingError::BoundedSubspace { columns, rank: x_rank });
         }
-        let (subspace, noise, x_scaler) = if with_noise {
-            let scaler = Scaler::fit(config.x_scaler, x.view());
+        let (subspace, noise, x_scaler) = if let Some(scaler) = of_all {
             let scaler =
                 scaler.with_unit_scales(x_side.dead.iter().map(|dead| (dead.index, dead.constant)));
             let noise = Noise::new(config.noise_sd, &x_side, &found, &x_means, &scaler);
             (None, Some(noise), scaler)
         } else if deficient {
             let subspace = Subspace::new(x_means, &found);
-            let coordinates = subspace.coordinates(x_alive.view());
+            let coordinates = subspace.coordinates(x_alive);
             let scaler = Scaler::fit(config.x_scaler, coordinates.view());
             (Some(subspace), None, scaler)
         } else {
@@ -314,36 +313,49 @@ impl Preprocessing {
 
     /// The numbers of directions in which these rows of positions and of momenta vary by more than these parts of the
     /// largest variation of a standardised direction; as fitted where a part is zero.
-    #[must_use]
-    pub fn ranks_within(&self, table: &Table, rows: &[usize], tolerances: [f64; 2]) -> [usize; 2] {
-        let raw_y = table.y.select(Axis(0), rows);
-        let (mut x, y) = self.gauged(table.x.select(Axis(0), rows).view(), raw_y.view());
-        self.bounds.open(x.view_mut());
-        let rank = |side: &Side, values: &Array2<f64>, tolerance: f64, fitted: usize| {
-            if tolerance <= RANK_TOLERANCE {
-                return fitted;
-            }
-            let alive = side.alive_columns(values);
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn ranks_within(
+        &self,
+        table: &dyn TableRows,
+        part: &impl Rows,
+        tolerances: [f64; 2],
+    ) -> Result<[usize; 2], ScratchError> {
+        let rank = |side: &Side, values: Array2<f64>, tolerance: f64| {
+            let alive = side.only_alive(values);
             let columns = alive.columns();
             let (means, sds): (Vec<f64>, Vec<f64>) =
                 columns.into_iter().map(|column| mean_and_sd(&column)).unzip();
             subspace::rank(alive.view(), &means, &sds, tolerance)
         };
-        [
-            rank(&self.x, &x, tolerances[0], self.x_rank),
-            rank(&self.y, &y, tolerances[1], self.y_rank),
-        ]
+        let mut ranks = [self.x_rank, self.y_rank];
+        if tolerances[0] > RANK_TOLERANCE {
+            let mut x = gauged_positions(&self.gauge, table, part)?;
+            self.bounds.open(x.view_mut());
+            ranks[0] = rank(&self.x, x, tolerances[0]);
+        }
+        if tolerances[1] > RANK_TOLERANCE {
+            let momenta = |_, y| self.gauge.momenta(y);
+            let y = gathered(table, part.rows(), self.y.names.len(), momenta)?;
+            ranks[1] = rank(&self.y, y, tolerances[1]);
+        }
+        Ok(ranks)
     }
 
     /// Whether all these rows of a raw table lie within `preprocessing.bounds`.
     ///
     /// # Errors
-    /// The first value outside.
-    pub fn check_bounds(&self, table: &Table, part: &impl Rows) -> Result<(), PreprocessingError> {
+    /// The first value outside; rows that cannot be read again.
+    pub fn check_bounds(
+        &self,
+        table: &dyn TableRows,
+        part: &impl Rows,
+    ) -> Result<(), PreprocessingError> {
         if self.bounds.is_empty() {
             return Ok(());
         }
-        let x = gauged_positions(&self.gauge, table, part);
+        let x = gauged_positions(&self.gauge, table, part)?;
         self.bounds.check(|row, column| x[[row, column]], part.rows(), &self.x.names)
     }
 
@@ -461,20 +473,22 @@ impl Preprocessing {
     }
 
     /// The network's `(x, y)` of one part of a table, made a bounded number of rows at a time.
-    #[must_use]
-    pub fn encode_part(&self, table: &Table, part: &impl Rows) -> (Array2<f32>, Array2<f32>) {
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn encode_part(
+        &self,
+        table: &dyn TableRows,
+        part: &impl Rows,
+    ) -> Result<(Array2<f32>, Array2<f32>), ScratchError> {
         let rows = part.rows();
-        let mut x = Array2::zeros((rows.len(), self.x_dim()));
-        let mut y = Array2::zeros((rows.len(), self.y_dim()));
-        x.axis_chunks_iter_mut(Axis(0), PART_ROWS)
-            .zip(y.axis_chunks_iter_mut(Axis(0), PART_ROWS))
-            .zip(rows.chunks(PART_ROWS))
-            .for_each(|((mut x, mut y), rows)| {
-                let raw_y = table.y.select(Axis(0), rows);
-                x.assign(&self.encode_x(table.x.select(Axis(0), rows).view(), raw_y.view()));
-                y.assign(&self.encode_y(raw_y.view()));
-            });
-        (x, y)
+        let mut encoded =
+            (Array2::zeros((rows.len(), self.x_dim())), Array2::zeros((rows.len(), self.y_dim())));
+        table.each_of(rows, &mut |places, x, y| {
+            put(&mut encoded.0, places, &self.encode_x(x.view(), y.view()));
+            put(&mut encoded.1, places, &self.encode_y(y.view()));
+        })?;
+        Ok(encoded)
     }
 
     /// The network's positions (`rows x x_dim`) to raw positions (`rows x all x columns`) in the
@@ -562,13 +576,14 @@ impl Preprocessing {
     }
 }
 
-/// The positions of a part in the gauge; momenta are copied a bounded number of rows at a time.
-fn gauged_positions(gauge: &Gauge, table: &Table, part: &impl Rows) -> Array2<f64> {
-    let mut x = table.x.select(Axis(0), part.rows());
-    for (x, rows) in x.axis_chunks_iter_mut(Axis(0), PART_ROWS).zip(part.rows().chunks(PART_ROWS)) {
-        gauge.move_positions(x, table.y.select(Axis(0), rows).view());
-    }
-    x
+/// The positions of a part in the gauge.
+fn gauged_positions(
+    gauge: &Gauge,
+    table: &dyn TableRows,
+    part: &impl Rows,
+) -> Result<Array2<f64>, ScratchError> {
+    let width = table.head().x.ncols();
+    gathered(table, part.rows(), width, |x, y| gauge.positions(x, y.view()))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

@@ -1,8 +1,9 @@
 //! The columns of one side of a table: which vary, and the constants of the others.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
+use super::chunks::in_place;
 use super::error::PreprocessingError;
 use crate::kinds::Varying;
 
@@ -66,12 +67,14 @@ impl Side {
         Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
     }
 
-    /// The columns that vary, without a copy where all do.
-    pub(super) fn alive_columns<'a>(&self, values: &'a Array2<f64>) -> CowArray<'a, f64, Ix2> {
+    /// The columns that vary, in the memory of all.
+    pub(super) fn only_alive(&self, values: Array2<f64>) -> Array2<f64> {
         if self.dead.is_empty() {
-            return values.view().into();
+            return values;
         }
-        values.select(Axis(1), &self.alive).into()
+        in_place(values, self.alive.len(), |row, alive| {
+            alive.iter_mut().zip(&self.alive).for_each(|(to, &index)| *to = row[index]);
+        })
     }
 
     pub(super) fn off_constant(&self, values: ArrayView2<'_, f64>) -> usize {

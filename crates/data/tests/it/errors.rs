@@ -4,7 +4,7 @@ use std::fs;
 
 use cei_data::{
     ColumnData, ColumnRef, LoadError, MotionOptions, PositionUnit, Selection, Source, SplitConfig,
-    load, load_positions, read_xyz, write_table,
+    check_trainable, load, load_positions, read_xyz, write_table,
 };
 
 use crate::{Folder, ocs, select};
@@ -208,7 +208,7 @@ fn tables_that_cannot_be_trained_on_are_named() {
     let shares = SplitConfig::default();
     let check = |source: &Source| {
         let table = load(source, &select(&["x"], &["p", "q"])).unwrap();
-        let error = table.check_trainable(&shares).unwrap_err();
+        let error = check_trainable(&table, &shares).unwrap_err();
         error.to_string().replace(&folder.text(""), "")
     };
     assert_eq!(

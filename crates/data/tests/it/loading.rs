@@ -195,13 +195,14 @@ fn a_file_of_several_blocks_keeps_rows_and_line_numbers() {
 fn the_fingerprint_depends_on_names_and_bits() {
     let folder = Folder::new();
     let selection = select(&["a"], &["p"]);
-    let of =
-        |name: &str, text: &str| fingerprint(&load(&folder.write(name, text), &selection).unwrap());
+    let of = |name: &str, text: &str| {
+        fingerprint(&load(&folder.write(name, text), &selection).unwrap()).unwrap()
+    };
     let original = of("a.csv", "a,p\n1,2\n3,4\n");
     assert_eq!(original.len(), 64);
     assert_eq!(original, of("b.csv", "a;p\n1.0;2\n3;4.00\n"));
     assert_ne!(original, of("c.csv", "a,p\n1,2\n3,4.0000000000000010\n"));
     assert_ne!(of("d.csv", "a,p\n0,2\n"), of("e.csv", "a,p\n-0,2\n"));
     let table = load(&folder.write("f.csv", "a,p\n1,2\n"), &select(&["p"], &["a"])).unwrap();
-    assert_ne!(fingerprint(&table), of("f.csv", "a,p\n2,1\n"));
+    assert_ne!(fingerprint(&table).unwrap(), of("f.csv", "a,p\n2,1\n"));
 }

@@ -8,6 +8,7 @@ mod loading;
 mod moving;
 mod preprocessing;
 mod reading;
+mod scratch;
 mod splitting;
 mod writing;
 

@@ -1,10 +1,12 @@
 //! Loading and splitting the table of an experiment, or simulating it.
 
+use std::path::Path;
+
 use cei_data::error::Fault;
 use cei_data::extremes::screen;
 use cei_data::{
-    FarCell, LoadError, Preprocessing, PreprocessingError, RowDigests, Rows as _, Selection, Split,
-    Table, fingerprint, load,
+    FarCell, LoadError, Preprocessing, PreprocessingError, RowDigests, Rows as _, ScratchTable,
+    Selection, Split, Table, TableRows, check_trainable, fingerprint, load, part_of,
 };
 use cei_physics::Molecule;
 use cei_train::{DegenerateNoise, Rows, TrainingRows};
@@ -21,9 +23,9 @@ const MOST_NAMED: usize = 5;
 
 /// A loaded table and its split.
 #[derive(Debug)]
-pub struct Dataset {
+pub struct Dataset<T = Table> {
     /// All rows, in internal units, not yet in a gauge.
-    pub table: Table,
+    pub table: T,
     /// Which rows are for what.
     pub split: Split,
     /// SHA-256 of names and values.
@@ -73,15 +75,8 @@ impl Dataset {
                 let columns = Selection { may_miss, ..experiment.columns.clone() };
                 let mut table = load(source, &columns)
                     .map_err(|error| with_hint_on_missing(error, experiment, &columns))?;
-                let far = screen(
-                    &mut table,
-                    source.drop_invalid,
-                    &experiment.columns,
-                    experiment.molecule.as_ref(),
-                )?;
-                table.check_trainable(&experiment.split)?;
-                let split = Split::new(table.rows(), &experiment.split)?;
-                extremes = in_words(&far, &split);
+                let split;
+                (split, extremes) = checked_and_split(experiment, &mut table)?;
                 if source.fresh_noise {
                     let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
                     measured_anew(experiment, simulation, origin, table, split)?
@@ -92,7 +87,7 @@ impl Dataset {
                 }
             }
         };
-        let fingerprint = fingerprint(&table);
+        let fingerprint = fingerprint(&table).map_err(LoadError::from)?;
         alike::order(experiment, origin, &split, &mut table)?;
         Ok(Self { fingerprint, table, split, extremes, recipe })
     }
@@ -125,7 +120,43 @@ impl Dataset {
             Err(RunError::TableChanged { path: path.clone() })
         }
     }
+}
 
+impl Dataset<Box<dyn TableRows>> {
+    /// The same for a training into `folder`: rows of files that are used as they are stay in a file without a name there, or
+    /// in the nearest folder around it that exists, and no more of them is in memory at a time than blocks, or one side of the
+    /// training part.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`]; a folder that cannot be written to.
+    pub fn for_training(
+        experiment: &Experiment,
+        origin: &Origin,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
+        experiment.split.check()?;
+        let source = &experiment.source;
+        let exchanges =
+            experiment.molecule.as_ref().is_some_and(|m| m.exchangeable() == Some(true));
+        let remade = source.simulator.is_some() || source.fresh_noise || exchanges;
+        if remade || experiment.columns.x.is_empty() || !may_miss(experiment, origin)?.is_empty() {
+            let Dataset { table, split, fingerprint, extremes, recipe } =
+                Dataset::load(experiment, origin)?;
+            return Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe });
+        }
+        check_charges(experiment)?;
+        let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.is_dir();
+        let folder = folder.ancestors().find(is_there).unwrap_or(Path::new("."));
+        let columns = &experiment.columns;
+        let mut table = ScratchTable::load(source, columns, folder)
+            .map_err(|error| with_hint_on_missing(error, experiment, columns))?;
+        let (split, extremes) = checked_and_split(experiment, &mut table)?;
+        let fingerprint = fingerprint(&table).map_err(LoadError::from)?;
+        Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe: None })
+    }
+}
+
+impl<T: AsRows> Dataset<T> {
     /// Fits the preprocessing on the training rows alone.
     ///
     /// # Errors
@@ -133,7 +164,7 @@ impl Dataset {
     pub fn fit(&self, experiment: &Experiment) -> Result<Preprocessing, RunError> {
         let molecule = experiment.molecule.as_ref();
         let config = &experiment.preprocessing;
-        let Self { table, split, .. } = self;
+        let (table, split) = (self.table.as_rows(), &self.split);
         let fitted = Preprocessing::fit(config, molecule, table, &split.train);
         let fitted = fitted.map_err(|error| self.located(error))?;
         // The density of a row outside is zero: no mean over the part that holds it would be a number.
@@ -146,7 +177,7 @@ impl Dataset {
     fn located(&self, error: PreprocessingError) -> RunError {
         match error {
             PreprocessingError::OutOfBounds { name, row, value, low, high } => {
-                let at = self.table.location(row, Some(&name));
+                let at = self.table.as_rows().head().location(row, Some(&name));
                 RunError::OutOfBounds { at, name, value, low, high }
             }
             other => other.into(),
@@ -155,29 +186,70 @@ impl Dataset {
 
     /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are,
     /// and how many test rows repeat validation rows.
-    pub fn copies(&self, training: &RowDigests) -> PartCopies {
-        let (x, y) = self.table.part(&self.split.validation);
-        let validation = training.of_others(x.view(), y.view());
-        let of_validation = training.copies(x.view(), y.view());
-        let (x, y) = self.table.part(&self.split.test);
-        PartCopies {
-            validation: of_validation,
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn copies(&self, training: &RowDigests) -> Result<PartCopies, RunError> {
+        let part = |rows: &[usize]| part_of(self.table.as_rows(), rows).map_err(LoadError::from);
+        let (x, y) = part(self.split.validation.rows())?;
+        let of_validation = training.of_others(x.view(), y.view());
+        let validation = training.copies(x.view(), y.view());
+        drop((x, y));
+        let (x, y) = part(self.split.test.rows())?;
+        Ok(PartCopies {
+            validation,
             test: training.copies(x.view(), y.view()),
-            test_of_validation: Some(validation.copies(x.view(), y.view())),
-        }
+            test_of_validation: Some(of_validation.copies(x.view(), y.view())),
+        })
     }
 
     /// Scaled rows for training and validation.
-    pub fn training_rows(&self, preprocessing: &Preprocessing) -> TrainingRows {
+    ///
+    /// # Errors
+    /// Rows that cannot be read again.
+    pub fn training_rows(&self, preprocessing: &Preprocessing) -> Result<TrainingRows, RunError> {
         let degenerate = preprocessing
             .noise_directions()
             .map(|(directions, sd)| DegenerateNoise { directions, sd });
-        TrainingRows {
-            training: scaled_rows(&self.table, &self.split.train, preprocessing),
-            validation: scaled_rows(&self.table, &self.split.validation, preprocessing),
+        let table = self.table.as_rows();
+        Ok(TrainingRows {
+            training: scaled_rows(table, &self.split.train, preprocessing)?,
+            validation: scaled_rows(table, &self.split.validation, preprocessing)?,
             degenerate,
-        }
+        })
     }
+}
+
+/// What a data set keeps its rows in.
+pub trait AsRows {
+    /// The rows.
+    fn as_rows(&self) -> &dyn TableRows;
+}
+
+impl AsRows for Table {
+    fn as_rows(&self) -> &dyn TableRows {
+        self
+    }
+}
+
+impl AsRows for Box<dyn TableRows> {
+    fn as_rows(&self) -> &dyn TableRows {
+        self.as_ref()
+    }
+}
+
+/// Refuses cells that are no measurement, and tables that nothing can be learned from; cuts the others. With the cells that
+/// are only extreme, in words.
+fn checked_and_split(
+    experiment: &Experiment,
+    table: &mut dyn TableRows,
+) -> Result<(Split, Vec<String>), RunError> {
+    let Experiment { source, columns, molecule, .. } = experiment;
+    let far = screen(table, source.drop_invalid, columns, molecule.as_ref())?;
+    check_trainable(table, &experiment.split)?;
+    let split = Split::new(table.count(), &experiment.split)?;
+    let extremes = in_words(&far, &split);
+    Ok((split, extremes))
 }
 
 /// Of each ion, whether it may be missing; empty where none may.
@@ -248,7 +320,11 @@ fn in_words(cells: &[FarCell], split: &Split) -> Vec<String> {
 }
 
 /// The rows of one part, scaled.
-fn scaled_rows(table: &Table, part: &impl cei_data::Rows, preprocessing: &Preprocessing) -> Rows {
-    let (x, y) = preprocessing.encode_part(table, part);
-    Rows { x, y }
+fn scaled_rows(
+    table: &dyn TableRows,
+    part: &impl cei_data::Rows,
+    preprocessing: &Preprocessing,
+) -> Result<Rows, RunError> {
+    let (x, y) = preprocessing.encode_part(table, part).map_err(LoadError::from)?;
+    Ok(Rows { x, y })
 }

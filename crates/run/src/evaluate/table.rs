@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cei_data::{MomentumUnit, Reading, Table, fingerprint};
+use cei_data::{LoadError, MomentumUnit, Reading, Table, fingerprint};
 use cei_physics::Simulation;
 use ndarray::Array2;
 
@@ -54,7 +54,8 @@ impl ScoredTable {
             data.columns.charges.check_known()?;
             let Loaded { mut table, source, selection } = data.load(run, true)?;
             refuse_far_out(run, &mut table, &selection, source.drop_invalid)?;
-            let (files, fingerprint) = (files(&table), fingerprint(&table));
+            let (files, fingerprint) =
+                (files(&table), fingerprint(&table).map_err(LoadError::from)?);
             let xy = (table.x, table.y);
             let scored = Self::new(run, ScoredRows::OtherTable, files, fingerprint, xy);
             return Ok(Self { readings: table.readings, y_unit: selection.y_unit, ..scored });

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use cei_data::{Digests, RowDigests};
+use cei_files::{AtomicFile, FileError};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use super::companions;
 use super::layout::ROWS;
@@ -14,32 +15,75 @@ use crate::RunError;
 /// What the tensors of each kind of digests are called.
 const PARTS: [&str; 3] = ["rows", "positions", "momenta"];
 
-/// Writes the digests of the training rows beside the model.
+/// Numbers that are turned into bytes at a time.
+const BLOCK: usize = 1 << 16;
+
+/// Writes the digests of the training rows beside the model, a block at a time: there may be as many bytes as in the rows.
 ///
 /// # Errors
 /// The folder cannot be written.
 pub(crate) fn write(digests: &RowDigests, folder: &Path) -> Result<(), RunError> {
     let path = folder.join(ROWS);
-    let mut tensors: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
+    let mut tensors: Vec<(String, Dtype, Words<'_>)> = Vec::new();
     for (part, digests) in PARTS.iter().zip([&digests.whole, &digests.positions, &digests.momenta])
     {
-        let numbers =
-            |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let sorted = digests.sorted.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((format!("{part}.digests"), Dtype::U64, sorted));
-        tensors.push((format!("{part}.offsets"), Dtype::F64, numbers(&digests.offsets)));
-        tensors.push((format!("{part}.widths"), Dtype::F64, numbers(&digests.widths)));
+        tensors.push((format!("{part}.digests"), Dtype::U64, Words::Digests(&digests.sorted)));
+        tensors.push((format!("{part}.offsets"), Dtype::F64, Words::Numbers(&digests.offsets)));
+        tensors.push((format!("{part}.widths"), Dtype::F64, Words::Numbers(&digests.widths)));
     }
-    let failed = |error| RunError::io("write", &path)(std::io::Error::other(error));
-    let views: Vec<(&str, TensorView<'_>)> = tensors
-        .iter()
-        .map(|(name, kind, bytes)| {
-            Ok((name.as_str(), TensorView::new(*kind, vec![bytes.len() / 8], bytes)?))
-        })
-        .collect::<Result<_, safetensors::SafeTensorError>>()
-        .map_err(failed)?;
-    let written = safetensors::serialize(views, None).map_err(failed)?;
-    Ok(cei_files::write(&path, &written)?)
+    // The order in which the format has them.
+    tensors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut end = 0;
+    let info = |(name, dtype, words): &(String, Dtype, Words<'_>)| {
+        let begin = end;
+        end += 8 * words.len();
+        let info =
+            TensorInfo { dtype: *dtype, shape: vec![words.len()], data_offsets: (begin, end) };
+        (name.clone(), info)
+    };
+    let infos = tensors.iter().map(info).collect();
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        RunError::io("write", &path)(std::io::Error::other(error))
+    };
+    let metadata = Metadata::new(None, infos).map_err(|error| failed(error.into()))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|error| failed(error.into()))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut file = AtomicFile::create(&path)?;
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    for (_, _, words) in &tensors {
+        words.in_blocks(|bytes| file.write_all(bytes))?;
+    }
+    Ok(file.commit()?)
+}
+
+/// Numbers of 8 bytes.
+enum Words<'a> {
+    Digests(&'a [u64]),
+    Numbers(&'a [f64]),
+}
+
+impl Words<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Digests(words) => words.len(),
+            Self::Numbers(words) => words.len(),
+        }
+    }
+
+    fn in_blocks(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        match self {
+            Self::Digests(words) => words.chunks(BLOCK).try_for_each(|words| {
+                take(&words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>())
+            }),
+            Self::Numbers(words) => words.chunks(BLOCK).try_for_each(|words| {
+                take(&words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>())
+            }),
+        }
+    }
 }
 
 /// The digests of the training rows of a run; none for one that was trained before runs had them.

@@ -8,7 +8,9 @@
 use std::fmt;
 use std::path::Path;
 
-use cei_data::{Preprocessing, Rows as _, Split, Spreads, Table, is_incomplete};
+use cei_data::{
+    LoadError, Preprocessing, Rows as _, Split, Spreads, TableRows, gathered, is_incomplete,
+};
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
@@ -72,9 +74,9 @@ impl Support {
     /// an atom.
     ///
     /// # Errors
-    /// Momenta that are not finite.
+    /// Momenta that are not finite; rows that cannot be read again.
     pub(crate) fn fit(
-        table: &Table,
+        table: &dyn TableRows,
         split: &Split,
         preprocessing: &Preprocessing,
         molecule: Option<&Molecule>,
@@ -84,34 +86,37 @@ impl Support {
         let part = |rows: &[usize]| {
             let used = rows.len().min(REFERENCE_ROWS);
             let spaced: Vec<_> = (0..used).map(|i| rows[i * rows.len() / used]).collect();
-            preprocessing.encode_y(table.y.select(Axis(0), &spaced).view())
+            let encode = |_, y: Array2<f64>| preprocessing.encode_y(y.view());
+            gathered(table, &spaced, preprocessing.y_dim(), encode).map_err(LoadError::from)
         };
-        let reference = part(split.train.rows());
+        let reference = part(split.train.rows())?;
         let tree = tree(preprocessing, &reference)?;
-        let validation = preprocessing.set_apart(part(split.validation.rows()).mapv(f64::from));
+        let validation = preprocessing.set_apart(part(split.validation.rows())?.mapv(f64::from));
         let mut distances = tree.distances(validation.view())?;
         distances.sort_by(f64::total_cmp);
+        let spreads = Spreads::of(table, split.train.rows(), molecule.as_ref());
         let mut bounds = SupportBounds {
             momentum_sum_au: None,
             kinetic_energy_ev: None,
             distance: quantile(&distances, 1.0 - RARE).unwrap_or(f64::INFINITY),
-            spreads: Some(Spreads::of(table, split.train.rows(), molecule.as_ref())),
+            spreads: Some(spreads.map_err(LoadError::from)?),
         };
         if let Some(molecule) = &molecule {
-            let rows = split.train.rows();
-            let sorted = |value: &(dyn Fn(ArrayView1<'_, f64>) -> f64 + Sync)| {
-                let of_row = |&row: &usize| value(table.y.slice(s![row, ..momenta]));
-                let mut values: Vec<_> = rows.par_iter().map(of_row).collect();
+            let (mut sums, mut energies, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
+            let each = table.each_of(split.train.rows(), &mut |_, _, y| {
+                let y = y.slice_move(s![.., ..momenta]);
+                let of_row = |y: ArrayView1<'_, f64>| (momentum_sum(y), energy_ev(molecule, y));
+                let found: Vec<_> = y.axis_iter(Axis(0)).into_par_iter().map(of_row).collect();
                 // Events with missing ions have neither sum nor energy.
-                values.retain(|value| !value.is_nan());
-                values.par_sort_unstable_by(f64::total_cmp);
-                values
-            };
-            let sums = sorted(&momentum_sum);
-            let largest = sorted(&|y| y.iter().fold(0.0, |most: f64, p| most.max(p.abs())));
-            let round_off = ROUND_OFF * largest.last().copied().unwrap_or(0.0);
+                sums.extend(found.iter().map(|found| found.0).filter(|sum| !sum.is_nan()));
+                energies.extend(found.iter().map(|found| found.1).filter(|ker| !ker.is_nan()));
+                largest = y.iter().fold(largest, |most, p| most.max(p.abs()));
+            });
+            each.map_err(LoadError::from)?;
+            sums.par_sort_unstable_by(f64::total_cmp);
+            energies.par_sort_unstable_by(f64::total_cmp);
+            let round_off = ROUND_OFF * largest;
             bounds.momentum_sum_au = quantile(&sums, 1.0 - RARE).map(|sum| sum.max(round_off));
-            let energies = sorted(&|y| energy_ev(molecule, y));
             bounds.kinetic_energy_ev = quantile(&energies, RARE / 2.0)
                 .zip(quantile(&energies, 1.0 - RARE / 2.0))
                 .map(|(low, high)| [low, high]);

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cei_data::{Preprocessing, RowDigests, Rows as _};
+use cei_data::{LoadError, Preprocessing, RowDigests, Rows as _, TableRows};
 use cei_model::{Device, HyperParameterError, open_device};
 use cei_train::TrainingConfig;
 
 use super::member::Prepared;
 use super::plan::{TrainingPlan, plan};
 use super::resume::{check_folder, origin_and_remarks};
-use crate::dataset::{Dataset, remembered};
+use crate::dataset::{AsRows as _, Dataset, remembered};
 use crate::folder::{Origin, PartCopies};
 use crate::plausibility::Support;
 use crate::trained::{build, internal_coordinates};
@@ -22,7 +22,7 @@ pub(super) struct Loaded {
     pub(super) origin: Origin,
     /// With how its files were read.
     pub(super) experiment: Experiment,
-    pub(super) dataset: Dataset,
+    pub(super) dataset: Dataset<Box<dyn TableRows>>,
     preprocessing: Preprocessing,
     digests: RowDigests,
     copies: PartCopies,
@@ -50,15 +50,16 @@ pub(super) fn load(
     let device = open_device(device_name)?;
     let begun = check_folder(experiment, path, resume)?;
     let (origin, remarks) = origin_and_remarks(experiment, begun, path)?;
-    let dataset = Dataset::load(experiment, &origin)
+    let dataset = Dataset::for_training(experiment, &origin, path)
         .map_err(|error| if resume { error.of_table(path) } else { error })?;
-    let source = remembered(&experiment.source, &dataset.table.readings);
+    let source = remembered(&experiment.source, &dataset.table.head().readings);
     let experiment = Experiment { source, ..experiment.clone() };
     let preprocessing = dataset.fit(&experiment)?;
     let model = build(&experiment.model, &preprocessing, 0, device.clone())?;
-    let digests =
-        RowDigests::fit(&dataset.table, dataset.split.train.rows(), experiment.molecule.as_ref());
-    let copies = dataset.copies(&digests);
+    let molecule = experiment.molecule.as_ref();
+    let digests = RowDigests::fit(dataset.table.as_rows(), dataset.split.train.rows(), molecule)
+        .map_err(LoadError::from)?;
+    let copies = dataset.copies(&digests)?;
     announce(&plan(
         &experiment,
         &origin,
@@ -67,18 +68,18 @@ pub(super) fn load(
         &preprocessing,
         model.as_ref(),
         remarks,
-    ));
+    )?);
     Ok(Loaded { device, origin, experiment, dataset, preprocessing, digests, copies })
 }
 
 /// Makes what all members train on; the table is not needed any more then.
 pub(super) fn prepare(loaded: Loaded, device_name: &str) -> Result<Prepared<'_>, RunError> {
     let Loaded { device, origin, experiment, dataset, preprocessing, digests, copies } = loaded;
-    let rows = dataset.training_rows(&preprocessing);
     let molecule = experiment.molecule.as_ref();
-    let support = Support::fit(&dataset.table, &dataset.split, &preprocessing, molecule)?;
+    let support = Support::fit(dataset.table.as_rows(), &dataset.split, &preprocessing, molecule)?;
+    let rows = dataset.training_rows(&preprocessing)?;
     let Dataset { table, fingerprint, extremes, recipe, .. } = dataset;
-    let data_rows = table.rows();
+    let data_rows = table.count();
     drop(table);
     let recipe = recipe.map(Arc::new);
     Ok(Prepared {

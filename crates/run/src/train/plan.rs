@@ -1,13 +1,15 @@
 //! What a training is about to do, known before the first epoch.
 
-use cei_data::{ColumnRef, DroppedRows, Preprocessing, Reading, Rows as _, Selection};
+use cei_data::{
+    ColumnRef, DroppedRows, LoadError, Preprocessing, Reading, Rows as _, Selection, TableRows,
+};
 use cei_model::ConditionalModel;
 use cei_physics::{Frame, Orientation, Simulation};
 
-use crate::Experiment;
 use crate::dataset::{Dataset, in_words, rounding};
 use crate::folder::{Origin, PartCopies};
 use crate::refine::{Ingredients, Obstacle};
+use crate::{Experiment, RunError};
 
 /// Columns of a side that are named one by one.
 const MOST_NAMED: usize = 30;
@@ -47,12 +49,12 @@ pub struct TrainingPlan {
 pub(super) fn plan(
     experiment: &Experiment,
     origin: &Origin,
-    dataset: &Dataset,
+    dataset: &Dataset<Box<dyn TableRows>>,
     copies: &PartCopies,
     preprocessing: &Preprocessing,
     model: &dyn ConditionalModel,
     remarks: Vec<String>,
-) -> TrainingPlan {
+) -> Result<TrainingPlan, RunError> {
     let split = &dataset.split;
     let names: Vec<&str> = preprocessing
         .dead_x()
@@ -71,7 +73,8 @@ pub(super) fn plan(
         let said = in_words(&copies, &which, &format!("rows of the {of} part"));
         warnings.extend(copies.any().then_some(said));
     }
-    warnings.extend(rounding::warning(experiment, dataset, preprocessing));
+    let rounded = rounding::warning(experiment, dataset, preprocessing);
+    warnings.extend(rounded.map_err(LoadError::from)?);
     let channels = origin.simulation.as_ref().is_some_and(Simulation::has_channels);
     let told = !experiment.columns.charges.is_empty();
     warnings.extend((channels && !told).then(|| {
@@ -87,13 +90,13 @@ pub(super) fn plan(
         preprocessing,
         noise: noise.and_then(|(detector, molecule)| detector.standard_deviations(molecule).ok()),
     };
-    TrainingPlan {
+    Ok(TrainingPlan {
         no_refinement: ingredients.obstacle(),
         warnings,
         rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
-        readings: dataset.table.readings.clone(),
+        readings: dataset.table.head().readings.clone(),
         columns: columns_in_words(experiment),
-        dropped: dataset.table.dropped.clone(),
+        dropped: dataset.table.head().dropped.clone(),
         model: experiment.model.architecture().name(),
         parameters: model.parameters().values.len(),
         dimensions: [preprocessing.x_dim(), preprocessing.y_dim()],
@@ -101,7 +104,7 @@ pub(super) fn plan(
         d_eff: preprocessing.d_eff(),
         frame: preprocessing.frame_description(),
         remarks,
-    }
+    })
 }
 
 /// That what is trained does not know the alignment that its simulation declares.
