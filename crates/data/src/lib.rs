@@ -11,6 +11,7 @@
 
 pub mod alike;
 pub mod arrow;
+pub mod concatenate;
 pub mod digests;
 pub mod error;
 pub mod extremes;
@@ -55,6 +56,7 @@ mod text_rows;
 mod trainable;
 
 pub use alike::Alike;
+pub use concatenate::{ConcatenateError, concatenate};
 pub use digests::{Copies, Digests, RowDigests};
 pub use error::{FarCell, LoadError, ScratchError};
 pub use extremes::{Spread, Spreads};

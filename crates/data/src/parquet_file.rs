@@ -15,6 +15,7 @@ use crate::error::{Fault, LoadError};
 use crate::number::{EXACT, checked, parse_cell};
 use crate::quiet;
 use crate::source::Decimal;
+use crate::write::ColumnType;
 
 /// Row groups are joined up to this many rows, and larger ones are cut: bounds the memory.
 const BLOCK_ROWS: usize = 1 << 18;
@@ -103,6 +104,27 @@ impl ParquetFile {
         Ok(())
     }
 
+    /// Names and types of all columns; the type is none where such a column is not written here.
+    pub(crate) fn header(&self) -> Result<Vec<(String, Option<ColumnType>)>, LoadError> {
+        let file = self.file()?;
+        guarded(&self.path, || {
+            let schema = ParquetReader::new(file).schema()?;
+            let fields = schema.iter_values();
+            Ok(fields.map(|f| (f.name.to_string(), ColumnType::of(&f.dtype))).collect())
+        })
+    }
+
+    /// All rows and columns, in frames of bounded size.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = Result<DataFrame, LoadError>> {
+        let all: Vec<usize> = (0..self.columns.count).collect();
+        let slices = slices(&self.row_groups).into_iter();
+        slices.map(move |(start, length)| self.frame(start, length, &all))
+    }
+
+    fn file(&self) -> Result<File, LoadError> {
+        File::open(&self.path).map_err(|source| LoadError::Io { file: self.path.clone(), source })
+    }
+
     /// Rows of some columns, in file order.
     fn frame(
         &self,
@@ -110,8 +132,7 @@ impl ParquetFile {
         length: usize,
         projection: &[usize],
     ) -> Result<DataFrame, LoadError> {
-        let file = File::open(&self.path)
-            .map_err(|source| LoadError::Io { file: self.path.clone(), source })?;
+        let file = self.file()?;
         let frame: DataFrame = guarded(&self.path, || {
             ParquetReader::new(file)
                 .with_slice(Some((start, length)))

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use cei_files::{AtomicFile, FileError};
 use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata};
 use polars::prelude::{
-    Column, CompatLevel, CsvWriter, DataFrame, DataType, Field, ParquetWriter, PolarsError,
-    PolarsResult, Schema, SchemaExt as _, SerWriter,
+    ArrowDataType, Column, CompatLevel, CsvWriter, DataFrame, DataType, Field, ParquetWriter,
+    PolarsError, PolarsResult, Schema, SchemaExt as _, SerWriter,
 };
 use polars_parquet::write::schema_to_metadata_key;
 use thiserror::Error;
@@ -19,9 +19,10 @@ use crate::table_file::FileKind;
 
 /// Rows of one Parquet row group at most.
 const ROW_GROUP: usize = 1 << 18;
-/// Numbers of one Parquet row group at least, as far as batches are smaller: what a file says of each of its row groups is in memory
-/// until it is complete, more than the numbers of a small group themselves.
-const LEAST_GROUP: usize = 1 << 20;
+/// Numbers of one Parquet row group, as far as there are so many: what a file says of each of its row groups is in memory until it is
+/// complete, more than the numbers of a small group themselves. The groups follow from the columns alone, so that the bytes of
+/// a table do not depend on the batches in which its rows come.
+const GROUP: usize = 1 << 20;
 
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +125,21 @@ impl ColumnData {
 }
 
 impl ColumnType {
+    /// The type of a column of a Parquet file that is written here; none of others.
+    pub(crate) fn of(kind: &ArrowDataType) -> Option<Self> {
+        match kind {
+            ArrowDataType::Float64 => Some(Self::F64),
+            ArrowDataType::Float32 => Some(Self::F32),
+            ArrowDataType::Int64 => Some(Self::I64),
+            ArrowDataType::UInt64 => Some(Self::U64),
+            ArrowDataType::UInt32 => Some(Self::U32),
+            ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View => {
+                Some(Self::Text)
+            }
+            _ => None,
+        }
+    }
+
     fn data_type(self) -> DataType {
         match self {
             Self::F64 => DataType::Float64,
@@ -256,14 +272,22 @@ impl TableWriter {
             }
         }
         let rows = batch.first().map_or(0, ColumnData::len);
-        let few = (LEAST_GROUP / self.columns.len().max(1)).min(ROW_GROUP);
         let columns = batch
             .into_iter()
             .zip(&self.columns)
             .map(|(data, (name, _))| data.into_column(name))
             .collect();
+        let frame = DataFrame::new(rows, columns);
+        self.append(frame.map_err(|error| encode_error(&self.path, &error))?)
+    }
+
+    /// Appends rows of the declared columns.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn append(&mut self, mut frame: DataFrame) -> Result<(), WriteError> {
         let encoded = |error: PolarsError| encode_error(&self.path, &error);
-        let mut frame = DataFrame::new(rows, columns).map_err(encoded)?;
+        let group = (GROUP / self.columns.len().max(1)).clamp(1, ROW_GROUP);
         match &mut self.encoder {
             Encoder::Csv(file, separator) => CsvWriter::new(file)
                 .with_separator(*separator)
@@ -272,7 +296,10 @@ impl TableWriter {
                 .map_err(encoded),
             Encoder::Parquet(writer, waiting) => {
                 waiting.vstack_mut_owned(frame).map_err(encoded)?;
-                write_groups(writer, waiting, few).map_err(encoded)
+                while waiting.height() >= group {
+                    write_group(writer, waiting, group).map_err(encoded)?;
+                }
+                Ok(())
             }
         }
     }
@@ -291,25 +318,27 @@ impl TableWriter {
     /// A full disk.
     pub fn complete(mut self) -> Result<AtomicFile, WriteError> {
         if let Encoder::Parquet(writer, waiting) = &mut self.encoder {
-            let written = write_groups(writer, waiting, 1).and_then(|()| writer.finish());
+            let rest = match waiting.height() {
+                0 => Ok(()),
+                rows => write_group(writer, waiting, rows),
+            };
+            let written = rest.and_then(|()| writer.finish());
             written.map_err(|error| encode_error(&self.path, &error))?;
         }
         Ok(self.unfinished)
     }
 }
 
-/// Writes row groups as long as at least so many rows are `waiting`.
-fn write_groups(
+/// Writes the first so many of the `waiting` rows as a row group.
+fn write_group(
     writer: &mut BatchedWriter<File>,
     waiting: &mut DataFrame,
-    few: usize,
+    rows: usize,
 ) -> PolarsResult<()> {
-    while waiting.height() >= few {
-        let (mut group, rest) = waiting.split_at(ROW_GROUP.min(waiting.height()) as i64);
-        // Each piece would be a group of its own.
-        writer.write_batch(group.rechunk_mut())?;
-        *waiting = rest;
-    }
+    let (mut group, rest) = waiting.split_at(rows as i64);
+    // Each piece would be a group of its own.
+    writer.write_batch(group.rechunk_mut())?;
+    *waiting = rest;
     Ok(())
 }
 

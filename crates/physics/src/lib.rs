@@ -75,5 +75,6 @@ pub use nuisance::{Nuisance, Quantity};
 pub use orientation::{Aligned, LaboratoryAxis, Orientation, Turned};
 pub use simulation::{
     Centre, Events, GivenRows, InitialMomenta, Simulation, SimulationError, measure, measure_in,
-    simulate, simulate_given, simulate_moving, simulate_positions, simulate_range,
+    simulate, simulate_given, simulate_given_range, simulate_moving, simulate_positions,
+    simulate_range,
 };

@@ -353,6 +353,22 @@ pub fn simulate_given(
     rows: &GivenRows<'_>,
     seed: u64,
 ) -> Result<Events, SimulationError> {
+    simulate_given_range(simulation, rows, 0..rows.events(), seed)
+}
+
+/// Simulates the events of `range`: exactly those rows of [`simulate_given`], which are numbered in `rows`.
+///
+/// # Errors
+/// As [`simulate_given`].
+///
+/// # Panics
+/// If `rows` are fewer.
+pub fn simulate_given_range(
+    simulation: &Simulation,
+    rows: &GivenRows<'_>,
+    range: Range<usize>,
+    seed: u64,
+) -> Result<Events, SimulationError> {
     let atoms = simulation.molecule.atom_count();
     for side in [Some(&rows.positions), rows.momenta.as_ref()].into_iter().flatten() {
         if side.ncols() != 3 * atoms {
@@ -369,7 +385,7 @@ pub fn simulate_given(
         nuisances: &rows.nuisances,
     };
     let states = simulation.charge_states()?;
-    Plan::new(simulation, &states)?.run(source, 0..rows.events(), seed)
+    Plan::new(simulation, &states)?.run(source, range, seed)
 }
 
 /// Measures complete, noise-free events of `simulation` by `detector`: adds noise to the momenta of every row, draws which
