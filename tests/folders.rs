@@ -149,6 +149,26 @@ fn ignored_signals_stay_ignored() -> TestResult {
     Ok(())
 }
 
+/// A batch system may ask several times, by several signals: the state is saved all the same.
+#[test]
+fn a_training_that_is_asked_again_and_again_to_stop_saves_its_state() -> TestResult {
+    let folder = Folder::new()?;
+    for signals in [["-TERM", "-TERM", "-USR1"], ["-USR1", "-TERM", "-HUP"]] {
+        let _ = std::fs::remove_dir_all(folder.path("run"));
+        let mut child = folder.cei(ENDLESS).stderr(std::process::Stdio::piped()).spawn()?;
+        wait_for(&folder.path("run/checkpoint.safetensors"), &mut child)?;
+        for name in signals {
+            // It may have ended in between.
+            let _ = signal(&child, name);
+        }
+        let output = child.wait_with_output()?;
+        let told = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(130), "{signals:?}: {told}");
+        assert!(told.contains("interrupted; the state is saved"), "{signals:?}: {told}");
+    }
+    Ok(())
+}
+
 /// Killed at any moment, a training ends in the same bits when it is resumed, and leaves nothing.
 #[test]
 fn a_killed_training_resumes_in_the_same_bits_and_leaves_nothing() -> TestResult {

@@ -18,10 +18,11 @@ use folder::{Folder, TestResult};
 const QUIET: [&str; 6] = ["csv", "json", "python", "rust", "text", "toml"];
 
 /// How many fences of each chapter are not run.
-const LONG: [(&str, usize); 14] = [
+const LONG: [(&str, usize); 15] = [
     ("ablation.md", 2),
     ("adding-a-model.md", 1),
     ("chbrclf.md", 1),
+    ("cluster.md", 8),
     ("coincidences.md", 2),
     ("command-line.md", 1),
     ("performance.md", 3),

@@ -20,7 +20,7 @@ const MOMENTA: &str = "1.0 0.2 -1.4 0.35 -0.33 -0.66 -1.35 0.13 2.06
 const OCS: &str = "3\nOCS\nO 0 0 -1.6827\nC 0 0 -0.5257\nS 0 0 1.0326\n";
 
 /// Commands in the order in which the examples make what others need.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "simulate",
     "inspect",
     "config",
@@ -30,6 +30,7 @@ const ORDER: [&str; 15] = [
     "calibrate",
     "predict",
     "log-prob",
+    "merge",
     "compare",
     "report",
     "c2st",
@@ -258,16 +259,28 @@ fn no_color_is_obeyed() -> TestResult {
 #[test]
 fn threads_are_as_many_as_asked_for() -> TestResult {
     let folder = Folder::empty()?;
-    let threads = |command: &mut Command| -> TestResult<(u64, String)> {
+    let told = |command: &mut Command| -> TestResult<(serde_json::Value, String)> {
         let output = command.output()?;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8(output.stderr)?;
+        assert!(output.status.success(), "{told}");
         let found: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-        let origin = found["threads"]["origin"].as_str().ok_or("no origin")?.to_owned();
-        Ok((found["threads"]["count"].as_u64().ok_or("no count")?, origin))
+        Ok((found["threads"].clone(), told))
+    };
+    let threads = |command: &mut Command| -> TestResult<(u64, String)> {
+        let found = told(command)?.0;
+        let origin = found["origin"].as_str().ok_or("no origin")?.to_owned();
+        Ok((found["count"].as_u64().ok_or("no count")?, origin))
+    };
+    let bare = |command: &mut Command| {
+        let names = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS"];
+        let slurm = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"];
+        for name in names.iter().chain(&slurm) {
+            command.env_remove(name);
+        }
     };
     let cei = |arguments: &str| {
         let mut command = folder.command(arguments);
-        command.env_remove("RAYON_NUM_THREADS");
+        bare(&mut command);
         command
     };
     assert_eq!(threads(&mut cei("devices --json --threads 3"))?, (3, "--threads".to_owned()));
@@ -276,7 +289,18 @@ fn threads_are_as_many_as_asked_for() -> TestResult {
     assert_eq!(set, (5, "RAYON_NUM_THREADS".to_owned()));
     assert_eq!(threads(cei("devices --json --threads 2").env("RAYON_NUM_THREADS", "5"))?.0, 2);
     let here = std::thread::available_parallelism()?.get() as u64;
-    assert_eq!(threads(&mut cei("devices --json"))?.0, here);
+    let found = told(&mut cei("devices --json"))?.0;
+    assert_eq!(found["count"], here);
+    assert_eq!((&found["cores"], &found["tables"]), (&here.into(), &here.into()));
+    // Slurm may give fewer than it binds to, and tables follow; who has set their threads is believed.
+    let slurm = told(cei("devices --json").env("SLURM_CPUS_PER_TASK", "1"))?.0;
+    assert_eq!((&slurm["count"], &slurm["tables"]), (&1.into(), &1.into()));
+    let one = told(&mut cei("devices --json --threads 1"))?.0;
+    assert_eq!((&one["cores"], &one["tables"]), (&here.into(), &1.into()));
+    let set = told(cei("devices --json --threads 1").env("POLARS_MAX_THREADS", "2"))?.0;
+    assert_eq!(set["tables"], 2);
+    let many = told(cei("devices --json --threads 3").env("SLURM_CPUS_PER_TASK", "1"))?.1;
+    assert!(many.contains("warning: 3 threads (--threads) share 1 of the cores"), "{many}");
     // A set of one processor, as a batch system gives it.
     #[cfg(target_os = "linux")]
     {
@@ -284,11 +308,24 @@ fn threads_are_as_many_as_asked_for() -> TestResult {
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         let first: String =
             list.ok_or("no list")?.trim().chars().take_while(char::is_ascii_digit).collect();
-        let mut command = Command::new("taskset");
-        command
-            .args(["-c", &first, env!("CARGO_BIN_EXE_cei"), "devices", "--json"])
-            .env_remove("RAYON_NUM_THREADS");
-        assert_eq!(threads(&mut command)?, (1, "what the process may use at once".to_owned()));
+        let bound = |arguments: &str| {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &first, env!("CARGO_BIN_EXE_cei")]);
+            command.args(arguments.split_whitespace()).current_dir(folder.path(""));
+            bare(&mut command);
+            command
+        };
+        let of_set = threads(&mut bound("devices --json"))?;
+        assert_eq!(of_set, (1, "what the process may use at once".to_owned()));
+        let many = told(&mut bound("devices --json --threads 2"))?.1;
+        assert!(
+            many.contains("2 threads (--threads) share 1 of the cores (what the process may use"),
+            "{many}"
+        );
+        let planned = "simulate --preset ocs-wide --events 10 -o t.csv --dry-run";
+        let planned = String::from_utf8(bound(planned).output()?.stdout)?;
+        let line = "\nwhat computes: 1 thread of 1 core (what the process may use at once)\n";
+        assert!(planned.contains(line), "{planned}");
     }
     let output = cei("devices").env("RAYON_NUM_THREADS", "two").output()?;
     assert!(String::from_utf8(output.stderr)?.contains("RAYON_NUM_THREADS is `two`"));

@@ -14,8 +14,8 @@ use clap_complete::Shell;
 
 use shared::{
     ConfigurationArgs, DeviceArgs, DryRunArgs, LaterArgs, QuietArgs, ReadingArgs, RowArgs, RunArgs,
-    SeedArgs, SumArgs, kept_seed, not_with, of_either, of_experiment, of_flow, of_search,
-    of_simulation, of_tables, or_else,
+    SeedArgs, ShardArgs, SumArgs, into_file, kept_seed, not_with, of_either, of_experiment,
+    of_flow, of_search, of_simulation, of_tables, or_else,
 };
 pub(crate) use shared::{FormatArgs, column_refs};
 
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Population(PopulationArgs),
     /// Give the exact log-density log p(x | y) of every row of a table
     LogProb(LogProbArgs),
+    /// Make one table of the shards of many processes, in the bytes of a single one
+    Merge(MergeArgs),
     /// Write one page about runs, to look at and to mail, with figures and numbers
     Report(ReportArgs),
     /// Set evaluated runs side by side, with baselines and floors
@@ -133,6 +135,8 @@ pub(crate) struct SimulateArgs {
     /// Output file, .csv or .parquet
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) part: ShardArgs,
     #[command(flatten)]
     pub(crate) trial: DryRunArgs,
     #[command(flatten)]
@@ -299,6 +303,7 @@ pub(crate) enum SplitArg {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| not_with(arg, "shard", "report")))]
 pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) trained: RunArgs,
@@ -343,6 +348,8 @@ pub(crate) struct PredictArgs {
     /// Events that the page shows alone, by row of the file from 0; by default flagged, typical and wide ones
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', requires = "report")]
     pub(crate) report_events: Vec<u64>,
+    #[command(flatten)]
+    pub(crate) part: ShardArgs,
     #[command(flatten)]
     pub(crate) sums: SumArgs,
     #[command(flatten)]
@@ -393,6 +400,8 @@ pub(crate) struct PopulationArgs {
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
+    pub(crate) part: ShardArgs,
+    #[command(flatten)]
     pub(crate) sums: SumArgs,
     #[command(flatten)]
     pub(crate) random: SeedArgs,
@@ -407,7 +416,7 @@ pub(crate) struct PopulationArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(mut_args(of_flow))]
+#[command(mut_args(|arg| of_flow(into_file(arg))))]
 pub(crate) struct LogProbArgs {
     #[command(flatten)]
     pub(crate) trained: RunArgs,
@@ -418,11 +427,34 @@ pub(crate) struct LogProbArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) part: ShardArgs,
+    #[command(flatten)]
     pub(crate) later: LaterArgs,
     #[command(flatten)]
     pub(crate) compute: DeviceArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// What shards are.
+const SHARDS: &str = "\
+A shard is a table that was written with --shard, and what stands beside it. They may be given in any order, and one may be given
+twice. What is missing, what differs and what is of another work is refused by name. Draws, summary and modes of `cei predict`
+are merged one by one.";
+
+#[derive(Debug, Args)]
+#[command(after_help = SHARDS)]
+pub(crate) struct MergeArgs {
+    /// All shards of one table
+    #[arg(value_name = "SHARD", required = true)]
+    pub(crate) shards: Vec<PathBuf>,
+    /// The table, with the extension of its shards
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) progress: QuietArgs,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod log_prob;
 pub(crate) mod man;
+pub(crate) mod merge;
 pub(crate) mod population;
 pub(crate) mod predict;
 pub(crate) mod report;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use cei_data::remarks;
 use cei_run::RunError;
 use cei_run::predict::PredictStep;
+use cei_run::shard::Shard;
 
 use crate::output::to_stderr;
 use crate::progress::{RowProgress, about};
@@ -39,6 +41,11 @@ pub(crate) fn told(not_kept: Option<&String>, asked: bool) -> anyhow::Result<Exi
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Behind a number of rows: that they are those of a shard.
+pub(crate) fn of_shard(shard: Option<Shard>) -> String {
+    shard.map_or_else(String::new, |shard| format!(" of shard {shard}"))
 }
 
 /// Tells what a command that draws for the events of a file has reached.

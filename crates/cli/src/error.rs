@@ -12,6 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::command;
 use crate::output::to_stderr;
+use crate::slurm::NoTask;
 
 /// A failed command.
 const FAILURE: u8 = 1;
@@ -101,6 +102,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<ExperimentError>().is_some_and(experiment)
             || cause.is::<Usage>()
+            || cause.is::<NoTask>()
             || matches!(cause.downcast_ref::<DeviceError>(), Some(DeviceError::Unknown { .. }))
             || matches!(cause.downcast_ref::<FileError>(), Some(FileError::SameFile { .. }))
             || match cause.downcast_ref::<RunError>() {
@@ -120,6 +122,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                     | RunError::Draft(_)
                     | RunError::Sweep(SweepError::NoSweep { .. })
                     | RunError::Level { .. }
+                    | RunError::PageOfShard { .. }
                     | RunError::NoSuchEvent { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),

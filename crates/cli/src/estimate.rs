@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::output::{self, number, to_stdout};
 use crate::progress::about;
+use crate::threads::Threads;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -12,6 +13,7 @@ struct Report<'a> {
     dry_run: bool,
     #[serde(flatten)]
     estimate: &'a Estimate,
+    threads: Threads,
     /// Bytes in memory at most; none where the system does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
@@ -21,8 +23,9 @@ struct Report<'a> {
 pub(crate) fn tell(estimate: &Estimate, json: bool) -> anyhow::Result<()> {
     // What was tried has had most of what the work will have.
     let memory_bytes = peak_bytes().map(|bytes| bytes + estimate.more_bytes as u64);
+    let threads = Threads::used();
     if json {
-        return output::json(&Report { dry_run: true, estimate, memory_bytes });
+        return output::json(&Report { dry_run: true, estimate, threads, memory_bytes });
     }
     let Estimate {
         rows, steps, of, seconds, preparation_seconds, tried_steps, tried_seconds, ..
@@ -43,6 +46,7 @@ pub(crate) fn tell(estimate: &Estimate, json: bool) -> anyhow::Result<()> {
     if let Some(bytes) = memory_bytes {
         text.push_str(&format!("\nmemory: about {} MB at most", number(bytes as f64 / 1e6, 2)));
     }
+    text.push_str(&format!("\nwhat computes: {}", threads.in_words()));
     text.push_str(&format!(
         "\nfound by trying {tried_steps} {of} for {} s; within a factor of two, if the machine is as busy as now",
         number(*tried_seconds, 2)

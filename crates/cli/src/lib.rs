@@ -10,6 +10,7 @@ mod estimate;
 mod interrupt;
 mod output;
 mod progress;
+mod slurm;
 mod threads;
 mod version;
 
@@ -29,6 +30,26 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     run(cli).unwrap_or_else(|error| error::report(&error))
 }
 
+/// [`main`] with the arguments of the process, for a program that is nothing else: where fewer threads shall compute than the process
+/// has cores, it begins anew with this in the environment of Polars, whose threads follow nothing else.
+pub fn program() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(unix)]
+    if let Ok(cli) = args::parse_from(&arguments)
+        && let Some((name, value)) = threads::for_tables(cli.threads)
+        && let Ok(program) = std::env::current_exe()
+    {
+        use std::os::unix::process::CommandExt as _;
+        let mut again = std::process::Command::new(program);
+        if let Some((name, rest)) = arguments.split_first() {
+            again.arg0(name).args(rest);
+        }
+        // It comes back only where it has failed: then tables have more threads.
+        let _ = again.env(name, value).exec();
+    }
+    main(arguments)
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Threads inherit which signals are left to the one that waits for them.
     match cli.command {
@@ -45,13 +66,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Population(args) => commands::population::run(&args),
         Command::LogProb(args) => commands::log_prob::run(&args),
+        Command::Merge(args) => commands::merge::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),
-        Command::Devices(args) => commands::devices::run(&args, cli.threads),
+        Command::Devices(args) => commands::devices::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),
     }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cei_cli::main(std::env::args_os())
+    cei_cli::program()
 }

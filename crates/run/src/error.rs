@@ -3,6 +3,7 @@
 mod draft;
 mod later;
 mod sample;
+mod shard;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::folder::layout::{CONFIG, EVALUATION, RECORD};
 pub use draft::DraftError;
 pub use later::LaterError;
 pub use sample::SampleError;
+pub use shard::ShardError;
 pub use sweep::SweepError;
 
 /// A pipeline that failed. Its text names the file, row, column or key and says what to do.
@@ -32,6 +34,20 @@ pub enum RunError {
     /// A sample has no population.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// Shards do not make a whole.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A page about a part of the events.
+    #[error(
+        "shard {shard} has no page: a page is about all events\nhint: leave out `--report`, or `--shard`"
+    )]
+    PageOfShard {
+        /// The part.
+        shard: crate::shard::Shard,
+    },
+    /// Tables cannot be put one under another.
+    #[error(transparent)]
+    Concatenate(#[from] cei_data::ConcatenateError),
     /// A table cannot be written.
     #[error(transparent)]
     Write(#[from] cei_data::WriteError),

@@ -18,6 +18,7 @@
 //! | write a page about runs | [`report::report_to_file`] |
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
 //! | draw momenta as the field does | [`field::field_figures`] |
+//! | make one table of the shards of many processes | [`merge::merge_shards`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**
@@ -37,6 +38,7 @@ pub mod field;
 mod figures;
 pub mod folder;
 pub mod log_prob;
+pub mod merge;
 pub mod plausibility;
 pub mod point_charges;
 pub mod population;
@@ -46,6 +48,7 @@ pub mod refine;
 pub mod report;
 #[cfg(test)]
 mod reports;
+pub mod shard;
 pub mod simulate;
 pub mod sweep;
 pub mod train;

@@ -11,6 +11,7 @@
 //! | `fraction` | how frequent false coincidences are, from some of the events |
 //! | `sums` | the gate on the momentum sum, and the motion of the centre of mass |
 //! | `report` | what is told in the end |
+//! | `shards` | of which whole the tables of a shard are a part |
 //! | `parts` | refined events on disk, until the tables are written |
 //! | `origin` | what these come from |
 //! | `prediction` | what all chunks have in common |
@@ -30,6 +31,7 @@ mod parts;
 mod prediction;
 mod prepared;
 mod report;
+mod shards;
 mod sums;
 mod tables;
 mod trial;
@@ -37,13 +39,14 @@ mod trial;
 use std::path::Path;
 
 use cei_model::Device;
+use ndarray::s;
 
 pub use self::coincidences::{CoincidenceReport, Mixed, SelectedEvents};
 pub use self::options::{PredictOptions, PredictStep};
 pub use self::report::{FEW_DRAWS, OutsideCounts, PredictionReport, RefinementReport, StateShare};
 pub use self::trial::estimate_prediction;
 use crate::RunError;
-use chunks::SUMMARISED_DRAWS;
+use chunks::{Found, SUMMARISED_DRAWS};
 use fraction::with_fraction;
 pub(crate) use origin::Origin;
 use page::write_page;
@@ -83,6 +86,7 @@ pub(crate) use prepared::{Context, with_prediction};
 ///     modes_file: None,
 ///     report_file: None,
 ///     report_events: Vec::new(),
+///     shard: None,
 /// };
 /// let told = predict_to_files(&run, &options, cei_model::open_device("cpu")?, |_| {})?;
 /// assert_eq!((told.events, told.draws), (10, 20));
@@ -99,35 +103,40 @@ pub fn predict_to_files(
     let on = format!("{device:?}");
     with_prediction(path, options, device, &mut watch, |prediction, context, watch| {
         let _lock = cei_files::Lock::acquire(&options.draws_file)?;
-        let parts = Parts::of(prediction, on)?;
+        let record = shards::records(prediction, &on)?;
+        let parts = Parts::of(prediction, &on)?;
         if let Some(parts) = &parts {
             parts.tell(watch);
         }
         let prediction = with_fraction(prediction, parts.as_ref(), watch)?;
         let Prediction { run, tables, refiner, edges, fraction, .. } = prediction;
         let Context { table, gate, remarks, far_out, outside, plausibility } = context;
-        let report = prediction.write(parts.as_ref(), watch, |found| {
+        let rows = prediction.rows();
+        let tell = |found: Found| {
             let preprocessing = &run.record.preprocessing;
             let report = PredictionReport {
                 remarks,
-                events: table.rows(),
+                events: rows.len(),
+                shard: options.shard,
                 draws: options.draws,
                 frame: preprocessing.frame_description(),
                 unit: run.experiment.columns.x_unit.internal(),
                 rotated_back: tables.rotates_back,
-                off_constant_events: preprocessing.off_constant_momenta(table.y.view()),
+                off_constant_events: preprocessing
+                    .off_constant_momenta(table.y.slice(s![rows.clone(), ..])),
                 law_edge: edges.map(|edges| found.law_edges.report(edges)),
                 plausibility: plausibility.cloned(),
                 summarised_draws: (options.summary_file.is_some()
                     && options.draws > SUMMARISED_DRAWS)
                     .then_some(SUMMARISED_DRAWS),
                 far_out: far_out.iter().map(ToString::to_string).collect(),
-                outside: outside.map(OutsideCounts::of),
+                outside: outside.map(|events| OutsideCounts::of(&events[rows.clone()])),
                 charge_states: found.refinement.shares(&tables.states),
                 refinement: refiner.map(|refiner| found.refinement.report(refiner.has_noise())),
-                false_coincidences: match &fraction {
-                    Some(fraction) => Some(found.coincidences.report(fraction)?),
-                    None => None,
+                // The threshold is chosen for all events.
+                false_coincidences: match (&fraction, options.shard) {
+                    (Some(fraction), None) => Some(found.coincidences.report(fraction)?),
+                    _ => None,
                 },
                 dropped: table.dropped.clone(),
                 gate,
@@ -136,7 +145,8 @@ pub fn predict_to_files(
                 write_page(run, options, kept, &report, table.y.view())?;
             }
             Ok(report)
-        })?;
+        };
+        let report = prediction.write(parts.as_ref(), watch, tell, record)?;
         parts.map_or(Ok(()), Parts::remove)?;
         Ok(report)
     })

@@ -1,6 +1,7 @@
 //! Simulating a data set into a file, with the configuration that made it beside it.
 
 mod numbers;
+mod origin;
 mod prepared;
 mod trial;
 
@@ -12,20 +13,33 @@ use cei_physics::{InitialMomenta, Simulation};
 
 use crate::RunError;
 use crate::dataset::{sidecar_path, sidecar_text};
+use crate::shard::{Shard, ShardRecord, rows_of};
 use prepared::{CHUNK, Given, Prepared, columns, events_of, prepare};
 
 pub use prepared::Geometries;
 pub use trial::estimate_simulation;
+
+/// What is asked for beside the simulation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimulateOptions {
+    /// Whether the table has the momenta with which the ions start, too.
+    pub initial_momenta: bool,
+    /// Which part of the events; all if none.
+    pub shard: Option<Shard>,
+}
 
 /// What was simulated.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct SimulatedTable {
     /// The file.
     pub path: PathBuf,
-    /// The configuration that made it, complete, with its events and seed.
+    /// The configuration that made it, complete, with its events and seed; of a shard that of the whole.
     pub configuration: PathBuf,
     /// Rows written.
     pub events: usize,
+    /// Which part of the events these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// Column names.
     pub columns: Vec<String>,
     /// How given positions were read, where that was guessed or something was left out: for stderr.
@@ -59,27 +73,40 @@ pub fn simulate_to_file(
     geometries: &Geometries,
     initial: bool,
     path: &Path,
+    progress: impl FnMut(usize, usize),
+) -> Result<SimulatedTable, RunError> {
+    let options = SimulateOptions { initial_momenta: initial, shard: None };
+    simulate_with(simulation, geometries, &options, path, progress)
+}
+
+/// The same with all options. A shard has the very rows of the whole table, and beside it stands what it is a part of.
+///
+/// # Errors
+/// As [`simulate_to_file`].
+pub fn simulate_with(
+    simulation: &Simulation,
+    geometries: &Geometries,
+    options: &SimulateOptions,
+    path: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<SimulatedTable, RunError> {
+    let SimulateOptions { initial_momenta: initial, shard } = *options;
     let Prepared { mut header, given, further, remarks, events } =
         prepare(simulation, geometries, initial, path)?;
+    let rows = rows_of(shard, events);
     let configuration = sidecar_path(path);
     header.extend(cei_data::header(&further));
-    // Given positions are one chunk, which has them all.
-    let mut further = Some(further);
     // Table and configuration are of one simulation, whoever else writes here.
     let _lock = Lock::acquire(path)?;
     let mut writer = TableWriter::create(path, &header)?;
     let mut sidecar = AtomicFile::create(&configuration)?;
-    // Given positions are one call, since their row number is their random stream.
-    let chunk = if given.is_some() { events } else { CHUNK };
-    for start in (0..events).step_by(chunk) {
-        let end = (start + chunk).min(events);
+    for start in rows.clone().step_by(CHUNK) {
+        let end = (start + CHUNK).min(rows.end);
         let made = events_of(simulation, given.as_ref(), start..end)?;
-        let own = columns(simulation, &made, initial);
-        let batch = own.into_iter().chain(further.take().into_iter().flatten());
-        writer.write(batch.map(|(_, data)| data).collect())?;
-        progress(end, events);
+        let own = columns(simulation, &made, initial).into_iter().map(|(_, data)| data);
+        let passed_on = further.iter().map(|(_, data)| data.select(start..end));
+        writer.write(own.chain(passed_on).collect())?;
+        progress(end - rows.start, rows.len());
     }
     let table = writer.complete()?;
     let initial_momenta = match &given {
@@ -92,7 +119,14 @@ pub fn simulate_to_file(
     sidecar.write_all(sidecar_text(&simulation, &table.sha256()?).as_bytes())?;
     // Whatever happens between the two, the older table is not believed to be of the new simulation.
     sidecar.commit()?;
-    table.commit()?;
+    match shard {
+        None => table.commit()?,
+        Some(shard) => {
+            let origin = origin::of(&simulation, geometries, initial)?;
+            ShardRecord::new(shard, "simulate", "events", events, origin).commit(path, table)?;
+        }
+    }
     let columns = header.into_iter().map(|(name, _)| name).collect();
-    Ok(SimulatedTable { path: path.to_owned(), configuration, events, columns, remarks })
+    let (path, events) = (path.to_owned(), rows.len());
+    Ok(SimulatedTable { path, configuration, events, shard, columns, remarks })
 }

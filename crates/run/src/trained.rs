@@ -22,6 +22,8 @@ pub(crate) use build::build;
 pub(crate) use coordinates::internal_coordinates;
 pub use detected::detected_in_words;
 pub(crate) use detected::{DetectedSet, detected_sets};
-pub(crate) use log_prob::{log_prob, log_prob_of_draws, log_prob_of_truth, scaled};
+pub(crate) use log_prob::{
+    log_prob, log_prob_of_draws, log_prob_of_rows, log_prob_of_truth, scaled,
+};
 pub(crate) use resimulated::{Resimulator, initial_momentum_law};
 pub use run::{Member, TrainedRun};

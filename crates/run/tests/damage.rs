@@ -101,6 +101,7 @@ impl Trained {
             initial_momenta: false,
             report_file: None,
             report_events: Vec::new(),
+            shard: None,
         };
         predict_to_files(&self.run(), &options, open_device("cpu")?, |_| {})?;
         let read =

@@ -224,6 +224,7 @@ fn an_ensemble_is_scored_and_predicts_like_a_run() -> TestResult {
         initial_momenta: false,
         report_file: None,
         report_events: Vec::new(),
+        shard: None,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!((report.events, report.draws), (500, 3));

@@ -178,6 +178,7 @@ fn a_run_on_a_simulator_resumes_evaluates_and_predicts() -> TestResult {
         initial_momenta: false,
         report_file: None,
         report_events: Vec::new(),
+        shard: None,
     };
     let report = predict_to_files(&run, &options, open_device("cpu")?, |_| {})?;
     assert_eq!(report.events, 5);

@@ -12,6 +12,8 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
             "cei simulate --preset ocs-wide --events 500 --seed 1 -o measured.csv",
             "cei simulate --preset ocs-wide --set detector.momentum_noise_au=0 --events 100 -o exact.csv",
             "cei simulate --preset ocs-wide --events 5000000 -o many.parquet --dry-run",
+            "cei simulate --preset ocs-wide --events 10000 --shard 1/2 -o part-1.csv",
+            "cei simulate --preset ocs-wide --events 10000 --shard 2/2 -o part-2.csv",
         ],
     ),
     (
@@ -57,6 +59,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("check", &["cei check runs/wide measured.csv --events 80 -n 50 -o checked"]),
     ("population", &["cei population runs/wide measured.csv -n 50 --bootstraps 20 -o sample"]),
     ("log-prob", &["cei log-prob runs/wide measured.csv -o densities.csv"]),
+    ("merge", &["cei merge part-1.csv part-2.csv -o whole.csv"]),
     ("compare", &["cei compare runs/wide"]),
     ("report", &["cei report runs/wide --no-modes -o report.html"]),
     ("c2st", &["cei c2st measured.csv events.csv --columns cx,ox,sx"]),

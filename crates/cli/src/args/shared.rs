@@ -7,9 +7,12 @@ use cei_model::{Device, DeviceError, open_device};
 use cei_run::config::{ExperimentError, read_text};
 use cei_run::dataset::{ColumnOptions, GivenCharges, LaterTable, ReadingOptions};
 use cei_run::presets::{self, EXPERIMENTS, Preset, SIMULATIONS};
+use cei_run::shard::Shard;
 use clap::builder::RangedU64ValueParser;
 use clap::{Arg, Args};
 use serde::de::DeserializeOwned;
+
+use crate::slurm::{self, AskedShard, NoTask};
 
 const READING: &str = "How text is read";
 const COLUMNS: &str = "Columns of the file";
@@ -86,6 +89,11 @@ pub(crate) fn or_else(arg: Arg, other: &'static str) -> Arg {
 /// The option `name` where it does not go with the option `other`.
 pub(crate) fn not_with(arg: Arg, name: &str, other: &'static str) -> Arg {
     if arg.get_id() == name { arg.conflicts_with(other) } else { arg }
+}
+
+/// [`ShardArgs`] of a command that prints its table unless a file is named.
+pub(crate) fn into_file(arg: Arg) -> Arg {
+    if arg.get_id() == "shard" { arg.requires("output") } else { arg }
 }
 
 impl ConfigurationArgs {
@@ -333,4 +341,26 @@ pub(crate) struct DryRunArgs {
     /// will take
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Which part of a work is done.
+#[derive(Debug, Args)]
+pub(crate) struct ShardArgs {
+    /// Do one part of the work, for example 2/8 for the second of eight; `slurm`: the part of this task of an array of Slurm
+    #[arg(long, value_name = "I/N|slurm", value_parser = AskedShard::parse)]
+    shard: Option<AskedShard>,
+}
+
+impl ShardArgs {
+    /// The part; none if all of the work is asked for.
+    ///
+    /// # Errors
+    /// An environment that is none of a task of an array.
+    pub(crate) fn shard(&self) -> Result<Option<Shard>, NoTask> {
+        match &self.shard {
+            None => Ok(None),
+            Some(AskedShard::Given(shard)) => Ok(Some(*shard)),
+            Some(AskedShard::Slurm) => slurm::shard(|name| std::env::var(name).ok()).map(Some),
+        }
+    }
 }

@@ -6,9 +6,9 @@ use crate::args::FormatArgs;
 use crate::output;
 use crate::threads::Threads;
 
-pub(crate) fn run(args: &FormatArgs, asked: Option<u16>) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &FormatArgs) -> anyhow::Result<ExitCode> {
     let devices = cei_model::devices();
-    let threads = Threads::of(asked);
+    let threads = Threads::used();
     if args.json {
         output::json(&serde_json::json!({ "devices": devices, "threads": threads }))?;
         return Ok(ExitCode::SUCCESS);
@@ -27,10 +27,7 @@ pub(crate) fn run(args: &FormatArgs, asked: Option<u16>) -> anyhow::Result<ExitC
         })
         .collect();
     let header = ["device", "what it is", "compiled in", "indices", "usable"];
-    let Threads { count, origin } = threads;
-    output::to_stdout(&format!(
-        "{}\nthreads that compute: {count} ({origin})",
-        output::table(&header, &rows)
-    ));
+    let table = output::table(&header, &rows);
+    output::to_stdout(&format!("{table}\nwhat computes: {}", threads.in_words()));
     Ok(ExitCode::SUCCESS)
 }

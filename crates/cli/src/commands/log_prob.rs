@@ -11,7 +11,7 @@ use cei_run::log_prob::{LogProbs, columns, log_prob_of_file};
 use serde::Serialize;
 
 use crate::args::LogProbArgs;
-use crate::commands::tell_remarks;
+use crate::commands::{of_shard, tell_remarks};
 use crate::output::{self, say_how_read, to_stderr, to_stdout};
 
 /// What `--json` prints.
@@ -31,6 +31,7 @@ struct Summary {
 pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     tell_remarks(&args.trained.run)?;
     let table = args.later.table(&args.files);
+    let shard = args.part.shard()?;
     if let Some(output) = &args.output {
         let mut inputs = table.resolve()?;
         inputs.push(args.trained.run.join(HISTORY));
@@ -40,17 +41,21 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
     // A file that cannot be written is told before anything is computed.
     let header = header(&columns(Vec::new(), Vec::new()));
     let writer = args.output.as_ref().map(|path| TableWriter::create(path, &header)).transpose()?;
-    let result = log_prob_of_file(&args.trained.run, &table, args.compute.open()?)?;
+    let result = log_prob_of_file(&args.trained.run, &table, shard, args.compute.open()?)?;
     say_how_read(&result.readings);
     warn(&result);
-    let LogProbs { values, d_eff, dropped, trained_on, .. } = result;
+    let LogProbs { values, rows: range, record, of, d_eff, dropped, trained_on, .. } = result;
     let rows = values.len();
-    let events = dropped.kept(rows);
+    let events = dropped.kept(of)[range].to_vec();
     let mean = values.iter().sum::<f64>() / rows as f64;
     if let Some(mut writer) = writer {
         let columns = columns(events.clone(), values.clone());
         writer.write(columns.into_iter().map(|(_, data)| data).collect())?;
-        writer.finish()?;
+        let table = writer.complete()?;
+        match (record, &args.output) {
+            (Some(record), Some(path)) => record.commit(path, table)?,
+            _ => table.commit()?,
+        }
     }
     if args.format.json {
         output::json(&Summary {
@@ -63,7 +68,8 @@ pub(crate) fn run(args: &LogProbArgs) -> anyhow::Result<ExitCode> {
         })?;
     } else if let Some(path) = &args.output {
         to_stdout(&format!(
-            "log p(x | y) of {rows} rows written to `{}`; mean {mean:.4} nats, a density in {d_eff} dimensions (bohr)",
+            "log p(x | y) of {rows} rows{} written to `{}`; mean {mean:.4} nats, a density in {d_eff} dimensions (bohr)",
+            of_shard(shard),
             path.display()
         ));
     } else {

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use cei_run::population::{
-    Estimate, PopulationOptions, PopulationReport, QuantityPopulation, population_to_folder,
+    Estimate, PopulationOptions, PopulationReport, PopulationShard, QuantityPopulation,
+    population_to_folder, refine_population_shard,
 };
 use cei_run::predict::{Mixed, PredictStep};
 
@@ -34,9 +35,22 @@ pub(crate) fn run(args: &PopulationArgs) -> anyhow::Result<ExitCode> {
         },
         folder: args.output.clone(),
     };
+    let shard = args.part.shard()?;
     let device = args.compute.open()?;
     let progress = RowProgress::new("refining", "events", args.progress.quiet);
     let watch = |step: PredictStep<'_>| show_step(&progress, args.progress.quiet, step);
+    if let Some(shard) = shard {
+        let run = &args.trained.run;
+        let result = refine_population_shard(run, &options, shard, device, watch);
+        progress.clear();
+        let refined = result?;
+        if args.format.json {
+            output::json(&refined)?;
+        } else if !args.progress.quiet {
+            to_stdout(&describe_shard(&refined));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let result = population_to_folder(&args.trained.run, &options, device, watch);
     progress.clear();
     let report = result?;
@@ -51,6 +65,18 @@ pub(crate) fn run(args: &PopulationArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn describe_shard(refined: &PopulationShard) -> String {
+    let PopulationShard { shard, events, of, parts: [there, parts], draws } = refined;
+    let next = match there == parts {
+        true => "the same command without `--shard` infers the distribution",
+        false => "when all are, the same command without `--shard` infers the distribution",
+    };
+    format!(
+        "{events} of {of} events, those of shard {shard}, are refined in `{}`; {there} of {parts} parts are there: {next}",
+        draws.display()
+    )
 }
 
 fn describe(report: &PopulationReport) -> String {

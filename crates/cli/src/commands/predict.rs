@@ -10,7 +10,7 @@ use cei_run::predict::{
 };
 
 use crate::args::PredictArgs;
-use crate::commands::{show_step, tell_remarks};
+use crate::commands::{of_shard, show_step, tell_remarks};
 use crate::estimate;
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::RowProgress;
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         chain_file: args.chain.clone(),
         report_file: args.report.clone(),
         report_events: args.report_events.clone(),
+        shard: args.part.shard()?,
     };
     let device = args.compute.open()?;
     let progress =
@@ -94,10 +95,13 @@ fn warn(report: &PredictionReport) {
 fn summarise(report: &PredictionReport, lines: &[Line], args: &PredictArgs) -> String {
     let PredictionReport { events, draws, frame, .. } = report;
     let unit = report.unit.map_or_else(String::new, |unit| format!(" in {unit}"));
+    let shard = of_shard(report.shard);
     let what = match &report.refinement {
-        Some(RefinementReport { noise: false, .. }) => format!("the modes of {events} events"),
-        Some(_) => format!("{events} events x {draws} refined draws"),
-        None => format!("{events} events x {draws} draws"),
+        Some(RefinementReport { noise: false, .. }) => {
+            format!("the modes of {events} events{shard}")
+        }
+        Some(_) => format!("{events} events{shard} x {draws} refined draws"),
+        None => format!("{events} events{shard} x {draws} draws"),
     };
     let mut text = doubt(report).map_or_else(String::new, |doubt| format!("{doubt}\n"));
     text.push_str(&format!(

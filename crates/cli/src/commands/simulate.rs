@@ -7,9 +7,10 @@ use cei_files::check_outputs;
 use cei_physics::Simulation;
 use cei_run::config::{parse_in_folder, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
-use cei_run::simulate::{Geometries, estimate_simulation, simulate_to_file};
+use cei_run::simulate::{Geometries, SimulateOptions, estimate_simulation, simulate_with};
 
 use crate::args::{SimulateArgs, column_refs};
+use crate::commands::of_shard;
 use crate::estimate;
 use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
@@ -44,18 +45,17 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         }
         error.of_configuration(&with_overrides(&given.origin(), &given.overrides))
     };
+    let options =
+        SimulateOptions { initial_momenta: args.initial_momenta, shard: args.part.shard()? };
     if args.trial.dry_run {
-        let initial = args.initial_momenta;
-        let estimate = estimate_simulation(&simulation, &geometries, initial, &args.output);
+        let estimate = estimate_simulation(&simulation, &geometries, &options, &args.output);
         estimate::tell(&estimate.map_err(of_configuration)?, args.format.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     let progress = RowProgress::new("simulating", "events", args.progress.quiet);
-    let initial = args.initial_momenta;
-    let result =
-        simulate_to_file(&simulation, &geometries, initial, &args.output, |done, total| {
-            progress.show(done, total);
-        });
+    let result = simulate_with(&simulation, &geometries, &options, &args.output, |done, total| {
+        progress.show(done, total);
+    });
     progress.clear();
     let table = result.map_err(of_configuration)?;
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
@@ -63,8 +63,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         output::json(&table)?;
     } else if !args.progress.quiet {
         to_stdout(&format!(
-            "{} events written to `{}`; how they were made stands in `{}`",
+            "{} events{} written to `{}`; how they were made stands in `{}`",
             table.events,
+            of_shard(table.shard),
             table.path.display(),
             table.configuration.display()
         ));

@@ -18,6 +18,7 @@ use crate::estimate;
 use crate::interrupt::{INTERRUPTED, stop_flag};
 use crate::output::{self, number, say_how_read, to_stderr, to_stdout, warnings};
 use crate::progress::TrainingProgress;
+use crate::threads::Threads;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let experiment = experiment(args)?;
@@ -103,7 +104,8 @@ fn describe(plan: &TrainingPlan) -> String {
         "{} with {} parameters, x of {x} and y of {y} columns; {training} rows to train, {validation} to validate, {test} kept for the test",
         plan.model, plan.parameters
     );
-    text.push_str(&format!("\n{}\npositions: {}", plan.columns, plan.frame));
+    let threads = Threads::used().in_words();
+    text.push_str(&format!("\n{}\npositions: {}\n{threads}", plan.columns, plan.frame));
     if let Some(Obstacle { why, hint }) = &plan.no_refinement {
         text.push_str(&format!(
             "\n`cei predict --refine` will not be possible: {why}\nhint: {hint}"

@@ -74,6 +74,9 @@ pub const PARTS_ORIGIN: &str = "origin.json";
 /// The evidences of events that are looked at before the first part, in the same folder.
 pub const PARTS_EVIDENCE: &str = "evidence.cbor";
 
+/// How the name of the file ends that stands beside a shard of a table.
+pub const SHARD: &str = "shard.json";
+
 /// What `cei check` found.
 pub const CHECK: &str = "check.json";
 

@@ -65,6 +65,8 @@ impl PopulationOptions {
             modes_file: None,
             report_file: None,
             report_events: Vec::new(),
+            // All events are read; the parts know which of them are refined.
+            shard: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! describe it. A file beside the parts says what they are draws of.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use cei_data::{ColumnData, ColumnRef, LoadError, Source, load_sample, write_table};
@@ -79,7 +80,6 @@ impl Parts {
     ) -> Result<Self, RunError> {
         let events = prediction.y.nrows();
         let folder = options.folder.join(POPULATION_DRAWS);
-        std::fs::create_dir_all(&folder).map_err(RunError::io("create", &folder))?;
         let names = quantities.names.join(", ");
         let origin = Origin::of(prediction, [("quantities", names)])?;
         let path = folder.join(POPULATION_ORIGIN);
@@ -97,19 +97,33 @@ impl Parts {
         self.folder.join(format!("part-{part:06}.parquet"))
     }
 
-    fn count(&self) -> usize {
+    /// How many there are to be.
+    pub(super) fn count(&self) -> usize {
         self.events.div_ceil(self.size)
     }
 
-    /// Refines the events of all parts that are not there.
+    /// How many are there.
+    pub(super) fn there(&self) -> usize {
+        (0..self.count()).filter(|part| self.file(*part).exists()).count()
+    }
+
+    /// The events of some parts.
+    pub(super) fn events_of(&self, parts: &Range<usize>) -> Range<usize> {
+        let first = |part: usize| self.events.min(part * self.size);
+        first(parts.start)..first(parts.end)
+    }
+
+    /// Refines the events of those of these `parts` that are not there.
     pub(super) fn fill(
         &self,
         prediction: &Prediction<'_>,
         quantities: &Quantities,
+        parts: Range<usize>,
         watch: &mut impl FnMut(PredictStep<'_>),
     ) -> Result<(), RunError> {
-        for part in 0..self.count() {
-            let events = part * self.size..self.events.min((part + 1) * self.size);
+        let all = self.events_of(&parts);
+        for part in parts {
+            let events = self.events_of(&(part..part + 1));
             if !self.file(part).exists() {
                 let mut rows = Rows::new(self.names.len());
                 for start in events.clone().step_by(AT_ONCE) {
@@ -129,11 +143,11 @@ impl Parts {
                         let log_evidence = refined.log_evidence.unwrap_or(f64::NAN);
                         rows.push(event, pinned, log_evidence, reduced);
                     }
-                    watch(PredictStep::Done { events: end, of: self.events });
+                    watch(PredictStep::Done { events: end - all.start, of: all.len() });
                 }
                 write_table(&self.file(part), rows.columns(&self.names))?;
             }
-            watch(PredictStep::Done { events: events.end, of: self.events });
+            watch(PredictStep::Done { events: events.end - all.start, of: all.len() });
         }
         Ok(())
     }

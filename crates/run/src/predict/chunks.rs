@@ -17,6 +17,7 @@ use super::tables::{Events, Kind, Tables};
 use crate::RunError;
 use crate::plausibility::{Contact, LawEdgeCounts};
 use crate::refine::RefinedEvent;
+use crate::shard::ShardRecord;
 use crate::trained::draws::{DrawStreams, draw_more, draw_positions};
 
 /// Draws of an event that its summary is made of at most: they are in memory together.
@@ -44,14 +45,15 @@ impl Found {
 
 impl Prediction<'_> {
     /// Draws all events and writes the tables, which appear when the last chunk is written and `tell` has told what was
-    /// found. Events that are among the `parts` are not refined again.
+    /// found. Events that are among the `parts` are not refined again. Of a shard `record` says what each table is a part of.
     pub(super) fn write<T>(
         &self,
         parts: Option<&Parts>,
         watch: &mut impl FnMut(PredictStep<'_>),
         tell: impl FnOnce(Found) -> Result<T, RunError>,
+        record: impl Fn(Kind) -> Option<ShardRecord>,
     ) -> Result<T, RunError> {
-        let events = self.y.nrows();
+        let rows = self.rows();
         let columns = self.tables.inferred().len();
         let kept = Kept::new(self.options, &self.tables.numbers, columns)?;
         let mut found = Found { kept, ..Found::default() };
@@ -61,9 +63,9 @@ impl Prediction<'_> {
                 .map(|(kind, path)| Output::create(scope, kind, path, self.tables))
                 .collect::<Result<Vec<_>, _>>()?;
             let there = parts.map_or(0, Parts::there);
-            let mut untold = self.refiner.map(|_| events - there);
-            for start in (0..events).step_by(self.chunk()) {
-                let end = events.min(start + self.chunk());
+            let mut untold = self.refiner.map(|_| rows.len() - there);
+            for start in rows.clone().step_by(self.chunk()) {
+                let end = rows.end.min(start + self.chunk());
                 let is_written = if self.is_long() {
                     self.write_long(start, &outputs, &mut found)?
                 } else {
@@ -74,9 +76,9 @@ impl Prediction<'_> {
                     // A writer has failed; its error is told below.
                     break;
                 }
-                watch(PredictStep::Done { events: end, of: events });
+                watch(PredictStep::Done { events: end - rows.start, of: rows.len() });
             }
-            Output::finish(outputs, || tell(found))
+            Output::finish(outputs, || tell(found), record)
         })
     }
 

@@ -11,6 +11,7 @@ use crate::RunError;
 use crate::dataset::LaterTable;
 use crate::folder::layout::HISTORY;
 use crate::plausibility::Plausibility;
+use crate::shard::Shard;
 use crate::trained::draws::{MOST_WRITTEN, check_draws, check_refined};
 
 /// What to infer, and where to write it.
@@ -42,6 +43,8 @@ pub struct PredictOptions {
     pub report_file: Option<PathBuf>,
     /// Events (rows of the file) that this page shows alone; chosen by what is special about them if there are none.
     pub report_events: Vec<u64>,
+    /// Which part of the events is inferred; all if none. A part has no page.
+    pub shard: Option<Shard>,
 }
 
 /// What a prediction tells while it is made.
@@ -97,6 +100,9 @@ impl PredictOptions {
 
     /// Checks what needs neither run nor momenta.
     pub(crate) fn check(&self) -> Result<(), RunError> {
+        if let (Some(shard), Some(_)) = (self.shard, &self.report_file) {
+            return Err(RunError::PageOfShard { shard });
+        }
         if self.refine {
             return check_refined(self.draws);
         }

@@ -77,6 +77,14 @@ impl Origin {
         }
     }
 
+    /// All of it by name, as the record of a shard has it.
+    pub(super) fn named(self) -> impl Iterator<Item = (String, String)> {
+        let Self { version, run, momenta, options } = self;
+        let own = [("the run", run), ("the momenta", momenta), ("the version of cei", version)];
+        let own = own.map(|(name, value)| (name.to_owned(), value)).into_iter();
+        own.chain(options.into_iter().map(|(name, value)| (format!("`{name}`"), value)))
+    }
+
     /// Writes it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A table of a prediction that is written while the next chunk is drawn.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -10,10 +10,12 @@ use cei_files::AtomicFile;
 use super::columns::Column;
 use super::tables::{Events, Kind, Tables};
 use crate::RunError;
+use crate::shard::ShardRecord;
 
 /// A file: its columns, and what writes it.
 pub(super) struct Output<'scope> {
     pub(super) kind: Kind,
+    path: PathBuf,
     columns: Vec<&'static Column>,
     batches: SyncSender<Vec<ColumnData>>,
     writer: ScopedJoinHandle<'scope, Result<AtomicFile, WriteError>>,
@@ -43,7 +45,7 @@ impl<'scope> Output<'scope> {
         };
         let (batches, waiting) = sync_channel(1);
         let writer = scope.spawn(move || writer.write_all(waiting));
-        Ok(Self { kind, columns: kind.columns(tables), batches, writer })
+        Ok(Self { kind, path: path.to_owned(), columns: kind.columns(tables), batches, writer })
     }
 
     /// Sends the rows of a few events; false if nobody writes them any more.
@@ -53,14 +55,23 @@ impl<'scope> Output<'scope> {
         Ok(self.batches.send(batch).is_ok())
     }
 
-    /// When all files are complete, does what belongs to them `beside`, and gives them their names if that succeeds.
+    /// When all files are complete, does what belongs to them `beside`, and gives them their names if that succeeds; of a shard
+    /// with the `record` of what each is a part of.
     pub(super) fn finish<T>(
         outputs: Vec<Self>,
         beside: impl FnOnce() -> Result<T, RunError>,
+        record: impl Fn(Kind) -> Option<ShardRecord>,
     ) -> Result<T, RunError> {
+        let named: Vec<(Kind, PathBuf)> =
+            outputs.iter().map(|output| (output.kind, output.path.clone())).collect();
         let written = outputs.into_iter().map(Self::written).collect::<Result<Vec<_>, _>>()?;
         let done = beside()?;
-        written.into_iter().try_for_each(AtomicFile::commit)?;
+        for ((kind, path), file) in named.iter().zip(written) {
+            match record(*kind) {
+                Some(record) => record.commit(path, file)?,
+                None => file.commit()?,
+            }
+        }
         Ok(done)
     }
 

@@ -27,7 +27,8 @@ pub(crate) struct Parts {
     origin: Origin,
     /// Of the origin: stands in each part, so that none of another prediction is taken for one of this.
     sha256: String,
-    events: usize,
+    /// The events that are refined.
+    rows: Range<usize>,
     /// Events of a part.
     size: usize,
     /// Whether the folder is that of this prediction already.
@@ -50,23 +51,19 @@ impl Parts {
     ///
     /// # Errors
     /// The folder holds parts of another prediction.
-    pub(super) fn of(
-        prediction: &Prediction<'_>,
-        device: String,
-    ) -> Result<Option<Self>, RunError> {
-        let (events, size) = (prediction.y.nrows(), prediction.chunk());
-        if prediction.refiner.is_none() || events <= size {
+    pub(super) fn of(prediction: &Prediction<'_>, device: &str) -> Result<Option<Self>, RunError> {
+        let (rows, size) = (prediction.rows(), prediction.chunk());
+        if prediction.refiner.is_none() || rows.len() <= size {
             return Ok(None);
         }
         let options = prediction.options;
-        let origin = Origin::of(
-            prediction,
-            [
-                ("--chain", options.chain_file.is_some().to_string()),
-                ("--initial-momenta", options.initial_momenta.to_string()),
-                ("--device", device),
-            ],
-        )?;
+        let shard = prediction.shard.map(|shard| ("--shard", shard.to_string()));
+        let own = [
+            ("--chain", options.chain_file.is_some().to_string()),
+            ("--initial-momenta", options.initial_momenta.to_string()),
+            ("--device", device.to_owned()),
+        ];
+        let origin = Origin::of(prediction, own.into_iter().chain(shard))?;
         let folder = folder_of(&options.draws_file);
         let was_begun = origin
             .is_at(&folder.join(PARTS_ORIGIN))
@@ -75,7 +72,7 @@ impl Parts {
             folder,
             sha256: origin.sha256(),
             origin,
-            events,
+            rows,
             size,
             was_begun,
             is_read_only: false,
@@ -91,7 +88,7 @@ impl Parts {
     pub(super) fn tell(&self, watch: &mut impl FnMut(PredictStep<'_>)) {
         let events = self.there();
         if events > 0 {
-            watch(PredictStep::Resumed { events, of: self.events, folder: &self.folder });
+            watch(PredictStep::Resumed { events, of: self.rows.len(), folder: &self.folder });
         }
     }
 
@@ -191,12 +188,13 @@ impl Parts {
     }
 
     fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
-        let (events, size) = (self.events, self.size);
-        (0..events).step_by(size).map(move |start| start..events.min(start + size))
+        let (rows, size) = (self.rows.clone(), self.size);
+        rows.clone().step_by(size).map(move |start| start..rows.end.min(start + size))
     }
 
     fn file(&self, chunk: &Range<usize>) -> PathBuf {
-        self.folder.join(format!("part-{:06}.cbor", chunk.start / self.size))
+        let number = (chunk.start - self.rows.start) / self.size;
+        self.folder.join(format!("part-{number:06}.cbor"))
     }
 
     fn seal(&self, content: &[u8]) -> String {

@@ -1,5 +1,7 @@
 //! What all chunks of a prediction have in common, and which events are together.
 
+use std::ops::Range;
+
 use cei_posterior::FalseCoincidences;
 use ndarray::ArrayView2;
 
@@ -9,6 +11,7 @@ use super::tables::Tables;
 use crate::TrainedRun;
 use crate::plausibility::LawEdges;
 use crate::refine::Refiner;
+use crate::shard::{Shard, rows_of};
 
 /// Rows of draws that are in memory at once.
 pub(super) const CHUNK_DRAWS: usize = 100_000;
@@ -26,10 +29,18 @@ pub(crate) struct Prediction<'a> {
     pub(crate) coincidences: Option<&'a Coincidences>,
     /// The fraction of false coincidences that events are judged with, once it is known.
     pub(super) fraction: Option<FalseCoincidences>,
+    /// The momenta of all events.
     pub(crate) y: ArrayView2<'a, f64>,
+    /// Which part of the events is inferred; all if none.
+    pub(crate) shard: Option<Shard>,
 }
 
 impl Prediction<'_> {
+    /// The events that are inferred.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        rows_of(self.shard, self.y.nrows())
+    }
+
     /// Draws of the network of each event.
     pub(crate) fn network_draws(&self) -> usize {
         self.refiner.map_or(self.options.draws, Refiner::network_draws)

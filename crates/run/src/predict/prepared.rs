@@ -83,6 +83,7 @@ pub(crate) fn with_prediction<T, W: FnMut(PredictStep<'_>)>(
         coincidences: coincidences.as_ref(),
         fraction: None,
         y: table.y.view(),
+        shard: options.shard,
     };
     let context = Context {
         table: &table,

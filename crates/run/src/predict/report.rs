@@ -7,12 +7,16 @@ use serde::Serialize;
 use super::coincidences::CoincidenceReport;
 use crate::plausibility::{LawEdgeReport, Outside, Plausibility};
 use crate::refine::{EventStates, OutsideModel, RefinedEvent};
+use crate::shard::Shard;
 
 /// What was predicted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PredictionReport {
     /// Events.
     pub events: usize,
+    /// Which part of the file these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// Draws of each.
     pub draws: usize,
     /// The frame of the positions, in words.

@@ -29,6 +29,18 @@ pub(super) enum Kind {
     Chain,
 }
 
+impl Kind {
+    /// What records of shards call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Draws => "draws",
+            Self::Summary => "summary",
+            Self::Modes => "modes",
+            Self::Chain => "chain",
+        }
+    }
+}
+
 /// A chunk of events: raw momenta, the network's draws, and what the simulator made of them.
 pub(super) struct Events<'a> {
     /// Number of the first among all events.

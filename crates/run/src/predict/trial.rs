@@ -39,13 +39,13 @@ pub fn estimate_prediction(
     let begun = Instant::now();
     let on = format!("{device:?}");
     with_prediction(path, options, device, &mut watch, |prediction, _, watch| {
-        let parts = Parts::of(prediction, on)?.map(Parts::read_only);
+        let parts = Parts::of(prediction, &on)?.map(Parts::read_only);
         if let Some(parts) = &parts {
             parts.tell(watch);
         }
         let prediction = &with_fraction(prediction, parts.as_ref(), watch)?;
         let preparation_seconds = begun.elapsed().as_secs_f64();
-        let events = prediction.y.nrows();
+        let events = prediction.rows().len();
         let mut count = events.min(FIRST * rayon::current_num_threads()).max(1);
         let (tried, mut tried_steps) = (Instant::now(), 0);
         let (count, seconds) = loop {
@@ -68,7 +68,7 @@ pub fn estimate_prediction(
             rows: events,
             steps: left,
             of: "events",
-            seconds: preparation_seconds + seconds * left as f64 / count as f64,
+            seconds: preparation_seconds + seconds * left as f64 / count.max(1) as f64,
             preparation_seconds,
             tried_steps,
             tried_seconds: tried.elapsed().as_secs_f64(),
@@ -83,10 +83,11 @@ pub fn estimate_prediction(
 /// Predicts every `step`-th event into files that do not get their names; gives how many these are, and the seconds.
 fn part(prediction: &Prediction<'_>, step: usize) -> Result<(usize, f64), RunError> {
     let step = isize::try_from(step.max(1)).unwrap_or(isize::MAX);
-    let y = prediction.y.slice_move(s![..;step, ..]);
-    let part = Prediction { y, ..*prediction };
+    let y = prediction.y.slice_move(s![prediction.rows();step, ..]);
+    let part = Prediction { y, shard: None, ..*prediction };
     let begun = Instant::now();
-    match part.write(None, &mut |_: PredictStep<'_>| {}, |_| Err::<(), _>(RunError::Abandoned)) {
+    let abandon = |_| Err::<(), _>(RunError::Abandoned);
+    match part.write(None, &mut |_: PredictStep<'_>| {}, abandon, |_| None) {
         Ok(()) | Err(RunError::Abandoned) => Ok((y.nrows(), begun.elapsed().as_secs_f64())),
         Err(error) => Err(error),
     }

@@ -8,7 +8,7 @@ use cei_data::{
     PositionsError, header, load_positions,
 };
 use cei_files::check_outputs;
-use cei_physics::{Events, GivenRows, Molecule, Simulation, simulate_given, simulate_range};
+use cei_physics::{Events, GivenRows, Molecule, Simulation, simulate_given_range, simulate_range};
 use ndarray::Array2;
 
 use super::numbers::GivenNumbers;
@@ -163,7 +163,7 @@ pub(super) fn events_of(
                 momenta: momenta.as_ref().map(|momenta| momenta.view()),
                 nuisances: numbers.iter().map(Option::as_deref).collect(),
             };
-            simulate_given(simulation, &rows, seed)?
+            simulate_given_range(simulation, &rows, range, seed)?
         }
     })
 }

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use cei_data::TableWriter;
 use cei_physics::Simulation;
-use ndarray::s;
 
-use super::prepared::{CHUNK, Geometries, Given, Prepared, columns, events_of, prepare};
+use super::SimulateOptions;
+use super::prepared::{CHUNK, Geometries, Prepared, columns, events_of, prepare};
 use crate::RunError;
 use crate::estimate::{Estimate, TRIAL};
+use crate::shard::rows_of;
 
 /// Events that are tried first.
 const FIRST: usize = 64;
@@ -18,18 +19,21 @@ const GROWTH: usize = 4;
 /// Bytes of a cell while its chunk is simulated and written: two matrices, a column, a table of Polars, its text.
 const CELL: usize = 56;
 
-/// What [`super::simulate_to_file`] will take. Nothing appears at `path`.
+/// What [`super::simulate_with`] will take. Nothing appears at `path`.
 ///
 /// # Errors
-/// As [`super::simulate_to_file`].
+/// As [`super::simulate_with`].
 pub fn estimate_simulation(
     simulation: &Simulation,
     geometries: &Geometries,
-    initial: bool,
+    options: &SimulateOptions,
     path: &Path,
 ) -> Result<Estimate, RunError> {
+    let initial = options.initial_momenta;
     let begun = Instant::now();
     let Prepared { header, given, events, .. } = prepare(simulation, geometries, initial, path)?;
+    let rows = rows_of(options.shard, events);
+    let events = rows.len();
     // Without the columns of a file that are passed on, which cost little.
     let mut writer = TableWriter::create(path, &header)?;
     let preparation_seconds = begun.elapsed().as_secs_f64();
@@ -40,11 +44,8 @@ pub fn estimate_simulation(
     while done < events && (done == 0 || tried.elapsed() < TRIAL) && most < CHUNK {
         let end = events.min(done + count);
         let part = Instant::now();
-        // Given rows are taken from the beginning: they are numbered from there.
-        let made = match given_first(&given, end - done) {
-            Some(first) => events_of(simulation, Some(&first), 0..end - done)?,
-            None => events_of(simulation, None, done..end)?,
-        };
+        let range = rows.start + done..rows.start + end;
+        let made = events_of(simulation, given.as_ref(), range)?;
         let batch = columns(simulation, &made, initial);
         writer.write(batch.into_iter().map(|(_, data)| data).collect())?;
         most = most.max(end - done);
@@ -54,9 +55,8 @@ pub fn estimate_simulation(
     }
     let closing = Instant::now();
     writer.complete()?.sha256()?;
-    let closing = closing.elapsed().as_secs_f64() / done as f64;
+    let closing = closing.elapsed().as_secs_f64() / done.max(1) as f64;
     let (seconds, count) = last;
-    let at_once = if given.is_some() { events } else { events.min(CHUNK) };
     Ok(Estimate {
         rows: events,
         steps: events,
@@ -66,18 +66,6 @@ pub fn estimate_simulation(
         tried_steps: done,
         tried_seconds: tried.elapsed().as_secs_f64(),
         caveat: None,
-        more_bytes: at_once.saturating_sub(most) * header.len() * CELL,
-    })
-}
-
-/// The first rows of given geometries.
-fn given_first(given: &Option<Given>, count: usize) -> Option<Given> {
-    given.as_ref().map(|Given { positions, momenta, numbers }| Given {
-        positions: positions.slice(s![..count, ..]).to_owned(),
-        momenta: momenta.as_ref().map(|momenta| momenta.slice(s![..count, ..]).to_owned()),
-        numbers: numbers
-            .iter()
-            .map(|values| values.as_ref().map(|values| values[..count].to_vec()))
-            .collect(),
+        more_bytes: events.min(CHUNK).saturating_sub(most) * header.len() * CELL,
     })
 }

@@ -4,10 +4,12 @@
 //! log p(x | y) = log p_network(scaler(B^T (x - m)) | y) - log|det d x / d scaled|
 //! ```
 
+use std::ops::Range;
+
 use cei_model::Batch;
 use cei_model::random::{Purpose, stream};
 use cei_train::DegenerateNoise;
-use ndarray::{Array1, Array2, Array3, ArrayView2};
+use ndarray::{Array1, Array2, Array3, ArrayView2, s};
 
 use super::draws::rows;
 use super::run::TrainedRun;
@@ -20,8 +22,21 @@ pub(crate) fn log_prob(
     raw_y: ArrayView2<'_, f64>,
     seed: u64,
 ) -> Option<Vec<f64>> {
+    log_prob_of_rows(run, raw_x, raw_y, 0..raw_x.nrows(), seed)
+}
+
+/// The same of some of the rows. The noise is that of all rows, one after another.
+pub(crate) fn log_prob_of_rows(
+    run: &TrainedRun,
+    raw_x: ArrayView2<'_, f64>,
+    raw_y: ArrayView2<'_, f64>,
+    rows: Range<usize>,
+    seed: u64,
+) -> Option<Vec<f64>> {
     let (x, y) = scaled(run, raw_x, raw_y, seed);
-    let values = run.log_prob(Batch { x: x.view(), y: y.view() })?;
+    let rows = s![rows, ..];
+    let values = run.log_prob(Batch { x: x.slice(rows), y: y.slice(rows) })?;
+    let (raw_x, raw_y) = (raw_x.slice(rows), raw_y.slice(rows));
     let scales = run.record.preprocessing.log_abs_det(raw_x, raw_y);
     Some(values.into_iter().zip(scales).map(|(log_prob, scale)| log_prob - scale).collect())
 }
