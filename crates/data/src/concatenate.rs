@@ -121,8 +121,9 @@ fn rows_of_parquet(parts: &[PathBuf], path: &Path) -> Result<AtomicFile, Concate
     for part in parts {
         let other = || ConcatenateError::Columns { file: part.clone(), first: parts[0].clone() };
         let file = ParquetFile::open(part.clone())?;
+        let header = file.header()?.into_iter();
         let header: Option<Vec<_>> =
-            file.header()?.into_iter().map(|(name, kind)| Some((name, kind?))).collect();
+            header.map(|(name, kind)| Some((name, ColumnType::of(&kind)?))).collect();
         let header = header.ok_or_else(other)?;
         let (first, writer) = match &mut whole {
             Some(whole) => whole,

@@ -15,7 +15,6 @@ use crate::error::{Fault, LoadError};
 use crate::number::{EXACT, checked, parse_cell};
 use crate::quiet;
 use crate::source::Decimal;
-use crate::write::ColumnType;
 
 /// Row groups are joined up to this many rows, and larger ones are cut: bounds the memory.
 const BLOCK_ROWS: usize = 1 << 18;
@@ -104,13 +103,13 @@ impl ParquetFile {
         Ok(())
     }
 
-    /// Names and types of all columns; the type is none where such a column is not written here.
-    pub(crate) fn header(&self) -> Result<Vec<(String, Option<ColumnType>)>, LoadError> {
+    /// Names and types of all columns.
+    pub(crate) fn header(&self) -> Result<Vec<(String, ArrowDataType)>, LoadError> {
         let file = self.file()?;
         guarded(&self.path, || {
             let schema = ParquetReader::new(file).schema()?;
             let fields = schema.iter_values();
-            Ok(fields.map(|f| (f.name.to_string(), ColumnType::of(&f.dtype))).collect())
+            Ok(fields.map(|field| (field.name.to_string(), field.dtype.clone())).collect())
         })
     }
 

@@ -43,7 +43,7 @@ pub enum RunError {
     )]
     PageOfShard {
         /// The part.
-        shard: crate::shard::Shard,
+        shard: String,
     },
     /// Tables cannot be put one under another.
     #[error(transparent)]

@@ -16,17 +16,8 @@ use crate::dataset::{sidecar_path, sidecar_text};
 use crate::shard::{Shard, ShardRecord, rows_of};
 use prepared::{CHUNK, Given, Prepared, columns, events_of, prepare};
 
-pub use prepared::Geometries;
+pub use prepared::{Geometries, SimulateOptions};
 pub use trial::estimate_simulation;
-
-/// What is asked for beside the simulation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SimulateOptions {
-    /// Whether the table has the momenta with which the ions start, too.
-    pub initial_momenta: bool,
-    /// Which part of the events; all if none.
-    pub shard: Option<Shard>,
-}
 
 /// What was simulated.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

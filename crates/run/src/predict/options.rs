@@ -101,7 +101,7 @@ impl PredictOptions {
     /// Checks what needs neither run nor momenta.
     pub(crate) fn check(&self) -> Result<(), RunError> {
         if let (Some(shard), Some(_)) = (self.shard, &self.report_file) {
-            return Err(RunError::PageOfShard { shard });
+            return Err(RunError::PageOfShard { shard: shard.to_string() });
         }
         if self.refine {
             return check_refined(self.draws);

@@ -14,6 +14,7 @@ use ndarray::Array2;
 use super::numbers::GivenNumbers;
 use crate::RunError;
 use crate::dataset::{ReadingOptions, sidecar_path};
+use crate::shard::Shard;
 
 /// Events that are simulated and written at once.
 pub(super) const CHUNK: usize = 50_000;
@@ -37,6 +38,15 @@ pub enum Geometries {
         /// How a table is read.
         reading: ReadingOptions,
     },
+}
+
+/// What is asked for beside the simulation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimulateOptions {
+    /// Whether the table has the momenta with which the ions start, too.
+    pub initial_momenta: bool,
+    /// Which part of the events; all if none.
+    pub shard: Option<Shard>,
 }
 
 /// What is read of a file of geometries.

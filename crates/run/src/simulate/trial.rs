@@ -6,8 +6,7 @@ use std::time::Instant;
 use cei_data::TableWriter;
 use cei_physics::Simulation;
 
-use super::SimulateOptions;
-use super::prepared::{CHUNK, Geometries, Prepared, columns, events_of, prepare};
+use super::prepared::{CHUNK, Geometries, Prepared, SimulateOptions, columns, events_of, prepare};
 use crate::RunError;
 use crate::estimate::{Estimate, TRIAL};
 use crate::shard::rows_of;
