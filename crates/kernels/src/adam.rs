@@ -97,16 +97,32 @@ impl<'a> AdamStep<'a> {
         for (index, (parameters, (first, second))) in
             parameters.chunks_mut(NEAR).zip(moments).enumerate()
         {
-            let begin = begin + index * NEAR;
-            let gradient = if let [whole] = gradient {
-                &whole.gradient()[begin..][..parameters.len()]
-            } else {
-                let sum = &mut sum[..parameters.len()];
-                add_up(level, gradient, begin, sum);
-                sum
-            };
+            let sum = &mut sum[..parameters.len()];
+            let gradient = sum_at(level, gradient, begin + index * NEAR, sum);
             level.run(Step { factors, parameters, gradient, first, second });
         }
+    }
+
+    /// Adds the gradient to the first moment `M`, as `M = decay M + G`, and writes `G + decay M` to `direction`; gives the
+    /// factor that weights keep.
+    ///
+    /// # Panics
+    /// If there are not as many numbers.
+    pub(crate) fn momentum(self, level: Level, decay: f32, direction: &mut [f32]) -> f32 {
+        let Self { factors, gradient, begin, first, .. } = self;
+        assert!(first.len() == direction.len(), "one number a parameter");
+        let mut sum = [0.0; NEAR];
+        let stretches = direction.chunks_mut(NEAR).zip(first.chunks_mut(NEAR)).enumerate();
+        for (index, (direction, first)) in stretches {
+            let sum = &mut sum[..direction.len()];
+            let gradient = sum_at(level, gradient, begin + index * NEAR, sum);
+            for ((direction, moment), g) in direction.iter_mut().zip(first).zip(gradient) {
+                let g = g * factors.clip;
+                *moment = decay * *moment + g;
+                *direction = g + decay * *moment;
+            }
+        }
+        factors.keep
     }
 
     /// The same on all threads.
@@ -125,6 +141,15 @@ impl<'a> AdamStep<'a> {
             || second.apply_in_parallel(level, right),
         );
     }
+}
+
+/// The gradient from place `begin` on, as long as `sum`, where its terms are added up if there are several.
+fn sum_at<'a>(level: Level, gradient: &'a [Shard], begin: usize, sum: &'a mut [f32]) -> &'a [f32] {
+    if let [whole] = gradient {
+        return &whole.gradient()[begin..][..sum.len()];
+    }
+    add_up(level, gradient, begin, sum);
+    sum
 }
 
 struct Step<'a> {

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// Step size of Adam.
+    /// How steps follow from gradients.
+    pub optimizer: Optimizer,
+    /// Step size of Adam, and of Muon, whose steps have the size of Adam's.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub learning_rate: f64,
     /// How the step size changes over the epochs.
@@ -67,6 +69,19 @@ pub struct TrainingConfig {
     pub ensemble: usize,
 }
 
+/// How steps follow from gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Adam (Kingma & Ba 2015) on every parameter.
+    #[default]
+    Adam,
+    /// Muon (Jordan et al. 2024) on the weights of layers, which move along their momentum with all its singular values
+    /// brought near one, and Adam on all other parameters. A step takes longer, but a flow needs a
+    /// quarter of the epochs.
+    Muon,
+}
+
 /// How the step size changes over the epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -101,6 +116,7 @@ const CYCLE_RISE: f64 = 0.3;
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
+            optimizer: Optimizer::Adam,
             learning_rate: 1e-4,
             schedule: Schedule::Constant,
             warmup_epochs: 0.0,

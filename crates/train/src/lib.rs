@@ -1,4 +1,4 @@
-//! One trainer for every conditional model (`docs/spec.md#training`): mini-batches, Adam, early stopping on the
+//! One trainer for every conditional model (`docs/spec.md#training`): mini-batches, Adam or Muon, early stopping on the
 //! validation loss, a checkpoint every epoch, and a resumed run that ends in the same weights, bit
 //! for bit, as an uninterrupted one.
 //!
@@ -10,13 +10,14 @@ pub mod checkpoint;
 pub mod config;
 pub mod early_stopping;
 pub mod history;
+mod muon;
 pub mod observer;
 pub mod plateau;
 pub mod rows;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use config::{Schedule, TrainingConfig};
+pub use config::{Optimizer, Schedule, TrainingConfig};
 pub use early_stopping::{EarlyStopping, Verdict};
 pub use history::{EpochRecord, History};
 pub use observer::{Observer, Progress, Silent};

@@ -13,10 +13,11 @@ use thiserror::Error;
 use crate::adam::{Adam, StepSize};
 use crate::average;
 use crate::checkpoint::{Checkpoint, State};
+use crate::muon::Muon;
 use crate::rows::{Gathered, Rows, shuffled};
 use crate::{
     CheckpointError, DegenerateNoise, EarlyStopping, EpochRecord, EpochRows, EpochRowsError,
-    History, Observer, Progress, TrainingConfig, TrainingRows, Verdict,
+    History, Observer, Optimizer, Progress, TrainingConfig, TrainingRows, Verdict,
 };
 
 /// Rows of the validation part that go through the model at once.
@@ -187,6 +188,7 @@ pub fn train_on_new_rows(
     let training = Training {
         validation: validation_rows(rows, config.seed),
         gradient: Gradient::default(),
+        muon: (config.optimizer == Optimizer::Muon).then(|| Muon::new(&model.parameters().layout)),
         batch: Gathered::new(&rows.training, config.batch_size),
         next: Gathered::new(&rows.training, config.batch_size),
         started: Instant::now(),
@@ -247,6 +249,8 @@ struct Training<'a> {
     validation: Cow<'a, Rows>,
     state: Checkpoint,
     gradient: Gradient,
+    /// Where it is the optimiser.
+    muon: Option<Muon>,
     batch: Gathered,
     /// Filled with the next batch while a step runs.
     next: Gathered,
@@ -360,11 +364,11 @@ impl Training<'_> {
     fn step(&mut self, following: Option<&[u32]>) -> ControlFlow<StopReason> {
         std::mem::swap(&mut self.batch, &mut self.next);
         let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
-        let Self { model, state, gradient, batch, next, new_rows, .. } = self;
+        let Self { model, state, gradient, muon, batch, next, new_rows, .. } = self;
         let (all, degenerate) = (rows.training.len(), rows.degenerate.as_ref());
         let training = new_rows.as_ref().unwrap_or(&rows.training);
         let (flow, ()) = rayon::join(
-            || descend(&mut **model, config, all, state, batch.batch(), gradient),
+            || descend(&mut **model, config, all, state, batch.batch(), gradient, muon.as_mut()),
             || {
                 if let Some(indices) = following {
                     gather(config, training, degenerate, step + 1, indices, next);
@@ -477,6 +481,7 @@ fn descend(
     checkpoint: &mut Checkpoint,
     batch: Batch<'_>,
     gradient: &mut Gradient,
+    muon: Option<&mut Muon>,
 ) -> ControlFlow<StopReason> {
     let Checkpoint { adam, average, state, .. } = checkpoint;
     let batches = training_rows.div_ceil(config.batch_size);
@@ -492,7 +497,11 @@ fn descend(
         weight_decay: config.weight_decay,
         gradient_clip: config.gradient_clip,
     };
-    model.update_parameters(adam.step(gradient, size));
+    let step = adam.step(gradient, size);
+    match muon {
+        Some(muon) => muon.step(model, step, size.learning_rate),
+        None => model.update_parameters(step),
+    }
     if let Some(average) = average {
         average::update(average, &model.parameters().values, config.ema_decay, adam.step);
     }

@@ -8,8 +8,9 @@ use cei_model::{
     Batch, ConditionalModel, Dimensions, Gradient, LatentMoments, Loss, Parameter, Parameters,
 };
 use cei_train::{
-    Checkpoint, EpochRecord, EpochRows, EpochRowsError, Observer, Progress, Rows, Schedule, Silent,
-    StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, train, train_on_new_rows,
+    Checkpoint, EpochRecord, EpochRows, EpochRowsError, Observer, Optimizer, Progress, Rows,
+    Schedule, Silent, StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, train,
+    train_on_new_rows,
 };
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
@@ -29,9 +30,12 @@ struct Line {
 
 impl Line {
     fn new() -> Self {
-        let parameter =
-            |name: &str, offset| Parameter { name: name.to_owned(), shape: vec![1], offset };
-        let layout = vec![parameter("w", 0), parameter("b", 1)];
+        let parameter = |name: &str, shape: &[usize], offset| Parameter {
+            name: name.to_owned(),
+            shape: shape.to_owned(),
+            offset,
+        };
+        let layout = vec![parameter("line.weight", &[1, 1], 0), parameter("line.bias", &[1], 1)];
         let parameters = Parameters { layout, values: vec![0.0; 2] };
         Self { parameters, breaks_at: None, steps: AtomicUsize::new(0), warmth: 1.0 }
     }
@@ -123,11 +127,45 @@ fn run(
     train(model, &rows(), config, checkpoint, resume, stop, observer)
 }
 
+fn with_muon() -> TrainingConfig {
+    TrainingConfig {
+        optimizer: Optimizer::Muon,
+        learning_rate: 0.3,
+        schedule: Schedule::OneCycle,
+        ..config()
+    }
+}
+
 #[test]
 fn finds_the_line() -> TestResult {
+    finds_the_line_with(&config())
+}
+
+#[test]
+fn muon_finds_it_too() -> TestResult {
+    finds_the_line_with(&with_muon())
+}
+
+/// The first step of a weight is 0.2 learning rates times what the polynomial makes of 1, and that of a bias is Adam's.
+#[test]
+fn muon_moves_weights_and_adam_the_others() -> TestResult {
+    let stop = AtomicBool::new(false);
+    let once = TrainingConfig { batch_size: 205, max_epochs: 1, ..with_muon() };
+    let once = TrainingConfig { schedule: Schedule::Constant, ..once };
+    let mut model = Line::new();
+    run(&mut model, &once, None, false, &mut Silent, &stop)?;
+    let polynomial = |s: f64| s * (3.4445 + s * s * (-4.7750 + s * s * 2.0315));
+    let expected = [0.2 * 0.3 * (0..3).fold(1.0, |s, _| polynomial(s)), -0.3];
+    for (found, expected) in model.parameters.values.iter().zip(expected) {
+        assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
+    }
+    Ok(())
+}
+
+fn finds_the_line_with(config: &TrainingConfig) -> TestResult {
     let mut model = Line::new();
     let stop = AtomicBool::new(false);
-    let report = run(&mut model, &config(), None, false, &mut Silent, &stop)?;
+    let report = run(&mut model, config, None, false, &mut Silent, &stop)?;
     assert_eq!(report.reason, StopReason::MaxEpochs);
     assert_eq!(report.history.epochs.len(), 60);
     let [w, b] = model.parameters.values[..] else { return Err("two parameters".into()) };
@@ -175,6 +213,11 @@ fn average_plateau_and_warm_up_resume_in_the_same_bits() -> TestResult {
     let scheduled = config.learning_rate_at(60.0);
     assert!(last.learning_rate < 0.6 * scheduled, "the plateau has decayed: {last:?}");
     resumes_in_the_same_bits(&config)
+}
+
+#[test]
+fn muon_resumes_in_the_same_bits() -> TestResult {
+    resumes_in_the_same_bits(&with_muon())
 }
 
 fn resumes_in_the_same_bits(config: &TrainingConfig) -> TestResult {
