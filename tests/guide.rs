@@ -25,7 +25,7 @@ const LONG: [(&str, usize); 15] = [
     ("cluster.md", 8),
     ("coincidences.md", 2),
     ("command-line.md", 1),
-    ("performance.md", 4),
+    ("performance.md", 5),
     ("physics.md", 1),
     ("population.md", 1),
     ("python.md", 1),
