@@ -67,11 +67,12 @@ impl Muon {
             })
             .collect();
         let level = Level::best();
-        parts.into_par_iter().for_each(|(tensor, step, values)| match tensor.weight {
-            Some(shape) => {
-                memory.with(|memory| step.apply_muon(level, factors, shape, memory, values))
+        parts.into_par_iter().for_each(|(tensor, step, values)| {
+            if let Some(shape) = tensor.weight {
+                memory.with(|memory| step.apply_muon(level, factors, shape, memory, values));
+            } else {
+                step.apply(level, values);
             }
-            None => step.apply(level, values),
         });
         model.set_parameters(&self.values);
     }
