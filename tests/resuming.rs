@@ -54,15 +54,6 @@ impl Folder {
         Ok(())
     }
 
-    fn names(&self) -> std::io::Result<Vec<String>> {
-        let names = std::fs::read_dir(self.path(""))?;
-        let mut names = names
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect::<std::io::Result<Vec<String>>>()?;
-        names.sort();
-        Ok(names)
-    }
-
     /// The tables are those that nothing interrupted, and nothing else is there.
     fn is_whole(&self, before: &[String]) -> TestResult {
         for table in TABLES {

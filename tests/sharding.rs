@@ -32,15 +32,6 @@ impl Folder {
         assert!(a_bytes? == b_bytes?, "{a} {b}");
         Ok(())
     }
-
-    fn names(&self) -> std::io::Result<Vec<String>> {
-        let names = std::fs::read_dir(self.path(""))?;
-        let mut names = names
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect::<std::io::Result<Vec<String>>>()?;
-        names.sort();
-        Ok(names)
-    }
 }
 
 #[test]

@@ -30,6 +30,16 @@ impl Folder {
         std::fs::read_to_string(self.path(name))
     }
 
+    /// Names of what is in it, in order.
+    pub(crate) fn names(&self) -> std::io::Result<Vec<String>> {
+        let names = std::fs::read_dir(self.path(""))?;
+        let mut names = names
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<std::io::Result<Vec<String>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
     /// The command `cei` with these space-separated arguments.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cei"));
