@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ScratchError;
 use crate::kinds::Varying;
-use crate::table_rows::{TableRows, gathered};
+use crate::parts::Part;
 
 /// Widths of cells that are tried, in standard deviations of the column.
 const CELLS: [f64; 6] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8];
@@ -65,24 +65,20 @@ impl RowDigests {
     ///
     /// # Errors
     /// Rows that cannot be read again.
-    pub fn fit(
-        table: &dyn TableRows,
-        rows: &[usize],
-        molecule: Option<&Molecule>,
-    ) -> Result<Self, ScratchError> {
-        let head = table.head();
+    pub fn fit(part: Part<'_>, molecule: Option<&Molecule>) -> Result<Self, ScratchError> {
+        let head = part.head();
         let [x_components, y_components] = head.components(molecule);
-        let x = gathered(table, rows, head.x.ncols(), |x, _| x)?;
+        let x = part.gathered_whole(head.x.ncols(), |x, _| x)?;
         let of_x = Varying::of(&head.x_names, x.view(), x_components);
         drop(x);
-        let y = gathered(table, rows, head.y.ncols(), |_, y| y)?;
+        let y = part.gathered_whole(head.y.ncols(), |_, y| y)?;
         let of_y = Varying::of(&head.y_names, y.view(), y_components);
         drop(y);
         let varying = [&of_x, &of_y];
         let fit = |sides: Range<usize>| {
-            Digests::fit(&varying[sides.clone()], rows.len(), |digests| {
-                let mut sums = Vec::with_capacity(rows.len());
-                table.each_of(rows, &mut |_, x, y| {
+            Digests::fit(&varying[sides.clone()], part.count(), |digests| {
+                let mut sums = Vec::with_capacity(part.count());
+                part.each(&mut |_, x, y| {
                     sums.extend(digests.sums(&[x.view(), y.view()][sides.clone()]));
                 })?;
                 sums.par_sort_unstable();
@@ -338,7 +334,7 @@ mod tests {
         for unit in [1.0, 1e-22] {
             let trained = table(20_000, unit, 1);
             let rows: Vec<usize> = (0..15_000).collect();
-            let digests = RowDigests::fit(&trained, &rows, None).unwrap();
+            let digests = RowDigests::fit(Part::listed(&trained, &rows), None).unwrap();
             let all = digests.copies(trained.x.view(), trained.y.view());
             assert_eq!(
                 all,
@@ -354,7 +350,7 @@ mod tests {
     fn rounded_copies_are_found() {
         let trained = table(5000, 1.0, 3);
         let rows: Vec<usize> = (0..5000).collect();
-        let digests = RowDigests::fit(&trained, &rows, None).unwrap();
+        let digests = RowDigests::fit(Part::listed(&trained, &rows), None).unwrap();
         for digits in [4, 6, 9] {
             let unit = 10_f64.powi(digits);
             let round = |values: &Array2<f64>| values.mapv(|value| (value * unit).round() / unit);
@@ -384,7 +380,7 @@ mod tests {
             Table { y, y_names: molecule.momentum_columns(), ..one }
         };
         let rows: Vec<usize> = (0..1000).collect();
-        let digests = RowDigests::fit(&of(1e-31), &rows, Some(&molecule)).unwrap();
+        let digests = RowDigests::fit(Part::listed(&of(1e-31), &rows), Some(&molecule)).unwrap();
         let again = of(1e-15);
         assert_eq!(digests.copies(again.x.view(), again.y.view()).momenta, 1000);
     }
@@ -401,7 +397,8 @@ mod tests {
             table
         };
         let trained = line(5);
-        let digests = RowDigests::fit(&trained, &(0..3000).collect::<Vec<_>>(), None).unwrap();
+        let digests =
+            RowDigests::fit(Part::listed(&trained, &(0..3000).collect::<Vec<_>>()), None).unwrap();
         let others = line(6);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert!(copies.rows <= 1, "{copies:?}");
@@ -412,7 +409,8 @@ mod tests {
     fn a_setting_of_few_values_says_nothing() {
         let mut trained = table(1000, 1.0, 7);
         trained.y = Array2::from_shape_fn((1000, 3), |(row, _)| (row % 4) as f64);
-        let digests = RowDigests::fit(&trained, &(0..1000).collect::<Vec<_>>(), None).unwrap();
+        let digests =
+            RowDigests::fit(Part::listed(&trained, &(0..1000).collect::<Vec<_>>()), None).unwrap();
         let copies = digests.copies(trained.x.view(), trained.y.view());
         assert_eq!((copies.rows, copies.momenta), (1000, 0));
     }
@@ -432,7 +430,7 @@ mod tests {
         };
         let trained = wide(1_000_000, 11);
         let rows: Vec<usize> = (0..800_000).collect();
-        let digests = RowDigests::fit(&trained, &rows, None).unwrap();
+        let digests = RowDigests::fit(Part::listed(&trained, &rows), None).unwrap();
         let others = wide(1_000_000, 12);
         let copies = digests.copies(others.x.view(), others.y.view());
         assert_eq!(copies, Copies { of: 1_000_000, ..Copies::default() });

@@ -6,13 +6,14 @@
 
 use cei_metrics::number;
 use cei_physics::Molecule;
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FarCell, LoadError, Reason, ScratchError};
 use crate::kinds::kinds;
 use crate::load::{DropCause, Selection, Table};
+use crate::parts::Part;
 use crate::table_rows::{TableRows, part_of};
 
 /// Standard deviations beyond which a cell that stands alone is no measurement.
@@ -77,12 +78,8 @@ impl Spreads {
     ///
     /// # Errors
     /// Rows that cannot be read again.
-    pub fn of(
-        table: &dyn TableRows,
-        rows: &[usize],
-        molecule: Option<&Molecule>,
-    ) -> Result<Self, ScratchError> {
-        let [x, y] = judged(table, Some(rows), molecule)?
+    pub fn of(part: Part<'_>, molecule: Option<&Molecule>) -> Result<Self, ScratchError> {
+        let [x, y] = judged(part, molecule)?
             .map(|side| side.into_iter().map(|column| column.spread).collect());
         Ok(Self { x, y })
     }
@@ -126,7 +123,7 @@ pub fn screen(
     let mut extreme: Vec<FarCell> = Vec::new();
     let y_factor = |column| selection.y_factor(column);
     let x_factor = |column| selection.x_factor(column);
-    let [x, y] = judged(&*table, None, molecule)?;
+    let [x, y] = judged(Part::all(&*table), molecule)?;
     let head = table.head();
     let sides: [(_, _, &dyn Fn(usize) -> f64); 2] =
         [(y, &head.y_names, &y_factor), (x, &head.x_names, &x_factor)];
@@ -191,20 +188,15 @@ pub(crate) struct Judged {
     pub(crate) extreme: Vec<(usize, f64)>,
 }
 
-/// Judges the columns of these rows of a table, or of all: those of `x`, and of `y`.
-fn judged(
-    table: &dyn TableRows,
-    rows: Option<&[usize]>,
-    molecule: Option<&Molecule>,
-) -> Result<[Vec<Judged>; 2], ScratchError> {
-    let head = table.head();
+/// Judges the columns of these rows of a table: those of `x`, and of `y`. Far cells have the places of their rows in the part.
+fn judged(part: Part<'_>, molecule: Option<&Molecule>) -> Result<[Vec<Judged>; 2], ScratchError> {
+    let head = part.head();
     let names = [&head.x_names, &head.y_names];
-    let count = rows.map_or(table.count(), <[usize]>::len);
+    let count = part.count();
     if count < LEAST_ROWS {
         return Ok(names.map(|names| names.iter().map(|_| Judged::default()).collect()));
     }
-    let spread_out = spread_out(count, |place| rows.map_or(place, |rows| rows[place]));
-    let (x, y) = part_of(table, &spread_out)?;
+    let (x, y) = part_of(part.table(), &part.numbers(&spread_out(count)))?;
     let components = head.components(molecule);
     let mut sides = [(x, names[0], components[0]), (y, names[1], components[1])].map(
         |(spread_out, names, components)| {
@@ -217,36 +209,29 @@ fn judged(
             centres.iter().zip(sds).map(|((median, _), sd)| Cells::new(*median, sd)).collect()
         },
     );
-    let mut add = |numbers: &[usize], x: &Array2<f64>, y: &Array2<f64>| {
+    part.each(&mut |places, x, y| {
         for (columns, values) in sides.iter_mut().zip([x, y]) {
             let columns: &mut Vec<Cells> = columns;
             columns.par_iter_mut().zip(values.axis_iter(Axis(1))).for_each(|(cells, values)| {
-                numbers.iter().zip(values).for_each(|(row, value)| cells.add(*row, *value));
+                places.iter().zip(values).for_each(|(row, value)| cells.add(*row, *value));
             });
         }
-    };
-    match rows {
-        Some(rows) => table.each_of(rows, &mut |places, x, y| {
-            let numbers: Vec<usize> = places.iter().map(|place| rows[*place]).collect();
-            add(&numbers, &x, &y);
-        })?,
-        None => table.each_block(&mut |first, x, y| {
-            let numbers: Vec<usize> = (first..first + y.nrows()).collect();
-            add(&numbers, &x, &y);
-        })?,
-    }
+    })?;
     Ok(sides.map(|columns| columns.into_iter().map(Cells::judge).collect()))
 }
 
-/// The numbers of as many of `count` rows as tell where a column lies, spread by the golden ratio, so that no period of the
-/// table is met.
-fn spread_out(count: usize, row: impl Fn(usize) -> usize) -> Vec<usize> {
+/// The places of as many of `count` rows as tell where a column lies, rising: spread by the golden ratio, so that no period of
+/// the table is met.
+fn spread_out(count: usize) -> Vec<usize> {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     if count <= CENTRE_ROWS {
-        return (0..count).map(row).collect();
+        return (0..count).collect();
     }
     let part = |place: u64| (u128::from(place.wrapping_mul(GOLDEN)) * count as u128) >> 64;
-    (0..CENTRE_ROWS as u64).map(|place| row(part(place) as usize)).collect()
+    let mut places: Vec<usize> =
+        (0..CENTRE_ROWS as u64).map(|place| part(place) as usize).collect();
+    places.sort_unstable();
+    places
 }
 
 /// The same of columns of which only some cells are known, as row and value: evenly spaced ones, which tell where the

@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 
 use cei_physics::elements::mass_u;
-use ndarray::{ArrayView1, ArrayView2};
-use rayon::prelude::*;
+use ndarray::ArrayView2;
 
-use crate::scaler::mean_and_sd;
+use crate::scaler::RunningMoments;
 
 /// A component of a molecule is dead if its sd is below this part of the largest sd of all of them
 /// (`docs/spec.md#degenerate-directions`).
@@ -35,14 +34,9 @@ impl Varying {
     /// Judges the columns of `values` (`rows x columns`); the first `components` are those of all atoms of a molecule,
     /// which are one kind (0 where that is not known).
     pub(crate) fn of(names: &[String], values: ArrayView2<'_, f64>, components: usize) -> Self {
-        let columns: Vec<ArrayView1<'_, f64>> = values.columns().into_iter().collect();
-        let (moments, largest): (Vec<(f64, f64)>, Vec<f64>) = columns
-            .par_iter()
-            .map(|column| {
-                let largest = column.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-                (mean_and_sd(column), largest)
-            })
-            .unzip();
+        let mut running = RunningMoments::default();
+        running.add(values);
+        let (moments, largest) = running.finish();
         Self::judge(names, moments, &largest, components)
     }
 

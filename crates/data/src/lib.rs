@@ -47,6 +47,8 @@ mod nearest;
 mod number;
 mod opened;
 mod parquet_file;
+mod parts;
+mod passes;
 mod quiet;
 mod subspace;
 mod table_file;
@@ -69,6 +71,7 @@ pub use missing::{by_detected, detected, is_incomplete, missing_fault};
 pub use momentum_sum::apply_sums;
 pub use motion::{MotionOptions, MotionUnit, Quantity};
 pub use nearest::{did_you_mean, nearest};
+pub use parts::{Division, Marks, Part, Role, TrainingPart};
 pub use positions::{
     FrameMotion, Frames, FramesFormat, LoadedPositions, MoldenModes, PositionsError, is_xyz,
     load_positions, load_reference, read_molden, read_xyz,

@@ -1,8 +1,12 @@
 //! Column scalers: `scaled = (raw - offset) / scale`, fitted once and never changed.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::error::ScratchError;
+use crate::passes::Passes;
 
 /// A range of quartiles below this part of the standard deviation is round-off.
 const ROUND_OFF: f64 = 1e-9;
@@ -36,14 +40,50 @@ impl Scaler {
     /// spread by the chosen measure keeps the scale 1.
     #[must_use]
     pub fn fit(kind: ScalerKind, values: ArrayView2<'_, f64>) -> Self {
-        let (offsets, scales) = values
-            .columns()
-            .into_iter()
-            .map(|column| {
-                let (offset, scale) = offset_and_scale(kind, &column);
-                (offset, if scale.is_normal() { scale } else { 1.0 })
-            })
-            .unzip();
+        let columns = values.columns().into_iter();
+        Self::new(kind, columns.map(|column| offset_and_scale(kind, &column)).collect())
+    }
+
+    /// The same for rows of `width` columns that are gone through; by [`ScalerKind::Robust`] one column at a time is in memory.
+    pub(crate) fn fit_passes(
+        kind: ScalerKind,
+        rows: &Passes<'_>,
+        width: usize,
+    ) -> Result<Self, ScratchError> {
+        if let Passes::Kept(values) = rows {
+            return Ok(Self::fit(kind, values.view()));
+        }
+        let mut columns = vec![(0.0, 1.0); width];
+        match kind {
+            ScalerKind::Standardise => {
+                columns = RunningMoments::of(rows)?.finish().0;
+            }
+            ScalerKind::MinMax => {
+                let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); width];
+                rows.each(&mut |values| {
+                    for (column, (least, most)) in values.columns().into_iter().zip(&mut ends) {
+                        *least = column.iter().copied().fold(*least, f64::min);
+                        *most = column.iter().copied().fold(*most, f64::max);
+                    }
+                })?;
+                columns = ends.into_iter().map(|(least, most)| (least, most - least)).collect();
+            }
+            ScalerKind::Robust => {
+                for (index, column) in columns.iter_mut().enumerate() {
+                    let mut all = Vec::new();
+                    rows.each(&mut |values| all.extend(values.column(index)))?;
+                    *column = offset_and_scale(kind, &ArrayView1::from(&all));
+                }
+            }
+            ScalerKind::None => {}
+        }
+        Ok(Self::new(kind, columns))
+    }
+
+    fn new(kind: ScalerKind, columns: Vec<(f64, f64)>) -> Self {
+        let scale = |scale: f64| if scale.is_normal() { scale } else { 1.0 };
+        let (offsets, scales) =
+            columns.into_iter().map(|(offset, its)| (offset, scale(its))).unzip();
         Self { kind, offsets, scales }
     }
 
@@ -116,14 +156,75 @@ fn offset_and_scale(kind: ScalerKind, column: &ArrayView1<'_, f64>) -> (f64, f64
 /// Mean and population standard deviation, taken about the first value so that a constant column
 /// has exactly zero; what is missing, NaN, is left out.
 pub(crate) fn mean_and_sd(column: &ArrayView1<'_, f64>) -> (f64, f64) {
-    let values = || column.iter().filter(|value| !value.is_nan());
-    let Some(&first) = values().next() else {
-        return (0.0, 0.0);
-    };
-    let count = values().count() as f64;
-    let shift = values().map(|value| value - first).sum::<f64>() / count;
-    let variance = values().map(|value| (value - first - shift).powi(2)).sum::<f64>() / count;
-    (first + shift, variance.sqrt())
+    let moments = Moments::of(column);
+    (moments.mean, moments.variance.sqrt())
+}
+
+/// Number, mean and population variance of the values of a column that are not missing, and the largest magnitude.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    mean: f64,
+    variance: f64,
+    largest: f64,
+}
+
+impl Moments {
+    fn of(column: &ArrayView1<'_, f64>) -> Self {
+        let values = || column.iter().filter(|value| !value.is_nan());
+        let Some(&first) = values().next() else {
+            return Self::default();
+        };
+        let count = values().count() as f64;
+        let shift = values().map(|value| value - first).sum::<f64>() / count;
+        let variance = values().map(|value| (value - first - shift).powi(2)).sum::<f64>() / count;
+        let largest = values().fold(0.0, |most: f64, value| most.max(value.abs()));
+        Self { count, mean: first + shift, variance, largest }
+    }
+
+    /// Those of both columns one after another (Chan et al. 1979).
+    fn with(self, other: Self) -> Self {
+        if self.count == 0.0 || other.count == 0.0 {
+            return if self.count == 0.0 { other } else { self };
+        }
+        let count = self.count + other.count;
+        let (part, apart) = (other.count / count, other.mean - self.mean);
+        let within = self.variance + (other.variance - self.variance) * part;
+        Self {
+            count,
+            mean: self.mean + apart * part,
+            variance: within + apart * apart * part * (1.0 - part),
+            largest: self.largest.max(other.largest),
+        }
+    }
+}
+
+/// The moments of columns whose rows come in blocks. Of one block they are, to the bit, those of its columns.
+#[derive(Default)]
+pub(crate) struct RunningMoments(Vec<Moments>);
+
+impl RunningMoments {
+    /// Those of rows that are gone through.
+    pub(crate) fn of(rows: &Passes<'_>) -> Result<Self, ScratchError> {
+        let mut running = Self::default();
+        rows.each(&mut |values| running.add(values))?;
+        Ok(running)
+    }
+
+    /// Takes a block.
+    pub(crate) fn add(&mut self, values: ArrayView2<'_, f64>) {
+        self.0.resize(values.ncols(), Moments::default());
+        let columns = values.axis_iter(Axis(1)).into_par_iter();
+        self.0.par_iter_mut().zip(columns).for_each(|(moments, column)| {
+            *moments = moments.with(Moments::of(&column));
+        });
+    }
+
+    /// Mean and standard deviation of each column, and its largest magnitude.
+    pub(crate) fn finish(self) -> (Vec<(f64, f64)>, Vec<f64>) {
+        let each = self.0.iter();
+        each.map(|column| ((column.mean, column.variance.sqrt()), column.largest)).unzip()
+    }
 }
 
 /// Quantile of sorted values, linear between neighbours; 0 for no values.

@@ -51,6 +51,17 @@ pub struct Source {
     ///
     /// [`crate::load()`] does not add it.
     pub fresh_noise: bool,
+    /// Train on rows that stay on the disk, for a table that is larger than the memory: in a file without a name beside the
+    /// run (8 bytes a number of the table, later 4 a scaled one). Rows are shuffled within windows
+    /// (`docs/spec.md#tables-larger-than-memory`), and copies of rows are not looked for.
+    ///
+    /// [`crate::load()`] does not read it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stream: bool,
+    /// Rows that are in memory at a time with `stream`; by default 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub buffer_rows: Option<usize>,
 }
 
 impl Source {

@@ -68,6 +68,15 @@ impl SplitConfig {
         (4..enough).find(|&rows| self.counts(rows).is_some()).unwrap_or(enough)
     }
 
+    /// Rows of train, validation and test.
+    ///
+    /// # Errors
+    /// Invalid proportions, or fewer rows than the parts need.
+    pub(crate) fn parts_of(&self, rows: usize) -> Result<[usize; 3], SplitError> {
+        self.check()?;
+        self.counts(rows).ok_or(SplitError::TooFewRows { rows, needed: self.least_rows() })
+    }
+
     /// Rows of train, validation and test; none if a part would be too small.
     fn counts(&self, rows: usize) -> Option<[usize; 3]> {
         let part = |share: f64| (share * rows as f64).round() as usize;
@@ -94,6 +103,9 @@ pub enum SplitError {
         "{rows} rows are too few for the split; it needs at least {needed} (2 to train, 1 to validate, 1 to test)\nhint: use more events or other split proportions"
     )]
     TooFewRows { rows: usize, needed: usize },
+    /// A table whose row numbers have more than 32 bits.
+    #[error("{rows} rows are too many for `source.stream`; it takes at most 4294967295")]
+    TooManyRows { rows: usize },
 }
 
 /// Row indices of one part of a split.
@@ -157,10 +169,7 @@ impl Split {
     /// # Ok::<(), cei_data::SplitError>(())
     /// ```
     pub fn new(rows: usize, config: &SplitConfig) -> Result<Self, SplitError> {
-        config.check()?;
-        let [train, validation, _] = config
-            .counts(rows)
-            .ok_or(SplitError::TooFewRows { rows, needed: config.least_rows() })?;
+        let [train, validation, _] = config.parts_of(rows)?;
         let mut order: Vec<usize> = (0..rows).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
         let test = order.split_off(train + validation);

@@ -7,6 +7,9 @@
 use nalgebra::DMatrix;
 use ndarray::{ArrayView2, Axis};
 
+use crate::error::ScratchError;
+use crate::passes::Passes;
+
 /// Rows decomposed at a time.
 const CHUNK_ROWS: usize = 4096;
 
@@ -23,19 +26,20 @@ pub(crate) struct Directions {
 /// singular values below `tolerance` times the largest count as zero (`docs/spec.md#degenerate-directions`). Every
 /// column must vary (`sds` positive).
 pub(crate) fn directions(
-    rows: ArrayView2<'_, f64>,
+    rows: &Passes<'_>,
     means: &[f64],
     sds: &[f64],
     tolerance: f64,
-) -> Directions {
-    let columns = rows.ncols();
-    let r = triangular_factor(rows, means, sds);
+) -> Result<Directions, ScratchError> {
+    let columns = means.len();
+    let mut r = DMatrix::zeros(columns, columns);
+    rows.each(&mut |rows| decompose(&mut r, rows, means, sds))?;
     let (values, vectors) = right_singular(&r);
     let largest = values.first().copied().unwrap_or(0.0);
     let rank = values.iter().filter(|&&value| value > tolerance * largest).count();
     let deficiency = columns - rank;
     if deficiency == 0 {
-        return Directions { alive: vectors, null: DMatrix::zeros(columns, 0) };
+        return Ok(Directions { alive: vectors, null: DMatrix::zeros(columns, 0) });
     }
     let constraints = DMatrix::from_fn(columns, deficiency, |row, column| {
         vectors[(row, rank + column)] / sds[row]
@@ -46,12 +50,17 @@ pub(crate) fn directions(
     let raw = DMatrix::from_fn(columns, columns, |row, column| r[(row, column)] * sds[column]);
     let projected = &raw - &raw * &null * null.transpose();
     let (_, vectors) = right_singular(&projected);
-    Directions { alive: vectors.columns(0, rank).into_owned(), null }
+    Ok(Directions { alive: vectors.columns(0, rank).into_owned(), null })
 }
 
 /// The number of directions in which the rows vary.
-pub(crate) fn rank(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64], tolerance: f64) -> usize {
-    directions(rows, means, sds, tolerance).alive.ncols()
+pub(crate) fn rank(
+    rows: &Passes<'_>,
+    means: &[f64],
+    sds: &[f64],
+    tolerance: f64,
+) -> Result<usize, ScratchError> {
+    Ok(directions(rows, means, sds, tolerance)?.alive.ncols())
 }
 
 /// The number of directions in which rows vary that come one after another, too many to be kept.
@@ -122,10 +131,9 @@ impl RunningRank {
     }
 }
 
-/// `R` of the QR decomposition of `(rows - means) / sds`, `columns x columns`.
-fn triangular_factor(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) -> DMatrix<f64> {
-    let columns = rows.ncols();
-    let mut r = DMatrix::zeros(columns, columns);
+/// Adds rows to those of whose `(rows - means) / sds` `r` is the triangular factor, `columns x columns`.
+fn decompose(r: &mut DMatrix<f64>, rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) {
+    let columns = means.len();
     for chunk in rows.axis_chunks_iter(Axis(0), CHUNK_ROWS) {
         let stacked = DMatrix::from_fn(columns + chunk.nrows(), columns, |row, column| {
             if row < columns {
@@ -136,9 +144,8 @@ fn triangular_factor(rows: ArrayView2<'_, f64>, means: &[f64], sds: &[f64]) -> D
                 if value.is_nan() { 0.0 } else { value }
             }
         });
-        r = stacked.qr().r();
+        *r = stacked.qr().r();
     }
-    r
 }
 
 /// Singular values in falling order and the right singular vectors as signed columns.

@@ -45,6 +45,19 @@ pub enum RunError {
         /// The part.
         shard: String,
     },
+    /// Rows that cannot stay on the disk, because they are made anew.
+    #[error(
+        "`source.stream` keeps rows of files as they are, but `{key}` makes them anew\nhint: leave out one of the two"
+    )]
+    StreamOf {
+        /// The key.
+        key: &'static str,
+    },
+    /// A buffer without anything that goes through it.
+    #[error(
+        "`source.buffer_rows` is for `source.stream`\nhint: leave it out, or add `--set source.stream=true`"
+    )]
+    BufferAlone,
     /// Tables cannot be put one under another.
     #[error(transparent)]
     Concatenate(#[from] cei_data::ConcatenateError),

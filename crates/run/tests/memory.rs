@@ -1,4 +1,5 @@
-//! What training on a table may hold in memory: little more than its numbers once in f32.
+//! What training on a table may hold in memory: little more than its numbers once in f32, or of a table that stays on the disk
+//! its buffer.
 
 use std::alloc::System;
 use std::io::Write as _;
@@ -22,7 +23,7 @@ const ROWS: usize = 500_000;
 const COLUMNS: usize = 9;
 /// A table in f32, and what stands beside it: split, order of the rows, digests of the training rows.
 const MOST: f64 = 1.15;
-/// Blocks of rows on their way, models, figures, whatever the length of the table.
+/// Blocks of rows on their way, models, figures, whatever the length of the table; with `source.stream` there is nothing else.
 const FIXED: usize = 40 << 20;
 
 fn held() -> usize {
@@ -79,17 +80,24 @@ fn training_holds_little_more_than_the_table_in_f32() -> TestResult {
         names('x'),
         names('y'),
     );
-    let experiment = Experiment::parse(&text, "memory", &[])?;
-    let (run, stop) = (folder.path().join("run"), AtomicBool::new(false));
-    let before = held();
-    let peak = peak_of(|| {
-        train_run(&experiment, &run, "cpu", false, &stop, |_| (), &mut Silent)?;
-        Ok(())
-    })? - before;
+    let peak = |name: &str, keys: &[&str]| {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let experiment = Experiment::parse(&text, "memory", &keys)?;
+        let (run, stop) = (folder.path().join(name), AtomicBool::new(false));
+        let before = held();
+        let peak = peak_of(|| {
+            train_run(&experiment, &run, "cpu", false, &stop, |_| (), &mut Silent)?;
+            Ok(())
+        })?;
+        Ok::<_, Box<dyn std::error::Error>>(peak - before)
+    };
     let in_f32 = ROWS * 2 * COLUMNS * size_of::<f32>();
+    let kept = peak("kept", &[])?;
     let most = (MOST * in_f32 as f64) as usize + FIXED;
-    assert!(peak <= most, "{peak} bytes of {most} for a table of {in_f32}");
+    assert!(kept <= most, "{kept} bytes of {most} for a table of {in_f32}");
     // The watch has seen the rows that were trained on.
-    assert!(peak >= in_f32 / 2, "{peak} bytes for a table of {in_f32}");
+    assert!(kept >= in_f32 / 2, "{kept} bytes for a table of {in_f32}");
+    let streamed = peak("streamed", &["source.stream=true", "source.buffer_rows=20000"])?;
+    assert!(streamed <= FIXED, "{streamed} bytes of {FIXED} with a small buffer");
     Ok(())
 }

@@ -38,8 +38,8 @@ fn rows(training: usize) -> TrainingRows {
         Rows { x: normal(Purpose::Draws), y: normal(Purpose::Shuffle) }
     };
     TrainingRows {
-        training: rows(training, 0),
-        validation: rows(300, 1),
+        training: rows(training, 0).into(),
+        validation: rows(300, 1).into(),
         degenerate: Some(DegenerateNoise { directions: Array2::eye(9), sd: 0.01 }),
     }
 }

@@ -13,6 +13,7 @@ pub mod history;
 mod muon;
 pub mod observer;
 pub mod plateau;
+mod row_set;
 pub mod rows;
 pub mod trainer;
 
@@ -22,5 +23,6 @@ pub use early_stopping::{EarlyStopping, Verdict};
 pub use history::{EpochRecord, History};
 pub use observer::{Observer, Progress, Silent};
 pub use plateau::Plateau;
-pub use rows::{DegenerateNoise, EpochRows, EpochRowsError, Rows, TrainingRows};
+pub use row_set::{Chunk, FileRows, FileRowsWriter, RowSet, ShufflingWriter, TrainingRows};
+pub use rows::{DegenerateNoise, EpochRows, EpochRowsError, Rows};
 pub use trainer::{Divergence, StopReason, TrainError, TrainingReport, train, train_on_new_rows};

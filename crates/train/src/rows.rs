@@ -1,7 +1,7 @@
 //! The rows that a training sees, and how mini-batches are cut from them.
 
 use cei_model::Batch;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, s};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -13,17 +13,6 @@ pub struct Rows {
     pub x: Array2<f32>,
     /// What it is conditioned on.
     pub y: Array2<f32>,
-}
-
-/// Training and validation rows.
-#[derive(Debug, Clone)]
-pub struct TrainingRows {
-    /// Rows that move the parameters.
-    pub training: Rows,
-    /// Rows that decide when to stop and which parameters are kept.
-    pub validation: Rows,
-    /// Noise for directions of `x` in which the data do not vary.
-    pub degenerate: Option<DegenerateNoise>,
 }
 
 /// Makes new training rows for every epoch after the first, beside the training. The same epoch must
@@ -76,12 +65,9 @@ impl Rows {
         self.len() == 0
     }
 
-    /// The rows in consecutive chunks of at most `size`.
-    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Batch<'_>> {
-        let (x, y) = (&self.x, &self.y);
-        x.axis_chunks_iter(Axis(0), size)
-            .zip(y.axis_chunks_iter(Axis(0), size))
-            .map(|(x, y)| Batch { x, y })
+    /// All of them.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { x: self.x.view(), y: self.y.view() }
     }
 }
 
@@ -100,13 +86,9 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    pub(crate) fn new(rows: &Rows, batch_size: usize) -> Self {
-        let capacity = batch_size.min(rows.len());
-        Self {
-            x: Array2::zeros((capacity, rows.x.ncols())),
-            y: Array2::zeros((capacity, rows.y.ncols())),
-            rows: 0,
-        }
+    /// For rows of so many columns, `capacity` at most.
+    pub(crate) fn new([x, y]: [usize; 2], capacity: usize) -> Self {
+        Self { x: Array2::zeros((capacity, x)), y: Array2::zeros((capacity, y)), rows: 0 }
     }
 
     /// Copies the rows named by `order` (at most the batch size) into the buffers.
@@ -167,7 +149,7 @@ mod tests {
     #[test]
     fn a_batch_holds_the_rows_it_names() {
         let rows = Rows { x: array![[1.0], [2.0], [3.0]], y: array![[10.0], [20.0], [30.0]] };
-        let mut gathered = Gathered::new(&rows, 2);
+        let mut gathered = Gathered::new([1, 1], 2);
         gathered.gather(&rows, &[2, 0], None);
         assert_eq!(gathered.batch().x, array![[3.0], [1.0]]);
         gathered.gather(&rows, &[1], None);

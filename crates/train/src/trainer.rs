@@ -1,9 +1,10 @@
 //! The training loop (`docs/spec.md#training`).
 
-use std::borrow::Cow;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use cei_model::random::{Purpose, stream};
@@ -14,6 +15,7 @@ use crate::adam::{Adam, StepSize};
 use crate::average;
 use crate::checkpoint::{Checkpoint, State};
 use crate::muon::Muon;
+use crate::row_set::{FileRows, RowSet};
 use crate::rows::{Gathered, Rows, shuffled};
 use crate::{
     CheckpointError, DegenerateNoise, EarlyStopping, EpochRecord, EpochRows, EpochRowsError,
@@ -123,6 +125,9 @@ pub enum TrainError {
         /// Rows of the first epoch.
         expected: usize,
     },
+    /// The file that the rows were put into cannot be read.
+    #[error("the file that keeps the rows cannot be read: {0}\nhint: is its disk still there?")]
+    Read(io::Error),
     /// The checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -181,16 +186,16 @@ pub fn train_on_new_rows(
             state
         }
         _ => {
-            initialise(model, rows, config);
+            initialise(model, rows, config).map_err(TrainError::Read)?;
             start(model, config)
         }
     };
+    let capacity = config.batch_size.min(rows.training.len());
     let training = Training {
-        validation: validation_rows(rows, config.seed),
         gradient: Gradient::default(),
         muon: (config.optimizer == Optimizer::Muon).then(|| Muon::new(&model.parameters().layout)),
-        batch: Gathered::new(&rows.training, config.batch_size),
-        next: Gathered::new(&rows.training, config.batch_size),
+        batch: Gathered::new(rows.training.widths(), capacity),
+        next: Gathered::new(rows.training.widths(), capacity),
         started: Instant::now(),
         rows_done: 0,
         new_rows: None,
@@ -203,12 +208,18 @@ pub fn train_on_new_rows(
     training.run(checkpoint, stop, observer)
 }
 
-/// Shows the model the first training rows before its first step.
-fn initialise(model: &mut dyn ConditionalModel, rows: &TrainingRows, config: &TrainingConfig) {
-    let order: Vec<u32> = (0..rows.training.len().min(INITIAL_ROWS) as u32).collect();
-    let mut batch = Gathered::new(&rows.training, INITIAL_ROWS);
-    gather(config, &rows.training, rows.degenerate.as_ref(), INITIAL_STREAM, &order, &mut batch);
+/// Shows the model some training rows before its first step.
+fn initialise(
+    model: &mut dyn ConditionalModel,
+    rows: &TrainingRows,
+    config: &TrainingConfig,
+) -> io::Result<()> {
+    let some = rows.training.some(INITIAL_ROWS)?;
+    let order: Vec<u32> = (0..some.len() as u32).collect();
+    let mut batch = Gathered::new(rows.training.widths(), some.len());
+    gather(config, &some, rows.degenerate.as_ref(), INITIAL_STREAM, &order, &mut batch);
     model.initialise(batch.batch());
+    Ok(())
 }
 
 fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
@@ -229,15 +240,8 @@ fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
     }
 }
 
-/// The validation rows, with their degenerate directions filled once.
-fn validation_rows(rows: &TrainingRows, seed: u64) -> Cow<'_, Rows> {
-    let mut validation = Cow::Borrowed(&rows.validation);
-    if let Some(noise) = &rows.degenerate {
-        let mut rng = stream(seed, Purpose::Degenerate, VALIDATION_STREAM);
-        noise.add(&mut validation.to_mut().x, &mut rng);
-    }
-    validation
-}
+/// Whether a training goes on.
+type Flow = ControlFlow<StopReason>;
 
 struct Training<'a> {
     model: &'a mut dyn ConditionalModel,
@@ -246,7 +250,6 @@ struct Training<'a> {
     /// Training rows of the epoch under way, where they are not those of the first.
     new_rows: Option<Rows>,
     config: &'a TrainingConfig,
-    validation: Cow<'a, Rows>,
     state: Checkpoint,
     gradient: Gradient,
     /// Where it is the optimiser.
@@ -272,7 +275,7 @@ impl Training<'_> {
             }
             self.begin_epoch()?;
             // Within the pool of threads, so that no step has to wake one of them first.
-            let flow = rayon::scope(|_| self.epoch(stop, observer));
+            let flow = rayon::scope(|_| self.epoch(stop, observer))?;
             if let Some(path) = checkpoint {
                 self.state.save(path)?;
             }
@@ -322,30 +325,97 @@ impl Training<'_> {
     }
 
     /// Trains the rest of the epoch under way and validates.
-    fn epoch(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
+    fn epoch(
+        &mut self,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Flow, TrainError> {
         let (begun, before) = (Instant::now(), self.state.state.seconds);
-        let flow = self.steps(stop, observer);
+        let flow = self.steps(stop, observer)?;
         // On the way only the model has the parameters of the last step.
         self.state.parameters.copy_from_slice(&self.model.parameters().values);
-        flow?;
-        let validation = self.validate_average()?;
+        if flow.is_break() {
+            return Ok(flow);
+        }
+        let validation = match self.validate_average()? {
+            ControlFlow::Continue(validation) => validation,
+            ControlFlow::Break(reason) => return Ok(ControlFlow::Break(reason)),
+        };
         self.state.state.seconds = before + begun.elapsed().as_secs_f64();
         self.close_epoch(validation, observer);
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Takes the steps that are left of the epoch under way.
-    fn steps(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> ControlFlow<StopReason> {
-        let (begun, before) = (Instant::now(), self.state.state.seconds);
+    fn steps(
+        &mut self,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Flow, TrainError> {
+        let (rows, epoch) = (self.rows, self.state.state.epoch);
+        let seed = self.config.seed;
+        let new_rows = self.new_rows.take();
+        match (&new_rows, &rows.training) {
+            (Some(rows), _) | (None, RowSet::Memory(rows)) => {
+                let mut rng = stream(seed, Purpose::Shuffle, epoch as u64);
+                let order = shuffled(rows.len(), &mut rng);
+                Ok(self.steps_on(rows, &order, self.state.state.batch, stop, observer))
+            }
+            (None, RowSet::File(file)) => self.steps_on_file(file, stop, observer),
+        }
+    }
+
+    /// The same on rows of a file, of which one window is trained on while the next is read.
+    fn steps_on_file(
+        &mut self,
+        file: &FileRows,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Flow, TrainError> {
+        let TrainingConfig { seed, batch_size, .. } = *self.config;
         let epoch = self.state.state.epoch;
-        let order = shuffled(
-            self.rows.training.len(),
-            &mut stream(self.config.seed, Purpose::Shuffle, epoch as u64),
-        );
-        let mut batches =
-            order.chunks(self.config.batch_size).skip(self.state.state.batch).peekable();
+        let windows = file.windows(seed, epoch, batch_size);
+        let mut batches_before = 0;
+        thread::scope(|scope| {
+            let mut read: Option<thread::ScopedJoinHandle<'_, io::Result<Rows>>> = None;
+            for (number, window) in windows.iter().enumerate() {
+                let batches = window.len().div_ceil(batch_size);
+                let done = self.state.state.batch - batches_before;
+                batches_before += batches;
+                if done >= batches {
+                    continue;
+                }
+                let rows = match read.take().map(thread::ScopedJoinHandle::join) {
+                    Some(Ok(rows)) => rows,
+                    Some(Err(panic)) => std::panic::resume_unwind(panic),
+                    None => file.window(window),
+                };
+                let rows = rows.map_err(TrainError::Read)?;
+                read = windows.get(number + 1).map(|next| scope.spawn(|| file.window(next)));
+                // Beside the stream of the order of the blocks, which has the number of the epoch alone.
+                let key = (number as u64 + 1) << 32 | epoch as u64;
+                let order = shuffled(rows.len(), &mut stream(seed, Purpose::Shuffle, key));
+                let flow = self.steps_on(&rows, &order, done, stop, observer);
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Takes steps on batches of these rows in this order, without the first `done` batches.
+    fn steps_on(
+        &mut self,
+        rows: &Rows,
+        order: &[u32],
+        done: usize,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Flow {
+        let (begun, before) = (Instant::now(), self.state.state.seconds);
+        let mut batches = order.chunks(self.config.batch_size).skip(done).peekable();
         if let Some(indices) = batches.peek() {
-            let rows = self.new_rows.as_ref().unwrap_or(&self.rows.training);
             let (config, step) = (self.config, self.state.adam.step);
             gather(config, rows, self.rows.degenerate.as_ref(), step, indices, &mut self.next);
         }
@@ -353,7 +423,7 @@ impl Training<'_> {
             if stop.load(Ordering::Relaxed) {
                 return ControlFlow::Break(StopReason::Interrupted);
             }
-            self.step(batches.peek().copied())?;
+            self.step(rows, batches.peek().copied())?;
             self.state.state.seconds = before + begun.elapsed().as_secs_f64();
             observer.batch(&self.progress());
         }
@@ -361,12 +431,11 @@ impl Training<'_> {
     }
 
     /// One step of the optimiser on the batch that was gathered; gathers the `following` one.
-    fn step(&mut self, following: Option<&[u32]>) -> ControlFlow<StopReason> {
+    fn step(&mut self, training: &Rows, following: Option<&[u32]>) -> Flow {
         std::mem::swap(&mut self.batch, &mut self.next);
         let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
-        let Self { model, state, gradient, muon, batch, next, new_rows, .. } = self;
+        let Self { model, state, gradient, muon, batch, next, .. } = self;
         let (all, degenerate) = (rows.training.len(), rows.degenerate.as_ref());
-        let training = new_rows.as_ref().unwrap_or(&rows.training);
         let (flow, ()) = rayon::join(
             || descend(&mut **model, config, all, state, batch.batch(), gradient, muon.as_mut()),
             || {
@@ -380,7 +449,7 @@ impl Training<'_> {
     }
 
     /// Loss on the validation rows of the averaged parameters, where there are such.
-    fn validate_average(&mut self) -> ControlFlow<StopReason, Loss> {
+    fn validate_average(&mut self) -> Result<ControlFlow<StopReason, Loss>, TrainError> {
         let Some(average) = &self.state.average else { return self.validate() };
         self.model.set_parameters(average);
         let validation = self.validate();
@@ -389,16 +458,28 @@ impl Training<'_> {
     }
 
     /// Loss on the validation rows, with the same noise in every epoch.
-    fn validate(&self) -> ControlFlow<StopReason, Loss> {
+    fn validate(&self) -> Result<ControlFlow<StopReason, Loss>, TrainError> {
+        let TrainingRows { validation, degenerate, .. } = self.rows;
+        let seed = self.config.seed;
+        let mut along = stream(seed, Purpose::Degenerate, VALIDATION_STREAM);
         let (mut total, mut terms) = (0.0, vec![0.0; self.model.loss_terms().len()]);
-        for (index, chunk) in self.validation.chunks(VALIDATION_CHUNK).enumerate() {
-            let mut rng = stream(self.config.seed, Purpose::ValidationNoise, index as u64);
-            add(&mut total, &mut terms, &self.model.loss(chunk, &mut rng), chunk.x.nrows());
+        for (index, chunk) in validation.chunks(VALIDATION_CHUNK).enumerate() {
+            let chunk = chunk.map_err(TrainError::Read)?;
+            let Batch { x, y } = chunk.batch();
+            let filled = degenerate.as_ref().map(|noise| {
+                let mut x = x.to_owned();
+                noise.add(&mut x, &mut along);
+                x
+            });
+            let x = filled.as_ref().map_or(x, |filled| filled.view());
+            let mut rng = stream(seed, Purpose::ValidationNoise, index as u64);
+            let loss = self.model.loss(Batch { x, y }, &mut rng);
+            add(&mut total, &mut terms, &loss, x.nrows());
         }
         if !total.is_finite() {
-            return diverged(&self.state.state, None, total);
+            return Ok(diverged(&self.state.state, None, total));
         }
-        ControlFlow::Continue(mean(total, &terms, self.validation.len()))
+        Ok(ControlFlow::Continue(mean(total, &terms, validation.len())))
     }
 
     /// Records the epoch, keeps the parameters if they are the best, and begins the next one.

@@ -103,7 +103,11 @@ fn line_rows(n: usize) -> Rows {
 }
 
 fn rows() -> TrainingRows {
-    TrainingRows { training: line_rows(205), validation: line_rows(50), degenerate: None }
+    TrainingRows {
+        training: line_rows(205).into(),
+        validation: line_rows(50).into(),
+        degenerate: None,
+    }
 }
 
 fn config() -> TrainingConfig {
@@ -269,7 +273,8 @@ fn the_averaged_parameters_are_validated_and_kept() -> TestResult {
     assert!(loss(&kept) > loss(&moved));
     let mut noise = stream(averaged.seed, Purpose::ValidationNoise, 0);
     let validation = rows().validation;
-    let batch = Batch { x: validation.x.view(), y: validation.y.view() };
+    let all = validation.some(usize::MAX)?;
+    let batch = all.batch();
     assert_eq!(mean.loss(batch, &mut noise).total, loss(&kept));
     Ok(())
 }
@@ -428,7 +433,11 @@ fn a_checkpoint_is_written_every_epoch() -> TestResult {
 #[test]
 fn no_rows_are_an_error() {
     let empty = || Rows { x: Array2::zeros((0, 1)), y: Array2::zeros((0, 1)) };
-    let rows = TrainingRows { training: line_rows(3), validation: empty(), degenerate: None };
+    let rows = TrainingRows {
+        training: line_rows(3).into(),
+        validation: empty().into(),
+        degenerate: None,
+    };
     let stop = AtomicBool::new(false);
     let result = train(&mut Line::new(), &rows, &config(), None, false, &stop, &mut Silent);
     assert!(matches!(result, Err(TrainError::NoRows { training: 3, validation: 0 })));

@@ -10,6 +10,8 @@ use ndarray::{ArrayViewMut1, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 use super::error::PreprocessingError;
+use crate::gauge::Gauge;
+use crate::parts::Part;
 
 /// Values on an edge are taken to be this part of the box inside: tables in f32 round onto edges.
 const EDGE: f64 = 1e-9;
@@ -53,31 +55,32 @@ impl ColumnBounds {
         self.0.is_empty()
     }
 
-    /// Whether every value lies in the box, edges included.
+    /// Whether every position of a part lies in the box, edges included.
     ///
     /// # Errors
-    /// The first value outside.
-    pub(super) fn check(
-        &self,
-        mut value: impl FnMut(usize, usize) -> f64,
-        rows: &[usize],
-        names: &[String],
-    ) -> Result<(), PreprocessingError> {
-        for bound in &self.0 {
-            for (place, &row) in rows.iter().enumerate() {
-                let value = value(place, bound.index);
-                if !bound.holds(value) {
-                    return Err(PreprocessingError::OutOfBounds {
-                        name: names[bound.index].clone(),
-                        row,
-                        value,
-                        low: bound.low,
-                        high: bound.high,
-                    });
+    /// The first value outside; rows that cannot be read again.
+    pub(super) fn check(&self, gauge: &Gauge, part: Part<'_>) -> Result<(), PreprocessingError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let mut outside: Option<(usize, ColumnBound, f64)> = None;
+        part.each(&mut |places, x, y| {
+            let x = gauge.positions(x, y.view());
+            for bound in &self.0 {
+                for (&place, &value) in places.iter().zip(x.column(bound.index)) {
+                    let is_first = || outside.is_none_or(|(first, _, _)| place < first);
+                    if !bound.holds(value) && is_first() {
+                        outside = Some((place, *bound, value));
+                    }
                 }
             }
-        }
-        Ok(())
+        })?;
+        let Some((place, ColumnBound { index, low, high }, value)) = outside else {
+            return Ok(());
+        };
+        let row = part.numbers(&[place])[0];
+        let name = part.head().x_names[index].clone();
+        Err(PreprocessingError::OutOfBounds { name, row, value, low, high })
     }
 
     /// From the box to the line; values outside go to its edge.

@@ -24,7 +24,7 @@ pub(super) fn in_chunks<A: Sync, B: Clone + Default + Send + Sync>(
 
 /// Rows of `width` columns, no more than there were, made one after another in the memory of the rows that they are made of;
 /// `make` gets a row and the zeroed place for the result.
-pub(super) fn in_place(
+pub(crate) fn in_place(
     rows: Array2<f64>,
     width: usize,
     make: impl Fn(&[f64], &mut [f64]),

@@ -1,11 +1,10 @@
 //! The directions in which positions vary, and noise for those in which they do not.
 
 use nalgebra::DMatrix;
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::chunks::in_place;
 use super::side::Side;
+use crate::passes::Passes;
 use crate::scaler::Scaler;
 use crate::subspace::{self, Directions};
 
@@ -27,10 +26,11 @@ impl Subspace {
     }
 
     /// `u = B^T (a - m)` of every row.
-    pub(super) fn coordinates(&self, alive: Array2<f64>) -> Array2<f64> {
-        let rank = self.basis.first().map_or(0, Vec::len);
-        in_place(alive, rank, |row, out| {
-            for ((value, mean), basis) in row.iter().zip(&self.mean).zip(&self.basis) {
+    pub(super) fn coordinates<'a>(&self, alive: Passes<'a>) -> Passes<'a> {
+        let Self { mean, basis, .. } = self.clone();
+        let rank = basis.first().map_or(0, Vec::len);
+        alive.map(rank, move |row, out| {
+            for ((value, mean), basis) in row.iter().zip(&mean).zip(&basis) {
                 out.iter_mut().zip(basis).for_each(|(u, b)| *u += (value - mean) * b);
             }
         })

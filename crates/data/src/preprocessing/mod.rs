@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bounds::ColumnBounds;
 use self::chunks::in_chunks;
+pub(crate) use self::chunks::in_place;
 pub use self::config::{Degenerate, PreprocessingConfig};
 use self::directions::{Noise, Subspace};
 pub use self::error::PreprocessingError;
@@ -30,10 +31,12 @@ use crate::alike::Alike;
 use crate::error::ScratchError;
 use crate::gauge::Gauge;
 use crate::missing::{fill_in, indicators};
-use crate::scaler::{Scaler, mean_and_sd};
-use crate::split::{Rows, TrainSplit};
+use crate::parts::{Part, TrainingPart};
+use crate::passes::Passes;
+use crate::scaler::{RunningMoments, Scaler};
+use crate::split::TrainSplit;
 use crate::subspace;
-use crate::table_rows::{TableRows, gathered, put};
+use crate::table_rows::{TableRows, put};
 
 /// Singular values below this part of the largest are constraints (`docs/spec.md#degenerate-directions`).
 const RANK_TOLERANCE: f64 = 1e-6;
@@ -93,7 +96,20 @@ impl Preprocessing {
         rows: &dyn TableRows,
         train: &TrainSplit,
     ) -> Result<Self, PreprocessingError> {
-        let table = rows.head();
+        Self::fit_part(config, molecule, TrainingPart::of(rows, train))
+    }
+
+    /// The same on a part of a table, of which no more than blocks are in memory where its rows are not listed.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn fit_part(
+        config: &PreprocessingConfig,
+        molecule: Option<&Molecule>,
+        training: TrainingPart<'_>,
+    ) -> Result<Self, PreprocessingError> {
+        let part = training.part();
+        let table = part.head();
         if table.x.ncols() == 0 {
             return Err(PreprocessingError::NoPositions);
         }
@@ -106,39 +122,43 @@ impl Preprocessing {
         let gauge = Gauge::new(&config.gauge, molecule, positions, momenta)?;
         let [x_components, y_components] = table.components(molecule);
         let (y_side, y_rank, y_scaler) = {
-            let y = gathered(rows, train.rows(), table.y.ncols(), |_, y| gauge.momenta(y))?;
-            let (side, means, sds) = Side::fit("y", &table.y_names, y.view(), y_components)?;
+            let y = Passes::of(part, table.y.ncols(), |_, y| gauge.momenta(y))?;
+            let (side, means, sds) =
+                Side::fit("y", &table.y_names, &y, part.count(), y_components)?;
             let alive = side.only_alive(y);
-            let rank = subspace::rank(alive.view(), &means, &sds, RANK_TOLERANCE);
-            (side, rank, Scaler::fit(config.y_scaler, alive.view()))
+            let rank = subspace::rank(&alive, &means, &sds, RANK_TOLERANCE)?;
+            let scaler = Scaler::fit_passes(config.y_scaler, &alive, means.len())?;
+            (side, rank, scaler)
         };
-        let mut x = gauged_positions(&gauge, rows, train)?;
-        let columns = x.ncols();
+        let columns = table.x.ncols();
         let bounds = ColumnBounds::new(&config.bounds, &table.x_names)?;
-        bounds.check(|row, column| x[[row, column]], train.rows(), &table.x_names)?;
-        bounds.open(x.view_mut());
-        let (x_side, x_means, x_sds) = Side::fit("x", &table.x_names, x.view(), x_components)?;
-        let of_all = with_noise.then(|| Scaler::fit(config.x_scaler, x.view()));
-        let x_alive = x_side.only_alive(x);
-        let found = subspace::directions(x_alive.view(), &x_means, &x_sds, RANK_TOLERANCE);
-        let x_rank = found.alive.ncols();
-
-        let deficient = x_rank < x_side.alive.len();
-        if !bounds.is_empty() && x_rank < columns {
-            return Err(PreprocessingError::BoundedSubspace { columns, rank: x_rank });
-        }
-        let (subspace, noise, x_scaler) = if let Some(scaler) = of_all {
-            let scaler =
-                scaler.with_unit_scales(x_side.dead.iter().map(|dead| (dead.index, dead.constant)));
-            let noise = Noise::new(config.noise_sd, &x_side, &found, &x_means, &scaler);
-            (None, Some(noise), scaler)
-        } else if deficient {
-            let subspace = Subspace::new(x_means, &found);
-            let coordinates = subspace.coordinates(x_alive);
-            let scaler = Scaler::fit(config.x_scaler, coordinates.view());
-            (Some(subspace), None, scaler)
-        } else {
-            (None, None, Scaler::fit(config.x_scaler, x_alive.view()))
+        bounds.check(&gauge, part)?;
+        let (x_side, x_rank, subspace, noise, x_scaler) = {
+            let x = opened_positions(&gauge, &bounds, part)?;
+            let (side, means, sds) =
+                Side::fit("x", &table.x_names, &x, part.count(), x_components)?;
+            let of_all =
+                with_noise.then(|| Scaler::fit_passes(config.x_scaler, &x, columns)).transpose()?;
+            let alive = side.only_alive(x);
+            let found = subspace::directions(&alive, &means, &sds, RANK_TOLERANCE)?;
+            let rank = found.alive.ncols();
+            if !bounds.is_empty() && rank < columns {
+                return Err(PreprocessingError::BoundedSubspace { columns, rank });
+            }
+            let (subspace, noise, scaler) = if let Some(scaler) = of_all {
+                let dead = side.dead.iter().map(|dead| (dead.index, dead.constant));
+                let scaler = scaler.with_unit_scales(dead);
+                let noise = Noise::new(config.noise_sd, &side, &found, &means, &scaler);
+                (None, Some(noise), scaler)
+            } else if rank < side.alive.len() {
+                let subspace = Subspace::new(means, &found);
+                let coordinates = subspace.coordinates(alive);
+                let scaler = Scaler::fit_passes(config.x_scaler, &coordinates, rank)?;
+                (Some(subspace), None, scaler)
+            } else {
+                (None, None, Scaler::fit_passes(config.x_scaler, &alive, rank)?)
+            };
+            (side, rank, subspace, noise, scaler)
         };
         Ok(Self {
             config: config.clone(),
@@ -318,27 +338,23 @@ impl Preprocessing {
     /// Rows that cannot be read again.
     pub fn ranks_within(
         &self,
-        table: &dyn TableRows,
-        part: &impl Rows,
+        part: Part<'_>,
         tolerances: [f64; 2],
     ) -> Result<[usize; 2], ScratchError> {
-        let rank = |side: &Side, values: Array2<f64>, tolerance: f64| {
-            let alive = side.only_alive(values);
-            let columns = alive.columns();
+        let rank = |side: &Side, rows: Passes<'_>, tolerance: f64| {
+            let alive = side.only_alive(rows);
             let (means, sds): (Vec<f64>, Vec<f64>) =
-                columns.into_iter().map(|column| mean_and_sd(&column)).unzip();
-            subspace::rank(alive.view(), &means, &sds, tolerance)
+                RunningMoments::of(&alive)?.finish().0.into_iter().unzip();
+            subspace::rank(&alive, &means, &sds, tolerance)
         };
         let mut ranks = [self.x_rank, self.y_rank];
         if tolerances[0] > RANK_TOLERANCE {
-            let mut x = gauged_positions(&self.gauge, table, part)?;
-            self.bounds.open(x.view_mut());
-            ranks[0] = rank(&self.x, x, tolerances[0]);
+            let x = opened_positions(&self.gauge, &self.bounds, part)?;
+            ranks[0] = rank(&self.x, x, tolerances[0])?;
         }
         if tolerances[1] > RANK_TOLERANCE {
-            let momenta = |_, y| self.gauge.momenta(y);
-            let y = gathered(table, part.rows(), self.y.names.len(), momenta)?;
-            ranks[1] = rank(&self.y, y, tolerances[1]);
+            let y = Passes::of(part, self.y.names.len(), |_, y| self.gauge.momenta(y))?;
+            ranks[1] = rank(&self.y, y, tolerances[1])?;
         }
         Ok(ranks)
     }
@@ -347,16 +363,8 @@ impl Preprocessing {
     ///
     /// # Errors
     /// The first value outside; rows that cannot be read again.
-    pub fn check_bounds(
-        &self,
-        table: &dyn TableRows,
-        part: &impl Rows,
-    ) -> Result<(), PreprocessingError> {
-        if self.bounds.is_empty() {
-            return Ok(());
-        }
-        let x = gauged_positions(&self.gauge, table, part)?;
-        self.bounds.check(|row, column| x[[row, column]], part.rows(), &self.x.names)
+    pub fn check_bounds(&self, part: Part<'_>) -> Result<(), PreprocessingError> {
+        self.bounds.check(&self.gauge, part)
     }
 
     /// The frame of decoded positions in words.
@@ -476,15 +484,11 @@ impl Preprocessing {
     ///
     /// # Errors
     /// Rows that cannot be read again.
-    pub fn encode_part(
-        &self,
-        table: &dyn TableRows,
-        part: &impl Rows,
-    ) -> Result<(Array2<f32>, Array2<f32>), ScratchError> {
-        let rows = part.rows();
+    pub fn encode_part(&self, part: Part<'_>) -> Result<(Array2<f32>, Array2<f32>), ScratchError> {
+        let rows = part.count();
         let mut encoded =
-            (Array2::zeros((rows.len(), self.x_dim())), Array2::zeros((rows.len(), self.y_dim())));
-        table.each_of(rows, &mut |places, x, y| {
+            (Array2::zeros((rows, self.x_dim())), Array2::zeros((rows, self.y_dim())));
+        part.each(&mut |places, x, y| {
             put(&mut encoded.0, places, &self.encode_x(x.view(), y.view()));
             put(&mut encoded.1, places, &self.encode_y(y.view()));
         })?;
@@ -576,14 +580,17 @@ impl Preprocessing {
     }
 }
 
-/// The positions of a part in the gauge.
-fn gauged_positions(
-    gauge: &Gauge,
-    table: &dyn TableRows,
-    part: &impl Rows,
-) -> Result<Array2<f64>, ScratchError> {
-    let width = table.head().x.ncols();
-    gathered(table, part.rows(), width, |x, y| gauge.positions(x, y.view()))
+/// The positions of a part in the gauge, opened where they have bounds.
+fn opened_positions<'a>(
+    gauge: &'a Gauge,
+    bounds: &'a ColumnBounds,
+    part: Part<'a>,
+) -> Result<Passes<'a>, ScratchError> {
+    Passes::of(part, part.head().x.ncols(), |x, y| {
+        let mut x = gauge.positions(x, y.view());
+        bounds.open(x.view_mut());
+        x
+    })
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

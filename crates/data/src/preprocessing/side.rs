@@ -1,11 +1,12 @@
 //! The columns of one side of a table: which vary, and the constants of the others.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::chunks::in_place;
 use super::error::PreprocessingError;
 use crate::kinds::Varying;
+use crate::passes::Passes;
+use crate::scaler::RunningMoments;
 
 /// A row is off a constant by more than this part of the largest sd of the columns of its kind.
 pub(super) const OFF_CONSTANT: f64 = 1e-6;
@@ -38,21 +39,20 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// The side with the means and sds of its varying columns; the first `components` are those of a molecule.
+    /// The side of so many rows, with the means and sds of its varying columns; the first `components` are those of a molecule.
     pub(super) fn fit(
         side: &'static str,
         names: &[String],
-        values: ArrayView2<'_, f64>,
+        rows: &Passes<'_>,
+        count: usize,
         components: usize,
     ) -> Result<(Self, Vec<f64>, Vec<f64>), PreprocessingError> {
-        let Varying { moments, alive, scales } = Varying::of(names, values, components);
+        let (moments, largest) = RunningMoments::of(rows)?.finish();
+        let Varying { moments, alive, scales } =
+            Varying::judge(names, moments, &largest, components);
         let largest_sd = moments.iter().map(|moments| moments.1).fold(0.0, f64::max);
         if alive.is_empty() {
-            return Err(PreprocessingError::Constant {
-                side,
-                rows: values.nrows(),
-                names: names.to_vec(),
-            });
+            return Err(PreprocessingError::Constant { side, rows: count, names: names.to_vec() });
         }
         let dead = (0..names.len()).filter(|index| alive.binary_search(index).is_err());
         let means = alive.iter().map(|&index| moments[index].0).collect();
@@ -67,13 +67,14 @@ impl Side {
         Ok((Self { names: names.to_vec(), alive, dead, largest_sd }, means, sds))
     }
 
-    /// The columns that vary, in the memory of all.
-    pub(super) fn only_alive(&self, values: Array2<f64>) -> Array2<f64> {
+    /// The columns that vary.
+    pub(super) fn only_alive<'a>(&self, rows: Passes<'a>) -> Passes<'a> {
         if self.dead.is_empty() {
-            return values;
+            return rows;
         }
-        in_place(values, self.alive.len(), |row, alive| {
-            alive.iter_mut().zip(&self.alive).for_each(|(to, &index)| *to = row[index]);
+        let alive = self.alive.clone();
+        rows.map(alive.len(), move |row, out| {
+            out.iter_mut().zip(&alive).for_each(|(to, &index)| *to = row[index]);
         })
     }
 

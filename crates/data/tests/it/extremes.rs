@@ -2,7 +2,7 @@
 //! heavy tails are measurements.
 
 use cei_data::extremes::screen;
-use cei_data::{Selection, Spreads, Table};
+use cei_data::{Part, Selection, Spreads, Table};
 use cei_physics::{AtomSpec, Molecule};
 use ndarray::{Array2, Axis, concatenate};
 
@@ -58,7 +58,7 @@ fn round_off_and_rare_values_are_no_extremes() {
         [u, if row % 200 == 9 { 0.3 } else { 0.0 }, if row == 30 { 1e-9 } else { 1e-17 * u }]
     });
     assert!(screen(&mut table, false, &Selection::default(), None).unwrap().is_empty());
-    let spreads = Spreads::of(&table, &(0..300).collect::<Vec<_>>(), None).unwrap();
+    let spreads = Spreads::of(Part::listed(&table, &(0..300).collect::<Vec<_>>()), None).unwrap();
     assert!(spreads.absurd(&table, &Selection::default()).is_empty());
     table.y[[5, 2]] = 1e6;
     let cells = spreads.absurd(&table, &Selection::default());
@@ -78,7 +78,7 @@ fn round_off_of_round_off_is_no_scale() {
         let y = concatenate![Axis(1), one.y, one.y.mapv(|component| -component)];
         Table { y, y_names: molecule.momentum_columns(), ..one }
     };
-    let trained = Spreads::of(&of(1e-31), &rows, Some(&molecule)).unwrap();
+    let trained = Spreads::of(Part::listed(&of(1e-31), &rows), Some(&molecule)).unwrap();
     for part in [1e-31, 1e-15, 50.0] {
         let cells = trained.absurd(&of(part), &Selection::default());
         assert!(cells.is_empty(), "{part}: {}", cells[0]);

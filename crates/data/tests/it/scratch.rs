@@ -3,9 +3,9 @@
 use cei_data::extremes::screen;
 use cei_data::rounding::largest_rounding;
 use cei_data::{
-    Degenerate, GaugeConfig, Preprocessing, PreprocessingConfig, RowDigests, Rows as _,
-    ScratchTable, SharedFrame, Source, Split, SplitConfig, Spreads, Table, TableRows, fingerprint,
-    load, part_of,
+    Degenerate, Division, GaugeConfig, Marks, Part, Preprocessing, PreprocessingConfig, Role,
+    RowDigests, Rows as _, ScalerKind, ScratchTable, SharedFrame, Source, Split, SplitConfig,
+    Spreads, Table, TableRows, fingerprint, load, part_of,
 };
 use ndarray::Array2;
 
@@ -77,8 +77,8 @@ fn rows_on_disk_are_those_in_memory() {
     let split = Split::new(table.rows(), &SplitConfig::default()).unwrap();
     let train = split.train.rows();
     let of = |table: &dyn TableRows| {
-        let spreads = Spreads::of(table, train, Some(&molecule)).unwrap();
-        let digests = RowDigests::fit(table, train, Some(&molecule)).unwrap();
+        let spreads = Spreads::of(Part::listed(table, train), Some(&molecule)).unwrap();
+        let digests = RowDigests::fit(Part::listed(table, train), Some(&molecule)).unwrap();
         let rounding = largest_rounding(table, [&|_| 1.0, &|_| 1.0]).unwrap();
         (spreads, digests, rounding)
     };
@@ -99,16 +99,73 @@ fn rows_on_disk_are_those_in_memory() {
             |table| Preprocessing::fit(&config, Some(&molecule), table, &split.train).unwrap();
         let fitted = fit(&table);
         assert_eq!(fitted, fit(&scratch));
-        let ranks = |table| fitted.ranks_within(table, &split.train, [1e-3, 1e-3]).unwrap();
+        let ranks =
+            |table| fitted.ranks_within(split.training(table).part(), [1e-3, 1e-3]).unwrap();
         assert_eq!(ranks(&table), ranks(&scratch));
         let encoded = |table: &dyn TableRows| {
-            let (x, y) = fitted.encode_part(table, &split.test).unwrap();
+            let (x, y) = fitted.encode_part(split.test(table)).unwrap();
             [bits(&x), bits(&y)]
         };
         let (x, y) = table_part(&table, split.test.rows());
         let at_once = [fitted.encode_x(x.view(), y.view()), fitted.encode_y(y.view())];
         assert_eq!(encoded(&table), at_once.each_ref().map(bits));
         assert_eq!(encoded(&scratch), at_once.each_ref().map(bits));
+    }
+}
+
+/// Marks instead of lists of rows: the same parts, in the order of the file, and what is fitted on them block by block is
+/// what is fitted on all of them at once, but for round-off.
+#[test]
+fn parts_that_are_marked_are_those_that_are_listed() {
+    let folder = Folder::new();
+    let source = Source { drop_invalid: true, ..folder.write("t.csv", text()) };
+    let (selection, molecule) = (select(&X, &Y), ocs());
+    let mut table = ScratchTable::load(&source, &selection, &folder.path("")).unwrap();
+    screen(&mut table, true, &selection, Some(&molecule)).unwrap();
+    let config = SplitConfig { seed: 5, ..SplitConfig::default() };
+    let split = Split::new(table.count(), &config).unwrap();
+    let marks = Marks::new(table.count(), &config).unwrap();
+    assert_eq!(split.counts(), marks.counts());
+    for row in (0..table.count()).step_by(997) {
+        assert_eq!(marks.role(row), split.role(row));
+    }
+    let mut validation = split.validation.rows().to_vec();
+    validation.sort_unstable();
+    let (x, y) = marks.validation(&table).whole().unwrap();
+    assert_eq!((x, y), part_of(&table, &validation).unwrap());
+    let places = [0, 7, 7, validation.len() - 1];
+    assert_eq!(marks.validation(&table).numbers(&places), places.map(|place| validation[place]));
+    assert!(marks.test(&table).numbers(&[3]).iter().all(|row| marks.role(*row) == Role::Test));
+
+    let training = [split.training(&table), marks.training(&table)];
+    let [listed, marked] = training.map(|part| Spreads::of(part.part(), Some(&molecule)).unwrap());
+    assert_eq!(listed, marked);
+    for scaler in
+        [ScalerKind::Standardise, ScalerKind::MinMax, ScalerKind::Robust, ScalerKind::None]
+    {
+        for degenerate in [Degenerate::Project, Degenerate::Noise] {
+            let config = PreprocessingConfig {
+                x_scaler: scaler,
+                y_scaler: scaler,
+                degenerate,
+                ..PreprocessingConfig::default()
+            };
+            let [listed, marked] = training
+                .map(|part| Preprocessing::fit_part(&config, Some(&molecule), part).unwrap());
+            assert_eq!(listed.d_eff(), marked.d_eff());
+            assert_eq!(listed.alive_x(), marked.alive_x());
+            let [of_listed, of_marked] =
+                [&listed, &marked].map(|fitted| fitted.encode_part(split.test(&table)).unwrap());
+            for (a, b) in of_listed.0.iter().zip(&of_marked.0) {
+                assert!((a - b).abs() < 1e-4 * (1.0 + a.abs()), "{scaler:?} {a} {b}");
+            }
+            for (a, b) in of_listed.1.iter().zip(&of_marked.1) {
+                assert!((a - b).abs() < 1e-6 * (1.0 + a.abs()), "{scaler:?} {a} {b}");
+            }
+            let ranks =
+                training.map(|part| listed.ranks_within(part.part(), [1e-3, 1e-3]).unwrap());
+            assert_eq!(ranks[0], ranks[1]);
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Loading and splitting the table of an experiment, or simulating it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use cei_data::error::Fault;
 use cei_data::extremes::screen;
 use cei_data::{
-    FarCell, LoadError, Preprocessing, PreprocessingError, RowDigests, Rows as _, ScratchTable,
-    Selection, Split, Table, TableRows, check_trainable, fingerprint, load, part_of,
+    Division, FarCell, LoadError, Marks, Part, Preprocessing, PreprocessingError, Role, RowDigests,
+    ScratchError, ScratchTable, Selection, Split, Table, TableRows, check_trainable, fingerprint,
+    load,
 };
 use cei_physics::Molecule;
-use cei_train::{DegenerateNoise, Rows, TrainingRows};
+use cei_train::{DegenerateNoise, FileRows, RowSet, Rows, TrainingRows};
+use ndarray::ArrayView2;
 
 use super::alike;
 use super::fresh::Recipe;
@@ -18,22 +21,35 @@ use crate::error::LaterError;
 use crate::folder::{Origin, PartCopies};
 use crate::{Experiment, RunError, TrainedRun};
 
+/// Rows that are in memory at a time with `source.stream`, where `source.buffer_rows` does not say how many.
+const BUFFER_ROWS: usize = 1_000_000;
 /// Extreme cells that are named one by one.
 const MOST_NAMED: usize = 5;
 
 /// A loaded table and its split.
 #[derive(Debug)]
-pub struct Dataset<T = Table> {
+pub struct Dataset<T = Table, D = Split> {
     /// All rows, in internal units, not yet in a gauge.
     pub table: T,
     /// Which rows are for what.
-    pub split: Split,
+    pub split: D,
     /// SHA-256 of names and values.
     pub fingerprint: String,
     /// Cells that are far from all others of their column, in words; no measurement is that far.
     pub extremes: Vec<String>,
     /// How the training rows of later epochs are made, if not those of the first are used again.
     pub recipe: Option<Recipe>,
+    /// Where scaled rows are kept and how many of them are in memory, if not all are.
+    stream: Option<Stream>,
+}
+
+/// Rows that stay on the disk.
+#[derive(Debug)]
+struct Stream {
+    folder: PathBuf,
+    buffer: usize,
+    /// Of their order.
+    seed: u64,
 }
 
 impl Dataset {
@@ -75,8 +91,9 @@ impl Dataset {
                 let columns = Selection { may_miss, ..experiment.columns.clone() };
                 let mut table = load(source, &columns)
                     .map_err(|error| with_hint_on_missing(error, experiment, &columns))?;
-                let split;
-                (split, extremes) = checked_and_split(experiment, &mut table)?;
+                let far = checked(experiment, &mut table)?;
+                let split = Split::new(table.rows(), &experiment.split)?;
+                extremes = in_words(&far, &split);
                 if source.fresh_noise {
                     let simulation = simulation.as_ref().ok_or(RunError::FreshNoiseUnknown)?;
                     measured_anew(experiment, simulation, origin, table, split)?
@@ -89,7 +106,7 @@ impl Dataset {
         };
         let fingerprint = fingerprint(&table).map_err(LoadError::from)?;
         alike::order(experiment, origin, &split, &mut table)?;
-        Ok(Self { fingerprint, table, split, extremes, recipe })
+        Ok(Self { fingerprint, table, split, extremes, recipe, stream: None })
     }
 
     /// The table that a run was trained on. It must be the same, or its test rows are not those kept from the model.
@@ -122,13 +139,13 @@ impl Dataset {
     }
 }
 
-impl Dataset<Box<dyn TableRows>> {
+impl Dataset<Box<dyn TableRows>, Box<dyn Division>> {
     /// The same for a training into `folder`: rows of files that are used as they are stay in a file without a name there, or
     /// in the nearest folder around it that exists, and no more of them is in memory at a time than blocks, or one side of the
     /// training part.
     ///
     /// # Errors
-    /// As [`Dataset::load`]; a folder that cannot be written to.
+    /// As [`Dataset::load`]; a folder that cannot be written to; `source.stream` where rows are not used as they are.
     pub fn for_training(
         experiment: &Experiment,
         origin: &Origin,
@@ -136,13 +153,25 @@ impl Dataset<Box<dyn TableRows>> {
     ) -> Result<Self, RunError> {
         experiment.split.check()?;
         let source = &experiment.source;
-        let exchanges =
-            experiment.molecule.as_ref().is_some_and(|m| m.exchangeable() == Some(true));
-        let remade = source.simulator.is_some() || source.fresh_noise || exchanges;
-        if remade || experiment.columns.x.is_empty() || !may_miss(experiment, origin)?.is_empty() {
-            let Dataset { table, split, fingerprint, extremes, recipe } =
+        let molecule = experiment.molecule.as_ref();
+        let may_miss = !may_miss(experiment, origin)?.is_empty();
+        let remade = [
+            (source.simulator.is_some(), "source.simulator"),
+            (source.fresh_noise, "source.fresh_noise"),
+            (molecule.is_some_and(|m| m.exchangeable() == Some(true)), "molecule.exchangeable"),
+            (may_miss, "detector.efficiency"),
+        ];
+        let because = remade.into_iter().find(|(is, _)| *is).map(|(_, key)| key);
+        match (because, source.buffer_rows) {
+            (Some(key), _) if source.stream => return Err(RunError::StreamOf { key }),
+            (_, Some(_)) if !source.stream => return Err(RunError::BufferAlone),
+            _ => {}
+        }
+        if because.is_some() || experiment.columns.x.is_empty() {
+            let Dataset { table, split, fingerprint, extremes, recipe, stream } =
                 Dataset::load(experiment, origin)?;
-            return Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe });
+            let (table, split) = (Box::new(table), Box::new(split));
+            return Ok(Self { table, split, fingerprint, extremes, recipe, stream });
         }
         check_charges(experiment)?;
         let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.is_dir();
@@ -150,13 +179,25 @@ impl Dataset<Box<dyn TableRows>> {
         let columns = &experiment.columns;
         let mut table = ScratchTable::load(source, columns, folder)
             .map_err(|error| with_hint_on_missing(error, experiment, columns))?;
-        let (split, extremes) = checked_and_split(experiment, &mut table)?;
+        let far = checked(experiment, &mut table)?;
+        let (rows, config) = (table.count(), &experiment.split);
+        let split: Box<dyn Division> = if source.stream {
+            Box::new(Marks::new(rows, config)?)
+        } else {
+            Box::new(Split::new(rows, config)?)
+        };
+        let extremes = in_words(&far, split.as_ref());
         let fingerprint = fingerprint(&table).map_err(LoadError::from)?;
-        Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe: None })
+        let stream = source.stream.then(|| Stream {
+            folder: folder.to_owned(),
+            buffer: source.buffer_rows.unwrap_or(BUFFER_ROWS),
+            seed: experiment.split.seed,
+        });
+        Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe: None, stream })
     }
 }
 
-impl<T: AsRows> Dataset<T> {
+impl<T: AsRows, D: Division> Dataset<T, D> {
     /// Fits the preprocessing on the training rows alone.
     ///
     /// # Errors
@@ -165,11 +206,11 @@ impl<T: AsRows> Dataset<T> {
         let molecule = experiment.molecule.as_ref();
         let config = &experiment.preprocessing;
         let (table, split) = (self.table.as_rows(), &self.split);
-        let fitted = Preprocessing::fit(config, molecule, table, &split.train);
+        let fitted = Preprocessing::fit_part(config, molecule, split.training(table));
         let fitted = fitted.map_err(|error| self.located(error))?;
         // The density of a row outside is zero: no mean over the part that holds it would be a number.
-        fitted.check_bounds(table, &split.validation).map_err(|error| self.located(error))?;
-        fitted.check_bounds(table, &split.test).map_err(|error| self.located(error))?;
+        fitted.check_bounds(split.validation(table)).map_err(|error| self.located(error))?;
+        fitted.check_bounds(split.test(table)).map_err(|error| self.located(error))?;
         Ok(fitted)
     }
 
@@ -184,40 +225,105 @@ impl<T: AsRows> Dataset<T> {
         }
     }
 
-    /// How many rows of the validation and of the test part repeat rows of the training part, whose digests these are,
-    /// and how many test rows repeat validation rows.
+    /// Digests of the training rows, and how many rows of the validation and of the test part repeat them, and how many test
+    /// rows repeat validation rows; none of a table that stays on the disk, where they would be as long as its rows.
     ///
     /// # Errors
     /// Rows that cannot be read again.
-    pub fn copies(&self, training: &RowDigests) -> Result<PartCopies, RunError> {
-        let part = |rows: &[usize]| part_of(self.table.as_rows(), rows).map_err(LoadError::from);
-        let (x, y) = part(self.split.validation.rows())?;
+    pub fn copies(
+        &self,
+        molecule: Option<&Molecule>,
+    ) -> Result<Option<(RowDigests, PartCopies)>, RunError> {
+        if self.stream.is_some() {
+            return Ok(None);
+        }
+        let (table, split) = (self.table.as_rows(), &self.split);
+        let training = split.training(table).part();
+        let training = RowDigests::fit(training, molecule).map_err(LoadError::from)?;
+        let rows = |part: Part<'_>| part.whole().map_err(LoadError::from);
+        let (x, y) = rows(split.validation(table))?;
         let of_validation = training.of_others(x.view(), y.view());
         let validation = training.copies(x.view(), y.view());
         drop((x, y));
-        let (x, y) = part(self.split.test.rows())?;
-        Ok(PartCopies {
+        let (x, y) = rows(split.test(table))?;
+        let copies = PartCopies {
             validation,
             test: training.copies(x.view(), y.view()),
             test_of_validation: Some(of_validation.copies(x.view(), y.view())),
-        })
+        };
+        Ok(Some((training, copies)))
+    }
+
+    /// What else is different where rows stay on the disk.
+    pub fn stream_remark(&self) -> Option<String> {
+        self.stream.as_ref().map(|stream| format!(
+            "remark: rows stay on the disk, in `{}`, and are shuffled in windows of {} (`source.stream`); copies of rows are not looked for",
+            stream.folder.display(),
+            stream.buffer / 2,
+        ))
     }
 
     /// Scaled rows for training and validation.
     ///
     /// # Errors
-    /// Rows that cannot be read again.
+    /// Rows that cannot be read again, or written.
     pub fn training_rows(&self, preprocessing: &Preprocessing) -> Result<TrainingRows, RunError> {
         let degenerate = preprocessing
             .noise_directions()
             .map(|(directions, sd)| DegenerateNoise { directions, sd });
         let table = self.table.as_rows();
-        Ok(TrainingRows {
-            training: scaled_rows(table, &self.split.train, preprocessing)?,
-            validation: scaled_rows(table, &self.split.validation, preprocessing)?,
-            degenerate,
-        })
+        let (training, validation) =
+            (self.split.training(table).part(), self.split.validation(table));
+        let in_memory = |part| {
+            let (x, y) = preprocessing.encode_part(part)?;
+            Ok::<_, ScratchError>(RowSet::Memory(Rows { x, y }))
+        };
+        let scaled = match &self.stream {
+            None => in_memory(training).and_then(|first| Ok([first, in_memory(validation)?])),
+            Some(stream) => stream.scaled(training, validation, preprocessing),
+        };
+        let [training, validation] = scaled.map_err(LoadError::from)?;
+        Ok(TrainingRows { training, validation, degenerate })
     }
+}
+
+impl Stream {
+    /// The training and the validation rows, scaled, in files; those of training in random order.
+    fn scaled(
+        &self,
+        training: Part<'_>,
+        validation: Part<'_>,
+        preprocessing: &Preprocessing,
+    ) -> Result<[RowSet; 2], ScratchError> {
+        let Self { folder, buffer, seed } = self;
+        let failed = |error: io::Error| ScratchError { folder: folder.clone(), kind: error.kind() };
+        let widths = [preprocessing.x_dim(), preprocessing.y_dim()];
+        let rows = training.count();
+        let mut shuffling =
+            FileRows::shuffling_writer(folder, widths, *buffer, rows, *seed).map_err(failed)?;
+        each_scaled(training, preprocessing, |x, y| shuffling.add(x, y))?.map_err(failed)?;
+        let training = shuffling.finish().map_err(failed)?;
+        let mut writer = FileRows::writer(folder, widths, *buffer).map_err(failed)?;
+        each_scaled(validation, preprocessing, |x, y| writer.add(x, y))?.map_err(failed)?;
+        let validation = writer.finish().map_err(failed)?;
+        Ok([RowSet::File(training), RowSet::File(validation)])
+    }
+}
+
+/// Hands over the rows of a part, scaled, in blocks, until one cannot be taken.
+fn each_scaled(
+    part: Part<'_>,
+    preprocessing: &Preprocessing,
+    mut take: impl FnMut(ArrayView2<'_, f32>, ArrayView2<'_, f32>) -> io::Result<()>,
+) -> Result<io::Result<()>, ScratchError> {
+    let mut taken = Ok(());
+    part.each(&mut |_, x, y| {
+        if taken.is_ok() {
+            let x = preprocessing.encode_x(x.view(), y.view());
+            taken = take(x.view(), preprocessing.encode_y(y.view()).view());
+        }
+    })?;
+    Ok(taken)
 }
 
 /// What a data set keeps its rows in.
@@ -238,18 +344,12 @@ impl AsRows for Box<dyn TableRows> {
     }
 }
 
-/// Refuses cells that are no measurement, and tables that nothing can be learned from; cuts the others. With the cells that
-/// are only extreme, in words.
-fn checked_and_split(
-    experiment: &Experiment,
-    table: &mut dyn TableRows,
-) -> Result<(Split, Vec<String>), RunError> {
+/// Refuses cells that are no measurement, and tables that nothing can be learned from; returns the cells that are only extreme.
+fn checked(experiment: &Experiment, table: &mut dyn TableRows) -> Result<Vec<FarCell>, RunError> {
     let Experiment { source, columns, molecule, .. } = experiment;
     let far = screen(table, source.drop_invalid, columns, molecule.as_ref())?;
     check_trainable(table, &experiment.split)?;
-    let split = Split::new(table.count(), &experiment.split)?;
-    let extremes = in_words(&far, &split);
-    Ok((split, extremes))
+    Ok(far)
 }
 
 /// Of each ion, whether it may be missing; empty where none may.
@@ -299,14 +399,12 @@ fn check_charges(experiment: &Experiment) -> Result<(), RunError> {
 }
 
 /// Cells that are only extreme, and what may come of each.
-fn in_words(cells: &[FarCell], split: &Split) -> Vec<String> {
+fn in_words(cells: &[FarCell], split: &dyn Division) -> Vec<String> {
     let of_cell = |cell: &FarCell| {
-        let consequence = if split.validation.rows().contains(&cell.row) {
-            "a validation row, whose loss decides when training stops"
-        } else if split.test.rows().contains(&cell.row) {
-            "a test row, which may decide mean scores"
-        } else {
-            "a training row"
+        let consequence = match split.role(cell.row) {
+            Role::Validation => "a validation row, whose loss decides when training stops",
+            Role::Test => "a test row, which may decide mean scores",
+            Role::Training => "a training row",
         };
         format!(
             "{cell}, several times as far as any other before it ({consequence}): is it a measurement?"
@@ -317,14 +415,4 @@ fn in_words(cells: &[FarCell], split: &Split) -> Vec<String> {
         lines.push(format!("{} more cells are as extreme", cells.len() - MOST_NAMED));
     }
     lines
-}
-
-/// The rows of one part, scaled.
-fn scaled_rows(
-    table: &dyn TableRows,
-    part: &impl cei_data::Rows,
-    preprocessing: &Preprocessing,
-) -> Result<Rows, RunError> {
-    let (x, y) = preprocessing.encode_part(table, part).map_err(LoadError::from)?;
-    Ok(Rows { x, y })
 }

@@ -2,7 +2,7 @@
 //! that was written with four decimals is no constraint any more, but a direction of noise.
 
 use cei_data::rounding::{ROUNDING_MARGIN, largest_rounding};
-use cei_data::{Preprocessing, ScratchError};
+use cei_data::{Division, Preprocessing, ScratchError};
 
 use super::load::{AsRows, Dataset};
 use crate::Experiment;
@@ -11,9 +11,9 @@ use crate::Experiment;
 ///
 /// # Errors
 /// Rows that cannot be read again.
-pub(crate) fn warning<T: AsRows>(
+pub(crate) fn warning<T: AsRows, D: Division>(
     experiment: &Experiment,
-    dataset: &Dataset<T>,
+    dataset: &Dataset<T, D>,
     preprocessing: &Preprocessing,
 ) -> Result<Option<String>, ScratchError> {
     let (table, columns) = (dataset.table.as_rows(), &experiment.columns);
@@ -23,11 +23,9 @@ pub(crate) fn warning<T: AsRows>(
     let x_factor = |column| columns.x_factor(column);
     let y_factor = |column| columns.y_factor(column);
     let rounding = largest_rounding(table, [&x_factor, &y_factor])?;
-    let found = preprocessing.ranks_within(
-        table,
-        &dataset.split.train,
-        rounding.map(|part| ROUNDING_MARGIN * part),
-    )?;
+    let training = dataset.split.training(table).part();
+    let found =
+        preprocessing.ranks_within(training, rounding.map(|part| ROUNDING_MARGIN * part))?;
     let ranks = [preprocessing.d_eff(), preprocessing.y_rank()];
     let mut lost = Vec::new();
     for ((side, rank), found) in ["positions", "momenta"].iter().zip(ranks).zip(found) {

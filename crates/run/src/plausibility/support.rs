@@ -8,9 +8,7 @@
 use std::fmt;
 use std::path::Path;
 
-use cei_data::{
-    LoadError, Preprocessing, Rows as _, Split, Spreads, TableRows, gathered, is_incomplete,
-};
+use cei_data::{LoadError, Part, Preprocessing, Spreads, is_incomplete};
 use cei_metrics::{NearestNeighbours, quantile};
 use cei_physics::Molecule;
 use cei_physics::energy::kinetic_energy_release;
@@ -76,25 +74,26 @@ impl Support {
     /// # Errors
     /// Momenta that are not finite; rows that cannot be read again.
     pub(crate) fn fit(
-        table: &dyn TableRows,
-        split: &Split,
+        training: Part<'_>,
+        validation: Part<'_>,
         preprocessing: &Preprocessing,
         molecule: Option<&Molecule>,
     ) -> Result<Self, RunError> {
         let momenta = preprocessing.momenta();
         let molecule = molecule.filter(|molecule| 3 * molecule.atom_count() == momenta).cloned();
-        let part = |rows: &[usize]| {
-            let used = rows.len().min(REFERENCE_ROWS);
-            let spaced: Vec<_> = (0..used).map(|i| rows[i * rows.len() / used]).collect();
+        let encoded = |part: Part<'_>| {
+            let rows = part.count();
+            let used = rows.min(REFERENCE_ROWS);
+            let spaced: Vec<_> = (0..used).map(|i| i * rows / used).collect();
             let encode = |_, y: Array2<f64>| preprocessing.encode_y(y.view());
-            gathered(table, &spaced, preprocessing.y_dim(), encode).map_err(LoadError::from)
+            part.gathered(&spaced, preprocessing.y_dim(), encode).map_err(LoadError::from)
         };
-        let reference = part(split.train.rows())?;
+        let reference = encoded(training)?;
         let tree = tree(preprocessing, &reference)?;
-        let validation = preprocessing.set_apart(part(split.validation.rows())?.mapv(f64::from));
+        let validation = preprocessing.set_apart(encoded(validation)?.mapv(f64::from));
         let mut distances = tree.distances(validation.view())?;
         distances.sort_by(f64::total_cmp);
-        let spreads = Spreads::of(table, split.train.rows(), molecule.as_ref());
+        let spreads = Spreads::of(training, molecule.as_ref());
         let mut bounds = SupportBounds {
             momentum_sum_au: None,
             kinetic_energy_ev: None,
@@ -102,24 +101,23 @@ impl Support {
             spreads: Some(spreads.map_err(LoadError::from)?),
         };
         if let Some(molecule) = &molecule {
-            let (mut sums, mut energies, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
-            let each = table.each_of(split.train.rows(), &mut |_, _, y| {
+            let rare = (RARE * training.count() as f64).ceil() as usize + 2;
+            let (mut sums, mut energies, mut largest) = (Ends::new(rare), Ends::new(rare), 0.0_f64);
+            let each = training.each(&mut |_, _, y| {
                 let y = y.slice_move(s![.., ..momenta]);
                 let of_row = |y: ArrayView1<'_, f64>| (momentum_sum(y), energy_ev(molecule, y));
                 let found: Vec<_> = y.axis_iter(Axis(0)).into_par_iter().map(of_row).collect();
-                // Events with missing ions have neither sum nor energy.
-                sums.extend(found.iter().map(|found| found.0).filter(|sum| !sum.is_nan()));
-                energies.extend(found.iter().map(|found| found.1).filter(|ker| !ker.is_nan()));
+                sums.add(found.iter().map(|found| found.0));
+                energies.add(found.iter().map(|found| found.1));
                 largest = y.iter().fold(largest, |most, p| most.max(p.abs()));
             });
             each.map_err(LoadError::from)?;
-            sums.par_sort_unstable_by(f64::total_cmp);
-            energies.par_sort_unstable_by(f64::total_cmp);
             let round_off = ROUND_OFF * largest;
-            bounds.momentum_sum_au = quantile(&sums, 1.0 - RARE).map(|sum| sum.max(round_off));
-            bounds.kinetic_energy_ev = quantile(&energies, RARE / 2.0)
-                .zip(quantile(&energies, 1.0 - RARE / 2.0))
-                .map(|(low, high)| [low, high]);
+            bounds.momentum_sum_au = sums.quantile(1.0 - RARE).map(|sum| sum.max(round_off));
+            bounds.kinetic_energy_ev = energies
+                .quantile(RARE / 2.0)
+                .zip(energies.quantile(1.0 - RARE / 2.0))
+                .map(Into::into);
         }
         Ok(Self { bounds, molecule, reference, tree })
     }
@@ -226,6 +224,53 @@ impl Support {
     }
 }
 
+/// The least and the largest of many values; NaN, as of events with missing ions, which have neither sum nor energy, are
+/// left out.
+struct Ends {
+    kept: usize,
+    count: usize,
+    least: Vec<f64>,
+    largest: Vec<f64>,
+}
+
+impl Ends {
+    /// Keeps so many at each end.
+    fn new(kept: usize) -> Self {
+        Self { kept, count: 0, least: Vec::new(), largest: Vec::new() }
+    }
+
+    fn add(&mut self, values: impl Iterator<Item = f64>) {
+        for value in values.filter(|value| !value.is_nan()) {
+            self.count += 1;
+            self.least.push(value);
+            self.largest.push(value);
+        }
+        let kept = self.kept;
+        if self.least.len() > kept {
+            self.least.select_nth_unstable_by(kept, f64::total_cmp);
+            self.largest.select_nth_unstable_by(kept, |a, b| b.total_cmp(a));
+            self.least.truncate(kept);
+            self.largest.truncate(kept);
+        }
+    }
+
+    /// A quantile so near an end that the values about it are kept.
+    fn quantile(&mut self, level: f64) -> Option<f64> {
+        let last = self.count.checked_sub(1)?;
+        self.least.sort_unstable_by(f64::total_cmp);
+        self.largest.sort_unstable_by(f64::total_cmp);
+        let (values, first) = if level < 0.5 {
+            (&self.least, 0)
+        } else {
+            (&self.largest, self.count - self.largest.len())
+        };
+        let position = level * last as f64;
+        let below = position.floor() as usize;
+        let at = |place: usize| values[place.min(last) - first];
+        Some(at(below) + (position - below as f64) * (at(below + 1) - at(below)))
+    }
+}
+
 fn tree(
     preprocessing: &Preprocessing,
     reference: &Array2<f32>,
@@ -254,6 +299,21 @@ mod tests {
         assert_eq!(outside.to_string(), "momentum-sum distance");
         assert!(outside.any() && !Outside::default().any());
         assert_eq!(Outside::default().to_string(), "");
+    }
+
+    #[test]
+    fn quantiles_near_an_end_need_the_values_there_alone() {
+        let values: Vec<f64> = (0..5000).map(|i| f64::from(i * 1999 % 5000).sqrt()).collect();
+        let mut ends = Ends::new(7);
+        for block in values.chunks(600) {
+            ends.add(block.iter().copied().chain([f64::NAN]));
+        }
+        let mut sorted = values;
+        sorted.sort_unstable_by(f64::total_cmp);
+        for level in [RARE / 2.0, RARE, 1.0 - RARE, 1.0 - RARE / 2.0] {
+            assert_eq!(ends.quantile(level), quantile(&sorted, level), "{level}");
+        }
+        assert_eq!(Ends::new(7).quantile(0.5), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cei_data::{LoadError, Preprocessing, RowDigests, Rows as _, TableRows};
+use cei_data::{Division, Preprocessing, RowDigests, TableRows};
 use cei_model::{Device, HyperParameterError, open_device};
 use cei_train::TrainingConfig;
 
@@ -22,10 +22,9 @@ pub(super) struct Loaded {
     pub(super) origin: Origin,
     /// With how its files were read.
     pub(super) experiment: Experiment,
-    pub(super) dataset: Dataset<Box<dyn TableRows>>,
+    pub(super) dataset: Dataset<Box<dyn TableRows>, Box<dyn Division>>,
     preprocessing: Preprocessing,
-    digests: RowDigests,
-    copies: PartCopies,
+    copies: Option<(RowDigests, PartCopies)>,
 }
 
 /// Loads what is trained on, checks it, and tells the plan.
@@ -57,26 +56,26 @@ pub(super) fn load(
     let preprocessing = dataset.fit(&experiment)?;
     let model = build(&experiment.model, &preprocessing, 0, device.clone())?;
     let molecule = experiment.molecule.as_ref();
-    let digests = RowDigests::fit(dataset.table.as_rows(), dataset.split.train.rows(), molecule)
-        .map_err(LoadError::from)?;
-    let copies = dataset.copies(&digests)?;
+    let copies = dataset.copies(molecule)?;
     announce(&plan(
         &experiment,
         &origin,
         &dataset,
-        &copies,
+        copies.as_ref().map(|(_, copies)| copies),
         &preprocessing,
         model.as_ref(),
         remarks,
     )?);
-    Ok(Loaded { device, origin, experiment, dataset, preprocessing, digests, copies })
+    Ok(Loaded { device, origin, experiment, dataset, preprocessing, copies })
 }
 
 /// Makes what all members train on; the table is not needed any more then.
 pub(super) fn prepare(loaded: Loaded, device_name: &str) -> Result<Prepared<'_>, RunError> {
-    let Loaded { device, origin, experiment, dataset, preprocessing, digests, copies } = loaded;
+    let Loaded { device, origin, experiment, dataset, preprocessing, copies } = loaded;
     let molecule = experiment.molecule.as_ref();
-    let support = Support::fit(dataset.table.as_rows(), &dataset.split, &preprocessing, molecule)?;
+    let (table, split) = (dataset.table.as_rows(), &dataset.split);
+    let (training, validation) = (split.training(table).part(), split.validation(table));
+    let support = Support::fit(training, validation, &preprocessing, molecule)?;
     let rows = dataset.training_rows(&preprocessing)?;
     let Dataset { table, fingerprint, extremes, recipe, .. } = dataset;
     let data_rows = table.count();
@@ -92,7 +91,6 @@ pub(super) fn prepare(loaded: Loaded, device_name: &str) -> Result<Prepared<'_>,
         support,
         fingerprint,
         data_rows,
-        digests,
         copies,
         extremes,
     })

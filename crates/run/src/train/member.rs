@@ -1,5 +1,6 @@
 //! Training one model, or the members of an ensemble one after another.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 use cei_data::{Preprocessing, RowDigests};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, Device, LatentStatistics};
-use cei_train::{EpochRows, Observer, StopReason, TrainingReport, TrainingRows, train_on_new_rows};
+use cei_train::{
+    EpochRows, Observer, StopReason, TrainError, TrainingReport, TrainingRows, train_on_new_rows,
+};
 
 use super::figures;
 use crate::dataset::{FreshRows, Recipe};
@@ -43,8 +46,8 @@ pub(super) struct Prepared<'a> {
     pub(super) support: Support,
     pub(super) fingerprint: String,
     pub(super) data_rows: usize,
-    pub(super) digests: RowDigests,
-    pub(super) copies: PartCopies,
+    /// None where rows stay on the disk.
+    pub(super) copies: Option<(RowDigests, PartCopies)>,
     pub(super) extremes: Vec<String>,
 }
 
@@ -59,7 +62,10 @@ impl Prepared<'_> {
     /// Writes what belongs to a model beside its weights.
     fn keep_companions(&self, path: &Path) -> Result<(), RunError> {
         self.support.save(path)?;
-        rows::write(&self.digests, path)
+        match &self.copies {
+            Some((digests, _)) => rows::write(digests, path),
+            None => Ok(()),
+        }
     }
 }
 
@@ -171,7 +177,8 @@ fn keep_model(
     let Prepared { preprocessing, origin, .. } = prepared;
     let Some((best_epoch, best_validation_loss)) = report.best else { return Ok(None) };
     let epochs = &report.history.epochs;
-    let latent = latent_statistics(model, &prepared.rows, experiment.training.seed);
+    let latent = latent_statistics(model, &prepared.rows, experiment.training.seed)
+        .map_err(TrainError::Read)?;
     let may_ignore = experiment.model.architecture().may_ignore_latents();
     let training = TrainingSummary {
         epochs: epochs.len(),
@@ -197,7 +204,7 @@ fn keep_model(
         training,
         data_fingerprint: prepared.fingerprint.clone(),
         data_rows: prepared.data_rows,
-        copies: Some(prepared.copies),
+        copies: prepared.copies.as_ref().map(|(_, copies)| *copies),
         ensemble: None,
         weights_sha256: weights::write(path, model.parameters())?,
         files: companions::digests(path)?,
@@ -212,9 +219,12 @@ fn latent_statistics(
     model: &dyn ConditionalModel,
     rows: &TrainingRows,
     seed: u64,
-) -> LatentStatistics {
+) -> io::Result<LatentStatistics> {
     let mut rng = stream(seed, Purpose::Draws, 0);
-    let chunks = rows.training.chunks(LATENT_CHUNK).map(|batch| {
+    let mut failed = Ok(());
+    let moments = rows.training.chunks(LATENT_CHUNK).map_while(|chunk| {
+        let chunk = chunk.map_err(|error| failed = Err(error)).ok()?;
+        let batch = chunk.batch();
         let posterior = match &rows.degenerate {
             None => model.latent_moments(batch),
             Some(noise) => {
@@ -223,9 +233,10 @@ fn latent_statistics(
                 model.latent_moments(Batch { x: x.view(), y: batch.y })
             }
         };
-        (posterior, model.latent_prior(batch.y))
+        Some((posterior, model.latent_prior(batch.y)))
     });
-    LatentStatistics::collect(model.dimensions().z, chunks)
+    let statistics = LatentStatistics::collect(model.dimensions().z, moments);
+    failed.map(|()| statistics)
 }
 
 fn write_history(

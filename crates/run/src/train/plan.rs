@@ -1,7 +1,7 @@
 //! What a training is about to do, known before the first epoch.
 
 use cei_data::{
-    ColumnRef, DroppedRows, LoadError, Preprocessing, Reading, Rows as _, Selection, TableRows,
+    ColumnRef, Division, DroppedRows, LoadError, Preprocessing, Reading, Selection, TableRows,
 };
 use cei_model::ConditionalModel;
 use cei_physics::{Frame, Orientation, Simulation};
@@ -49,13 +49,12 @@ pub struct TrainingPlan {
 pub(super) fn plan(
     experiment: &Experiment,
     origin: &Origin,
-    dataset: &Dataset<Box<dyn TableRows>>,
-    copies: &PartCopies,
+    dataset: &Dataset<Box<dyn TableRows>, Box<dyn Division>>,
+    copies: Option<&PartCopies>,
     preprocessing: &Preprocessing,
     model: &dyn ConditionalModel,
     remarks: Vec<String>,
 ) -> Result<TrainingPlan, RunError> {
-    let split = &dataset.split;
     let names: Vec<&str> = preprocessing
         .dead_x()
         .iter()
@@ -63,16 +62,7 @@ pub(super) fn plan(
         .map(|column| column.name.as_str())
         .collect();
     let mut warnings = dataset.extremes.clone();
-    let of_validation = copies.test_of_validation.unwrap_or_default();
-    for (part, of, copies) in [
-        ("validation", "training", copies.validation),
-        ("test", "training", copies.test),
-        ("test", "validation", of_validation),
-    ] {
-        let which = format!("rows of the {part} part");
-        let said = in_words(&copies, &which, &format!("rows of the {of} part"));
-        warnings.extend(copies.any().then_some(said));
-    }
+    warnings.extend(copies.into_iter().flat_map(copies_in_words));
     let rounded = rounding::warning(experiment, dataset, preprocessing);
     warnings.extend(rounded.map_err(LoadError::from)?);
     let channels = origin.simulation.as_ref().is_some_and(Simulation::has_channels);
@@ -83,7 +73,8 @@ pub(super) fn plan(
     let width = preprocessing.positions();
     let molecule = experiment.molecule.as_ref().filter(|m| 3 * m.atom_count() == width);
     let noise = origin.detector.as_ref().zip(molecule);
-    let remarks = remarks.into_iter().chain(alignment_remark(origin, preprocessing)).collect();
+    let remarks = remarks.into_iter().chain(alignment_remark(origin, preprocessing));
+    let remarks = remarks.chain(dataset.stream_remark()).collect();
     let ingredients = Ingredients {
         molecule,
         simulation: origin.simulation.as_ref(),
@@ -93,7 +84,7 @@ pub(super) fn plan(
     Ok(TrainingPlan {
         no_refinement: ingredients.obstacle(),
         warnings,
-        rows: [split.train.rows(), split.validation.rows(), split.test.rows()].map(<[usize]>::len),
+        rows: dataset.split.counts(),
         readings: dataset.table.head().readings.clone(),
         columns: columns_in_words(experiment),
         dropped: dataset.table.head().dropped.clone(),
@@ -104,6 +95,20 @@ pub(super) fn plan(
         d_eff: preprocessing.d_eff(),
         frame: preprocessing.frame_description(),
         remarks,
+    })
+}
+
+/// Rows of one part that repeat those of another.
+fn copies_in_words(copies: &PartCopies) -> impl Iterator<Item = String> {
+    let of_validation = copies.test_of_validation.unwrap_or_default();
+    let parts = [
+        ("validation", "training", copies.validation),
+        ("test", "training", copies.test),
+        ("test", "validation", of_validation),
+    ];
+    parts.into_iter().filter(|(_, _, copies)| copies.any()).map(|(part, of, copies)| {
+        let which = format!("rows of the {part} part");
+        in_words(&copies, &which, &format!("rows of the {of} part"))
     })
 }
 

@@ -1,12 +1,13 @@
 //! How long a training will take: steps of its own, on its rows, timed and thrown away.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cei_model::ConditionalModel;
 use cei_model::random::{Purpose, stream};
-use cei_train::{EpochRecord, Observer, Progress, TrainingRows, train};
+use cei_train::{EpochRecord, Observer, Progress, TrainError, TrainingRows, train};
 
 use super::begin::{load, prepare};
 use super::member::Prepared;
@@ -51,7 +52,7 @@ pub fn estimate_training(
     let (stop, tried) = (AtomicBool::new(false), Instant::now());
     let mut watch = Stopwatch::new(&stop);
     train(model.as_mut(), rows, config, None, false, &stop, &mut watch)?;
-    let per_row = loss_seconds(model.as_ref(), rows, config.seed);
+    let per_row = loss_seconds(model.as_ref(), rows, config.seed).map_err(TrainError::Read)?;
     let batches = rows.training.len().div_ceil(config.batch_size);
     let steps = batches as f64 * watch.seconds_a_step();
     let validation = rows.validation.len() as f64 * per_row;
@@ -66,9 +67,7 @@ pub fn estimate_training(
     let parameters = model.parameters().values.len();
     let epoch = epoch + checkpoint_seconds(path, KEPT * parameters * size_of::<f32>())?;
     let new_rows = recipe.as_ref().map_or(0, |_| {
-        2 * rows.training.len()
-            * (rows.training.x.ncols() + rows.training.y.ncols())
-            * size_of::<f32>()
+        2 * rows.training.len() * rows.training.widths().iter().sum::<usize>() * size_of::<f32>()
     });
     Ok(Estimate {
         rows: rows.training.len(),
@@ -148,14 +147,17 @@ fn checkpoint_seconds(path: &Path, bytes: usize) -> Result<f64, RunError> {
 }
 
 /// Seconds that the loss of a row takes without its gradient.
-fn loss_seconds(model: &dyn ConditionalModel, rows: &TrainingRows, seed: u64) -> f64 {
-    let Some(chunk) = rows.validation.chunks(VALIDATION_CHUNK).next() else { return 0.0 };
+fn loss_seconds(model: &dyn ConditionalModel, rows: &TrainingRows, seed: u64) -> io::Result<f64> {
+    let Some(chunk) = rows.validation.chunks(VALIDATION_CHUNK).next().transpose()? else {
+        return Ok(0.0);
+    };
+    let batch = chunk.batch();
     let mut seconds = 0.0;
     // The first time allocates.
     for _ in 0..2 {
         let begun = Instant::now();
-        model.loss(chunk, &mut stream(seed, Purpose::ValidationNoise, 0));
+        model.loss(batch, &mut stream(seed, Purpose::ValidationNoise, 0));
         seconds = begun.elapsed().as_secs_f64();
     }
-    seconds / chunk.x.nrows() as f64
+    Ok(seconds / batch.x.nrows() as f64)
 }
