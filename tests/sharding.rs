@@ -260,6 +260,19 @@ fn shards_of_refined_events_are_the_whole_tables() -> TestResult {
     }
     assert!(!folder.path("2d.parquet.parts").exists());
 
+    folder.run("simulate --preset ocs-wide --events 4 --seed 9 -o c.csv --quiet")?;
+    let call =
+        "predict run c.csv --refine -n 100 --seed 3 --quiet -o {}e.parquet --chain {}c.parquet";
+    folder.run(&call.replace("{}", "whole-"))?;
+    for number in [2, 1] {
+        let shard = call.replace("{}", &number.to_string());
+        folder.run(&format!("{shard} --shard {number}/2"))?;
+    }
+    for table in ["e.parquet", "c.parquet"] {
+        folder.merged(&format!("{{}}{table}"), 2, &format!("merged-{table}"))?;
+        folder.same(&format!("merged-{table}"), &format!("whole-{table}"))?;
+    }
+
     folder.run("simulate --preset ocs-wide --events 110 --seed 9 -o few.csv --quiet")?;
     let call = "population run few.csv -n 1500 --bootstraps 20 --quiet";
     folder.run(&format!("{call} -o whole"))?;

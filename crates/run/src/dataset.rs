@@ -38,7 +38,7 @@ pub(crate) use fresh::{for_training, making_seconds};
 pub use given::write_given;
 pub use later::{ColumnOptions, LaterTable, ReadingOptions};
 pub(crate) use later::{Loaded, remembered};
-pub use load::{AsRows, Dataset};
+pub use load::{AsRows, Dataset, SomeRows};
 pub(crate) use sidecar::sidecar_text;
 pub use sidecar::{
     check_digest, claimed_simulation_of, sidecar_path, sidecar_remarks, simulation_beside,

@@ -104,6 +104,7 @@ pub fn evaluate_run(
     let likelihood = likelihood(&run, &scored, options.seed);
     let preprocessing = &run.record.preprocessing;
     let total = scored.x.nrows();
+    let scored_of = own.as_ref().filter(|_| !matches!(options.rows, RowsToScore::Other(_)));
     let mut evaluation = RunEvaluation {
         scores: scores.finish(&run, &scored, count, &likelihood)?,
         by_detected: by_detected.finish(&run, &likelihood.of_rows)?,
@@ -129,7 +130,7 @@ pub fn evaluate_run(
             seed: options.seed,
         },
         not_kept: None,
-        warnings: warnings(&run, trained_on, out_of_bounds, total),
+        warnings: warnings(&run, scored_of, trained_on, out_of_bounds, total),
     };
     if evaluation.scored.rows == ScoredRows::Test {
         evaluation.not_kept = keep(&run, &scores.pairs, &evaluation)?;
@@ -201,6 +202,7 @@ fn own_dataset(run: &TrainedRun, rows: &RowsToScore) -> Result<Option<Dataset>, 
 
 fn warnings(
     run: &TrainedRun,
+    own: Option<&Dataset>,
     trained_on: Option<Copies>,
     out_of_bounds: usize,
     rows: usize,
@@ -216,5 +218,9 @@ fn warnings(
         "the charge states of the events differ and are not among its columns: momenta are not re-simulated".to_owned()
     });
     let from_rest = from_rest.or(averaged);
-    warning(trained_on).into_iter().chain(bounds).chain(from_rest).collect()
+    let some = own.and_then(|own| Some((own.table.rows(), own.some.as_ref()?.of)));
+    let some = some.map(|(kept, of)| {
+        format!("the table stays on the disk (`source.stream`): {kept} of its {} rows are in memory, and scored are the test rows among them", of.iter().sum::<usize>())
+    });
+    warning(trained_on).into_iter().chain(some).chain(bounds).chain(from_rest).collect()
 }

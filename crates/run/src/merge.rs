@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::RunError;
 use crate::dataset::{sidecar_path, sidecar_text, simulation_beside};
 use crate::error::ShardError;
-use crate::shard::{Shard, ShardRecord, record_path};
+use crate::shard::{ShardRecord, record_path};
 
 /// Missing shards that are named.
 const MOST_NAMED: usize = 20;
@@ -137,7 +137,7 @@ fn whole(files: &[PathBuf]) -> Result<Whole, RunError> {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let first = Shard::new(first, of).map_or_else(|_| String::new(), |s| s.to_string());
+        let first = format!("{first}/{of}");
         return Err(ShardError::Missing { missing: named.join(", ") + &more, first }.into());
     }
     Ok(Whole { record, parts: parts.into_values().map(|(_, path)| path).collect(), repeated })

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cei_data::{Division as _, Role, Rows as _, Split, SplitConfig};
 use cei_model::open_device;
+use cei_run::dataset::Dataset;
+use cei_run::evaluate::{EvaluateOptions, evaluate_run};
 use cei_run::train::train_run;
 use cei_run::{Experiment, RunError, TrainedRun};
 use cei_train::{EpochRecord, Observer, Progress, Silent};
@@ -29,7 +32,7 @@ fn table(folder: &Path) -> Result<PathBuf, std::io::Error> {
 
 fn experiment(table: &Path, more: &[&str]) -> Result<Experiment, Box<dyn std::error::Error>> {
     let text = format!(
-        "columns = {{ x = ['a', 'b'], y = ['p', 'q'] }}\nsource.files = [{table:?}]\n\
+        "columns = {{ x = ['a', 'b'], y = ['p', 'q'], x_unit = 'none', y_unit = 'none' }}\nsource.files = [{table:?}]\n\
         [model]\nkind = 'cinn'\ncouplings = 2\nhidden = [16]\n\
         [training]\nmax_epochs = 3\nbatch_size = 256\nlearning_rate = 3e-3\nseed = 1\n"
     );
@@ -117,6 +120,32 @@ fn an_interruption_in_any_window_changes_no_bit() -> TestResult {
         assert!(weights(&run).is_err(), "{epoch} {batch}");
         train(&experiment, &run, true, &AtomicBool::new(false), &mut Silent)?;
         assert_eq!(weights(&run)?, weights(&whole)?, "{epoch} {batch}");
+    }
+    Ok(())
+}
+
+/// What is done with the own table of a run has as many rows as may be in memory, with their numbers in the table.
+#[test]
+fn a_run_is_scored_on_as_many_rows_as_may_be_in_memory() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let table = table(folder.path())?;
+    let run = folder.path().join("run");
+    let experiment = experiment(&table, &["source.stream=true", "source.buffer_rows=3000"])?;
+    train(&experiment, &run, false, &AtomicBool::new(false), &mut Silent)?;
+    let (options, device) = (EvaluateOptions::default(), open_device("cpu")?);
+    let evaluation = evaluate_run(&run, &options, device.clone(), |_| {}, |_, _| {})?;
+    assert_eq!(evaluation.scores.rows, 450);
+    let told = &evaluation.warnings[0];
+    assert!(told.contains("3000 of its 30000 rows"), "{told}");
+    let run = TrainedRun::load(&run, device)?;
+    let dataset = Dataset::of_run(&run)?;
+    let numbers = &dataset.some.as_ref().ok_or("all rows are there")?.numbers;
+    let split = Split::new(ROWS, &SplitConfig::default())?;
+    for row in dataset.split.test.rows() {
+        // The first column tells the number of a row.
+        let number = (dataset.table.x[[*row, 0]] + 0.5) * ROWS as f64;
+        assert_eq!(numbers[*row], number.round() as usize);
+        assert_eq!(split.role(numbers[*row]), Role::Test);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use cei_data::extremes::screen;
 use cei_data::{
     Division, FarCell, LoadError, Marks, Part, Preprocessing, PreprocessingError, Role, RowDigests,
     ScratchError, ScratchTable, Selection, Split, Table, TableRows, check_trainable, fingerprint,
-    load,
+    load, part_of,
 };
 use cei_physics::Molecule;
 use cei_train::{DegenerateNoise, FileRows, RowSet, Rows, TrainingRows};
@@ -41,6 +41,17 @@ pub struct Dataset<T = Table, D = Split> {
     pub recipe: Option<Recipe>,
     /// Where scaled rows are kept and how many of them are in memory, if not all are.
     stream: Option<Stream>,
+    /// What the rows are of, if they are not all of a table.
+    pub some: Option<SomeRows>,
+}
+
+/// Rows of a table that is larger than the memory.
+#[derive(Debug)]
+pub struct SomeRows {
+    /// Their numbers in the table.
+    pub numbers: Vec<usize>,
+    /// Rows of training, validation and test part of the table.
+    pub of: [usize; 3],
 }
 
 /// Rows that stay on the disk.
@@ -106,10 +117,11 @@ impl Dataset {
         };
         let fingerprint = fingerprint(&table).map_err(LoadError::from)?;
         alike::order(experiment, origin, &split, &mut table)?;
-        Ok(Self { fingerprint, table, split, extremes, recipe, stream: None })
+        Ok(Self { fingerprint, table, split, extremes, recipe, stream: None, some: None })
     }
 
-    /// The table that a run was trained on. It must be the same, or its test rows are not those kept from the model.
+    /// The table that a run was trained on, or of one with `source.stream` as many rows as may be in memory. It must be the
+    /// same, or its test rows are not those kept from the model.
     ///
     /// # Errors
     /// A table that is not there, has changed or cannot be loaded.
@@ -127,8 +139,11 @@ impl Dataset {
     /// ```
     pub fn of_run(run: &TrainedRun) -> Result<Self, RunError> {
         let TrainedRun { path, experiment, record, .. } = run;
-        let dataset =
-            Self::load(experiment, &record.origin()).map_err(|error| error.of_table(path))?;
+        let load = match experiment.source.stream {
+            true => Self::some_of(experiment, &record.origin(), path),
+            false => Self::load(experiment, &record.origin()),
+        };
+        let dataset = load.map_err(|error| error.of_table(path))?;
         // Events of a simulator follow from seeds, whatever the last bit of another processor.
         let simulated = experiment.source.simulator.is_some();
         if simulated || dataset.fingerprint == record.data_fingerprint {
@@ -136,6 +151,36 @@ impl Dataset {
         } else {
             Err(RunError::TableChanged { path: path.clone() })
         }
+    }
+}
+
+impl Dataset {
+    /// As many rows of a table that stays on the disk as may be in memory, evenly spaced in each part.
+    fn some_of(experiment: &Experiment, origin: &Origin, folder: &Path) -> Result<Self, RunError> {
+        let all = Dataset::for_training(experiment, origin, folder)?;
+        let Dataset { table, split, fingerprint, extremes, .. } = all;
+        let (of, rows) = (split.counts(), table.as_rows());
+        let most = experiment.source.buffer_rows.unwrap_or(BUFFER_ROWS).min(table.count());
+        let parts = [split.training(rows).part(), split.validation(rows), split.test(rows)];
+        let used = of.map(|count| (count * most).div_ceil(table.count()));
+        let numbers: Vec<usize> = parts
+            .iter()
+            .zip(used)
+            .flat_map(|(part, used)| {
+                let count = part.count();
+                part.numbers(&(0..used).map(|i| i * count / used).collect::<Vec<_>>())
+            })
+            .collect();
+        let (x, y) = part_of(rows, &numbers).map_err(LoadError::from)?;
+        Ok(Self {
+            table: Table { x, y, ..rows.head().clone() },
+            split: Split::consecutive(used[0], used[1], used[2]),
+            fingerprint,
+            extremes,
+            recipe: None,
+            stream: None,
+            some: Some(SomeRows { numbers, of }),
+        })
     }
 }
 
@@ -168,10 +213,10 @@ impl Dataset<Box<dyn TableRows>, Box<dyn Division>> {
             _ => {}
         }
         if because.is_some() || experiment.columns.x.is_empty() {
-            let Dataset { table, split, fingerprint, extremes, recipe, stream } =
+            let Dataset { table, split, fingerprint, extremes, recipe, stream, some } =
                 Dataset::load(experiment, origin)?;
             let (table, split) = (Box::new(table), Box::new(split));
-            return Ok(Self { table, split, fingerprint, extremes, recipe, stream });
+            return Ok(Self { table, split, fingerprint, extremes, recipe, stream, some });
         }
         check_charges(experiment)?;
         let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.is_dir();
@@ -193,7 +238,8 @@ impl Dataset<Box<dyn TableRows>, Box<dyn Division>> {
             buffer: source.buffer_rows.unwrap_or(BUFFER_ROWS),
             seed: experiment.split.seed,
         });
-        Ok(Self { table: Box::new(table), split, fingerprint, extremes, recipe: None, stream })
+        let (table, recipe, some) = (Box::new(table), None, None);
+        Ok(Self { table, split, fingerprint, extremes, recipe, stream, some })
     }
 }
 

@@ -27,7 +27,8 @@ pub enum SampleError {
     },
     /// Fewer events than a distribution can be inferred from.
     #[error(
-        "{found} events {what}, and a distribution needs at least {least}\nhint: name more files, or a column with fewer values in `--by`; what single events tell is told by `cei predict --refine`"
+        "{found} event{} {what}, and a distribution needs at least {least}\nhint: name more files, or a column with fewer values in `--by`; what single events tell is told by `cei predict --refine`",
+        if *found == 1 { "" } else { "s" }
     )]
     FewEvents {
         /// What they have in common.

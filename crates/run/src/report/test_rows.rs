@@ -83,7 +83,8 @@ impl TestRows {
     fn of(run: &TrainedRun, dataset: &Dataset) -> Self {
         let (raw_x, y) = dataset.table.part(&dataset.split.test);
         let (x, _) = run.record.preprocessing.gauged(raw_x.view(), y.view());
-        let numbers = dataset.split.test.rows().to_vec();
+        let number = |&row: &usize| dataset.some.as_ref().map_or(row, |some| some.numbers[row]);
+        let numbers: Vec<usize> = dataset.split.test.rows().iter().map(number).collect();
         Self {
             drawn: spaced(numbers.len(), MOST_EVENTS),
             momenta: run.record.preprocessing.momenta(),
