@@ -13,7 +13,7 @@ use crate::cargo::{Metadata, compiled, metadata};
 use crate::{circles, python, references, studies};
 
 /// Every crate and the crates of the workspace that it may depend on. What is not here is forbidden.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("cei-files", &[]),
     ("cei-physics", &[]),
     ("cei-metrics", &["cei-kernels"]),
@@ -23,6 +23,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("cei-data", &["cei-files", "cei-metrics", "cei-physics"]),
     ("cei-kernels", &[]),
     ("cei-model", &["cei-kernels"]),
+    ("cei-mpi", &["cei-kernels"]),
     ("cei-cvae", &["cei-kernels", "cei-model"]),
     ("cei-cinn", &["cei-kernels", "cei-model"]),
     ("cei-gaussian", &["cei-kernels", "cei-model"]),
@@ -50,6 +51,7 @@ const EDGES: [(&str, &[&str]); 19] = [
             "cei-files",
             "cei-metrics",
             "cei-model",
+            "cei-mpi",
             "cei-physics",
             "cei-run",
             "cei-train",
@@ -65,13 +67,14 @@ const EDGES: [(&str, &[&str]); 19] = [
 ];
 
 /// Libraries that only these crates may know.
-const KNOWN_BY: [(&str, &[&str]); 12] = [
+const KNOWN_BY: [(&str, &[&str]); 13] = [
     ("polars", &["cei-data"]),
     ("polars-arrow", &["cei-data"]),
     ("pyo3", &["cei-python"]),
     ("burn", &["cei-model", "cei-cvae", "cei-cinn", "cei-gaussian"]),
     ("clap", &["cei-cli", "cei-experiments", "xtask"]),
     ("indicatif", &["cei-cli"]),
+    ("mpi", &["cei-mpi"]),
     ("nix", &["cei-cli"]),
     ("kuva", &["cei-report"]),
     ("anyhow", &["cei-cli", "cei-experiments", "xtask"]),

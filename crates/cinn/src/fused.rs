@@ -9,7 +9,7 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use cei_kernels::{AdamStep, Gradient, Pool, blocks, sum_over_tiles};
+use cei_kernels::{AdamStep, Gradient, Pool, Team, blocks, sum_over_tiles};
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rand::RngExt;
@@ -224,10 +224,14 @@ impl ConditionalModel for FusedFlow {
         }
     }
 
-    fn loss(&self, batch: Batch<'_>, _noise: &mut ChaCha8Rng) -> Loss {
+    fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
+        self.loss_in_team(batch, noise, &Team::default())
+    }
+
+    fn loss_in_team(&self, batch: Batch<'_>, _noise: &mut ChaCha8Rng, team: &Team) -> Loss {
         let n = batch.x.nrows();
         let mut sums = [0.0];
-        sum_over_tiles(n, &mut sums, |tile, sums| {
+        sum_over_tiles(team, n, &mut sums, |tile, sums| {
             self.pool.with(|workspace| {
                 let (rows, traces) = workspace.parts(&self.layers);
                 self.infer(batch.rows(tile), rows, traces);

@@ -38,7 +38,7 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
         _ => {
             // Where nothing can be printed, nothing can be said about it.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+            return code_of_usage(error);
         }
     };
     to_stderr(&format!("error: {}", UnknownCommand(unknown)));
@@ -57,10 +57,20 @@ impl std::fmt::Display for UnknownCommand<'_> {
     }
 }
 
+/// The exit code of a command line that is wrong, or asks for help.
+pub(crate) fn code_of_usage(error: &clap::Error) -> ExitCode {
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
 /// Prints the error with its causes, hints last, and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     to_stderr(&format!("error: {}", in_words(error.as_ref())));
-    ExitCode::from(if is_usage(error) { USAGE } else { FAILURE })
+    ExitCode::from(code(error))
+}
+
+/// The exit code of an error.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    if is_usage(error) { USAGE } else { FAILURE }
 }
 
 /// An error with its causes, one a line, and its hints after them; nothing is said twice.

@@ -10,12 +10,15 @@ mod estimate;
 mod interrupt;
 mod output;
 mod progress;
+mod ranks;
 mod slurm;
 mod threads;
 mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+use cei_mpi::World;
 
 use crate::args::{Cli, Command};
 pub use crate::error::in_words;
@@ -25,9 +28,11 @@ pub use crate::error::in_words;
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match args::parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return error::report_usage(&error),
+        // The others have the same arguments.
+        Err(error) if cei_mpi::is_first() => return error::report_usage(&error),
+        Err(error) => return error::code_of_usage(&error),
     };
-    run(cli).unwrap_or_else(|error| error::report(&error))
+    ranks::run(cli)
 }
 
 /// [`main`] with the arguments of the process, for a program that is nothing else: where fewer threads shall compute than the process
@@ -50,17 +55,12 @@ pub fn program() -> ExitCode {
     main(arguments)
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // Threads inherit which signals are left to the one that waits for them.
-    match cli.command {
-        Command::Train(_) | Command::Sweep(_) => interrupt::stop_at_signals()?,
-        _ => interrupt::clean_up()?,
-    }
-    threads::begin(cli.threads)?;
+fn run(cli: Cli, world: &World) -> anyhow::Result<ExitCode> {
+    threads::begin(cli.threads, world)?;
     match cli.command {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
-        Command::Train(args) => commands::train::run(&args),
+        Command::Train(args) => commands::train::run(&args, &world.team()),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),

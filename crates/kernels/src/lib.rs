@@ -8,6 +8,7 @@
 //! | [`SplineCoupling`] | rational-quadratic spline of every feature, alike |
 //! | [`permute`], [`act_norm`], [`Lu`] | maps of the features that mix or scale them |
 //! | [`Gradient`], [`sum_over_tiles`], [`blocks`], [`Pool`] | rows over threads, with results that do not depend on them |
+//! | [`Team`] | processes that share the rows of a batch, likewise |
 //! | [`AdamStep`], [`norm`] | the optimiser on a flat vector |
 //!
 //! Matrices are blocks of rows: [`Matrix`] has a row contiguous (the products read it so),
@@ -30,6 +31,7 @@ mod parallel;
 mod product;
 mod residual;
 mod spline;
+mod team;
 
 pub use activation::Activation;
 pub use adam::{AdamFactors, AdamStep};
@@ -45,3 +47,4 @@ pub use norm::norm;
 pub use parallel::{Gradient, Pool, blocks, sum_over_tiles};
 pub use residual::{Residual, ResidualTrace};
 pub use spline::{SplineCoupling, SplineTrace};
+pub use team::{Link, Team};

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::level::Level;
 use crate::norm::{NEAR, Squares, norm_of_stretches};
+use crate::team::Team;
 
 /// Rows of a shard, while there are not too many shards.
 const SHARD: usize = 128;
@@ -49,11 +50,16 @@ impl<W: Default> Pool<W> {
 
 /// The gradient of the loss of a batch: the sum of those of its shards, which are added up in their order
 /// where the sum is needed, so that it need not be kept. Its memory is used again by the next batch.
+///
+/// Where processes share the batch, each has some of the shards, and the sum is made at once.
 #[derive(Debug, Default)]
 pub struct Gradient {
+    team: Team,
     shards: Vec<Shard>,
     /// Shards of this batch.
     count: usize,
+    /// The sum, where processes share the batch.
+    total: Option<Shard>,
 }
 
 #[derive(Debug, Default)]
@@ -63,10 +69,27 @@ pub(crate) struct Shard {
 }
 
 impl Gradient {
+    /// That of batches that are shared by the processes of a team, which all compute it.
+    pub fn shared(team: Team) -> Self {
+        let total = (team.size() > 1).then(Shard::default);
+        Self { team, total, ..Self::default() }
+    }
+
+    /// Who shares the batches.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
     /// Room for a gradient of `parameters` numbers that is not made in shards; they are not specified.
     pub fn whole(&mut self, parameters: usize) -> &mut [f32] {
         self.begin(1, parameters);
-        &mut self.shards[0].gradient
+        match &mut self.total {
+            Some(total) => {
+                total.gradient.resize(parameters, 0.0);
+                &mut total.gradient
+            }
+            None => &mut self.shards[0].gradient,
+        }
     }
 
     /// Runs `work` on tiles of the `rows` of a batch, in parallel, and adds up what it gives:
@@ -82,10 +105,11 @@ impl Gradient {
         work: impl Fn(Range<usize>, &mut [f32], bool, &mut [f64]) + Sync,
     ) {
         let (count, size) = shards(rows);
-        self.begin(count, parameters);
-        let shards = &mut self.shards[..count];
-        let meeting = Meeting::of(count);
-        shards.par_iter_mut().enumerate().for_each(|(index, shard)| {
+        let own = self.team.share(count);
+        self.begin(own.len(), parameters);
+        let shards = &mut self.shards[..own.len()];
+        let meeting = Meeting::of(own.len());
+        shards.par_iter_mut().zip(own).for_each(|(shard, index)| {
             meeting.begin();
             shard.sums.clear();
             shard.sums.resize(sums.len(), 0.0);
@@ -98,10 +122,22 @@ impl Gradient {
             meeting.end();
         });
         sums.fill(0.0);
-        for shard in &*shards {
-            for (sum, term) in sums.iter_mut().zip(&shard.sums) {
-                *sum += term;
+        self.team.add_in_order(sums, |range, sums, _| {
+            for shard in &*shards {
+                for (sum, term) in sums.iter_mut().zip(&shard.sums[range.clone()]) {
+                    *sum += term;
+                }
             }
+        });
+        if let Some(total) = &mut self.total {
+            total.gradient.resize(parameters, 0.0);
+            self.team.add_in_order(&mut total.gradient, |range, total, onto| {
+                let chunks = total.par_chunks_mut(CHUNK).enumerate();
+                chunks.for_each(|(index, total)| {
+                    let begin = range.start + index * CHUNK;
+                    Level::best().run(AddUp { shards, begin, total, onto });
+                });
+            });
         }
     }
 
@@ -126,7 +162,10 @@ impl Gradient {
 
     /// Its terms.
     pub(crate) fn parts(&self) -> &[Shard] {
-        &self.shards[..self.count]
+        match &self.total {
+            Some(total) => std::slice::from_ref(total),
+            None => &self.shards[..self.count],
+        }
     }
 
     fn begin(&mut self, count: usize, parameters: usize) {
@@ -174,18 +213,20 @@ impl Meeting {
     }
 }
 
-/// Runs `work` on tiles of the `rows` of a batch, in parallel: it adds to sums, which are added up in `sums`.
+/// Runs `work` on tiles of the `rows` of a batch, which the processes of `team` share, in parallel: it adds to sums, which are
+/// added up in `sums`.
 pub fn sum_over_tiles(
+    team: &Team,
     rows: usize,
     sums: &mut [f64],
     work: impl Fn(Range<usize>, &mut [f64]) + Sync,
 ) {
-    Gradient::default().accumulate(rows, 0, sums, |tile, _, _, sums| work(tile, sums));
+    Gradient::shared(team.clone()).accumulate(rows, 0, sums, |tile, _, _, sums| work(tile, sums));
 }
 
 /// Writes the sum of the gradients of `shards`, from place `begin` on, to `total`.
 pub(crate) fn add_up(level: Level, shards: &[Shard], begin: usize, total: &mut [f32]) {
-    level.run(AddUp { shards, begin, total });
+    level.run(AddUp { shards, begin, total, onto: false });
 }
 
 impl Shard {
@@ -195,11 +236,12 @@ impl Shard {
     }
 }
 
-/// `total = g1 + g2 + ...` from place `begin` on.
+/// `total = g1 + g2 + ...` from place `begin` on, or `total = total + g1 + g2 + ...`.
 struct AddUp<'a> {
     shards: &'a [Shard],
     begin: usize,
     total: &'a mut [f32],
+    onto: bool,
 }
 
 impl WithSimd for AddUp<'_> {
@@ -208,17 +250,19 @@ impl WithSimd for AddUp<'_> {
     /// Plain loops, which the compiler turns into vectors of the instruction set at hand.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { shards, begin, total } = self;
+        let Self { shards, begin, total, onto } = self;
         let part = begin..begin + total.len();
-        match shards {
-            [] => total.fill(0.0),
+        let rest = match shards {
+            all if onto => all,
+            [] => return total.fill(0.0),
             [first, rest @ ..] => {
                 total.copy_from_slice(&first.gradient[part.clone()]);
-                for shard in rest {
-                    for (total, term) in total.iter_mut().zip(&shard.gradient[part.clone()]) {
-                        *total += *term;
-                    }
-                }
+                rest
+            }
+        };
+        for shard in rest {
+            for (total, term) in total.iter_mut().zip(&shard.gradient[part.clone()]) {
+                *total += *term;
             }
         }
     }

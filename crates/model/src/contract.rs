@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use cei_kernels::{AdamStep, Gradient, Level};
+use cei_kernels::{AdamStep, Gradient, Level, Team};
 use ndarray::{Array2, ArrayView2, s};
 use rand_chacha::ChaCha8Rng;
 
@@ -92,6 +92,11 @@ pub trait ConditionalModel: Send + Sync {
     /// The loss of a batch that runs are compared by, without gradients. It is the same at every stage
     /// of a training, so that early stopping compares like with like.
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss;
+
+    /// [`Self::loss`] of a batch that all processes of `team` have. A model that can share its rows among them does.
+    fn loss_in_team(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, _team: &Team) -> Loss {
+        self.loss(batch, noise)
+    }
 
     /// The loss of a batch that training minimises at the stage set by [`Self::set_progress`];
     /// sets `gradient` to its gradient with respect to the flat parameter vector.

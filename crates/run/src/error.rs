@@ -358,6 +358,16 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// Several processes on a device that they cannot share.
+    #[error(
+        "{processes} processes train on `{device}`, but only the processor shares the rows of a batch among them\nhint: start one process, or train with `--device cpu`"
+    )]
+    DeviceOfTeam {
+        /// The device.
+        device: String,
+        /// The processes.
+        processes: usize,
+    },
     /// A training is under way in the folder.
     #[error("`{}` is still in training ({holder})\nhint: wait until it has ended, or interrupt it with Ctrl-C or `kill`; its state is then saved and `--resume` continues it", path.display())]
     InTraining {

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cei_files::Lock;
+use cei_model::{Team, is_cpu, open_device};
 use cei_train::Observer;
 
 use crate::config::to_toml;
@@ -18,7 +19,7 @@ use crate::folder::begun::Begun;
 use crate::folder::layout::SIMULATION;
 use crate::{Experiment, RunError};
 
-use begin::{load, prepare};
+use begin::{Loaded, load, prepare};
 use member::{train_ensemble, train_member};
 use resume::check_content;
 
@@ -66,10 +67,59 @@ pub fn train_run(
     announce: impl FnOnce(&TrainingPlan),
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
-    let loaded = load(experiment, path, device_name, resume, announce)?;
+    let options = TrainOptions { device: device_name, resume, stop, team: &Team::default() };
+    train_run_in_team(experiment, path, options, announce, observer)
+}
+
+/// How a model is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainOptions<'a> {
+    /// Name of the device that computes.
+    pub device: &'a str,
+    /// Whether a training that was interrupted goes on.
+    pub resume: bool,
+    /// Ends the training after the batch under way.
+    pub stop: &'a AtomicBool,
+    /// The processes that train it, which all call with the same arguments.
+    pub team: &'a Team,
+}
+
+/// [`train_run`] by the processes of a team: they share the rows of each batch, or the members of an ensemble, and the weights are
+/// those of one process, to the bit. Only the first one writes, or the first of those that train a member; only it has the record.
+///
+/// # Errors
+/// As [`train_run`]; several processes and a device that is not the processor.
+pub fn train_run_in_team(
+    experiment: &Experiment,
+    path: &Path,
+    options: TrainOptions<'_>,
+    announce: impl FnOnce(&TrainingPlan),
+    observer: &mut dyn Observer,
+) -> Result<TrainingOutcome, RunError> {
+    let TrainOptions { device, resume, team, .. } = options;
+    if team.size() > 1 && !is_cpu(&open_device(device)?) {
+        return Err(RunError::DeviceOfTeam { device: device.to_owned(), processes: team.size() });
+    }
+    let loaded = load(experiment, path, device, resume, announce)?;
     let experiment = &loaded.experiment.clone();
+    // All have looked at the folder before the first one writes.
+    team.meet();
+    let lock = if team.leads() { Some(begin(&loaded, path, resume)?) } else { None };
+    let prepared = prepare(loaded, device)?;
+    let outcome = if experiment.training.ensemble == 1 {
+        train_member(&prepared, experiment, path, options, observer)
+    } else {
+        train_ensemble(&prepared, experiment, path, options, observer)
+    };
+    drop(lock);
+    outcome
+}
+
+/// Makes the folder, unless there is a run, and keeps other trainings out of it.
+fn begin(loaded: &Loaded, path: &Path, resume: bool) -> Result<Lock, RunError> {
+    let experiment = &loaded.experiment;
     std::fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-    let _lock = Lock::acquire(path)?;
+    let lock = Lock::acquire(path)?;
     // Another training may have begun while the table was loaded.
     if let Some(Begun { data_fingerprint: Some(begun), .. }) =
         check_content(experiment, path, resume)?
@@ -81,10 +131,5 @@ pub fn train_run(
         // In the configuration it is only a name.
         cei_files::write(&path.join(SIMULATION), to_toml(simulation).as_bytes())?;
     }
-    let prepared = prepare(loaded, device_name)?;
-    if experiment.training.ensemble == 1 {
-        train_member(&prepared, experiment, path, resume, stop, observer)
-    } else {
-        train_ensemble(&prepared, experiment, path, resume, stop, observer)
-    }
+    Ok(lock)
 }

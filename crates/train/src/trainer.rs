@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, Gradient, HyperParameterError, Loss};
+use cei_model::{Batch, ConditionalModel, Gradient, HyperParameterError, Loss, Team};
 use thiserror::Error;
 
 use crate::adam::{Adam, StepSize};
@@ -151,15 +151,22 @@ pub fn train(
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<TrainingReport, TrainError> {
-    train_on_new_rows(model, rows, None, config, checkpoint, resume, stop, observer)
+    let team = &Team::default();
+    train_on_new_rows(model, rows, None, config, checkpoint, resume, stop, observer, team)
 }
 
 /// The same, with new training rows from `fresh` in every epoch after the first. Those of the next epoch
 /// are made while an epoch trains.
 ///
+/// The processes of a `team` share the rows of each batch, and end with the same model to the bit, that of one process. All
+/// of them call this with the same arguments; the first one writes the checkpoint. They stop together when one is asked to.
+///
 /// # Errors
 /// As [`train`], and rows that cannot be made.
-#[allow(clippy::too_many_arguments, reason = "those of `train`, and the source of rows")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "those of `train`, the source of rows and who shares them"
+)]
 pub fn train_on_new_rows(
     model: &mut dyn ConditionalModel,
     rows: &TrainingRows,
@@ -169,6 +176,7 @@ pub fn train_on_new_rows(
     resume: bool,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
+    team: &Team,
 ) -> Result<TrainingReport, TrainError> {
     config.check()?;
     if rows.training.is_empty() || rows.validation.is_empty() {
@@ -192,7 +200,7 @@ pub fn train_on_new_rows(
     };
     let capacity = config.batch_size.min(rows.training.len());
     let training = Training {
-        gradient: Gradient::default(),
+        gradient: Gradient::shared(team.clone()),
         muon: (config.optimizer == Optimizer::Muon).then(|| Muon::new(&model.parameters().layout)),
         batch: Gathered::new(rows.training.widths(), capacity),
         next: Gathered::new(rows.training.widths(), capacity),
@@ -276,7 +284,7 @@ impl Training<'_> {
             self.begin_epoch()?;
             // Within the pool of threads, so that no step has to wake one of them first.
             let flow = rayon::scope(|_| self.epoch(stop, observer))?;
-            if let Some(path) = checkpoint {
+            if let Some(path) = checkpoint.filter(|_| self.gradient.team().leads()) {
                 self.state.save(path)?;
             }
             if let ControlFlow::Break(reason) = flow {
@@ -420,7 +428,7 @@ impl Training<'_> {
             gather(config, rows, self.rows.degenerate.as_ref(), step, indices, &mut self.next);
         }
         while batches.next().is_some() {
-            if stop.load(Ordering::Relaxed) {
+            if self.gradient.team().any(stop.load(Ordering::Relaxed)) {
                 return ControlFlow::Break(StopReason::Interrupted);
             }
             self.step(rows, batches.peek().copied())?;
@@ -473,7 +481,7 @@ impl Training<'_> {
             });
             let x = filled.as_ref().map_or(x, |filled| filled.view());
             let mut rng = stream(seed, Purpose::ValidationNoise, index as u64);
-            let loss = self.model.loss(Batch { x, y }, &mut rng);
+            let loss = self.model.loss_in_team(Batch { x, y }, &mut rng, self.gradient.team());
             add(&mut total, &mut terms, &loss, x.nrows());
         }
         if !total.is_finite() {

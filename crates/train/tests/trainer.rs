@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{
-    Batch, ConditionalModel, Dimensions, Gradient, LatentMoments, Loss, Parameter, Parameters,
+    Batch, ConditionalModel, Dimensions, Gradient, LatentMoments, Loss, Parameter, Parameters, Team,
 };
 use cei_train::{
     Checkpoint, EpochRecord, EpochRows, EpochRowsError, Observer, Optimizer, Progress, Rows,
@@ -324,15 +324,25 @@ fn every_epoch_has_its_own_rows_and_a_resumed_one_the_same() -> TestResult {
     let mut whole = Line::new();
     let mut slopes = Slopes::default();
     let fresh = Some(&mut slopes as &mut dyn EpochRows);
-    let args = (&rows(), &config);
-    train_on_new_rows(&mut whole, args.0, fresh, args.1, None, false, &stop, &mut Silent)?;
+    let (args, alone) = ((&rows(), &config), Team::default());
+    train_on_new_rows(&mut whole, args.0, fresh, args.1, None, false, &stop, &mut Silent, &alone)?;
     // The next rows are ordered before an epoch begins; there are none after the last.
     assert_eq!((slopes.prepared, slopes.taken), ((2..=8).collect(), (2..=8).collect()));
     let (mut resumed, mut slopes) = (Line::new(), Slopes::default());
     for (model, resume) in [(&mut Line::new(), false), (&mut resumed, true)] {
         let observer = &mut StopAfter(if resume { usize::MAX } else { 3 * 7 + 4 }, &stop);
         let fresh = Some(&mut slopes as &mut dyn EpochRows);
-        train_on_new_rows(model, args.0, fresh, args.1, Some(&path), resume, &stop, observer)?;
+        train_on_new_rows(
+            model,
+            args.0,
+            fresh,
+            args.1,
+            Some(&path),
+            resume,
+            &stop,
+            observer,
+            &alone,
+        )?;
         stop.store(false, Ordering::Relaxed);
     }
     assert_eq!(slopes.taken, [2, 3, 4, 4, 5, 6, 7, 8]);
@@ -347,8 +357,10 @@ fn rows_that_cannot_be_made_end_the_training_with_their_reason() {
     let stop = AtomicBool::new(false);
     let fresh = Some(&mut Slopes::default() as &mut dyn EpochRows);
     let mut model = Line::new();
+    let (rows, config, observer) = (rows(), config(), &mut Silent);
+    let team = &Team::default();
     let result =
-        train_on_new_rows(&mut model, &rows(), fresh, &config(), None, false, &stop, &mut Silent);
+        train_on_new_rows(&mut model, &rows, fresh, &config, None, false, &stop, observer, team);
     let error = result.map(|_| ()).unwrap_err().to_string();
     assert_eq!(error, "the rows of epoch 9 cannot be made: there is no ninth");
 }

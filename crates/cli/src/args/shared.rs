@@ -352,6 +352,11 @@ pub(crate) struct ShardArgs {
 }
 
 impl ShardArgs {
+    /// Whether a part is asked for.
+    pub(crate) fn is_given(&self) -> bool {
+        self.shard.is_some()
+    }
+
     /// The part; none if all of the work is asked for.
     ///
     /// # Errors

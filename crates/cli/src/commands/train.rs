@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cei_files::{check_distinct, quoted};
+use cei_model::Team;
 use cei_run::config::with_overrides;
 use cei_run::folder::layout::CONFIG;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
-use cei_run::train::{TrainingPlan, estimate_training, train_run};
+use cei_run::train::{TrainOptions, TrainingPlan, estimate_training, train_run_in_team};
 use cei_run::{Experiment, ModelRecord, RunError};
 use cei_train::StopReason;
 
@@ -20,13 +21,16 @@ use crate::output::{self, number, say_how_read, to_stderr, to_stdout, warnings};
 use crate::progress::TrainingProgress;
 use crate::threads::Threads;
 
-pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &TrainArgs, team: &Team) -> anyhow::Result<ExitCode> {
     let experiment = experiment(args)?;
     if let (Some(config), false) = (&args.configuration.config, args.resume) {
         check_distinct(&[config], &[&args.output.join(CONFIG)])?;
     }
-    let quiet = args.progress.quiet || args.format.json;
+    let quiet = args.progress.quiet || args.format.json || !team.leads();
     let announce = |plan: &TrainingPlan| {
+        if !team.leads() {
+            return;
+        }
         say_how_read(&plan.readings);
         if !quiet {
             to_stderr(&describe(plan));
@@ -41,17 +45,15 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut progress = TrainingProgress::new(quiet);
-    let result = train_run(
-        &experiment,
-        &args.output,
-        &args.compute.device,
-        args.resume,
-        stop_flag(),
-        announce,
-        &mut progress,
-    );
+    let (device, resume) = (&args.compute.device, args.resume);
+    let options = TrainOptions { device, resume, stop: stop_flag(), team };
+    let result = train_run_in_team(&experiment, &args.output, options, announce, &mut progress);
     progress.finish();
     let outcome = result.map_err(|error| error.of_configuration(&origin(args)))?;
+    if !team.leads() {
+        let interrupted = outcome.reason == StopReason::Interrupted;
+        return Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS });
+    }
     let Some(record) = outcome.record else {
         to_stderr(&format!(
             "interrupted; the state is saved\nhint: continue with `{}`",

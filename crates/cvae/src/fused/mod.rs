@@ -21,7 +21,7 @@ mod workspace;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use cei_kernels::{AdamStep, Gradient, Level, Matrix, Mlp, Pool, blocks, sum_over_tiles};
+use cei_kernels::{AdamStep, Gradient, Level, Matrix, Mlp, Pool, Team, blocks, sum_over_tiles};
 use cei_model::random::fill_standard_normal;
 use cei_model::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 use ndarray::{Array2, ArrayView2, s};
@@ -63,6 +63,14 @@ struct Buffers {
     kl_weights: Vec<f32>,
     /// Mean KL divergence of each latent dimension.
     kl: Vec<f64>,
+}
+
+/// What is asked of a batch.
+enum Wanted<'a> {
+    /// The loss that runs are compared by.
+    Loss(&'a Team),
+    /// That which training minimises, and its gradient.
+    Gradient(&'a mut Gradient),
 }
 
 impl FusedCvae {
@@ -310,9 +318,9 @@ impl FusedCvae {
     }
 
     /// Mean KL divergence of each latent dimension over the batch.
-    fn mean_divergences(&self, batch: Batch<'_>, kl: &mut [f64]) {
+    fn mean_divergences(&self, team: &Team, batch: Batch<'_>, kl: &mut [f64]) {
         let n = batch.x.nrows();
-        sum_over_tiles(n, kl, |tile, sums| {
+        sum_over_tiles(team, n, kl, |tile, sums| {
             let batch = batch.rows(tile);
             self.pool.with(|work| {
                 self.encode(batch, work);
@@ -330,15 +338,13 @@ impl FusedCvae {
         }
     }
 
-    /// The loss that training minimises, and its `gradient`; without one, that which runs are compared by.
-    fn run(
-        &self,
-        batch: Batch<'_>,
-        noise: &mut ChaCha8Rng,
-        gradient: Option<&mut Gradient>,
-    ) -> Loss {
+    /// The loss that training minimises, with its gradient, or that which runs are compared by.
+    fn run(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, wanted: Wanted<'_>) -> Loss {
         let (n, width) = (batch.x.nrows(), self.dimensions.z);
-        let beta = if gradient.is_some() { self.beta } else { self.config.beta };
+        let beta = match wanted {
+            Wanted::Loss(_) => self.config.beta,
+            Wanted::Gradient(_) => self.beta,
+        };
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let Buffers { eps, kl_weights, kl } = &mut *buffers;
         eps.resize(n * width, 0.0);
@@ -346,9 +352,11 @@ impl FusedCvae {
         kl_weights.clear();
         kl_weights.resize(width, (beta / n as f64) as f32);
         let mut free = 0.0;
-        if gradient.is_some() && self.config.free_bits > 0.0 {
+        if let Wanted::Gradient(gradient) = &wanted
+            && self.config.free_bits > 0.0
+        {
             kl.resize(width, 0.0);
-            self.mean_divergences(batch, kl);
+            self.mean_divergences(gradient.team(), batch, kl);
             for (weight, kl) in kl_weights.iter_mut().zip(&*kl) {
                 if *kl < self.config.free_bits {
                     *weight = 0.0;
@@ -365,8 +373,8 @@ impl FusedCvae {
                 Err(_) => unreachable!("the rows of the tile"),
             }
         };
-        match gradient {
-            Some(gradient) => {
+        match wanted {
+            Wanted::Gradient(gradient) => {
                 let parameters = self.parameters.values.len();
                 gradient.accumulate(n, parameters, &mut sums, |tile, gradient, add, sums| {
                     let (eps, batch) = (eps_of(&tile), batch.rows(tile));
@@ -376,7 +384,7 @@ impl FusedCvae {
                     });
                 });
             }
-            None => sum_over_tiles(n, &mut sums, |tile, sums| {
+            Wanted::Loss(team) => sum_over_tiles(team, n, &mut sums, |tile, sums| {
                 let (eps, batch) = (eps_of(&tile), batch.rows(tile));
                 self.pool.with(|work| self.forward(batch, eps, work, sums));
             }),
@@ -469,7 +477,11 @@ impl ConditionalModel for FusedCvae {
     }
 
     fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
-        self.run(batch, noise, None)
+        self.loss_in_team(batch, noise, &Team::default())
+    }
+
+    fn loss_in_team(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng, team: &Team) -> Loss {
+        self.run(batch, noise, Wanted::Loss(team))
     }
 
     fn loss_and_gradient(
@@ -478,7 +490,7 @@ impl ConditionalModel for FusedCvae {
         noise: &mut ChaCha8Rng,
         gradient: &mut Gradient,
     ) -> Loss {
-        self.run(batch, noise, Some(gradient))
+        self.run(batch, noise, Wanted::Gradient(gradient))
     }
 
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {

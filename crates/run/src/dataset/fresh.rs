@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use cei_data::Preprocessing;
+use cei_model::Team;
 use cei_model::random::{Purpose, derived_seed};
 use cei_physics::{
     Accuracy, ChargeState, Detector, Events, Exploder, Frame, Mode, Molecule, Simulation,
@@ -55,7 +56,7 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    /// The raw training rows of `epoch`, a chunk at a time.
+    /// The raw training rows of `epoch`, a chunk at a time; of the chunks those that this process of a `team` makes.
     ///
     /// # Errors
     /// Events that cannot be simulated, and what `take` returns.
@@ -63,6 +64,7 @@ impl Recipe {
         &self,
         seed: u64,
         epoch: usize,
+        team: &Team,
         mut take: impl FnMut(usize, Array2<f64>, Array2<f64>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let epoch = epoch as u64;
@@ -70,14 +72,15 @@ impl Recipe {
             Self::Events { simulation, events, columns } => {
                 let simulation = for_training(simulation);
                 let seed = derived_seed(seed, Purpose::Events, epoch);
-                for start in (0..*events).step_by(CHUNK) {
+                for (_, start) in chunks(*events).filter(|(chunk, _)| is_made_by(team, *chunk)) {
                     let range = start..(start + CHUNK).min(*events);
                     let made = simulate_range(&simulation, range, seed)?;
                     take(start, columns.x(&made), columns.y(&made))?;
                 }
             }
             Self::Measured { molecule, frame, detector, events, columns } => {
-                for (chunk, start) in (0..events.positions.nrows()).step_by(CHUNK).enumerate() {
+                let chunks = chunks(events.positions.nrows());
+                for (chunk, start) in chunks.filter(|(chunk, _)| is_made_by(team, *chunk)) {
                     let end = (start + CHUNK).min(events.positions.nrows());
                     let mut noisy = Events {
                         positions: events.positions.slice(s![start..end, ..]).to_owned(),
@@ -105,6 +108,16 @@ impl Recipe {
     }
 }
 
+/// Numbers and first rows of the chunks of so many rows.
+fn chunks(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).step_by(CHUNK).enumerate()
+}
+
+/// Whether this process makes a chunk: they are dealt to those of the team in turn.
+fn is_made_by(team: &Team, chunk: usize) -> bool {
+    chunk % team.size() == team.rank()
+}
+
 /// The simulation in the fast mode where that was measured (ions that all repel each other: a mean error of
 /// 2e-6 of the momentum), otherwise as it is. Only training events are made so.
 pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
@@ -126,6 +139,7 @@ pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
 /// use std::sync::Arc;
 ///
 /// use cei_run::dataset::{Dataset, FreshRows, Origin};
+/// use cei_model::Team;
 /// use cei_run::{Experiment, presets};
 /// use cei_train::EpochRows as _;
 ///
@@ -136,7 +150,7 @@ pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
 /// let preprocessing = dataset.fit(&experiment)?;
 /// // The preset trains on events of a simulator, other ones in every epoch.
 /// let recipe = Arc::new(dataset.recipe.ok_or("a table")?);
-/// let mut rows = FreshRows::new(recipe, preprocessing, experiment.training.seed);
+/// let mut rows = FreshRows::new(recipe, preprocessing, experiment.training.seed, Team::default());
 /// let [second, third] = [2, 3].map(|epoch| rows.take(epoch).map_err(|error| error.to_string()));
 /// assert_eq!(second.as_ref().map(|rows| rows.x.nrows()), Ok(200));
 /// assert_ne!(second?.x, third?.x);
@@ -144,6 +158,8 @@ pub(crate) fn for_training(simulation: &Simulation) -> Simulation {
 /// ```
 #[derive(Debug)]
 pub struct FreshRows {
+    /// Who makes them together.
+    team: Team,
     /// None once the thread is told to end.
     orders: Option<Sender<usize>>,
     made: Receiver<(usize, Result<Rows, RunError>)>,
@@ -153,16 +169,17 @@ pub struct FreshRows {
 }
 
 impl FreshRows {
-    /// Starts the thread. `seed` is that of the training.
-    pub fn new(recipe: Arc<Recipe>, preprocessing: Preprocessing, seed: u64) -> Self {
+    /// Starts the thread. `seed` is that of the training, and the processes of `team` make the rows together.
+    pub fn new(recipe: Arc<Recipe>, preprocessing: Preprocessing, seed: u64, team: Team) -> Self {
         let (orders, ordered) = channel::<usize>();
         let (sender, made) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let pool = maker_threads();
+        let makers = team.clone();
         let maker = std::thread::spawn(move || {
             for epoch in ordered {
-                let rows = || encoded(&recipe, &preprocessing, seed, epoch, &stopped);
+                let rows = || encoded(&recipe, &preprocessing, seed, epoch, &makers, &stopped);
                 let rows = match &pool {
                     Ok(pool) => pool.install(rows),
                     // Without threads of its own it uses those of the training.
@@ -173,7 +190,7 @@ impl FreshRows {
                 }
             }
         });
-        Self { orders: Some(orders), made, ordered: None, stop, maker: Some(maker) }
+        Self { team, orders: Some(orders), made, ordered: None, stop, maker: Some(maker) }
     }
 }
 
@@ -200,7 +217,7 @@ pub(crate) fn making_seconds(
         Recipe::Measured { .. } => recipe.clone(),
     };
     let begun = Instant::now();
-    let make = || encoded(&some, preprocessing, seed, 2, &AtomicBool::new(false));
+    let make = || encoded(&some, preprocessing, seed, 2, &Team::default(), &AtomicBool::new(false));
     let made = match maker_threads() {
         Ok(pool) => pool.install(make),
         Err(_) => make(),
@@ -215,12 +232,13 @@ fn maker_threads() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build()
 }
 
-/// The rows of one epoch as the network sees them; fewer where `stop` became true.
+/// The rows of one epoch as the network sees them, of which other processes make some; fewer where `stop` became true.
 fn encoded(
     recipe: &Recipe,
     preprocessing: &Preprocessing,
     seed: u64,
     epoch: usize,
+    team: &Team,
     stop: &AtomicBool,
 ) -> Result<Rows, RunError> {
     let count = recipe.rows();
@@ -228,7 +246,7 @@ fn encoded(
         x: Array2::zeros((count, preprocessing.x_dim())),
         y: Array2::zeros((count, preprocessing.y_dim())),
     };
-    recipe.make(seed, epoch, |start, mut x, mut y| {
+    recipe.make(seed, epoch, team, |start, mut x, mut y| {
         if stop.load(Ordering::Relaxed) {
             return Err(RunError::Abandoned);
         }
@@ -242,6 +260,18 @@ fn encoded(
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// Gives each process the rows that others have made.
+fn exchange(team: &Team, rows: &mut Rows) {
+    for (chunk, start) in chunks(rows.x.nrows()) {
+        for matrix in [&mut rows.x, &mut rows.y] {
+            let end = (start + CHUNK).min(matrix.nrows());
+            if let Some(numbers) = matrix.slice_mut(s![start..end, ..]).as_slice_mut() {
+                team.broadcast(chunk % team.size(), numbers);
+            }
+        }
+    }
 }
 
 impl EpochRows for FreshRows {
@@ -267,7 +297,9 @@ impl EpochRows for FreshRows {
             };
             // Rows that were prepared, but are not wanted, are passed over.
             if made == epoch {
-                return Ok(rows?);
+                let mut rows = rows?;
+                exchange(&self.team, &mut rows);
+                return Ok(rows);
             }
         }
     }

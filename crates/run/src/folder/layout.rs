@@ -117,9 +117,10 @@ pub fn trial(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("trial-{number:03}"))
 }
 
-/// Whether a file is in the folder of a run or, if that is an ensemble, in that of its first member.
+/// Whether a file is in the folder of a run or, if that is an ensemble, in that of a member.
 pub fn holds(run: &Path, file: &str) -> bool {
-    run.join(file).exists() || member(run, 1).join(file).exists()
+    let mut members = (1..).map(|number| member(run, number)).take_while(|member| member.exists());
+    run.join(file).exists() || members.any(|member| member.join(file).exists())
 }
 
 /// A figure of the folder `run`, named as in [`figure`], with an extension.

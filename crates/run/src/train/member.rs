@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use cei_data::{Preprocessing, RowDigests};
 use cei_model::random::{Purpose, stream};
@@ -12,12 +11,13 @@ use cei_train::{
     EpochRows, Observer, StopReason, TrainError, TrainingReport, TrainingRows, train_on_new_rows,
 };
 
-use super::figures;
+use super::{TrainOptions, figures};
 use crate::dataset::{FreshRows, Recipe};
 use crate::folder::begun::Begun;
 use crate::folder::layout::{self, CHECKPOINT, CONFIG, HISTORY};
 use crate::folder::{
-    ActiveLatent, ModelRecord, Origin, PartCopies, TrainingSummary, companions, rows, weights,
+    ActiveLatent, ModelRecord, Origin, PartCopies, TrainingSummary, companions, load_record, rows,
+    weights,
 };
 use crate::plausibility::Support;
 use crate::trained::build;
@@ -71,33 +71,54 @@ impl Prepared<'_> {
 
 /// Trains members with consecutive seeds one after another, each into a folder of its own, and then makes
 /// `path` their ensemble. A resumed ensemble goes on with the first member that is not finished.
+///
+/// The processes of a team form groups, as many as there are members if there are enough, to which the members are dealt in turn.
 pub(super) fn train_ensemble(
     prepared: &Prepared<'_>,
     experiment: &Experiment,
     path: &Path,
-    resume: bool,
-    stop: &AtomicBool,
+    options: TrainOptions<'_>,
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
-    let members = experiment.training.ensemble;
-    prepared.keep(experiment, path)?;
-    let mut records: Vec<ModelRecord> = Vec::with_capacity(members);
+    let (team, members) = (options.team, experiment.training.ensemble);
+    if team.leads() {
+        prepared.keep(experiment, path)?;
+    }
+    let groups = members.min(team.size());
+    let group = &team.split(groups);
     let mut reason = StopReason::MaxEpochs;
-    for number in 1..=members {
+    for number in (1..=members).skip(team.rank() % groups).step_by(groups) {
         observer.member(number, members);
         let mut member = experiment.clone();
         member.training.ensemble = 1;
         member.training.seed = experiment.training.seed + (number as u64 - 1);
         let path = layout::member(path, number);
-        let resume = resume && path.join(CHECKPOINT).exists();
-        let outcome = train_member(prepared, &member, &path, resume, stop, observer)
+        let resume = options.resume && path.join(CHECKPOINT).exists();
+        group.meet();
+        let options = TrainOptions { resume, team: group, ..options };
+        let outcome = train_member(prepared, &member, &path, options, observer)
             .map_err(|source| RunError::Member { member: number, source: Box::new(source) })?;
         reason = outcome.reason;
-        match outcome.record {
-            Some(record) => records.push(record),
-            None => return Ok(outcome),
+        if reason == StopReason::Interrupted {
+            break;
         }
     }
+    if team.any(reason == StopReason::Interrupted) {
+        return Ok(TrainingOutcome { reason: StopReason::Interrupted, record: None });
+    }
+    let record = if team.leads() { Some(keep_ensemble(prepared, members, path)?) } else { None };
+    team.meet();
+    Ok(TrainingOutcome { reason, record })
+}
+
+/// Makes the folder `path` an ensemble of its members, which are all there.
+fn keep_ensemble(
+    prepared: &Prepared<'_>,
+    members: usize,
+    path: &Path,
+) -> Result<ModelRecord, RunError> {
+    let records = (1..=members).map(|number| load_record(&layout::member(path, number)));
+    let records = records.collect::<Result<Vec<ModelRecord>, RunError>>()?;
     let best = records
         .iter()
         .map(|record| &record.training)
@@ -120,7 +141,7 @@ pub(super) fn train_ensemble(
         ..first.clone()
     };
     record.write(path)?;
-    Ok(TrainingOutcome { reason, record: Some(record) })
+    Ok(record)
 }
 
 /// Trains one model into the folder `path`.
@@ -128,17 +149,20 @@ pub(super) fn train_member(
     prepared: &Prepared<'_>,
     experiment: &Experiment,
     path: &Path,
-    resume: bool,
-    stop: &AtomicBool,
+    options: TrainOptions<'_>,
     observer: &mut dyn Observer,
 ) -> Result<TrainingOutcome, RunError> {
     let Prepared { rows, preprocessing, .. } = prepared;
+    let TrainOptions { resume, stop, team, .. } = options;
     let seed = experiment.training.seed;
     let device = prepared.device.clone();
     let mut model = build(&experiment.model, preprocessing, seed, device)?;
-    prepared.keep(experiment, path)?;
+    if team.leads() {
+        prepared.keep(experiment, path)?;
+    }
     let recipe = prepared.recipe.clone();
-    let mut fresh = recipe.map(|recipe| FreshRows::new(recipe, preprocessing.clone(), seed));
+    let mut fresh =
+        recipe.map(|recipe| FreshRows::new(recipe, preprocessing.clone(), seed, team.clone()));
     let report = train_on_new_rows(
         model.as_mut(),
         rows,
@@ -148,13 +172,18 @@ pub(super) fn train_member(
         resume,
         stop,
         observer,
+        team,
     )?;
     drop(fresh);
-    write_history(path, experiment, &report)?;
-    let record = match report.reason {
-        StopReason::Interrupted => None,
-        _ => keep_model(prepared, experiment, path, model.as_ref(), &report)?,
-    };
+    let mut record = None;
+    if team.leads() {
+        write_history(path, experiment, &report)?;
+        if report.reason != StopReason::Interrupted {
+            record = keep_model(prepared, experiment, path, model.as_ref(), &report)?;
+        }
+    }
+    // Nobody goes on, or ends, before all is written.
+    team.meet();
     match report.reason {
         StopReason::Diverged(divergence) if prepared.extremes.is_empty() => Err(divergence.into()),
         StopReason::Diverged(divergence) => {
