@@ -22,7 +22,7 @@ const LONG: [(&str, usize); 15] = [
     ("ablation.md", 2),
     ("adding-a-model.md", 1),
     ("chbrclf.md", 1),
-    ("cluster.md", 8),
+    ("cluster.md", 9),
     ("coincidences.md", 2),
     ("command-line.md", 1),
     ("performance.md", 5),

@@ -159,6 +159,10 @@ fn what_is_told_is_told_once() -> TestResult {
     assert_eq!(told.matches("rows to train").count(), 1, "{told}");
     assert!(told.contains("2 ranks of 1 thread on "), "{told}");
 
+    let (_, told) =
+        folder.in_ranks(3, &format!("{TRAIN} --set training.batch_size=256 -o few --quiet"))?;
+    assert!(told.contains("3 ranks, but a batch of 256 rows is of 2 shards"), "{told}");
+
     let told = folder.fails_in_ranks(3, 1, &format!("{TRAIN} -o run"))?;
     assert_eq!(told.matches("error:").count(), 1, "{told}");
     let told = folder.fails_in_ranks(2, 2, "train --no-such-option")?;
@@ -214,4 +218,97 @@ fn ranks_stop_together() -> TestResult {
     assert!(told.contains("interrupted; the state is saved"), "{told}");
     folder.in_ranks(3, "train -o run --resume --quiet")?;
     folder.same_training("whole", "run")
+}
+
+#[test]
+fn ranks_share_rows() -> TestResult {
+    let folder = Folder::empty()?;
+    folder.small_run("run", "t", "")?;
+    // More than a chunk, which the ranks share, and one that is not full.
+    let simulate = "simulate --preset ocs-wide --events 50101 --seed 3 --quiet";
+    for kind in ["csv", "parquet"] {
+        folder.run(&format!("{simulate} -o whole.{kind}"))?;
+        for ranks in [2, 3] {
+            folder.in_ranks(ranks, &format!("{simulate} -o ranks.{kind}"))?;
+            folder.same(&format!("ranks.{kind}"), &format!("whole.{kind}"))?;
+            let sidecar = format!("{kind}.simulation.toml");
+            folder.same(&format!("ranks.{sidecar}"), &format!("whole.{sidecar}"))?;
+        }
+    }
+    folder.run("simulate --preset ocs-wide --events 200 --seed 9 -o m.csv --quiet")?;
+    let predict = |name: &str| {
+        format!(
+            "predict run m.csv --refine -n 300 --seed 3 -o {name}.parquet --summary {name}.csv --modes {name}-modes.csv --json"
+        )
+    };
+    let whole = folder.run(&predict("whole"))?.0;
+    for ranks in [2, 3] {
+        assert_eq!(folder.in_ranks(ranks, &predict("ranks"))?.0, whole);
+        for file in [".parquet", ".csv", "-modes.csv"] {
+            folder.same(&format!("ranks{file}"), &format!("whole{file}"))?;
+        }
+    }
+    assert!(!folder.path("ranks.parquet.parts").exists());
+    let told = folder.fails_in_ranks(2, 1, "predict run m.csv -n 3 -o draws.csv")?;
+    assert!(told.contains("this command is that of one"), "{told}");
+
+    for options in ["--events 250 --draws 39", "--events 50 --draws 99 --refine"] {
+        let calibrate = format!("calibrate run {options} --json");
+        let whole = folder.run(&format!("{calibrate} -o whole"))?.0;
+        for ranks in [2, 3] {
+            assert_eq!(folder.in_ranks(ranks, &format!("{calibrate} -o ranks"))?.0, whole);
+            folder.same("ranks/calibration.json", "whole/calibration.json")?;
+        }
+    }
+    Ok(())
+}
+
+/// Parts of a refinement that a rank's death has ended are those of any number of ranks.
+#[test]
+fn a_refinement_goes_on_with_another_number_of_ranks() -> TestResult {
+    let folder = Folder::empty()?;
+    folder.small_run("run", "t", "")?;
+    folder.run("simulate --preset ocs-wide --events 300 --seed 9 -o m.csv --quiet")?;
+    let predict = "predict run m.csv --refine -n 300 --seed 3 --quiet -o";
+    folder.run(&format!("{predict} whole.parquet"))?;
+    let mut child =
+        folder.mpirun(3, &format!("{predict} ranks.parquet")).stderr(Stdio::null()).spawn()?;
+    let parts = folder.path("ranks.parquet.parts");
+    let kept = || std::fs::read_dir(&parts).map_or(0, |files| files.count());
+    while kept() < 3 {
+        assert!(child.try_wait()?.is_none(), "ended before the second part");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    signal(&child, 2, "-KILL")?;
+    assert!(!child.wait()?.success());
+    let (_, told) =
+        folder.in_ranks(2, &format!("{predict} ranks.parquet").replace("--quiet ", ""))?;
+    assert!(told.contains("events are refined already"), "{told}");
+    folder.same("ranks.parquet", "whole.parquet")
+}
+
+#[test]
+fn trials_of_a_search_are_dealt_to_ranks() -> TestResult {
+    let folder = Folder::empty()?;
+    folder.table()?;
+    let over = "\n[sweep]\ntrials = 5\nbatch = 3\nstopping = \"never\"\n[sweep.over]\ntraining.learning_rate = { low = 1e-4, high = 1e-2, log = true }\n";
+    let experiment = folder.run("config --preset wide-cinn")?.0;
+    folder.write("sweep.toml", experiment + over)?;
+    let sweep = "sweep sweep.toml --data t.csv --set model.hidden=[16] --set model.couplings=2 --set training.max_epochs=3 --quiet -o";
+    folder.run(&format!("{sweep} whole"))?;
+    let columns = ["trial", "validation_loss", "training.learning_rate"];
+    for ranks in [2, 4] {
+        folder.in_ranks(ranks, &format!("{sweep} ranks-{ranks}"))?;
+        folder.same(&format!("ranks-{ranks}/best.toml"), "whole/best.toml")?;
+        for name in columns {
+            let [whole, found] = ["whole".to_owned(), format!("ranks-{ranks}")]
+                .map(|search| folder.column(&format!("{search}/trials.csv"), name));
+            assert_eq!(whole?, found?, "{name}");
+        }
+        for trial in 1..=5 {
+            let run = format!("trial-{trial:03}");
+            folder.same_training(&format!("whole/{run}"), &format!("ranks-{ranks}/{run}"))?;
+        }
+    }
+    Ok(())
 }

@@ -1,11 +1,14 @@
 //! Everything that CI checks.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::cargo::cargo;
-use crate::{python, studies, tidy, tools, workspace_root};
+use crate::{python, say, studies, tidy, tools, workspace_root};
 
 const NO_WARNINGS: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
+
+/// Its build script needs an MPI.
+const MPI: &str = "cei-cli/mpi";
 
 type Environment = &'static [(&'static str, &'static str)];
 
@@ -32,6 +35,14 @@ pub(crate) fn ci(no_test: bool) -> anyhow::Result<ExitCode> {
     for (backend, environment) in BACKENDS {
         let feature = format!("cei-cli/{backend}");
         cargo(&["check", "--workspace", "--release", "--features", &feature], environment)?;
+    }
+    if Command::new("mpicc").arg("--version").output().is_ok() {
+        let mpi = ["clippy", "--workspace", "--all-targets", "--release", "--features", MPI];
+        cargo(&[&mpi[..], &["--", "-D", "warnings"]].concat(), &[])?;
+    } else {
+        say(
+            "the feature `mpi` is NOT checked: there is no `mpicc` (Debian: apt-get install libopenmpi-dev openmpi-bin libclang-dev)",
+        );
     }
     python::check()?;
     studies::smoke()

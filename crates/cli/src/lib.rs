@@ -58,18 +58,18 @@ pub fn program() -> ExitCode {
 fn run(cli: Cli, world: &World) -> anyhow::Result<ExitCode> {
     threads::begin(cli.threads, world)?;
     match cli.command {
-        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args, &world.team()),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Train(args) => commands::train::run(&args, &world.team()),
-        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args, &world.team()),
         Command::Evaluate(args) => commands::evaluate::run(&args),
-        Command::Predict(args) => commands::predict::run(&args),
+        Command::Predict(args) => commands::predict::run(&args, &world.team()),
         Command::Population(args) => commands::population::run(&args),
         Command::LogProb(args) => commands::log_prob::run(&args),
         Command::Merge(args) => commands::merge::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
-        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args, &world.team()),
         Command::Check(args) => commands::check::run(&args),
         Command::C2st(args) => commands::c2st::run(&args),
         Command::Config(args) => commands::config::run(&args),

@@ -54,7 +54,14 @@ fn has_a_part(command: &Command) -> bool {
 
 /// Whether processes share the work.
 fn is_shared(command: &Command) -> bool {
-    matches!(command, Command::Train(args) if !args.trial.dry_run)
+    match command {
+        Command::Train(args) => !args.trial.dry_run,
+        Command::Simulate(args) => !args.trial.dry_run,
+        // The draws of a network take no longer than to write them.
+        Command::Predict(args) => args.refine && !args.trial.dry_run,
+        Command::Calibrate(_) | Command::Sweep(_) => true,
+        _ => false,
+    }
 }
 
 /// Tells a failure, and ends the other processes. Most are those of all: then the first one tells it.

@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn processes_of_a_node_share_the_cores_that_they_have_in_common() {
-        let set = |list| processors(list).unwrap_or_default();
+        let set = |list: &str| processors(list).unwrap_or_default();
         let of = |own, all: &[&str], here| {
             let all: Vec<Processors> = all.iter().map(|list| set(list)).collect();
             let Share { cores, processes, of_node } = Share::of(set(own), &all, here);

@@ -44,7 +44,7 @@ pub use matrix::{Columns, Matrix};
 pub use mlp::{Deltas, Hidden, Mlp};
 pub use muon::{MuonFactors, Orthogonal};
 pub use norm::norm;
-pub use parallel::{Gradient, Pool, blocks, sum_over_tiles};
+pub use parallel::{Gradient, Pool, blocks, shards_of, sum_over_tiles};
 pub use residual::{Residual, ResidualTrace};
 pub use spline::{SplineCoupling, SplineTrace};
 pub use team::{Link, Team};

@@ -268,6 +268,11 @@ impl WithSimd for AddUp<'_> {
     }
 }
 
+/// How many shards the `rows` of a batch form: no more threads and processes than these have something to do.
+pub fn shards_of(rows: usize) -> usize {
+    shards(rows).0
+}
+
 /// How many shards the `rows` of a batch form, and how many rows each has but the last.
 fn shards(rows: usize) -> (usize, usize) {
     let count = rows.div_ceil(SHARD).clamp(1, MAX_SHARDS);

@@ -52,8 +52,13 @@ impl Team {
 
     /// Which of so many parts are those of this process: stretches in the order of the processes, of which the first has some.
     pub fn share(&self, parts: usize) -> Range<usize> {
+        self.share_of(self.rank(), parts)
+    }
+
+    /// Which of so many parts are those of another process.
+    pub fn share_of(&self, rank: usize, parts: usize) -> Range<usize> {
         let bound = |rank: usize| (rank * parts).div_ceil(self.size());
-        bound(self.rank())..bound(self.rank() + 1)
+        bound(rank)..bound(rank + 1)
     }
 
     /// The team of the processes that give the same `group`, of so many: process `r` is of the group `r % groups`.
@@ -86,6 +91,30 @@ impl Team {
     /// Waits until all processes have come here.
     pub fn meet(&self) {
         self.any(false);
+    }
+
+    /// Sends numbers to another process; it may return only when they are received.
+    pub fn send<T: bytemuck::Pod>(&self, to: usize, numbers: &[T]) {
+        if let Some(link) = &self.0 {
+            link.exchange(&[(to, bytemuck::cast_slice(numbers))], &mut []);
+        }
+    }
+
+    /// Waits for numbers of another process, which are as many.
+    pub fn receive<T: bytemuck::Pod>(&self, from: usize, numbers: &mut [T]) {
+        if let Some(link) = &self.0 {
+            link.exchange(&[], &mut [(from, bytemuck::cast_slice_mut(numbers))]);
+        }
+    }
+
+    /// The text of the process `from`, in all of them.
+    pub fn text(&self, from: usize, own: String) -> String {
+        let mut length = [own.len() as u64];
+        self.broadcast(from, &mut length);
+        let mut bytes = own.into_bytes();
+        bytes.resize(length[0] as usize, 0);
+        self.broadcast(from, &mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Gives all processes the numbers of the process `from`, which are as many in each.

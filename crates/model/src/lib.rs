@@ -22,7 +22,7 @@ pub mod testing;
 pub use architecture::{Architecture, Density};
 pub use bound::log_prob_bound;
 pub use burn::tensor::Device;
-pub use cei_kernels::{AdamStep, Gradient, Team};
+pub use cei_kernels::{AdamStep, Gradient, Team, shards_of};
 pub use config::HyperParameterError;
 pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
 pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use cei_data::by_detected;
-use cei_model::Device;
+use cei_model::{Device, Team};
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 
 use crate::c2st::check_level;
@@ -41,7 +41,7 @@ use events::{CalibrationEvents, EventDraws};
 pub use report::{
     Calibration, CalibrationTests, DetectedTests, JointC2st, QuantityTest, RegionTest,
 };
-use uniformity::{AllRanks, ranks_of};
+use uniformity::{AllRanks, chunks, ranks_of};
 
 /// Fewest events: 20 truths and 20 draws for the classifier; of fewer, no test of ranks can fail anything.
 const LEAST_EVENTS: usize = 40;
@@ -103,6 +103,21 @@ pub fn calibrate_run(
     device: Device,
     progress: impl FnMut(usize, usize),
 ) -> Result<Calibration, RunError> {
+    let calibration = calibrate_in_team(path, options, device, &Team::default(), progress)?;
+    Ok(calibration.unwrap_or_else(|| unreachable!("one process leads itself")))
+}
+
+/// The same by the processes of a team, which share the events. Only the first one writes, and knows the outcome.
+///
+/// # Errors
+/// As [`calibrate_run`].
+pub fn calibrate_in_team(
+    path: &Path,
+    options: &CalibrateOptions,
+    device: Device,
+    team: &Team,
+    progress: impl FnMut(usize, usize),
+) -> Result<Option<Calibration>, RunError> {
     check_level(options.level)?;
     check_draws(options.draws, LEAST_DRAWS, MOST_DRAWS)?;
     if options.events < LEAST_EVENTS {
@@ -119,11 +134,15 @@ pub fn calibrate_run(
     let states = refiner.as_ref().and_then(Refiner::unknown_states);
     let states = states.filter(|_| run.record.preprocessing.has_charges());
     let events = CalibrationEvents::of(&run, &dataset, &raw_x, &raw_y, options.seed, states)?;
+    let (x, y) = (raw_x.view(), raw_y.view());
+    let source = Source { run: &run, refiner: refiner.as_ref(), options, team, x, y };
+    if !team.leads() {
+        chunks(y.nrows()).try_for_each(|range| source.send(range))?;
+        return Ok(None);
+    }
     if let Some(folder) = &options.folder {
         std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
     }
-    let source =
-        Source { run: &run, refiner: refiner.as_ref(), options, x: raw_x.view(), y: raw_y.view() };
     let mut seen = Seen { outside: 0, one_draw: Array2::zeros(raw_x.raw_dim()) };
     let draws = |range: Range<usize>| source.draws(range, &mut seen);
     let ranks = ranks_of(&events, draws, progress)?;
@@ -151,7 +170,7 @@ pub fn calibrate_run(
     let kept = write_json(&folder.join(CALIBRATION), &calibration)
         .and_then(|()| figures::draw(folder, &calibration));
     calibration.not_kept = not_kept(kept)?;
-    Ok(calibration)
+    Ok(Some(calibration))
 }
 
 /// The tests of the events of which as many ions, or the same ones, were detected; none where no ion may be missing.
@@ -227,6 +246,8 @@ struct Source<'a> {
     run: &'a TrainedRun,
     refiner: Option<&'a Refiner<'a>>,
     options: &'a CalibrateOptions,
+    /// Who shares the events.
+    team: &'a Team,
     /// Raw positions and momenta of the events.
     x: ArrayView2<'a, f64>,
     y: ArrayView2<'a, f64>,
@@ -241,9 +262,47 @@ struct Seen {
 }
 
 impl Source<'_> {
+    /// The draws of a range of events, those of the other processes among them.
     fn draws(&self, range: Range<usize>, seen: &mut Seen) -> Result<EventDraws, RunError> {
+        let Self { options, team, .. } = *self;
+        let (own, outside) = self.own_draws(self.share_of(0, &range))?;
+        seen.outside += outside;
+        let mut parts = vec![own];
+        for other in 1..team.size() {
+            let mut outside = [0_u64];
+            team.receive(other, &mut outside);
+            seen.outside += outside[0] as usize;
+            let mut part = parts[0].like(self.share_of(other, &range).len());
+            part.numbers_mut().into_iter().for_each(|numbers| team.receive(other, numbers));
+            parts.push(part);
+        }
+        let draws = EventDraws::joined(parts);
+        for (event, draws) in draws.positions.axis_iter(Axis(0)).enumerate() {
+            let event = range.start + event;
+            seen.one_draw.row_mut(event).assign(&draws.row(event % options.draws));
+        }
+        Ok(draws)
+    }
+
+    /// Sends the first process the draws of this one's events of a range.
+    fn send(&self, range: Range<usize>) -> Result<(), RunError> {
+        let (mut own, outside) = self.own_draws(self.share_of(self.team.rank(), &range))?;
+        self.team.send(0, &[outside as u64]);
+        own.numbers_mut().into_iter().for_each(|numbers| self.team.send(0, numbers));
+        Ok(())
+    }
+
+    /// Which events of a range are those of a process.
+    fn share_of(&self, rank: usize, range: &Range<usize>) -> Range<usize> {
+        let share = self.team.share_of(rank, range.len());
+        range.start + share.start..range.start + share.end
+    }
+
+    /// The draws of a range of events, and how many of these are outside the model.
+    fn own_draws(&self, range: Range<usize>) -> Result<(EventDraws, usize), RunError> {
         let Self { run, options, .. } = *self;
         let (first, rows, seed) = (range.start, s![range, ..], options.seed);
+        let mut outside = 0;
         let (x, y) = (self.x.slice(rows), self.y.slice(rows));
         let draws = match self.refiner {
             Some(refiner) => {
@@ -251,7 +310,7 @@ impl Source<'_> {
                 let refined = refiner.refine(y, network.view(), seed, first)?;
                 let mut positions = Array3::zeros((y.nrows(), options.draws, x.ncols()));
                 for (event, mut target) in refined.iter().zip(positions.axis_iter_mut(Axis(0))) {
-                    seen.outside += usize::from(event.outside.any());
+                    outside += usize::from(event.outside.any());
                     target.assign(&event.draws.slice(s![..options.draws, ..]));
                 }
                 let states = refiner.unknown_states().map(|_| {
@@ -269,11 +328,7 @@ impl Source<'_> {
                 EventDraws { positions, states: None, log_prob: truth.zip(of_draws) }
             }
         };
-        for (event, draws) in draws.positions.axis_iter(Axis(0)).enumerate() {
-            let event = first + event;
-            seen.one_draw.row_mut(event).assign(&draws.row(event % options.draws));
-        }
-        Ok(draws)
+        Ok((draws, outside))
     }
 }
 

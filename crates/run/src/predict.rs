@@ -38,7 +38,7 @@ mod trial;
 
 use std::path::Path;
 
-use cei_model::Device;
+use cei_model::{Device, Team};
 use ndarray::s;
 
 pub use self::coincidences::{CoincidenceReport, Mixed, SelectedEvents};
@@ -96,15 +96,40 @@ pub fn predict_to_files(
     path: &Path,
     options: &PredictOptions,
     device: Device,
-    mut watch: impl FnMut(PredictStep<'_>),
+    watch: impl FnMut(PredictStep<'_>),
 ) -> Result<PredictionReport, RunError> {
+    let report = predict_in_team(path, options, device, &Team::default(), watch)?;
+    Ok(report.unwrap_or_else(|| unreachable!("one process leads itself")))
+}
+
+/// The same by the processes of a team, which share the events that are refined. Only the first one writes tables, and knows what
+/// was found.
+///
+/// # Errors
+/// As [`predict_to_files`].
+pub fn predict_in_team(
+    path: &Path,
+    options: &PredictOptions,
+    device: Device,
+    team: &Team,
+    mut watch: impl FnMut(PredictStep<'_>),
+) -> Result<Option<PredictionReport>, RunError> {
     options.check()?;
     options.check_files(path)?;
     let on = format!("{device:?}");
     with_prediction(path, options, device, &mut watch, |prediction, context, watch| {
-        let _lock = cei_files::Lock::acquire(&options.draws_file)?;
-        let record = shards::records(prediction, &on)?;
+        let lock = team.leads().then(|| cei_files::Lock::acquire(&options.draws_file));
+        let _lock = lock.transpose()?;
+        // Nobody keeps parts before it is known that nobody else does.
+        team.meet();
         let parts = Parts::of(prediction, &on)?;
+        if !team.leads() {
+            return match &parts {
+                Some(parts) => prediction.refine_share(parts, team).map(|()| None),
+                None => Ok(None),
+            };
+        }
+        let record = shards::records(prediction, &on)?;
         if let Some(parts) = &parts {
             parts.tell(watch);
         }
@@ -146,8 +171,8 @@ pub fn predict_to_files(
             }
             Ok(report)
         };
-        let report = prediction.write(parts.as_ref(), watch, tell, record)?;
+        let report = prediction.write(parts.as_ref(), team, watch, tell, record)?;
         parts.map_or(Ok(()), Parts::remove)?;
-        Ok(report)
+        Ok(Some(report))
     })
 }

@@ -7,8 +7,9 @@ mod trial;
 
 use std::path::{Path, PathBuf};
 
-use cei_data::TableWriter;
+use cei_data::{ColumnData, TableWriter};
 use cei_files::{AtomicFile, Lock};
+use cei_model::Team;
 use cei_physics::{InitialMomenta, Simulation};
 
 use crate::RunError;
@@ -79,6 +80,53 @@ pub fn simulate_with(
     geometries: &Geometries,
     options: &SimulateOptions,
     path: &Path,
+    progress: impl FnMut(usize, usize),
+) -> Result<SimulatedTable, RunError> {
+    write(simulation, geometries, options, &Team::default(), path, progress)
+}
+
+/// The same by the processes of a team, which share the events. Only the first one writes, and knows what.
+///
+/// # Errors
+/// As [`simulate_to_file`].
+pub fn simulate_in_team(
+    simulation: &Simulation,
+    geometries: &Geometries,
+    options: &SimulateOptions,
+    team: &Team,
+    path: &Path,
+    progress: impl FnMut(usize, usize),
+) -> Result<Option<SimulatedTable>, RunError> {
+    if team.leads() {
+        return write(simulation, geometries, options, team, path, progress).map(Some);
+    }
+    let initial = options.initial_momenta;
+    let Prepared { given, events, .. } = prepare(simulation, geometries, initial, path)?;
+    let rows = rows_of(options.shard, events);
+    for start in rows.clone().step_by(CHUNK) {
+        let own = team.share(CHUNK.min(rows.end - start));
+        let made = events_of(simulation, given.as_ref(), start + own.start..start + own.end)?;
+        for (_, column) in columns(simulation, &made, initial) {
+            team.send(0, &numbers(column));
+        }
+    }
+    Ok(None)
+}
+
+/// The numbers of a simulated column.
+fn numbers(column: ColumnData) -> Vec<f64> {
+    match column {
+        ColumnData::F64(numbers) => numbers,
+        _ => unreachable!("what is simulated are numbers"),
+    }
+}
+
+fn write(
+    simulation: &Simulation,
+    geometries: &Geometries,
+    options: &SimulateOptions,
+    team: &Team,
+    path: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<SimulatedTable, RunError> {
     let SimulateOptions { initial_momenta: initial, shard } = *options;
@@ -93,10 +141,20 @@ pub fn simulate_with(
     let mut sidecar = AtomicFile::create(&configuration)?;
     for start in rows.clone().step_by(CHUNK) {
         let end = (start + CHUNK).min(rows.end);
-        let made = events_of(simulation, given.as_ref(), start..end)?;
-        let own = columns(simulation, &made, initial).into_iter().map(|(_, data)| data);
+        let own = team.share(end - start);
+        let made = events_of(simulation, given.as_ref(), start + own.start..start + own.end)?;
+        let made = columns(simulation, &made, initial).into_iter();
+        let mut made: Vec<Vec<f64>> = made.map(|(_, column)| numbers(column)).collect();
+        for other in 1..team.size() {
+            let count = team.share_of(other, end - start).len();
+            for column in &mut made {
+                let begin = column.len();
+                column.resize(begin + count, 0.0);
+                team.receive(other, &mut column[begin..]);
+            }
+        }
         let passed_on = further.iter().map(|(_, data)| data.select(start..end));
-        writer.write(own.chain(passed_on).collect())?;
+        writer.write(made.into_iter().map(ColumnData::F64).chain(passed_on).collect())?;
         progress(end - rows.start, rows.len());
     }
     let table = writer.complete()?;

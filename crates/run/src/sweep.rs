@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cei_files::Lock;
-use cei_model::open_device;
+use cei_model::{Team, open_device};
 use serde::Serialize;
 
 use crate::RunError;
@@ -140,6 +140,20 @@ pub fn sweep(
     stop: &AtomicBool,
     observer: &mut dyn SweepObserver,
 ) -> Result<SweepReport, RunError> {
+    sweep_in_team(options, &Team::default(), stop, observer)
+}
+
+/// The same by the processes of a team, to which the trials of a batch are dealt in turn. The first one keeps the record; all know
+/// what was found.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn sweep_in_team(
+    options: &SweepOptions,
+    team: &Team,
+    stop: &AtomicBool,
+    observer: &mut dyn SweepObserver,
+) -> Result<SweepReport, RunError> {
     let folder = &options.folder;
     check_folder(folder)?;
     let kept = Study::read(folder)?;
@@ -151,8 +165,14 @@ pub fn sweep(
         // What no trial could read leaves no folder.
         Dataset::for_training(&experiment, &Origin::of(&experiment)?, folder)?;
     }
-    std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    let _lock = Lock::acquire(folder)?;
+    // All have looked at the folder before the first one writes.
+    team.meet();
+    let mut lock = None;
+    if team.leads() {
+        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+        lock = Some(Lock::acquire(folder)?);
+    }
+    team.meet();
     let mut study = match Study::read(folder)? {
         Some(study) => {
             check_same(folder, &experiment, &study.given.experiment()?)?;
@@ -166,6 +186,7 @@ pub fn sweep(
         given: &given,
         folder,
         device: &options.device,
+        team,
         stop,
         halt: &halt,
         observer: Mutex::new(observer),
@@ -174,17 +195,24 @@ pub fn sweep(
         let end = sweep.trials.min(begin + sweep.batch);
         choose(&mut study, &experiment, &sweep, begin, end);
         if study.trials[begin..end].iter().any(|trial| trial.outcome.is_none()) {
-            study.write(folder)?;
+            // All have read the record before it is another one.
+            team.meet();
+            if team.leads() {
+                study.write(folder)?;
+            }
             study = run_batch(&shared, study, &sweep, begin, end, options.jobs)?;
         }
-        if shared.is_ending() {
+        if team.any(shared.is_ending()) {
             break;
         }
     }
     let values: Vec<&Values> = study.ranked().iter().map(|(trial, _)| &trial.values).collect();
     let importance = importance::importance(&sweep, &values);
-    results::write_tables(folder, &study, &sweep)?;
-    results::draw(folder, &study, &sweep, &experiment, &importance)?;
+    if team.leads() {
+        results::write_tables(folder, &study, &sweep)?;
+        results::draw(folder, &study, &sweep, &experiment, &importance)?;
+    }
+    drop(lock);
     Ok(report(&study, &experiment, &sweep, importance))
 }
 
@@ -234,9 +262,11 @@ fn run_batch(
     let before = study.trials[..begin].to_vec();
     let earlier: Vec<Curve<'_>> =
         before.iter().filter_map(|trial| trial.outcome.as_ref()?.curve()).collect();
-    let waiting = study.trials[begin..end].iter().filter(|trial| trial.outcome.is_none());
-    let waiting: Vec<Trial> = waiting.cloned().collect();
-    let jobs = jobs.clamp(1, waiting.len());
+    let team = shared.team;
+    let all = study.trials[begin..end].iter().filter(|trial| trial.outcome.is_none());
+    let all: Vec<Trial> = all.cloned().collect();
+    let waiting: Vec<Trial> = all.iter().skip(team.rank()).step_by(team.size()).cloned().collect();
+    let jobs = jobs.clamp(1, waiting.len().max(1));
     let waiting = Mutex::new(waiting.into_iter());
     let study = Mutex::new(study);
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -272,7 +302,34 @@ fn run_batch(
         });
         results.into_iter().collect::<Result<(), RunError>>()?;
     }
+    exchange(shared, &study, sweep, &all)?;
     Ok(study.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Tells all processes what became of the trials of each.
+fn exchange(
+    shared: &Shared<'_>,
+    study: &Mutex<Study>,
+    sweep: &SweepConfig,
+    trials: &[Trial],
+) -> Result<(), RunError> {
+    let team = shared.team;
+    for (index, trial) in trials.iter().enumerate() {
+        let (owner, place) = (index % team.size(), trial.number - 1);
+        let own = {
+            let study = study.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = study.trials[place].outcome.clone();
+            outcome.filter(|_| owner == team.rank() && team.size() > 1)
+        };
+        let own = own.map_or_else(String::new, |outcome| serde_json::json!(outcome).to_string());
+        let told = team.text(owner, own);
+        if owner != team.rank()
+            && let Ok(outcome) = serde_json::from_str::<Outcome>(&told)
+        {
+            keep(shared, study, sweep, Trial { outcome: Some(outcome), ..trial.clone() })?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps what became of a trial.
@@ -291,8 +348,10 @@ fn keep(
     }
     let place = ended.number - 1;
     study.trials[place] = ended;
-    study.write(shared.folder)?;
-    results::write_tables(shared.folder, &study, sweep)?;
+    if shared.team.leads() {
+        study.write(shared.folder)?;
+        results::write_tables(shared.folder, &study, sweep)?;
+    }
     shared.observer().ended(&study.trials[place]);
     Ok(())
 }

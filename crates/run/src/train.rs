@@ -3,6 +3,7 @@
 mod begin;
 mod figures;
 mod member;
+mod options;
 mod plan;
 mod resume;
 mod trial;
@@ -24,6 +25,7 @@ use member::{train_ensemble, train_member};
 use resume::check_content;
 
 pub use member::TrainingOutcome;
+pub use options::TrainOptions;
 pub use plan::TrainingPlan;
 pub use trial::estimate_training;
 
@@ -71,19 +73,6 @@ pub fn train_run(
     train_run_in_team(experiment, path, options, announce, observer)
 }
 
-/// How a model is trained.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainOptions<'a> {
-    /// Name of the device that computes.
-    pub device: &'a str,
-    /// Whether a training that was interrupted goes on.
-    pub resume: bool,
-    /// Ends the training after the batch under way.
-    pub stop: &'a AtomicBool,
-    /// The processes that train it, which all call with the same arguments.
-    pub team: &'a Team,
-}
-
 /// [`train_run`] by the processes of a team: they share the rows of each batch, or the members of an ensemble, and the weights are
 /// those of one process, to the bit. Only the first one writes, or the first of those that train a member; only it has the record.
 ///
@@ -105,6 +94,8 @@ pub fn train_run_in_team(
     // All have looked at the folder before the first one writes.
     team.meet();
     let lock = if team.leads() { Some(begin(&loaded, path, resume)?) } else { None };
+    // Then the folder is there.
+    team.meet();
     let prepared = prepare(loaded, device)?;
     let outcome = if experiment.training.ensemble == 1 {
         train_member(&prepared, experiment, path, options, observer)

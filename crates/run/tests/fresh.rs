@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cei_data::{Source, SumOptions, load};
-use cei_model::open_device;
+use cei_model::{Team, open_device};
 use cei_run::dataset::FreshRows;
 use cei_run::dataset::LaterTable;
 use cei_run::dataset::{Dataset, Origin};
@@ -62,7 +62,8 @@ fn epochs(experiment: &Experiment, of: &[usize]) -> Result<Vec<Rows>, Box<dyn st
     let dataset = Dataset::load(experiment, &Origin::of(experiment)?)?;
     let preprocessing = dataset.fit(experiment)?;
     let recipe = dataset.recipe.ok_or("no recipe")?;
-    let mut fresh = FreshRows::new(Arc::new(recipe), preprocessing, experiment.training.seed);
+    let seed = experiment.training.seed;
+    let mut fresh = FreshRows::new(Arc::new(recipe), preprocessing, seed, Team::default());
     let mut rows = Vec::new();
     for &epoch in of {
         rows.push(fresh.take(epoch).map_err(|error| error.to_string())?);

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use cei_model::Team;
 use cei_run::calibrate::{
-    CalibrateOptions, Calibration, DetectedTests, QuantityTest, RegionTest, calibrate_run,
+    CalibrateOptions, Calibration, DetectedTests, QuantityTest, RegionTest, calibrate_in_team,
 };
 use cei_run::folder::layout::{CALIBRATION, FIGURES};
 use cei_run::trained::detected_in_words;
@@ -13,8 +14,10 @@ use crate::commands::{tell_remarks, told};
 use crate::output::{self, number, to_stderr, to_stdout};
 use crate::progress::RowProgress;
 
-pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
-    tell_remarks(&args.trained.run)?;
+pub(crate) fn run(args: &CalibrateArgs, team: &Team) -> anyhow::Result<ExitCode> {
+    if team.leads() {
+        tell_remarks(&args.trained.run)?;
+    }
     let options = CalibrateOptions {
         events: args.events,
         draws: args.draws,
@@ -25,12 +28,12 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
         folder: args.output.clone(),
     };
     let device = args.compute.open()?;
-    let progress = RowProgress::new("calibrating", "events", args.progress.quiet);
-    let result = calibrate_run(&args.trained.run, &options, device, |done, total| {
-        progress.show(done, total);
-    });
+    let quiet = args.progress.quiet || !team.leads();
+    let progress = RowProgress::new("calibrating", "events", quiet);
+    let show = |done, total| progress.show(done, total);
+    let result = calibrate_in_team(&args.trained.run, &options, device, team, show);
     progress.clear();
-    let calibration = result?;
+    let Some(calibration) = result? else { return Ok(ExitCode::SUCCESS) };
     if let Some(warning) = calibration.warning() {
         to_stderr(&format!("warning: {warning}"));
     }

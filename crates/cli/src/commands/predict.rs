@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use cei_model::Team;
 use cei_run::plausibility::LawEdgeReport;
 use cei_run::predict::{
     CoincidenceReport, FEW_DRAWS, Mixed, OutsideCounts, PredictOptions, PredictStep,
     PredictionReport, RefinementReport, SelectedEvents, StateShare, estimate_prediction,
-    predict_to_files,
+    predict_in_team,
 };
 
 use crate::args::PredictArgs;
@@ -18,8 +19,10 @@ use crate::progress::RowProgress;
 /// Events without draws that are named one by one.
 const MOST_NAMED: usize = 5;
 
-pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
-    tell_remarks(&args.trained.run)?;
+pub(crate) fn run(args: &PredictArgs, team: &Team) -> anyhow::Result<ExitCode> {
+    if team.leads() {
+        tell_remarks(&args.trained.run)?;
+    }
     let options = PredictOptions {
         momenta: args.later.table(std::slice::from_ref(&args.momenta)),
         sums: args.sums.options(),
@@ -37,17 +40,21 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         shard: args.part.shard()?,
     };
     let device = args.compute.open()?;
-    let progress =
-        RowProgress::new("predicting", "events", args.progress.quiet || args.trial.dry_run);
-    let watch = |step: PredictStep<'_>| show_step(&progress, args.progress.quiet, step);
+    let quiet = args.progress.quiet || args.trial.dry_run || !team.leads();
+    let progress = RowProgress::new("predicting", "events", quiet);
+    let watch = |step: PredictStep<'_>| {
+        if team.leads() {
+            show_step(&progress, args.progress.quiet, step);
+        }
+    };
     if args.trial.dry_run {
         let estimate = estimate_prediction(&args.trained.run, &options, device, watch)?;
         estimate::tell(&estimate, args.format.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let result = predict_to_files(&args.trained.run, &options, device, watch);
+    let result = predict_in_team(&args.trained.run, &options, device, team, watch);
     progress.clear();
-    let report = result?;
+    let Some(report) = result? else { return Ok(ExitCode::SUCCESS) };
     warn(&report);
     if args.format.json {
         output::json(&report)?;

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use cei_data::MotionOptions;
 use cei_files::check_outputs;
+use cei_model::Team;
 use cei_physics::Simulation;
 use cei_run::config::{parse_in_folder, with_overrides};
 use cei_run::presets::{SIMULATIONS, find};
-use cei_run::simulate::{Geometries, SimulateOptions, estimate_simulation, simulate_with};
+use cei_run::simulate::{Geometries, SimulateOptions, estimate_simulation, simulate_in_team};
 
 use crate::args::{SimulateArgs, column_refs};
 use crate::commands::of_shard;
@@ -15,7 +16,7 @@ use crate::estimate;
 use crate::output::{self, to_stdout};
 use crate::progress::RowProgress;
 
-pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &SimulateArgs, team: &Team) -> anyhow::Result<ExitCode> {
     let given = &args.configuration;
     let text = given.text(|name| find(SIMULATIONS, name))?;
     let mut simulation: Simulation =
@@ -52,12 +53,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         estimate::tell(&estimate.map_err(of_configuration)?, args.format.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let progress = RowProgress::new("simulating", "events", args.progress.quiet);
-    let result = simulate_with(&simulation, &geometries, &options, &args.output, |done, total| {
-        progress.show(done, total);
-    });
+    let progress = RowProgress::new("simulating", "events", args.progress.quiet || !team.leads());
+    let show = |done, total| progress.show(done, total);
+    let result = simulate_in_team(&simulation, &geometries, &options, team, &args.output, show);
     progress.clear();
-    let table = result.map_err(of_configuration)?;
+    let Some(table) = result.map_err(of_configuration)? else { return Ok(ExitCode::SUCCESS) };
     table.remarks.iter().for_each(|remark| output::to_stderr(remark));
     if args.format.json {
         output::json(&table)?;

@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use cei_files::{check_distinct, quoted};
+use cei_model::Team;
 use cei_run::folder::layout::{BEST, FIGURES, TRIALS, figure};
 use cei_run::presets::{EXPERIMENTS, find};
-use cei_run::sweep::{Given, Importance, SweepOptions, SweepReport, TrialReport, sweep};
+use cei_run::sweep::{
+    Given, Importance, Silent, SweepObserver, SweepOptions, SweepReport, TrialReport, sweep_in_team,
+};
 
 use crate::args::SweepArgs;
 use crate::interrupt::{INTERRUPTED, stop_flag};
@@ -15,13 +18,18 @@ use crate::progress::SweepProgress;
 /// Trials that are shown; the table in the folder has all.
 const SHOWN: usize = 20;
 
-pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &SweepArgs, team: &Team) -> anyhow::Result<ExitCode> {
     let options = options(args)?;
     if let Some(config) = &args.configuration.config {
         check_distinct(&[config], &[&args.output.join(BEST)])?;
     }
     let mut progress = SweepProgress::new(args.progress.quiet || args.format.json);
-    let report = sweep(&options, stop_flag(), &mut progress)?;
+    let observer: &mut dyn SweepObserver = if team.leads() { &mut progress } else { &mut Silent };
+    let report = sweep_in_team(&options, team, stop_flag(), observer)?;
+    if !team.leads() {
+        let interrupted = report.interrupted;
+        return Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS });
+    }
     if args.format.json {
         output::json(&report)?;
     } else if !args.progress.quiet {

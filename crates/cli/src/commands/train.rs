@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cei_files::{check_distinct, quoted};
-use cei_model::Team;
+use cei_model::{Team, shards_of};
 use cei_run::config::with_overrides;
 use cei_run::folder::layout::CONFIG;
 use cei_run::presets::{EXPERIMENTS, find};
 use cei_run::refine::Obstacle;
 use cei_run::train::{TrainOptions, TrainingPlan, estimate_training, train_run_in_team};
 use cei_run::{Experiment, ModelRecord, RunError};
-use cei_train::StopReason;
+use cei_train::{StopReason, TrainingConfig};
 
 use crate::args::TrainArgs;
 use crate::estimate;
@@ -36,6 +36,9 @@ pub(crate) fn run(args: &TrainArgs, team: &Team) -> anyhow::Result<ExitCode> {
             to_stderr(&describe(plan));
         }
         warnings(plan).iter().for_each(|warning| to_stderr(warning));
+        if let Some(warning) = idle_ranks(&experiment, team) {
+            to_stderr(&warning);
+        }
     };
     if args.trial.dry_run {
         let device = &args.compute.device;
@@ -97,6 +100,20 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
         args.ensemble.map_or(experiment.training.ensemble, NonZeroUsize::get);
     experiment.training.seed = args.seed.unwrap_or(experiment.training.seed);
     Ok(experiment)
+}
+
+/// That there are more ranks than can share a batch.
+fn idle_ranks(experiment: &Experiment, team: &Team) -> Option<String> {
+    let TrainingConfig { batch_size, ensemble, .. } = experiment.training;
+    let most = ensemble * shards_of(batch_size);
+    (team.size() > most).then(|| {
+        let of_members = if ensemble > 1 { " of each member" } else { "" };
+        format!(
+            "warning: {} ranks, but a batch of {batch_size} rows{of_members} is of {} shards, so that no more than {most} have something to do\nhint: start fewer, or set a larger `training.batch_size`",
+            team.size(),
+            shards_of(batch_size)
+        )
+    })
 }
 
 fn describe(plan: &TrainingPlan) -> String {

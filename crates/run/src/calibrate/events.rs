@@ -5,7 +5,7 @@ use std::ops::Range;
 use cei_metrics::{InternalCoordinates, NearestNeighbours, PM_PER_BOHR, Ranks, ranks};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_physics::ChargeState;
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array, Array1, Array2, Array3, Axis, RemoveAxis, concatenate, s};
 
 use super::ranks::joined_along;
 use crate::dataset::Dataset;
@@ -26,6 +26,59 @@ pub(super) struct EventDraws {
     /// Log density of the truth of each event and of each of its draws, up to a constant for each
     /// event.
     pub log_prob: Option<(Array1<f64>, Array2<f64>)>,
+}
+
+impl EventDraws {
+    /// Room for those of other events of the same source.
+    pub(super) fn like(&self, events: usize) -> Self {
+        let (_, draws, columns) = self.positions.dim();
+        let of_draws = || Array2::zeros((events, draws));
+        Self {
+            positions: Array3::zeros((events, draws, columns)),
+            states: self.states.as_ref().map(|_| of_draws()),
+            log_prob: self.log_prob.as_ref().map(|_| (Array1::zeros(events), of_draws())),
+        }
+    }
+
+    /// All its numbers, array by array.
+    pub(super) fn numbers_mut(&mut self) -> Vec<&mut [f64]> {
+        let mut numbers: Vec<_> = self.positions.as_slice_mut().into_iter().collect();
+        numbers.extend(self.states.as_mut().and_then(|states| states.as_slice_mut()));
+        if let Some((truth, of_draws)) = &mut self.log_prob {
+            numbers.extend(truth.as_slice_mut());
+            numbers.extend(of_draws.as_slice_mut());
+        }
+        numbers
+    }
+
+    /// Those of several groups of events, one after another; there is one at least.
+    pub(super) fn joined(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1
+            && let Some(only) = parts.pop()
+        {
+            return only;
+        }
+        let states: Option<Vec<_>> = parts.iter().map(|part| part.states.clone()).collect();
+        let log_prob: Option<Vec<_>> = parts.iter().map(|part| part.log_prob.clone()).collect();
+        let positions = stacked(parts.into_iter().map(|part| part.positions).collect());
+        Self {
+            positions,
+            states: states.map(stacked),
+            log_prob: log_prob.map(|parts| {
+                let (truth, of_draws): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+                (stacked(truth), stacked(of_draws))
+            }),
+        }
+    }
+}
+
+/// Arrays one after another along their first axis; the others are alike.
+fn stacked<D: RemoveAxis>(parts: Vec<Array<f64, D>>) -> Array<f64, D> {
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    match concatenate(Axis(0), &views) {
+        Ok(all) => all,
+        Err(_) => unreachable!("draws of one source"),
+    }
 }
 
 /// The events of a test: what draws are compared with.

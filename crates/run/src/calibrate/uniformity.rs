@@ -26,6 +26,11 @@ pub(super) struct AllRanks {
     tarp: Ranks,
 }
 
+/// The ranges of so many events whose draws are asked for together.
+pub(super) fn chunks(events: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..events).step_by(CHUNK).map(move |start| start..(start + CHUNK).min(events))
+}
+
 /// Ranks draws of any source: `source` gives those of a range of the `events`, chunk by chunk.
 ///
 /// # Errors
@@ -37,8 +42,7 @@ pub(super) fn ranks_of(
 ) -> Result<AllRanks, RunError> {
     let total = events.truth.nrows();
     let (mut sbc, mut hdr, mut tarp) = (Vec::new(), Vec::new(), Vec::new());
-    for start in (0..total).step_by(CHUNK) {
-        let range = start..(start + CHUNK).min(total);
+    for range in chunks(total) {
         let draws = source(range.clone())?;
         let truth = events.truth.slice(s![range.clone(), ..]);
         sbc.push(events.quantity_ranks(range.clone(), &draws)?);

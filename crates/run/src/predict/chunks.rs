@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use cei_model::Team;
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
@@ -46,14 +47,23 @@ impl Found {
 impl Prediction<'_> {
     /// Draws all events and writes the tables, which appear when the last chunk is written and `tell` has told what was
     /// found. Events that are among the `parts` are not refined again. Of a shard `record` says what each table is a part of.
+    /// Where there are several processes, the others have their share of the parts.
     pub(super) fn write<T>(
         &self,
         parts: Option<&Parts>,
+        team: &Team,
         watch: &mut impl FnMut(PredictStep<'_>),
         tell: impl FnOnce(Found) -> Result<T, RunError>,
         record: impl Fn(Kind) -> Option<ShardRecord>,
     ) -> Result<T, RunError> {
-        let rows = self.rows();
+        let (rows, size) = (self.rows(), team.size() as f64);
+        // The others refine at the same time.
+        let watch = &mut |step: PredictStep<'_>| match step {
+            PredictStep::Refining { events, seconds, is_kept } => {
+                watch(PredictStep::Refining { events, seconds: seconds / size, is_kept });
+            }
+            step => watch(step),
+        };
         let columns = self.tables.inferred().len();
         let kept = Kept::new(self.options, &self.tables.numbers, columns)?;
         let mut found = Found { kept, ..Found::default() };
@@ -64,8 +74,13 @@ impl Prediction<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let there = parts.map_or(0, Parts::there);
             let mut untold = self.refiner.map(|_| rows.len() - there);
-            for start in rows.clone().step_by(self.chunk()) {
+            for (number, start) in rows.clone().step_by(self.chunk()).enumerate() {
                 let end = rows.end.min(start + self.chunk());
+                let owner = number % team.size();
+                if parts.is_some() && owner > 0 {
+                    // It is among the parts then.
+                    team.receive(owner, &mut [0_u8]);
+                }
                 let is_written = if self.is_long() {
                     self.write_long(start, &outputs, &mut found)?
                 } else {
@@ -80,6 +95,19 @@ impl Prediction<'_> {
             }
             Output::finish(outputs, || tell(found), record)
         })
+    }
+
+    /// Refines the chunks that are this process's among those of the team, in turn, and tells the first one of each that is among the
+    /// parts.
+    pub(super) fn refine_share(&self, parts: &Parts, team: &Team) -> Result<(), RunError> {
+        let rows = self.rows();
+        let own = rows.clone().step_by(self.chunk()).skip(team.rank()).step_by(team.size());
+        for start in own {
+            let chunk = start..rows.end.min(start + self.chunk());
+            self.inferred(chunk, Some(parts), &mut None, &mut |_| {})?;
+            team.send(0, &[0_u8]);
+        }
+        Ok(())
     }
 
     /// Whether the draws of an event are too many to be held at once.

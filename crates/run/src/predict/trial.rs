@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use cei_model::Device;
+use cei_model::{Device, Team};
 use ndarray::s;
 
 use super::fraction::with_fraction;
@@ -87,7 +87,7 @@ fn part(prediction: &Prediction<'_>, step: usize) -> Result<(usize, f64), RunErr
     let part = Prediction { y, shard: None, ..*prediction };
     let begun = Instant::now();
     let abandon = |_| Err::<(), _>(RunError::Abandoned);
-    match part.write(None, &mut |_: PredictStep<'_>| {}, abandon, |_| None) {
+    match part.write(None, &Team::default(), &mut |_: PredictStep<'_>| {}, abandon, |_| None) {
         Ok(()) | Err(RunError::Abandoned) => Ok((y.nrows(), begun.elapsed().as_secs_f64())),
         Err(error) => Err(error),
     }

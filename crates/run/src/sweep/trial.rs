@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cei_model::Team;
 use cei_train::{EpochRecord, Observer, Progress, TrainError};
 
 use super::observer::SweepObserver;
@@ -22,6 +23,8 @@ pub(super) struct Shared<'a> {
     /// The folder of the search.
     pub(super) folder: &'a Path,
     pub(super) device: &'a str,
+    /// The processes to which trials are dealt.
+    pub(super) team: &'a Team,
     /// Set when the user ends the search.
     pub(super) stop: &'a AtomicBool,
     /// Set when another trial failed for a reason that all have.

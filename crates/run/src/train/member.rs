@@ -11,7 +11,8 @@ use cei_train::{
     EpochRows, Observer, StopReason, TrainError, TrainingReport, TrainingRows, train_on_new_rows,
 };
 
-use super::{TrainOptions, figures};
+use super::figures;
+use super::options::TrainOptions;
 use crate::dataset::{FreshRows, Recipe};
 use crate::folder::begun::Begun;
 use crate::folder::layout::{self, CHECKPOINT, CONFIG, HISTORY};
