@@ -44,11 +44,13 @@ impl Scaler {
         Self::new(kind, columns.map(|column| offset_and_scale(kind, &column)).collect())
     }
 
-    /// The same for rows of `width` columns that are gone through; by [`ScalerKind::Robust`] one column at a time is in memory.
+    /// The same for rows of `width` columns that are gone through, whose moments may be known; by [`ScalerKind::Robust`] one
+    /// column at a time is in memory.
     pub(crate) fn fit_passes(
         kind: ScalerKind,
         rows: &Passes<'_>,
         width: usize,
+        moments: Option<Vec<(f64, f64)>>,
     ) -> Result<Self, ScratchError> {
         if let Passes::Kept(values) = rows {
             return Ok(Self::fit(kind, values.view()));
@@ -56,7 +58,10 @@ impl Scaler {
         let mut columns = vec![(0.0, 1.0); width];
         match kind {
             ScalerKind::Standardise => {
-                columns = RunningMoments::of(rows)?.finish().0;
+                columns = match moments {
+                    Some(moments) => moments,
+                    None => RunningMoments::of(rows)?.finish().0,
+                };
             }
             ScalerKind::MinMax => {
                 let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); width];

@@ -4,7 +4,7 @@
 //! or the columns of one side.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis, s};
@@ -16,6 +16,8 @@ use crate::source::Source;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 1 << 15;
+/// Of fewer rows than one in so many each is read by itself.
+const SPARSE: usize = 100;
 
 /// Takes the places of rows in the list that was asked for, and the rows: positions and condition.
 pub type TakeRows<'a> = dyn FnMut(&[usize], Array2<f64>, Array2<f64>) + 'a;
@@ -182,6 +184,31 @@ impl ScratchTable {
         Ok(Self { head, file, folder: folder.into(), written, left_out: Vec::new() })
     }
 
+    /// Hands over rows, as words of number and place that rise, one read for each.
+    fn read_apart(&self, order: &[u64], take: &mut TakeRows<'_>) -> Result<(), io::Error> {
+        let (x_width, width) = (self.head.x.ncols(), self.head.x.ncols() + self.head.y.ncols());
+        let mut file = &self.file;
+        let mut bytes = vec![0; width * size_of::<f64>()];
+        let mut left_out = 0;
+        for words in order.chunks(BLOCK_ROWS) {
+            let mut rows = Array2::zeros((words.len(), width));
+            for (word, mut row) in words.iter().zip(rows.rows_mut()) {
+                let kept = (word >> 32) as usize;
+                while self.left_out.get(left_out).is_some_and(|out| *out <= kept + left_out) {
+                    left_out += 1;
+                }
+                file.seek(SeekFrom::Start(((kept + left_out) * bytes.len()) as u64))?;
+                file.read_exact(&mut bytes)?;
+                let (cells, _) = bytes.as_chunks::<8>();
+                row.iter_mut().zip(cells).for_each(|(to, from)| *to = f64::from_le_bytes(*from));
+            }
+            let places: Vec<usize> = words.iter().map(|word| *word as u32 as usize).collect();
+            let (x, y) = rows.view().split_at(Axis(1), x_width);
+            take(&places, x.to_owned(), y.to_owned());
+        }
+        Ok(())
+    }
+
     fn failed(&self, error: &io::Error) -> ScratchError {
         ScratchError { folder: self.folder.clone(), kind: error.kind() }
     }
@@ -238,6 +265,9 @@ impl TableRows for ScratchTable {
             .map(|(place, &row)| (row as u64) << 32 | place as u64)
             .collect();
         order.par_sort_unstable();
+        if order.len() < self.written / SPARSE {
+            return self.read_apart(&order, take).map_err(|error| self.failed(&error));
+        }
         let mut done = 0;
         self.each_block(&mut |first, x, y| {
             let end = (first + x.nrows()) as u64;

@@ -127,7 +127,8 @@ impl Preprocessing {
                 Side::fit("y", &table.y_names, &y, part.count(), y_components)?;
             let alive = side.only_alive(y);
             let rank = subspace::rank(&alive, &means, &sds, RANK_TOLERANCE)?;
-            let scaler = Scaler::fit_passes(config.y_scaler, &alive, means.len())?;
+            let moments = Some(means.into_iter().zip(sds).collect());
+            let scaler = Scaler::fit_passes(config.y_scaler, &alive, side.alive.len(), moments)?;
             (side, rank, scaler)
         };
         let columns = table.x.ncols();
@@ -137,8 +138,9 @@ impl Preprocessing {
             let x = opened_positions(&gauge, &bounds, part)?;
             let (side, means, sds) =
                 Side::fit("x", &table.x_names, &x, part.count(), x_components)?;
-            let of_all =
-                with_noise.then(|| Scaler::fit_passes(config.x_scaler, &x, columns)).transpose()?;
+            let of_all = with_noise
+                .then(|| Scaler::fit_passes(config.x_scaler, &x, columns, None))
+                .transpose()?;
             let alive = side.only_alive(x);
             let found = subspace::directions(&alive, &means, &sds, RANK_TOLERANCE)?;
             let rank = found.alive.ncols();
@@ -153,10 +155,11 @@ impl Preprocessing {
             } else if rank < side.alive.len() {
                 let subspace = Subspace::new(means, &found);
                 let coordinates = subspace.coordinates(alive);
-                let scaler = Scaler::fit_passes(config.x_scaler, &coordinates, rank)?;
+                let scaler = Scaler::fit_passes(config.x_scaler, &coordinates, rank, None)?;
                 (Some(subspace), None, scaler)
             } else {
-                (None, None, Scaler::fit_passes(config.x_scaler, &alive, rank)?)
+                let moments = Some(means.into_iter().zip(sds).collect());
+                (None, None, Scaler::fit_passes(config.x_scaler, &alive, rank, moments)?)
             };
             (side, rank, subspace, noise, scaler)
         };
