@@ -94,7 +94,10 @@ fn two_delays_are_told_apart_and_a_second_call_goes_on() -> TestResult {
     let lines: Vec<String> = folder.read("m.csv")?.lines().take(2).map(str::to_owned).collect();
     folder.write("one.csv", lines.join("\n"))?;
     let few = folder.fails_with(1, "population run one.csv -n 100 -o other")?;
-    assert!(few.contains("1 events") && few.contains("cei predict --refine"), "{few}");
+    assert!(
+        few.contains("1 event in the largest group") && few.contains("cei predict --refine"),
+        "{few}"
+    );
     let none = folder.fails_with(2, "population run m.csv -n 100 --bootstraps 0 -o other")?;
     assert!(none.contains("`--bootstraps` is `0`, but must be at least 20"), "{none}");
     assert!(!folder.path("other").exists());

@@ -229,6 +229,9 @@ impl Experiment {
                 return Err(HyperParameterError::new(key, value, "at most 10000"));
             }
         }
+        if self.source.buffer_rows == Some(0) {
+            return Err(HyperParameterError::new("source.buffer_rows", 0, "at least 1"));
+        }
         self.training.check()
     }
 
