@@ -662,6 +662,7 @@ fn wrong_usage_exits_with_2_and_failures_with_1() -> TestResult {
         "train --preset reference-cinn --seed 18446744073709551615 -o run",
         "train --preset reference-cinn --ensemble 0 -o run",
         "train --preset wide-spline --set source.simulator=absent.toml -o run",
+        "train --preset wide-spline --set source.stream=true -o run",
         "train --preset wide-spline --set evaluation.vertex=Q -o run",
         "train --preset reference-cinn --device gpu -o run",
         "train --preset reference-cinn -o run --resume",

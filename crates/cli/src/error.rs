@@ -133,6 +133,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
                     | RunError::Sweep(SweepError::NoSweep { .. })
                     | RunError::Level { .. }
                     | RunError::PageOfShard { .. }
+                    | RunError::StreamOf { .. }
+                    | RunError::BufferAlone
                     | RunError::NoSuchEvent { .. },
                 ) => true,
                 Some(RunError::Config(error)) => experiment(error),

@@ -54,6 +54,8 @@ fn class(error: &RunError) -> &'static str {
         | RunError::NoChannels
         | RunError::ChargeColumns { .. }
         | RunError::ChargeCount { .. }
+        | RunError::StreamOf { .. }
+        | RunError::BufferAlone
         | RunError::Device(_) => "ConfigError",
         RunError::OtherMomenta { .. }
         | RunError::Later(
