@@ -113,7 +113,10 @@ fn one_network_is_conditioned_on_charges() -> TestResult {
     }
     let refined =
         folder.json("predict run m.csv --refine -n 50 -o r.csv --summary s.csv --json")?;
-    assert_eq!(refined["refinement"]["outside_model"], 0, "{refined}");
+    // An event at an edge of the law may be said to touch it, by chance.
+    for reason in ["k_hat", "evidence", "no_mode", "outside_law"] {
+        assert_eq!(refined["refinement"][reason], 0, "{reason}: {refined}");
+    }
     assert!(!folder.read("s.csv")?.contains("p_state"));
     let scores = folder.json("evaluate run --json")?;
     assert!(scores["resimulation"]["median"].as_f64().is_some());

@@ -139,8 +139,8 @@ impl Search<'_> {
             return refused(self);
         }
         self.damping.accept(gain / promise.max(f64::MIN_POSITIVE));
-        // In units of the noise a millionth is nothing.
-        self.done = gain < 1e-6 + 1e-9 * cost;
+        // In units of the noise a thousandth is nothing.
+        self.done = gain < 1e-3 + 1e-9 * cost;
         self.inside |= problem.log_prior(&trial) > f64::NEG_INFINITY;
         self.hold.move_to(problem, &trial);
         self.here = trial;

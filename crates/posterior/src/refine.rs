@@ -36,8 +36,10 @@ pub type LogProb<'a> = dyn Fn(&Array2<f64>) -> Vec<f64> + 'a;
 
 /// Steps that pull the network's draws towards the data.
 const PULLS: usize = 6;
-/// A pulled draw closer than this many standard deviations (squared) to a law adds no law of its own.
-const OWN_LAW: f64 = 1.0;
+/// A pulled draw closer than this many standard deviations (squared) to another begins no search of its own.
+const OWN_SEARCH: f64 = 1.0;
+/// One closer than this to a law adds no law of its own.
+const OWN_LAW: f64 = 2.5;
 
 /// Draws of largest weight from which the most probable points are searched.
 const CLIMBERS: usize = 4;
@@ -46,7 +48,7 @@ const HEAVIEST: usize = 20;
 /// Draws of a round that refits an extended mixture: what needs an extension needs care.
 const EXTENDED: usize = 1000;
 /// Draws of a round for each law, so that none is given up because chance gave it no draw.
-const OF_A_LAW: usize = 50;
+const OF_A_LAW: usize = 30;
 /// Log of how far above their mean the target over the mixture may be where the mixture covers the target.
 const COVERED: f64 = 0.7;
 /// Part of the draws of a round that hold their weight, from which on no further round is needed.
@@ -67,7 +69,7 @@ pub struct RefineOptions {
     pub network_fraction: f64,
     /// Rounds in which the mixture is refitted to weighted draws of its own.
     pub rounds: usize,
-    /// Draws of each such round at least; 50 for each law where that is more, up to 1,000, and 1,000 for a mixture that was
+    /// Draws of each such round at least; 30 for each law where that is more, up to 1,000, and 1,000 for a mixture that was
     /// extended.
     pub round_samples: usize,
     /// How often the mixture is extended while the tail of its weights is too heavy: first at the most probable points, if
@@ -198,7 +200,7 @@ pub fn refine(
     let searched = |misfits: &[f64]| {
         let starts = choose_starts(draws, misfits, options.modes.starts);
         let pulled = descend(&problem, &starts, Tie::Start(&cap), PULLS);
-        let from: Vec<Vec<f64>> = pulled.iter().map(|end| end.coordinates.clone()).collect();
+        let from = apart(&problem, &pulled, &cap);
         [descend(&problem, &from, Tie::Free, options.modes.iterations), pulled]
     };
     let is_inside = |u: &[f64]| problem.log_prior(u) > f64::NEG_INFINITY;
@@ -268,6 +270,26 @@ pub fn refine(
         log_evidence,
         complete: true,
     })
+}
+
+/// Of pulled draws those that are not close to an earlier one, with the inverse covariance `J^T J + cap` there.
+fn apart(problem: &Whitened<'_>, pulled: &[End], cap: &[f64]) -> Vec<Vec<f64>> {
+    let is_close = |a: &&End, b: &End| {
+        let way = problem.difference(&b.coordinates, &a.coordinates);
+        let rows = a.normal.chunks_exact(way.len()).zip(cap.chunks_exact(way.len()));
+        let square = rows.zip(&way).map(|((normal, cap), w)| {
+            let along = normal.iter().zip(cap).zip(&way);
+            w * along.map(|((n, c), v)| (n + c) * v).sum::<f64>()
+        });
+        square.sum::<f64>() < OWN_SEARCH
+    };
+    let mut kept: Vec<&End> = Vec::new();
+    for end in pulled {
+        if !kept.iter().any(|other| is_close(other, end)) {
+            kept.push(end);
+        }
+    }
+    kept.into_iter().map(|end| end.coordinates.clone()).collect()
 }
 
 /// Importance draws with their weights.
@@ -555,4 +577,50 @@ fn weigh(
         modes[nearest].weight += weight;
     }
     modes.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, array};
+
+    use super::*;
+    use crate::forward::Forward;
+
+    struct Plane;
+
+    impl Forward for Plane {
+        fn inputs(&self) -> usize {
+            2
+        }
+
+        fn outputs(&self) -> usize {
+            2
+        }
+
+        fn values(&self, u: ArrayView2<'_, f64>) -> Array2<f64> {
+            u.to_owned()
+        }
+
+        fn linearised(&self, u: ArrayView2<'_, f64>) -> (Array2<f64>, Array3<f64>) {
+            let unit = |(_, i, k)| if i == k { 1.0 } else { 0.0 };
+            (u.to_owned(), Array3::from_shape_fn((u.nrows(), 2, 2), unit))
+        }
+    }
+
+    /// One standard deviation is 0.1 along the first coordinate and, by the cap, 1 along the second, which is open.
+    #[test]
+    fn searches_go_on_from_draws_that_ended_apart() {
+        let event =
+            Event { forward: &Plane, log_prior: &|_| 0.0, measured: &[0.0; 2], noise: &[1.0; 2] };
+        let problem = Whitened::new(&event, array![[0.0, 0.0]].view()).unwrap();
+        let ends = [[0.0, 0.0], [0.09, 0.0], [0.0, 0.9], [0.09, 0.9], [0.11, 0.0], [0.0, -1.1]];
+        let ends = ends.map(|place| End {
+            coordinates: place.to_vec(),
+            misfit: 0.0,
+            normal: vec![99.0, 0.0, 0.0, 0.0],
+        });
+        let cap = [1.0, 0.0, 0.0, 1.0];
+        let kept = apart(&problem, &ends, &cap);
+        assert_eq!(kept, [[0.0, 0.0], [0.09, 0.9], [0.0, -1.1]]);
+    }
 }

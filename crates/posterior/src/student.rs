@@ -8,7 +8,7 @@
 //! `a_k = sum w rho_k`, centre and scale matrix with the factors `(n + d) / (n + m)` of the t law. Where coordinates are
 //! angles ([`Circle`]) draws are folded back, and each row counts with all of its images.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
@@ -116,7 +116,8 @@ impl Mixture {
 
     /// Log density of each row.
     pub(crate) fn log_density(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
-        totals(&self.by_component(&self.distances_2(self.images(rows).view())), rows.nrows())
+        let (densities, unit) = self.by_component(&self.distances_2(self.images(rows).view()));
+        totals(&densities, rows.nrows()).into_iter().map(|total| unit + total.ln()).collect()
     }
 
     /// Rows and behind them, where coordinates are angles, their images: all rows shifted once, then all shifted further.
@@ -130,24 +131,23 @@ impl Mixture {
         }
     }
 
-    /// `log a_k t_k` (components x rows) at these m.
-    fn by_component(&self, distances_2: &Array2<f64>) -> Array2<f64> {
+    /// `a_k t_k` (components x rows) at these m, in a unit whose log comes with them: the largest value of any of them.
+    fn by_component(&self, distances_2: &Array2<f64>) -> (Array2<f64>, f64) {
         let d = self.components[0].centre.len();
         let (n, dimension) = (self.degrees_of_freedom, d as f64);
         let half = 0.5 * (n + dimension);
         let constant = libm::lgamma(half)
             - libm::lgamma(0.5 * n)
             - 0.5 * dimension * (n * std::f64::consts::PI).ln();
-        let of_component: Vec<f64> = self
-            .components
-            .iter()
-            .map(|c| constant + c.weight.ln() - 0.5 * c.factor.log_determinant())
-            .collect();
-        let mut logs = distances_2.clone();
-        for (mut logs, log) in logs.rows_mut().into_iter().zip(of_component) {
-            logs.mapv_inplace(|m| log - half * (m / n).ln_1p());
+        let log_peak = |c: &Component| c.weight.ln() - 0.5 * c.factor.log_determinant();
+        let log_peaks: Vec<f64> = self.components.iter().map(log_peak).collect();
+        let highest = log_peaks.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut densities = distances_2 / n + 1.0;
+        to_minus_power(&mut densities, half);
+        for (mut densities, log_peak) in densities.rows_mut().into_iter().zip(log_peaks) {
+            densities *= (log_peak - highest).exp();
         }
-        logs
+        (densities, constant + highest)
     }
 
     /// m of each row by each component (components x rows).
@@ -181,51 +181,35 @@ impl Mixture {
         let n = self.degrees_of_freedom;
         let images = self.images(rows);
         let distances_2 = self.distances_2(images.view());
-        let logs = self.by_component(&distances_2);
-        let totals = totals(&logs, rows.nrows());
-        let of_rows = || totals.iter().zip(weights).cycle();
+        let (densities, _) = self.by_component(&distances_2);
+        // Of each row its weight by the density there, so that each law has its part of it.
+        let shares = &ArrayView1::from(weights) / &totals(&densities, rows.nrows());
+        let shares: Array1<f64> = shares.iter().copied().cycle().take(images.nrows()).collect();
+        // Coordinate by coordinate, so that all rows advance together.
+        let x = images.t().as_standard_layout().into_owned();
         let mut components = Vec::with_capacity(self.components.len());
         for (k, old) in self.components.iter().enumerate() {
-            let (mut share, mut squares, mut sum) = (0.0, 0.0, 0.0);
-            let mut centre = vec![0.0; d];
-            let mut factors = Vec::with_capacity(rows.nrows());
-            let of_law = logs.row(k).into_iter().zip(distances_2.row(k));
-            for ((row, (log, m)), (total, weight)) in
-                images.rows().into_iter().zip(of_law).zip(of_rows())
-            {
-                let mass = if *weight > 0.0 { weight * (log - total).exp() } else { 0.0 };
-                let factor = mass * (n + d as f64) / (n + m);
-                share += mass;
-                squares += mass * mass;
-                sum += factor;
-                centre.iter_mut().zip(row).for_each(|(c, x)| *c += factor * x);
-                factors.push(factor);
-            }
+            let masses = &densities.row(k) * &shares;
+            let share = masses.sum();
             if share < LEAST_WEIGHT {
                 continue;
             }
-            let effective = share * share / squares;
+            let effective = share * share / masses.dot(&masses);
+            let factors = masses * distances_2.row(k).mapv(|m| (n + d as f64) / (n + m));
+            let sum = factors.sum();
             // The part of the new draws against the old law, which counts for as many of them.
             let part = |trusted: f64| effective / (effective + trusted);
             let (of_centre, of_scale) = (part(2.0 * d as f64), part(trusted(d)));
-            let mut centre: Vec<f64> = centre
+            let mut centre: Vec<f64> = x
+                .dot(&factors)
                 .iter()
                 .zip(&old.centre)
                 .map(|(c, o)| of_centre * c / sum + (1.0 - of_centre) * o)
                 .collect();
-            let mut scale: Vec<f64> = old.scale.iter().map(|s| (1.0 - of_scale) * s).collect();
-            let mut step = vec![0.0; d];
-            for (row, factor) in images.rows().into_iter().zip(&factors) {
-                if *factor == 0.0 {
-                    continue;
-                }
-                step.iter_mut().zip(row).zip(&centre).for_each(|((s, x), c)| *s = x - c);
-                let factor = of_scale * factor / share;
-                for (scale, own) in scale.chunks_exact_mut(d).zip(&step) {
-                    let part = factor * own;
-                    scale.iter_mut().zip(&step).for_each(|(scale, other)| *scale += part * other);
-                }
-            }
+            let steps = &x - &ArrayView1::from(&centre).insert_axis(Axis(1));
+            let new = (&steps * &factors).dot(&steps.t()) / share;
+            let both = new.iter().zip(&old.scale);
+            let scale = both.map(|(new, old)| of_scale * new + (1.0 - of_scale) * old).collect();
             circle::fold(&self.circles, &mut centre);
             let refitted = Component::new(share, centre, scale);
             components.push(refitted.unwrap_or_else(|| Component { weight: share, ..old.clone() }));
@@ -241,20 +225,22 @@ fn trusted(d: usize) -> f64 {
     (2.0 * d).max(d * d / 3.0)
 }
 
-/// Log of the sum over components (rows), and over the images of each of `count` rows (columns).
-fn totals(logs: &Array2<f64>, count: usize) -> Vec<f64> {
-    let Ok(logs) = logs.to_shape((logs.len() / count.max(1), count)) else {
+/// The sum over components (rows), and over the images of each of `count` rows (columns); never quite nothing.
+fn totals(densities: &Array2<f64>, count: usize) -> Array1<f64> {
+    let Ok(densities) = densities.to_shape((densities.len() / count.max(1), count)) else {
         unreachable!("every row has as many images")
     };
-    let most = logs.fold_axis(Axis(0), f64::NEG_INFINITY, |most, log| most.max(*log));
-    let mut sums = vec![0.0; count];
-    for row in logs.rows() {
-        for ((sum, log), most) in sums.iter_mut().zip(row).zip(&most) {
-            *sum += (log - most).exp();
-        }
+    densities.sum_axis(Axis(0)).mapv(|total| total.max(f64::MIN_POSITIVE))
+}
+
+/// Raises numbers of at least 1 to minus this power: without logarithms where it is a multiple of one half.
+fn to_minus_power(values: &mut Array2<f64>, power: f64) {
+    let whole = power.floor();
+    match power - whole {
+        0.0 => values.mapv_inplace(|value| 1.0 / value.powi(whole as i32)),
+        0.5 => values.mapv_inplace(|value| 1.0 / (value.powi(whole as i32) * value.sqrt())),
+        _ => values.mapv_inplace(|value| value.powf(-power)),
     }
-    let total = |(sum, most): (&f64, f64)| if most.is_finite() { most + sum.ln() } else { most };
-    sums.iter().zip(most).map(total).collect()
 }
 
 /// Systematic resampling: `count` indices, each as often as its share of the weights says, up to one; ascending.
@@ -330,6 +316,29 @@ mod tests {
         assert!((heavy.weight - 0.75).abs() < 0.02, "{}", heavy.weight);
         assert!((heavy.centre[0] - 6.0).abs() < 0.05 && (heavy.centre[1] - 1.0).abs() < 0.1);
         assert!((heavy.scale[0] - 0.5).abs() < 0.05 && (heavy.scale[3] - 2.0).abs() < 0.2);
+    }
+
+    /// Log densities of one law by the formula, for every way to raise to a power; where the density is below the smallest
+    /// number its log stays finite.
+    #[test]
+    fn the_density_is_that_of_the_formula() {
+        for (n, d) in [(8.0, 2), (8.0, 3), (7.3, 2)] {
+            let law = Component::new(1.0, vec![0.0; d], Array2::eye(d).into_raw_vec_and_offset().0);
+            let mixture = Mixture::new(vec![law.unwrap()], n, &[]).unwrap();
+            let half = 0.5 * (n + d as f64);
+            for x in [0.0, 0.3, 4.0, 1e9] {
+                let row = Array2::from_elem((1, d), x);
+                let m = d as f64 * x * x;
+                let expected = libm::lgamma(half)
+                    - libm::lgamma(0.5 * n)
+                    - 0.5 * d as f64 * (n * std::f64::consts::PI).ln()
+                    - half * (m / n).ln_1p();
+                let found = mixture.log_density(row.view())[0];
+                assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0), "{n} {d} {x}");
+            }
+            let nowhere = mixture.log_density(Array2::from_elem((1, d), 1e99).view())[0];
+            assert!(nowhere.is_finite() && nowhere < -700.0, "{nowhere}");
+        }
     }
 
     #[test]
