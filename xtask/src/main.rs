@@ -12,6 +12,7 @@ mod references;
 mod studies;
 mod tidy;
 mod tools;
+mod vulkan;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Task {
     Book,
     /// Build the wheel of the Python package, and run its tests in an environment of their own
     Python,
+    /// Test the device `vulkan` on a software device (Debian: mesa-vulkan-drivers, libvulkan1)
+    Vulkan,
     /// Everything that CI checks
     Ci {
         /// Leave out `cargo test`, for a caller that has run it
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
             .and_then(|programs| book::build(&programs))
             .map(|()| ExitCode::SUCCESS),
         Task::Python => python::check().map(|()| ExitCode::SUCCESS),
+        Task::Vulkan => vulkan::check().map(|()| ExitCode::SUCCESS),
         Task::Ci { no_test } => checks::ci(no_test),
     };
     result.unwrap_or_else(|error| {

@@ -83,6 +83,11 @@ const KNOWN_BY: [(&str, &[&str]); 13] = [
     ("tpe", &["cei-run"]),
 ];
 
+/// What moves numbers between the host and a device, and the one file that may: there they are counted.
+const CROSSINGS: [&str; 5] =
+    ["Tensor::from_data", "TensorData", "into_data", "into_scalar", "into_vec_as"];
+const CROSSING: &str = "crates/model/src/tensor.rs";
+
 /// Endings of what editors and patches leave.
 const LEFT_OVER: [&str; 4] = [".orig", ".rej", "~", ".bak"];
 
@@ -102,6 +107,7 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     broken.extend(other_version(&std::fs::read_to_string(root.join("CITATION.cff"))?, &metadata));
     broken.extend(circles::circles(root)?);
     broken.extend(left_over(&tracked(root)?));
+    broken.extend(crossings(root)?);
     if broken.is_empty() {
         return Ok(());
     }
@@ -170,6 +176,35 @@ fn files_without_header(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
+/// Files of the libraries that know Burn, where numbers cross between host and device unseen.
+fn crossings(root: &Path) -> anyhow::Result<Vec<String>> {
+    let burn = KNOWN_BY.iter().find(|(library, _)| *library == "burn");
+    let crates = burn.map_or(&[][..], |(_, crates)| crates);
+    let folder =
+        |name: &&str| root.join("crates").join(name.trim_start_matches("cei-")).join("src");
+    let mut folders: Vec<_> = crates.iter().map(folder).collect();
+    let mut broken = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path != root.join(CROSSING) {
+                broken.extend(crossing(
+                    &path.display().to_string(),
+                    &std::fs::read_to_string(&path)?,
+                ));
+            }
+        }
+    }
+    Ok(broken)
+}
+
+fn crossing(path: &str, text: &str) -> Option<String> {
+    let found = CROSSINGS.iter().find(|word| text.contains(**word))?;
+    Some(format!("`{path}` has `{found}`: tensors cross in `{CROSSING}` alone, which counts them"))
+}
+
 /// The files that git keeps; none where there is no git.
 fn tracked(root: &Path) -> anyhow::Result<Vec<String>> {
     let listed = Command::new("git").arg("ls-files").current_dir(root).output();
@@ -229,6 +264,12 @@ mod tests {
         let broken = left_over(&kept.map(str::to_owned));
         assert_eq!(broken.len(), LEFT_OVER.len(), "{broken:?}");
         assert!(broken[0].contains("`a.toml.orig`"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_crossing_that_is_not_counted_is_found() {
+        assert!(crossing("a.rs", "let t = Tensor::from_data(data, &device);").is_some());
+        assert_eq!(crossing("a.rs", "let t = from_values(values, [2], &device);"), None);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::f64::consts::TAU;
 
 use burn::tensor::{Device, Tensor};
 use cei_model::parameters::{ParameterSource, Visitor};
-use cei_model::{ConditionalNetwork, Dimensions, HasParameters, HyperParameterError, LossTensors};
-use rand::RngExt;
+use cei_model::{
+    ConditionalNetwork, Dimensions, HasParameters, HyperParameterError, LossTensors, Noise,
+};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::CinnConfig;
@@ -136,12 +137,12 @@ impl ConditionalNetwork for Flow {
 
     /// The negative log-likelihood. Equation 14 of the proposal has the sign of `log|det|`
     /// wrong: with it the loss has no minimum.
-    fn loss(&self, x: Tensor<2>, y: Tensor<2>, _noise: &mut ChaCha8Rng) -> LossTensors {
+    fn loss(&self, x: Tensor<2>, y: Tensor<2>, _noise: &mut Noise<'_>) -> LossTensors {
         LossTensors { total: -self.log_density(x, y, None).mean(), terms: Vec::new() }
     }
 
-    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
-        let key = self.drops.then(|| noise.random());
+    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> LossTensors {
+        let key = self.drops.then(|| noise.key());
         LossTensors { total: -self.log_density(x, y, key).mean(), terms: Vec::new() }
     }
 

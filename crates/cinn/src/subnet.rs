@@ -7,11 +7,12 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use cei_kernels::{AdamStep, Deltas, Dropout, Hidden, Level, Matrix, Mlp, Residual, ResidualTrace};
 use cei_model::Activation;
 use cei_model::config::{HyperParameterError, check_widths, weights};
 use cei_model::mlp::linear;
+use cei_model::tensor::from_values;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,7 +180,7 @@ impl Subnet {
         for (row, values) in values.chunks_exact_mut(columns).enumerate() {
             dropout.apply(row, values);
         }
-        Tensor::from_data(TensorData::new(values, [rows, columns]), &like.device())
+        from_values(values, [rows, columns], &like.device())
     }
 }
 

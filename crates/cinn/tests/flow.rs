@@ -6,7 +6,9 @@ use cei_cinn::{CinnConfig, Flow, build};
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::tensor::{from_matrix, to_matrix};
 use cei_model::testing::directional_derivatives;
-use cei_model::{Activation, Batch, ConditionalModel, ConditionalNetwork, Parameters, open_device};
+use cei_model::{
+    Activation, Batch, ConditionalModel, ConditionalNetwork, Noise, Parameters, open_device,
+};
 use nalgebra::DMatrix;
 use ndarray::{Array2, Axis, array};
 
@@ -156,7 +158,10 @@ fn the_sign_of_equation_14_is_wrong() -> TestResult {
         let energy = z.square().mean() * 0.5;
         let number = |tensor: Tensor<1>| f64::from(cei_model::tensor::to_values(tensor)[0]);
         let (energy, log_det) = (number(energy), number(log_det.mean()));
-        let ours = number(flow.loss(x.clone(), y.clone(), &mut stream(0, Purpose::Draws, 0)).total);
+        let ours = number(
+            flow.loss(x.clone(), y.clone(), &mut Noise::new(&mut stream(0, Purpose::Draws, 0)))
+                .total,
+        );
         (ours, energy + log_det)
     };
     let scales = [-8.0, -4.0, -2.0, 0.0, 1.0, 2.0];

@@ -89,11 +89,20 @@ pub(crate) enum Command {
     /// Print a complete resolved configuration
     Config(ConfigArgs),
     /// List the devices that are compiled in and present
-    Devices(FormatArgs),
+    Devices(DevicesArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the man page of a command, or write those of all
     Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// Train on each device for a few seconds, and say how many steps it takes a second
+    #[arg(long)]
+    pub(crate) time: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]

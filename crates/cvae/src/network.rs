@@ -4,9 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use cei_model::config::HyperParameterError;
 use cei_model::mlp::LastLayer;
-use cei_model::random::standard_normal;
-use cei_model::tensor::from_matrix;
-use cei_model::{Activation, ConditionalNetwork, Dimensions, LossTensors, Mlp};
+use cei_model::{Activation, ConditionalNetwork, Dimensions, LossTensors, Mlp, Noise};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{CvaeConfig, EncoderInput, LatentPrior, Reconstruction};
@@ -137,10 +135,9 @@ impl Cvae {
 
     /// Reconstruction, and KL divergence of each dimension averaged over the rows (shape
     /// `[1, latent]`).
-    fn terms(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> (Tensor<1>, Tensor<2>) {
+    fn terms(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> (Tensor<1>, Tensor<2>) {
         let (mu, log_variance) = self.encode(x.clone(), y.clone());
-        let eps = standard_normal(x.dims()[0], self.shape.dimensions.z, noise);
-        let eps = from_matrix(eps.view(), &x.device());
+        let eps = noise.standard_normal(x.dims()[0], self.noise_columns(), &x.device());
         let z = mu.clone() + (log_variance.clone() * 0.5).exp() * eps;
         let reconstruction = self.reconstruction(x, self.decode(z, y.clone()));
         let kl = match self.prior(y) {
@@ -186,7 +183,11 @@ impl ConditionalNetwork for Cvae {
         self.shape.dimensions
     }
 
-    fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
+    fn noise_columns(&self) -> usize {
+        self.shape.dimensions.z
+    }
+
+    fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> LossTensors {
         let (reconstruction, kl) = self.terms(x, y, noise);
         let kl = kl.sum();
         LossTensors {
@@ -195,7 +196,7 @@ impl ConditionalNetwork for Cvae {
         }
     }
 
-    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
+    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> LossTensors {
         let (reconstruction, kl) = self.terms(x, y, noise);
         let free_bits = self.shape.config.free_bits;
         let paid =

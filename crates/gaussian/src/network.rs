@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cei_model::mlp::LastLayer;
-use cei_model::{ConditionalNetwork, Dimensions, LossTensors, Mlp};
+use cei_model::{ConditionalNetwork, Dimensions, LossTensors, Mlp, Noise};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::GaussianConfig;
@@ -104,7 +104,7 @@ impl ConditionalNetwork for Gaussian {
         self.dimensions
     }
 
-    fn loss(&self, x: Tensor<2>, y: Tensor<2>, _noise: &mut ChaCha8Rng) -> LossTensors {
+    fn loss(&self, x: Tensor<2>, y: Tensor<2>, _noise: &mut Noise<'_>) -> LossTensors {
         LossTensors { total: self.log_density(x, y).mean().neg(), terms: Vec::new() }
     }
 

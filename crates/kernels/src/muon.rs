@@ -13,12 +13,6 @@ use crate::level::Level;
 use crate::matrix::Matrix;
 use crate::product::{Epilogue, Panels, Product, WeightGradient};
 
-/// `a`, `b` and `c`: of singular values from 0.02 to 1 it makes some between 0.68 and 1.21.
-const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
-/// How often the polynomial is applied. Five times, as is usual, smaller singular values come near one too, but a step takes
-/// longer (`docs/performance.md#time-to-a-quality`).
-const ITERATIONS: usize = 3;
-
 /// What a step of Muon has beside the factors of the step of Adam that it stands in for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MuonFactors {
@@ -26,6 +20,14 @@ pub struct MuonFactors {
     pub momentum: f32,
     /// About the root mean square of the numbers of a step, whatever the shape of the weight.
     pub rate: f32,
+}
+
+impl MuonFactors {
+    /// `a`, `b` and `c`: of singular values from 0.02 to 1 it makes some between 0.68 and 1.21.
+    pub const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
+    /// How often the polynomial is applied. Five times, as is usual, smaller singular values come near one too, but a step takes
+    /// longer (`docs/performance.md#time-to-a-quality`).
+    pub const ITERATIONS: usize = 3;
 }
 
 /// Working memory of [`AdamStep::apply_muon`] and [`Orthogonal::orthogonalise`].
@@ -63,7 +65,7 @@ impl Orthogonal {
                 *cell = values[at(row, column)] * scale;
             }
         }
-        for _ in 0..ITERATIONS {
+        for _ in 0..MuonFactors::ITERATIONS {
             self.iterate(level, short);
         }
         for row in 0..long {
@@ -75,7 +77,7 @@ impl Orthogonal {
 
     /// `tall = tall (a + b S + c S^2)` with `S = tall^T tall`.
     fn iterate(&mut self, level: Level, width: usize) {
-        let [a, b, c] = QUINTIC;
+        let [a, b, c] = MuonFactors::QUINTIC;
         let Self { tall, next, gram, column_sums, gram_rows, square, .. } = self;
         gram.resize(width * width, 0.0);
         column_sums.resize(width, 0.0);

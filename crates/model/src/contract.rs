@@ -1,53 +1,12 @@
 //! The contract of a conditional model `p(x | y)`: all that a trainer, an evaluation or a
 //! prediction may know about it.
 
-use std::ops::Range;
-
 use cei_kernels::{AdamStep, Gradient, Level, Team};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{LatentMoments, Parameters};
-
-/// Rows of scaled `x` (`n` x `dimensions.x`) and of the `y` (`n` x `dimensions.y`) they belong to.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    /// What is inferred, in scaled units.
-    pub x: ArrayView2<'a, f32>,
-    /// What it is conditioned on, in scaled units.
-    pub y: ArrayView2<'a, f32>,
-}
-
-impl Batch<'_> {
-    /// Some of its rows.
-    ///
-    /// # Panics
-    /// If the rows do not exist.
-    pub fn rows(self, rows: Range<usize>) -> Self {
-        Self { x: self.x.slice_move(s![rows.clone(), ..]), y: self.y.slice_move(s![rows, ..]) }
-    }
-}
-
-/// Widths of the matrices that a model takes and gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dimensions {
-    /// Columns of `x`.
-    pub x: usize,
-    /// Columns of `y`.
-    pub y: usize,
-    /// Columns of the latent `z`.
-    pub z: usize,
-}
-
-/// A loss, averaged over the rows of a batch, and the named terms it is made of.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Loss {
-    /// What is minimised.
-    pub total: f64,
-    /// Its parts (for example reconstruction and KL divergence), in the order of
-    /// [`ConditionalModel::loss_terms`].
-    pub terms: Vec<f64>,
-}
+use crate::resident::{ResidentSetup, ResidentTraining};
+use crate::{Batch, Dimensions, LatentMoments, Loss, Parameters};
 
 /// A model of `p(x | y)`.
 ///
@@ -106,6 +65,12 @@ pub trait ConditionalModel: Send + Sync {
         noise: &mut ChaCha8Rng,
         gradient: &mut Gradient,
     ) -> Loss;
+
+    /// The training of this model on its device, where parameters, rows and the optimiser stay there; none where the host
+    /// computes, or where a table of rows has more than 2^27 numbers. The model itself keeps its parameters.
+    fn resident(&self, _setup: &ResidentSetup<'_>) -> Option<Box<dyn ResidentTraining>> {
+        None
+    }
 
     /// Mean and variance of the latent of every row of a batch.
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments;

@@ -52,6 +52,8 @@ pub struct DeviceStatus {
     pub compiled_in: bool,
     /// Indices that can be asked for; `[0]` for a processor.
     pub indices: Vec<usize>,
+    /// What each of them calls itself, where [`devices_with_adapters`] could ask.
+    pub adapters: Vec<String>,
     /// Why it is missing, if it is.
     pub missing: Option<String>,
 }
@@ -64,6 +66,8 @@ struct Backend {
     /// Indices present on this machine, or what is missing.
     present: fn() -> Result<Vec<usize>, String>,
     open: fn(usize) -> Option<Device>,
+    /// What a device calls itself; opens it.
+    name_of: fn(&Device) -> Option<String>,
 }
 
 const BACKENDS: [Backend; 4] = [
@@ -73,6 +77,7 @@ const BACKENDS: [Backend; 4] = [
         compiled_in: cfg!(feature = "cpu"),
         present: processor,
         open: open_cpu,
+        name_of: nameless,
     },
     Backend {
         name: "ndarray",
@@ -80,6 +85,7 @@ const BACKENDS: [Backend; 4] = [
         compiled_in: cfg!(feature = "ndarray"),
         present: processor,
         open: open_ndarray,
+        name_of: nameless,
     },
     Backend {
         name: "cuda",
@@ -87,6 +93,7 @@ const BACKENDS: [Backend; 4] = [
         compiled_in: cfg!(feature = "cuda"),
         present: nvidia_processors,
         open: open_cuda,
+        name_of: adapter,
     },
     Backend {
         name: "vulkan",
@@ -94,8 +101,21 @@ const BACKENDS: [Backend; 4] = [
         compiled_in: cfg!(feature = "vulkan"),
         present: vulkan_processors,
         open: open_vulkan,
+        name_of: adapter,
     },
 ];
+
+/// [`devices`] with their adapters: the devices of this binary are opened, for what they call themselves.
+pub fn devices_with_adapters() -> Vec<DeviceStatus> {
+    let mut all = devices();
+    for (status, backend) in all.iter_mut().zip(&BACKENDS) {
+        if status.missing.is_none() {
+            let open = |index: &usize| (backend.name_of)(&(backend.open)(*index)?);
+            status.adapters = status.indices.iter().filter_map(open).collect();
+        }
+    }
+    all
+}
 
 /// The state of every known backend.
 pub fn devices() -> Vec<DeviceStatus> {
@@ -113,6 +133,7 @@ pub fn devices() -> Vec<DeviceStatus> {
                     (Ok(_), true) => None,
                 },
                 indices: present.unwrap_or_default(),
+                adapters: Vec::new(),
             }
         })
         .collect()
@@ -197,7 +218,6 @@ fn nvidia_processors() -> Result<Vec<usize>, String> {
     Ok((0..count).collect())
 }
 
-/// Vulkan picks among its processors itself; index 0 is its default device.
 fn vulkan_processors() -> Result<Vec<usize>, String> {
     if !has_library("libvulkan.so.1") {
         return Err("the Vulkan loader `libvulkan.so.1` was not found".to_owned());
@@ -213,7 +233,10 @@ fn vulkan_processors() -> Result<Vec<usize>, String> {
     if drivers == 0 && named.is_none() {
         return Err("the Vulkan loader is installed, but no driver for it".to_owned());
     }
-    Ok(vec![0])
+    match vulkan_devices().len() {
+        0 => Err("the Vulkan loader and a driver are installed, but no device for them".to_owned()),
+        count => Ok((0..count).collect()),
+    }
 }
 
 /// Whether a shared library lies where the loader looks.
@@ -269,12 +292,38 @@ fn open_cuda(_index: usize) -> Option<Device> {
 }
 
 #[cfg(feature = "vulkan")]
-fn open_vulkan(_index: usize) -> Option<Device> {
-    Some(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice))
+fn open_vulkan(index: usize) -> Option<Device> {
+    vulkan_devices().into_iter().nth(index)
 }
 
 #[cfg(not(feature = "vulkan"))]
 fn open_vulkan(_index: usize) -> Option<Device> {
+    None
+}
+
+/// Graphics processors first, the cards before those in a processor; last software that computes in their place.
+#[cfg(feature = "vulkan")]
+fn vulkan_devices() -> Vec<Device> {
+    Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
+}
+
+/// Without the backend nothing can be asked; one is assumed.
+#[cfg(not(feature = "vulkan"))]
+fn vulkan_devices() -> [(); 1] {
+    [()]
+}
+
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+fn adapter(device: &Device) -> Option<String> {
+    device.identity().map(|identity| identity.name)
+}
+
+#[cfg(not(any(feature = "cuda", feature = "vulkan")))]
+fn adapter(_device: &Device) -> Option<String> {
+    None
+}
+
+fn nameless(_device: &Device) -> Option<String> {
     None
 }
 

@@ -7,6 +7,7 @@
 //! are row-major `f32` on the host; tensors stay inside the models.
 
 mod architecture;
+mod batch;
 mod bound;
 pub mod config;
 pub mod contract;
@@ -14,19 +15,27 @@ pub mod device;
 pub mod latent;
 pub mod mlp;
 pub mod network;
+mod noise;
+mod on_device;
 pub mod parameters;
 pub mod random;
+pub mod resident;
 pub mod tensor;
 pub mod testing;
 
 pub use architecture::{Architecture, Density};
+pub use batch::{Batch, Dimensions, Loss};
 pub use bound::log_prob_bound;
 pub use burn::tensor::Device;
-pub use cei_kernels::{AdamStep, Gradient, Team, shards_of};
+pub use cei_kernels::{AdamFactors, AdamStep, Gradient, MuonFactors, Team, shards_of};
 pub use config::HyperParameterError;
-pub use contract::{Batch, ConditionalModel, Dimensions, Loss};
-pub use device::{DeviceError, DeviceStatus, devices, is_cpu, open_device};
+pub use contract::ConditionalModel;
+pub use device::{DeviceError, DeviceStatus, devices, devices_with_adapters, is_cpu, open_device};
 pub use latent::{LatentMoments, LatentStatistics};
 pub use mlp::{Activation, Mlp};
-pub use network::{ConditionalNetwork, LossTensors, OnDevice};
+pub use network::{ConditionalNetwork, LossTensors};
+pub use noise::Noise;
+pub use on_device::OnDevice;
 pub use parameters::{HasParameters, Parameter, Parameters};
+pub use resident::{ResidentSetup, ResidentStep, ResidentTraining, ResidentVector};
+pub use tensor::Transfers;

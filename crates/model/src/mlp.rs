@@ -3,11 +3,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, activation};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::tensor::from_values;
 
 /// Nonlinearity between the layers of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -118,10 +120,7 @@ pub fn linear(
     let mut draw = |count: usize| -> Vec<f32> {
         (0..count).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect()
     };
-    let weight = TensorData::new(draw(inputs * outputs), [inputs, outputs]);
-    let bias = TensorData::new(draw(outputs), [outputs]);
-    Linear {
-        weight: Param::from_tensor(Tensor::from_data(weight, device)),
-        bias: Some(Param::from_tensor(Tensor::from_data(bias, device))),
-    }
+    let weight = from_values(draw(inputs * outputs), [inputs, outputs], device);
+    let bias = from_values(draw(outputs), [outputs], device);
+    Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) }
 }

@@ -1,38 +1,36 @@
-//! From a network written in tensors to a [`ConditionalModel`]: the composed path, through Burn's
-//! operators and its autodiff, that serves every device.
+//! The mathematics of a conditional model in tensors, for every device.
 
-use std::sync::{Mutex, PoisonError};
+use burn::tensor::Tensor;
 
-use burn::tensor::{Device, Tensor};
-use cei_kernels::Gradient;
-use ndarray::{Array2, ArrayView2, Axis};
-use rand_chacha::ChaCha8Rng;
-
-use crate::tensor::{from_matrix, to_matrix, to_values};
-use crate::{Batch, ConditionalModel, Dimensions, HasParameters, LatentMoments, Loss, Parameters};
-
-/// Rows that go through a network at once where no gradient is asked for; bounds the memory.
-const CHUNK: usize = 8192;
+use crate::noise::Noise;
+use crate::tensor::to_values;
+use crate::{Dimensions, HasParameters, Loss};
 
 /// The mathematics of a conditional model in tensors. All matrices have one row per event.
-pub trait ConditionalNetwork: HasParameters + Clone {
+pub trait ConditionalNetwork: HasParameters + Clone + 'static {
     /// Names of the terms that [`Self::loss`] gives.
     const LOSS_TERMS: &'static [&'static str];
 
     /// Widths of `x`, `y` and `z`.
     fn dimensions(&self) -> Dimensions;
 
+    /// How many standard normal numbers a loss asks for of each row, before all else; they are then drawn ahead, and lie on
+    /// the device when a step begins.
+    fn noise_columns(&self) -> usize {
+        0
+    }
+
     /// The loss averaged over the rows, each of its tensors of shape `[1]`: that of
-    /// [`ConditionalModel::loss`].
-    fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors;
+    /// [`ConditionalModel::loss`](crate::ConditionalModel::loss).
+    fn loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> LossTensors;
 
     /// What training minimises, where it differs from [`Self::loss`]: at some stage of a training, or
     /// with dropout.
-    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut ChaCha8Rng) -> LossTensors {
+    fn training_loss(&self, x: Tensor<2>, y: Tensor<2>, noise: &mut Noise<'_>) -> LossTensors {
         self.loss(x, y, noise)
     }
 
-    /// Told how many epochs are done: [`ConditionalModel::set_progress`].
+    /// Told how many epochs are done: [`ConditionalModel::set_progress`](crate::ConditionalModel::set_progress).
     fn set_progress(&mut self, _epochs: f64) {}
 
     /// The network with those parameters set that follow from data, given the first rows it will
@@ -73,126 +71,8 @@ pub struct LossTensors {
 }
 
 impl LossTensors {
-    fn read(self) -> Loss {
+    pub(crate) fn read(self) -> Loss {
         let number = |tensor: Tensor<1>| f64::from(to_values(tensor)[0]);
         Loss { total: number(self.total), terms: self.terms.into_iter().map(number).collect() }
-    }
-}
-
-/// A network and the device it computes on.
-#[derive(Debug)]
-pub struct OnDevice<N> {
-    /// Burn's parameters are no `Sync`, so each use takes a copy, which shares the tensors.
-    network: Mutex<N>,
-    parameters: Parameters,
-    device: Device,
-}
-
-impl<N: ConditionalNetwork> OnDevice<N> {
-    /// Puts a network, built on `device`, behind the contract.
-    pub fn new(network: N, device: Device) -> Self {
-        Self { parameters: Parameters::of(&network), network: Mutex::new(network), device }
-    }
-
-    fn network(&self) -> N {
-        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn tensors(&self, batch: Batch<'_>, device: &Device) -> (Tensor<2>, Tensor<2>) {
-        (from_matrix(batch.x, device), from_matrix(batch.y, device))
-    }
-}
-
-impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
-    fn dimensions(&self) -> Dimensions {
-        self.network().dimensions()
-    }
-
-    fn loss_terms(&self) -> &'static [&'static str] {
-        N::LOSS_TERMS
-    }
-
-    fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
-        let network = Parameters::assign(self.network(), values, &self.device);
-        self.network = Mutex::new(network);
-    }
-
-    fn set_progress(&mut self, epochs: f64) {
-        let network = self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
-        network.set_progress(epochs);
-    }
-
-    fn initialise(&mut self, batch: Batch<'_>) {
-        let (x, y) = self.tensors(batch, &self.device);
-        let network = self.network().initialise(x, y);
-        self.parameters = Parameters::of(&network);
-        self.network = Mutex::new(network);
-    }
-
-    fn loss(&self, batch: Batch<'_>, noise: &mut ChaCha8Rng) -> Loss {
-        let (x, y) = self.tensors(batch, &self.device);
-        self.network().loss(x, y, noise).read()
-    }
-
-    fn loss_and_gradient(
-        &self,
-        batch: Batch<'_>,
-        noise: &mut ChaCha8Rng,
-        gradient: &mut Gradient,
-    ) -> Loss {
-        let device = self.device.clone().autodiff();
-        let network = Parameters::assign(self.network(), &self.parameters.values, &device);
-        let (x, y) = self.tensors(batch, &device);
-        let loss = network.training_loss(x, y, noise);
-        let gradient = gradient.whole(self.parameters.values.len());
-        Parameters::gather(&network, loss.total.backward(), gradient);
-        loss.read()
-    }
-
-    fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
-        let (x, y) = self.tensors(batch, &self.device);
-        let [mean, variance] = self.network().latent_moments(x, y).map(to_matrix);
-        LatentMoments { mean, variance }
-    }
-
-    fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {
-        let network = self.network();
-        let mut x = Array2::zeros((z.nrows(), network.dimensions().x));
-        for ((z, y), mut x) in z
-            .axis_chunks_iter(Axis(0), CHUNK)
-            .zip(y.axis_chunks_iter(Axis(0), CHUNK))
-            .zip(x.axis_chunks_iter_mut(Axis(0), CHUNK))
-        {
-            let (z, y) = (from_matrix(z, &self.device), from_matrix(y, &self.device));
-            x.assign(&to_matrix(network.decode(z, y)));
-        }
-        x
-    }
-
-    fn decoder_sd(&self) -> Option<Vec<f32>> {
-        self.network().decoder_sd().map(to_values)
-    }
-
-    fn latent_prior(&self, y: ArrayView2<'_, f32>) -> Option<LatentMoments> {
-        let [mean, variance] =
-            self.network().latent_prior(from_matrix(y, &self.device))?.map(to_matrix);
-        Some(LatentMoments { mean, variance })
-    }
-
-    fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
-        let network = self.network();
-        let mut all = Vec::with_capacity(batch.x.nrows());
-        for (x, y) in
-            batch.x.axis_chunks_iter(Axis(0), CHUNK).zip(batch.y.axis_chunks_iter(Axis(0), CHUNK))
-        {
-            let (x, y) = self.tensors(Batch { x, y }, &self.device);
-            all.extend(to_values(network.log_prob(x, y)?).into_iter().map(f64::from));
-        }
-        Some(all)
     }
 }

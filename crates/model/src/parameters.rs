@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor};
 
-use crate::tensor::to_values;
+use crate::tensor::{from_values, to_values};
 
 /// Name and place of one tensor in the flat vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,17 @@ impl Parameter {
     /// Whether it holds no number, as the weight of a network without inputs.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Inputs and outputs, where it is the weight of a layer: what the optimiser Muon moves. Of the matrices only these turn
+    /// vectors; others, as the triangular factors of a linear flow, are what their model makes of them.
+    pub fn weight_shape(&self) -> Option<[usize; 2]> {
+        match self.shape[..] {
+            [inputs, outputs] if inputs * outputs > 0 && self.name.ends_with("weight") => {
+                Some([inputs, outputs])
+            }
+            _ => None,
+        }
     }
 }
 
@@ -75,8 +86,36 @@ impl Parameters {
     /// # Panics
     /// If `values` is shorter than the parameters of the network.
     pub fn assign<N: HasParameters>(mut network: N, values: &[f32], device: &Device) -> N {
-        network.take_parameters(&mut ParameterSource { values, offset: 0, device });
+        let source = Source::Host { values, device };
+        network.take_parameters(&mut ParameterSource { source, offset: 0 });
         network
+    }
+
+    /// The network with all its parameters set to the tensors `parts` of one dimension, one for each in their order, with or
+    /// without gradients.
+    ///
+    /// # Panics
+    /// If there are fewer than the parameters of the network.
+    pub(crate) fn assign_parts<N: HasParameters>(
+        mut network: N,
+        parts: Vec<Tensor<1>>,
+        gradients: bool,
+    ) -> N {
+        let source = Source::Device { parts: parts.into_iter(), gradients };
+        network.take_parameters(&mut ParameterSource { source, offset: 0 });
+        network
+    }
+
+    /// The gradients that `network` received in a backward pass, one tensor of one dimension for each parameter; zeros for one
+    /// that took no part in the loss.
+    pub(crate) fn gradient_parts(
+        network: &impl HasParameters,
+        gradients: Gradients,
+    ) -> Vec<Tensor<1>> {
+        let mut parts = Vec::new();
+        let task = Task::Part { gradients, parts: &mut parts };
+        network.visit_parameters(&mut Visitor { path: Vec::new(), task });
+        parts
     }
 
     /// Writes the gradients that `network` received in a backward pass into the flat vector
@@ -118,6 +157,7 @@ pub struct Visitor<'a> {
 enum Task<'a> {
     Read(&'a mut Parameters),
     Gather { gradients: Gradients, gradient: &'a mut [f32], offset: usize },
+    Part { gradients: Gradients, parts: &'a mut Vec<Tensor<1>> },
 }
 
 impl Visitor<'_> {
@@ -150,6 +190,14 @@ impl ModuleVisitor for Visitor<'_> {
                     None => target.fill(0.0),
                 }
             }
+            Task::Part { gradients, parts } => {
+                let numbers = value.dims().iter().product::<usize>();
+                let gradient = match value.grad_remove(gradients) {
+                    Some(gradient) => gradient.reshape([numbers]),
+                    None => Tensor::zeros([numbers], &value.device().inner()),
+                };
+                parts.push(gradient);
+            }
         }
     }
 
@@ -164,19 +212,32 @@ impl ModuleVisitor for Visitor<'_> {
 
 /// Gives the parameters of a network their values, and places them on a device.
 pub struct ParameterSource<'a> {
-    values: &'a [f32],
+    source: Source<'a>,
     offset: usize,
-    device: &'a Device,
+}
+
+enum Source<'a> {
+    Host { values: &'a [f32], device: &'a Device },
+    Device { parts: std::vec::IntoIter<Tensor<1>>, gradients: bool },
 }
 
 impl ModuleMapper for ParameterSource<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
         let end = self.offset + shape.iter().product::<usize>();
-        let values = self.values[self.offset..end].to_vec();
+        let (tensor, gradients) = match &mut self.source {
+            Source::Host { values, device } => {
+                let values = values[self.offset..end].to_vec();
+                (from_values(values, shape, device), device.is_autodiff())
+            }
+            Source::Device { parts, gradients } => {
+                let Some(part) = parts.next() else { panic!("a tensor for each parameter") };
+                let tensor = part.reshape(shape);
+                (if *gradients { tensor.autodiff() } else { tensor }, *gradients)
+            }
+        };
         self.offset = end;
-        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
-        let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
+        let tensor = if gradients { tensor.require_grad() } else { tensor };
         Param::initialized(param.id, tensor)
     }
 }

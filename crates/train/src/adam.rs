@@ -8,6 +8,8 @@
 
 use cei_kernels::{AdamFactors, AdamStep, Gradient, Level};
 
+use crate::TrainingConfig;
+
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
@@ -34,6 +36,17 @@ pub struct StepSize {
     pub gradient_clip: f64,
 }
 
+impl StepSize {
+    /// That of `config` when `epochs` are done, the learning rate times `scale`.
+    pub(crate) fn at(epochs: f64, scale: f64, config: &TrainingConfig) -> Self {
+        Self {
+            learning_rate: config.learning_rate_at(epochs) * scale,
+            weight_decay: config.weight_decay,
+            gradient_clip: config.gradient_clip,
+        }
+    }
+}
+
 impl Adam {
     /// No step taken yet.
     pub fn new(parameters: usize) -> Self {
@@ -42,18 +55,24 @@ impl Adam {
 
     /// The next step, against `gradient`.
     pub fn step<'a>(&'a mut self, gradient: &'a Gradient, size: StepSize) -> AdamStep<'a> {
+        let clip = clip_factor(gradient, size.gradient_clip);
+        let factors = self.factors(size, clip);
+        AdamStep::new(factors, gradient, &mut self.first, &mut self.second)
+    }
+
+    /// The factors of the next step, which counts as taken; the gradient is multiplied by `clip`.
+    pub(crate) fn factors(&mut self, size: StepSize, clip: f32) -> AdamFactors {
         self.step += 1;
         let steps = self.step as f64;
-        let factors = AdamFactors {
+        AdamFactors {
             first: BETA_1 as f32,
             second: BETA_2 as f32,
             epsilon: EPSILON as f32,
             rate: (size.learning_rate / (1.0 - BETA_1.powf(steps))) as f32,
             root: (1.0 / (1.0 - BETA_2.powf(steps)).sqrt()) as f32,
             keep: (1.0 - size.learning_rate * size.weight_decay) as f32,
-            clip: clip_factor(gradient, size.gradient_clip),
-        };
-        AdamStep::new(factors, gradient, &mut self.first, &mut self.second)
+            clip,
+        }
     }
 }
 

@@ -12,15 +12,20 @@ const CHUNK: usize = 1 << 12;
 
 /// Takes the parameters after step `step` (from 1) into their average.
 pub(crate) fn update(average: &mut [f32], parameters: &[f32], decay: f64, step: u64) {
-    let steps = step as f64;
-    let keep = decay.min((1.0 + steps) / (10.0 + steps));
-    let new = (1.0 - keep) as f32;
+    let new = share(decay, step);
     let chunks = average.par_chunks_mut(CHUNK).zip(parameters.par_chunks(CHUNK));
     chunks.for_each(|(average, parameters)| {
         for (average, value) in average.iter_mut().zip(parameters) {
             *average += new * (value - *average);
         }
     });
+}
+
+/// Share `1 - d` of the parameters after step `step` in their average.
+pub(crate) fn share(decay: f64, step: u64) -> f32 {
+    let steps = step as f64;
+    let keep = decay.min((1.0 + steps) / (10.0 + steps));
+    (1.0 - keep) as f32
 }
 
 #[cfg(test)]

@@ -56,6 +56,13 @@ pub struct State {
     pub history: History,
 }
 
+impl State {
+    /// Epochs of so many batches that are done, in fractions of one.
+    pub(crate) fn epochs_done(&self, batches: usize) -> f64 {
+        (self.epoch - 1) as f64 + self.batch as f64 / batches as f64
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     format: u32,

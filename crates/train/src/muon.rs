@@ -28,17 +28,14 @@ struct Tensor {
 }
 
 impl From<&Parameter> for Tensor {
-    /// Of the matrices only those that are weights of layers turn vectors: others, as the triangular factors of a linear flow,
-    /// are what their model makes of them.
     fn from(parameter: &Parameter) -> Self {
-        let weight = match parameter.shape[..] {
-            [inputs, outputs] if inputs * outputs > 0 && parameter.name.ends_with("weight") => {
-                Some([inputs, outputs])
-            }
-            _ => None,
-        };
-        Self { length: parameter.len(), weight }
+        Self { length: parameter.len(), weight: parameter.weight_shape() }
     }
+}
+
+/// The factors of a step at this learning rate.
+pub(crate) fn factors(learning_rate: f64) -> MuonFactors {
+    MuonFactors { momentum: MOMENTUM, rate: (SIZE * learning_rate) as f32 }
 }
 
 impl Muon {
@@ -55,7 +52,7 @@ impl Muon {
         mut step: AdamStep<'_>,
         learning_rate: f64,
     ) {
-        let factors = MuonFactors { momentum: MOMENTUM, rate: (SIZE * learning_rate) as f32 };
+        let factors = factors(learning_rate);
         let Self { tensors, values, memory } = self;
         values.clone_from(&model.parameters().values);
         let mut rest = &mut values[..];

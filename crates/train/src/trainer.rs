@@ -1,32 +1,28 @@
 //! The training loop (`docs/spec.md#training`).
 
+mod on_device;
+mod steps;
+
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use cei_model::random::{Purpose, stream};
-use cei_model::{Batch, ConditionalModel, Gradient, HyperParameterError, Loss, Team};
-use thiserror::Error;
+use cei_model::{ConditionalModel, Gradient, Loss, Team};
 
-use crate::adam::{Adam, StepSize};
-use crate::average;
+use crate::adam::Adam;
 use crate::checkpoint::{Checkpoint, State};
+use crate::descent::gather;
+use crate::losses::{add, mean};
 use crate::muon::Muon;
-use crate::row_set::{FileRows, RowSet};
-use crate::rows::{Gathered, Rows, shuffled};
+use crate::outcome::diverged;
+use crate::resident::Resident;
+use crate::rows::{Gathered, Rows};
 use crate::{
-    CheckpointError, DegenerateNoise, EarlyStopping, EpochRecord, EpochRows, EpochRowsError,
-    History, Observer, Optimizer, Progress, TrainingConfig, TrainingRows, Verdict,
+    CheckpointError, EarlyStopping, EpochRecord, EpochRows, History, Observer, Optimizer, Progress,
+    StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, Verdict, validation,
 };
-
-/// Rows of the validation part that go through the model at once.
-const VALIDATION_CHUNK: usize = 4096;
-
-/// Stream of the degenerate noise of the validation rows; no training step has this number.
-const VALIDATION_STREAM: u64 = u64::MAX;
 
 /// Training rows that a model may set parameters from before its first step. Their order is random
 /// since the split.
@@ -34,104 +30,6 @@ const INITIAL_ROWS: usize = 4096;
 
 /// Stream of the degenerate noise of these rows; no training step has this number.
 const INITIAL_STREAM: u64 = u64::MAX - 1;
-
-/// Why a training ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum StopReason {
-    /// The validation loss did not improve for `patience` epochs.
-    Patience,
-    /// `max_epochs` were reached.
-    MaxEpochs,
-    /// It was asked to stop; a resumed training continues at this batch.
-    Interrupted,
-    /// The loss became no number: this is a failure, but the best parameters so far are kept.
-    Diverged(Divergence),
-}
-
-/// A loss that is no number.
-#[derive(Debug, Clone, Copy, PartialEq, Error)]
-#[error("the loss became {loss} in epoch {epoch}, {}{}\nhint: {}", place(*batch), kept(*best), cause(self))]
-pub struct Divergence {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Counted from 1; none for the validation rows.
-    pub batch: Option<usize>,
-    /// NaN or an infinity.
-    pub loss: f64,
-    /// Epoch of the parameters that are kept.
-    pub best: Option<usize>,
-}
-
-fn place(batch: Option<usize>) -> String {
-    batch.map_or_else(|| "on the validation rows".to_owned(), |batch| format!("batch {batch}"))
-}
-
-fn kept(best: Option<usize>) -> String {
-    best.map_or_else(String::new, |epoch| format!("; the parameters of epoch {epoch} are kept"))
-}
-
-fn cause(divergence: &Divergence) -> &'static str {
-    if divergence.epoch == 1 && divergence.batch == Some(1) {
-        "the very first loss is no number already: look for extreme values with `cei inspect`"
-    } else if divergence.batch.is_none() {
-        "look for extreme values in the validation rows with `cei inspect`; otherwise the steps are likely too large: lower `training.learning_rate`"
-    } else {
-        "the steps are likely too large: lower `training.learning_rate` or set `training.gradient_clip`"
-    }
-}
-
-/// The result of a training. The model then has the parameters of the lowest validation loss.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainingReport {
-    /// Why it ended.
-    pub reason: StopReason,
-    /// Epoch and value of the lowest validation loss; none if no epoch was finished.
-    pub best: Option<(usize, f64)>,
-    /// The finished epochs.
-    pub history: History,
-}
-
-/// A training that failed.
-#[derive(Debug, Error)]
-pub enum TrainError {
-    /// A value of the configuration is out of range.
-    #[error(transparent)]
-    Config(#[from] HyperParameterError),
-    /// There is nothing to train or to validate on.
-    #[error(
-        "there are {training} training and {validation} validation rows; each part needs at least one"
-    )]
-    NoRows {
-        /// Rows of the training part.
-        training: usize,
-        /// Rows of the validation part.
-        validation: usize,
-    },
-    /// The rows of an epoch cannot be made.
-    #[error("the rows of epoch {epoch} cannot be made: {source}")]
-    Rows {
-        /// The epoch, counted from 1.
-        epoch: usize,
-        /// Why.
-        source: EpochRowsError,
-    },
-    /// An epoch has another number of rows than the first one.
-    #[error("epoch {epoch} has {found} training rows, but the first one had {expected}")]
-    OtherRows {
-        /// The epoch, counted from 1.
-        epoch: usize,
-        /// Its rows.
-        found: usize,
-        /// Rows of the first epoch.
-        expected: usize,
-    },
-    /// The file that the rows were put into cannot be read.
-    #[error("the file that keeps the rows cannot be read: {0}\nhint: is its disk still there?")]
-    Read(io::Error),
-    /// The checkpoint cannot be written or read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-}
 
 /// Trains `model` on `rows`.
 ///
@@ -200,12 +98,14 @@ pub fn train_on_new_rows(
     };
     let capacity = config.batch_size.min(rows.training.len());
     let training = Training {
+        resident: (team.size() == 1).then(|| Resident::new(model, rows, config, &state)).flatten(),
         gradient: Gradient::shared(team.clone()),
         muon: (config.optimizer == Optimizer::Muon).then(|| Muon::new(&model.parameters().layout)),
         batch: Gathered::new(rows.training.widths(), capacity),
         next: Gathered::new(rows.training.widths(), capacity),
         started: Instant::now(),
         rows_done: 0,
+        unread_rows: 0,
         new_rows: None,
         model,
         rows,
@@ -252,6 +152,8 @@ fn start(model: &dyn ConditionalModel, config: &TrainingConfig) -> Checkpoint {
 type Flow = ControlFlow<StopReason>;
 
 struct Training<'a> {
+    /// Where it lives on a device; `model`, its parameters in `state` and the buffers below are then not used on the way.
+    resident: Option<Resident>,
     model: &'a mut dyn ConditionalModel,
     rows: &'a TrainingRows,
     fresh: Option<&'a mut dyn EpochRows>,
@@ -267,6 +169,8 @@ struct Training<'a> {
     next: Gathered,
     started: Instant,
     rows_done: usize,
+    /// Rows of the epoch whose loss is known only to the device.
+    unread_rows: usize,
 }
 
 impl Training<'_> {
@@ -285,7 +189,7 @@ impl Training<'_> {
             // Within the pool of threads, so that no step has to wake one of them first.
             let flow = rayon::scope(|_| self.epoch(stop, observer))?;
             if let Some(path) = checkpoint.filter(|_| self.gradient.team().leads()) {
-                self.state.save(path)?;
+                self.save(path, &flow)?;
             }
             if let ControlFlow::Break(reason) = flow {
                 break reason;
@@ -297,6 +201,21 @@ impl Training<'_> {
             best: self.state.state.early_stopping.best(),
             history: self.state.state.history,
         })
+    }
+
+    /// Writes the checkpoint after an epoch, or where the training ends in one. That of a training on a device is written only now
+    /// and then and at the end, because its state has to be read; a loss that is no number has spoilt that state, and the
+    /// checkpoint before stays.
+    fn save(&mut self, path: &Path, flow: &Flow) -> Result<(), CheckpointError> {
+        let is_over = flow.is_break() || self.finished().is_some();
+        if let Some(resident) = &mut self.resident {
+            let is_spoilt = matches!(flow, ControlFlow::Break(StopReason::Diverged(_)));
+            if is_spoilt || !(is_over || resident.is_due()) {
+                return Ok(());
+            }
+            resident.save_to(&mut self.state);
+        }
+        self.state.save(path)
     }
 
     /// Whether training is over, judged from the state alone so that a resumed run agrees.
@@ -340,12 +259,14 @@ impl Training<'_> {
     ) -> Result<Flow, TrainError> {
         let (begun, before) = (Instant::now(), self.state.state.seconds);
         let flow = self.steps(stop, observer)?;
-        // On the way only the model has the parameters of the last step.
-        self.state.parameters.copy_from_slice(&self.model.parameters().values);
+        if self.resident.is_none() {
+            // On the way only the model has the parameters of the last step.
+            self.state.parameters.copy_from_slice(&self.model.parameters().values);
+        }
         if flow.is_break() {
             return Ok(flow);
         }
-        let validation = match self.validate_average()? {
+        let validation = match self.validate()? {
             ControlFlow::Continue(validation) => validation,
             ControlFlow::Break(reason) => return Ok(ControlFlow::Break(reason)),
         };
@@ -354,140 +275,31 @@ impl Training<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Takes the steps that are left of the epoch under way.
-    fn steps(
-        &mut self,
-        stop: &AtomicBool,
-        observer: &mut dyn Observer,
-    ) -> Result<Flow, TrainError> {
-        let (rows, epoch) = (self.rows, self.state.state.epoch);
-        let seed = self.config.seed;
-        let new_rows = self.new_rows.take();
-        match (&new_rows, &rows.training) {
-            (Some(rows), _) | (None, RowSet::Memory(rows)) => {
-                let mut rng = stream(seed, Purpose::Shuffle, epoch as u64);
-                let order = shuffled(rows.len(), &mut rng);
-                Ok(self.steps_on(rows, &order, self.state.state.batch, stop, observer))
-            }
-            (None, RowSet::File(file)) => self.steps_on_file(file, stop, observer),
-        }
-    }
-
-    /// The same on rows of a file, of which one window is trained on while the next is read.
-    fn steps_on_file(
-        &mut self,
-        file: &FileRows,
-        stop: &AtomicBool,
-        observer: &mut dyn Observer,
-    ) -> Result<Flow, TrainError> {
-        let TrainingConfig { seed, batch_size, .. } = *self.config;
-        let epoch = self.state.state.epoch;
-        let windows = file.windows(seed, epoch, batch_size);
-        let mut batches_before = 0;
-        thread::scope(|scope| {
-            let mut read: Option<thread::ScopedJoinHandle<'_, io::Result<Rows>>> = None;
-            for (number, window) in windows.iter().enumerate() {
-                let batches = window.len().div_ceil(batch_size);
-                let done = self.state.state.batch - batches_before;
-                batches_before += batches;
-                if done >= batches {
-                    continue;
-                }
-                let rows = match read.take().map(thread::ScopedJoinHandle::join) {
-                    Some(Ok(rows)) => rows,
-                    Some(Err(panic)) => std::panic::resume_unwind(panic),
-                    None => file.window(window),
-                };
-                let rows = rows.map_err(TrainError::Read)?;
-                read = windows.get(number + 1).map(|next| scope.spawn(|| file.window(next)));
-                // Beside the stream of the order of the blocks, which has the number of the epoch alone.
-                let key = (number as u64 + 1) << 32 | epoch as u64;
-                let order = shuffled(rows.len(), &mut stream(seed, Purpose::Shuffle, key));
-                let flow = self.steps_on(&rows, &order, done, stop, observer);
-                if flow.is_break() {
-                    return Ok(flow);
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
-    /// Takes steps on batches of these rows in this order, without the first `done` batches.
-    fn steps_on(
-        &mut self,
-        rows: &Rows,
-        order: &[u32],
-        done: usize,
-        stop: &AtomicBool,
-        observer: &mut dyn Observer,
-    ) -> Flow {
-        let (begun, before) = (Instant::now(), self.state.state.seconds);
-        let mut batches = order.chunks(self.config.batch_size).skip(done).peekable();
-        if let Some(indices) = batches.peek() {
-            let (config, step) = (self.config, self.state.adam.step);
-            gather(config, rows, self.rows.degenerate.as_ref(), step, indices, &mut self.next);
-        }
-        while batches.next().is_some() {
-            if self.gradient.team().any(stop.load(Ordering::Relaxed)) {
-                return ControlFlow::Break(StopReason::Interrupted);
-            }
-            self.step(rows, batches.peek().copied())?;
-            self.state.state.seconds = before + begun.elapsed().as_secs_f64();
-            observer.batch(&self.progress());
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// One step of the optimiser on the batch that was gathered; gathers the `following` one.
-    fn step(&mut self, training: &Rows, following: Option<&[u32]>) -> Flow {
-        std::mem::swap(&mut self.batch, &mut self.next);
-        let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
-        let Self { model, state, gradient, muon, batch, next, .. } = self;
-        let (all, degenerate) = (rows.training.len(), rows.degenerate.as_ref());
-        let (flow, ()) = rayon::join(
-            || descend(&mut **model, config, all, state, batch.batch(), gradient, muon.as_mut()),
-            || {
-                if let Some(indices) = following {
-                    gather(config, training, degenerate, step + 1, indices, next);
-                }
-            },
-        );
-        self.rows_done += batch.len();
-        flow
-    }
-
     /// Loss on the validation rows of the averaged parameters, where there are such.
-    fn validate_average(&mut self) -> Result<ControlFlow<StopReason, Loss>, TrainError> {
-        let Some(average) = &self.state.average else { return self.validate() };
-        self.model.set_parameters(average);
-        let validation = self.validate();
-        self.model.set_parameters(&self.state.parameters);
-        validation
-    }
-
-    /// Loss on the validation rows, with the same noise in every epoch.
-    fn validate(&self) -> Result<ControlFlow<StopReason, Loss>, TrainError> {
-        let TrainingRows { validation, degenerate, .. } = self.rows;
-        let seed = self.config.seed;
-        let mut along = stream(seed, Purpose::Degenerate, VALIDATION_STREAM);
+    fn validate(&mut self) -> Result<ControlFlow<StopReason, Loss>, TrainError> {
+        let losses = match (&mut self.resident, &self.state.average) {
+            (Some(resident), _) => resident.validation_losses(),
+            (None, Some(average)) => {
+                self.model.set_parameters(average);
+                let losses = self.validation_losses();
+                self.model.set_parameters(&self.state.parameters);
+                losses?
+            }
+            (None, None) => self.validation_losses()?,
+        };
         let (mut total, mut terms) = (0.0, vec![0.0; self.model.loss_terms().len()]);
-        for (index, chunk) in validation.chunks(VALIDATION_CHUNK).enumerate() {
-            let chunk = chunk.map_err(TrainError::Read)?;
-            let Batch { x, y } = chunk.batch();
-            let filled = degenerate.as_ref().map(|noise| {
-                let mut x = x.to_owned();
-                noise.add(&mut x, &mut along);
-                x
-            });
-            let x = filled.as_ref().map_or(x, |filled| filled.view());
-            let mut rng = stream(seed, Purpose::ValidationNoise, index as u64);
-            let loss = self.model.loss_in_team(Batch { x, y }, &mut rng, self.gradient.team());
-            add(&mut total, &mut terms, &loss, x.nrows());
+        for (loss, rows) in &losses {
+            add(&mut total, &mut terms, loss, *rows);
         }
         if !total.is_finite() {
             return Ok(diverged(&self.state.state, None, total));
         }
-        Ok(ControlFlow::Continue(mean(total, &terms, validation.len())))
+        Ok(ControlFlow::Continue(mean(total, &terms, self.rows.validation.len())))
+    }
+
+    fn validation_losses(&self) -> Result<Vec<(Loss, usize)>, TrainError> {
+        let (seed, team) = (self.config.seed, self.gradient.team());
+        validation::losses(&*self.model, self.rows, seed, team).map_err(TrainError::Read)
     }
 
     /// Records the epoch, keeps the parameters if they are the best, and begins the next one.
@@ -507,7 +319,10 @@ impl Training<'_> {
         };
         let improved = state.early_stopping.best().is_none_or(|(_, best)| validation.total < best);
         if improved {
-            best.copy_from_slice(average.as_ref().unwrap_or(parameters));
+            match &self.resident {
+                Some(resident) => *best = resident.validated(),
+                None => best.copy_from_slice(average.as_ref().unwrap_or(parameters)),
+            }
         }
         let verdict = state.early_stopping.observe(
             state.epoch,
@@ -529,6 +344,16 @@ impl Training<'_> {
         state.seconds = 0.0;
     }
 
+    /// Mean over the rows of the epoch whose loss is known; until there are some on a device, that of the last epoch.
+    fn training_loss(&self) -> f64 {
+        let State { batch, loss_sum, history, .. } = &self.state.state;
+        let rows = (batch * self.config.batch_size).min(self.rows.training.len());
+        match rows - self.unread_rows {
+            0 => history.epochs.last().map_or(f64::NAN, |record| record.training_loss),
+            rows => loss_sum / rows as f64,
+        }
+    }
+
     fn progress(&self) -> Progress {
         let state = &self.state.state;
         let training_rows = self.rows.training.len();
@@ -540,79 +365,11 @@ impl Training<'_> {
             max_epochs: self.config.max_epochs,
             batch: state.batch,
             batches: training_rows.div_ceil(self.config.batch_size),
-            training_loss: state.loss_sum / rows_so_far.max(1) as f64,
+            training_loss: self.training_loss(),
             rows_per_second,
             best: state.early_stopping.best(),
             patience_left: state.early_stopping.patience_left(self.config.patience),
             seconds_left: rows_left as f64 / rows_per_second.max(f64::MIN_POSITIVE),
         }
     }
-}
-
-/// Fills `batch` with the rows named by `indices`, for the step of this number.
-fn gather(
-    config: &TrainingConfig,
-    rows: &Rows,
-    degenerate: Option<&DegenerateNoise>,
-    step: u64,
-    indices: &[u32],
-    batch: &mut Gathered,
-) {
-    let mut rng = stream(config.seed, Purpose::Degenerate, step);
-    batch.gather(rows, indices, degenerate.map(|noise| (noise, &mut rng)));
-}
-
-/// Moves the parameters of `model` and their average against the gradient on `batch`.
-fn descend(
-    model: &mut dyn ConditionalModel,
-    config: &TrainingConfig,
-    training_rows: usize,
-    checkpoint: &mut Checkpoint,
-    batch: Batch<'_>,
-    gradient: &mut Gradient,
-    muon: Option<&mut Muon>,
-) -> ControlFlow<StopReason> {
-    let Checkpoint { adam, average, state, .. } = checkpoint;
-    let batches = training_rows.div_ceil(config.batch_size);
-    let epochs = (state.epoch - 1) as f64 + state.batch as f64 / batches as f64;
-    model.set_progress(epochs);
-    let mut rng = stream(config.seed, Purpose::TrainingNoise, adam.step);
-    let loss = model.loss_and_gradient(batch, &mut rng, gradient);
-    if !loss.total.is_finite() {
-        return diverged(state, Some(state.batch + 1), loss.total);
-    }
-    let size = StepSize {
-        learning_rate: config.learning_rate_at(epochs) * state.plateau.scale(),
-        weight_decay: config.weight_decay,
-        gradient_clip: config.gradient_clip,
-    };
-    let step = adam.step(gradient, size);
-    match muon {
-        Some(muon) => muon.step(model, step, size.learning_rate),
-        None => model.update_parameters(step),
-    }
-    if let Some(average) = average {
-        average::update(average, &model.parameters().values, config.ema_decay, adam.step);
-    }
-    add(&mut state.loss_sum, &mut state.term_sums, &loss, batch.x.nrows());
-    state.batch += 1;
-    ControlFlow::Continue(())
-}
-
-fn add(total: &mut f64, terms: &mut [f64], loss: &Loss, rows: usize) {
-    *total += loss.total * rows as f64;
-    for (sum, term) in terms.iter_mut().zip(&loss.terms) {
-        *sum += term * rows as f64;
-    }
-}
-
-fn mean(total: f64, terms: &[f64], rows: usize) -> Loss {
-    let rows = rows as f64;
-    Loss { total: total / rows, terms: terms.iter().map(|term| term / rows).collect() }
-}
-
-fn diverged<T>(state: &State, batch: Option<usize>, loss: f64) -> ControlFlow<StopReason, T> {
-    let best = state.early_stopping.best().map(|(epoch, _)| epoch);
-    let divergence = Divergence { epoch: state.epoch, batch, loss, best };
-    ControlFlow::Break(StopReason::Diverged(divergence))
 }

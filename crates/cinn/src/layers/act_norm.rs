@@ -5,9 +5,9 @@
 //! ```
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use cei_kernels::{Columns, Level, act_norm, act_norm_backward, act_norm_inverse};
-use cei_model::tensor::to_matrix;
+use cei_model::tensor::{from_values, to_matrix};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -64,7 +64,7 @@ impl TensorLayer for ScaleAndShift {
         let device = x.device();
         let [scales, shifts] = standardising(to_matrix(x.clone()).view()).map(|values| {
             let shape = [1, values.len()];
-            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+            from_values(values, shape, &device)
         });
         self.log_scale = Param::from_tensor(scales);
         self.shift = Param::from_tensor(shifts);

@@ -5,13 +5,14 @@
 //! ```
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use cei_kernels::{Columns, Level, Lu, permute, permute_back};
+use cei_model::tensor::from_values;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::permutation::{inverted, order, take};
+use super::permutation::{Places, order};
 use crate::layer::{ErasedLayer, FusedLayer, Given, LayerKind, Rows, Slot, TensorLayer};
 
 /// A full matrix, kept as its LU factors behind a fixed permutation (Oliva et al. 2018).
@@ -30,8 +31,10 @@ impl LayerKind for LuLinear {
     fn in_tensors(&self, slot: Slot, _: &mut ChaCha8Rng, device: &Device) -> Box<dyn TensorLayer> {
         let d = slot.x;
         let zeros = |rows| Param::from_tensor(Tensor::zeros([rows, d], device));
-        let order = order(slot, self.seed);
-        Box::new(Factors { lower: zeros(d), upper: zeros(d), log_diagonal: zeros(1), order })
+        let [below, above] = [below, above].map(|counts| mask(d, counts, device));
+        let places = Places::new(&order(slot, self.seed), device);
+        let (lower, upper, log_diagonal) = (zeros(d), zeros(d), zeros(1));
+        Box::new(Factors { lower, upper, log_diagonal, below, above, places })
     }
 
     fn in_kernels(&self, slot: Slot) -> Option<Box<dyn ErasedLayer>> {
@@ -48,8 +51,28 @@ struct Factors {
     /// What lies above the diagonal counts.
     upper: Param<Tensor<2>>,
     log_diagonal: Param<Tensor<2>>,
+    /// One where `lower` counts, zero elsewhere.
     #[module(skip)]
-    order: Vec<usize>,
+    below: Tensor<2>,
+    /// The same of `upper`.
+    #[module(skip)]
+    above: Tensor<2>,
+    #[module(skip)]
+    places: Places,
+}
+
+fn below(row: usize, column: usize) -> bool {
+    column < row
+}
+
+fn above(row: usize, column: usize) -> bool {
+    column > row
+}
+
+/// A matrix (d x d) of ones where numbers count and zeros elsewhere.
+fn mask(d: usize, counts: fn(usize, usize) -> bool, device: &Device) -> Tensor<2> {
+    let ones = (0..d * d).map(|i| f32::from(u8::from(counts(i / d, i % d))));
+    from_values(ones.collect(), [d, d], device)
 }
 
 impl TensorLayer for Factors {
@@ -59,33 +82,18 @@ impl TensorLayer for Factors {
         _y: &Tensor<2>,
         _key: Option<u64>,
     ) -> (Tensor<2>, Option<Tensor<2>>) {
-        let x = take(x, &self.order);
+        let x = self.places.permute(x);
         let log_diagonal = self.log_diagonal.val();
-        let d = self.order.len();
-        let device = x.device();
-        let mask = |above: bool| {
-            let values: Vec<f32> =
-                (0..d * d)
-                    .map(|i| {
-                        if (above && i % d > i / d) || (!above && i % d < i / d) {
-                            1.0
-                        } else {
-                            0.0
-                        }
-                    })
-                    .collect();
-            Tensor::<2>::from_data(TensorData::new(values, [d, d]), &device)
-        };
-        let upper = self.upper.val() * mask(true);
+        let upper = self.upper.val() * self.above.clone();
         let u = x.clone() * log_diagonal.clone().exp() + x.matmul(upper.transpose());
-        let lower = self.lower.val() * mask(false);
+        let lower = self.lower.val() * self.below.clone();
         let z = u.clone() + u.matmul(lower.transpose());
         (z, Some(log_diagonal.sum_dim(1)))
     }
 
     /// By substitution.
     fn inverse(&self, z: Tensor<2>, _y: &Tensor<2>) -> Tensor<2> {
-        let d = self.order.len();
+        let d = z.dims()[1];
         let cell = |matrix: &Param<Tensor<2>>, row: usize, column: usize| {
             matrix.val().narrow(0, row, 1).narrow(1, column, 1)
         };
@@ -103,7 +111,7 @@ impl TensorLayer for Factors {
             }
             u[row] = u[row].clone() * cell(&self.log_diagonal, 0, row).neg().exp();
         }
-        take(Tensor::cat(u, 1), &inverted(&self.order))
+        self.places.permute_back(Tensor::cat(u, 1))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The features in another, fixed order; `log|det|` is 0.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use cei_kernels::{permute, permute_back};
 use cei_model::HasParameters;
 use cei_model::random::{Purpose, stream};
+use cei_model::tensor::from_indices;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -24,8 +25,8 @@ impl LayerKind for Permutation {
         "permutations"
     }
 
-    fn in_tensors(&self, slot: Slot, _: &mut ChaCha8Rng, _: &Device) -> Box<dyn TensorLayer> {
-        Box::new(Order(order(slot, self.seed)))
+    fn in_tensors(&self, slot: Slot, _: &mut ChaCha8Rng, device: &Device) -> Box<dyn TensorLayer> {
+        Box::new(Places::new(&order(slot, self.seed), device))
     }
 
     fn in_kernels(&self, slot: Slot) -> Option<Box<dyn ErasedLayer>> {
@@ -34,23 +35,54 @@ impl LayerKind for Permutation {
 }
 
 /// Where each feature comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Order(Vec<usize>);
 
-impl HasParameters for Order {}
+/// Where each feature comes from and where it goes, on a device.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    from: Tensor<1, Int>,
+    to: Tensor<1, Int>,
+}
 
-impl TensorLayer for Order {
+impl Places {
+    pub(super) fn new(order: &[usize], device: &Device) -> Self {
+        let [from, to] = [order, &inverted(order)]
+            .map(|order| from_indices(order.iter().map(|index| *index as i32).collect(), device));
+        Self { from, to }
+    }
+
+    /// The columns of `x` in the order.
+    pub(super) fn permute(&self, x: Tensor<2>) -> Tensor<2> {
+        take(x, &self.from)
+    }
+
+    /// Undoes [`Self::permute`].
+    pub(super) fn permute_back(&self, z: Tensor<2>) -> Tensor<2> {
+        take(z, &self.to)
+    }
+}
+
+fn take(x: Tensor<2>, columns: &Tensor<1, Int>) -> Tensor<2> {
+    let columns = columns.clone();
+    let columns = if x.is_autodiff() { columns.autodiff() } else { columns.inner() };
+    x.select(1, columns)
+}
+
+impl HasParameters for Places {}
+
+impl TensorLayer for Places {
     fn forward(
         &self,
         x: Tensor<2>,
         _y: &Tensor<2>,
         _key: Option<u64>,
     ) -> (Tensor<2>, Option<Tensor<2>>) {
-        (take(x, &self.0), None)
+        (self.permute(x), None)
     }
 
     fn inverse(&self, z: Tensor<2>, _y: &Tensor<2>) -> Tensor<2> {
-        take(z, &inverted(&self.0))
+        self.permute_back(z)
     }
 }
 
@@ -85,16 +117,8 @@ pub(super) fn order(slot: Slot, seed: u64) -> Vec<usize> {
     order
 }
 
-/// The columns of `x` in another order.
-pub(super) fn take(x: Tensor<2>, order: &[usize]) -> Tensor<2> {
-    let order: Vec<i32> = order.iter().map(|index| *index as i32).collect();
-    let count = order.len();
-    let device = x.device();
-    x.select(1, Tensor::<1, Int>::from_data(TensorData::new(order, [count]), &device))
-}
-
 /// The order that undoes `order`.
-pub(super) fn inverted(order: &[usize]) -> Vec<usize> {
+fn inverted(order: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; order.len()];
     for (place, index) in order.iter().enumerate() {
         inverse[*index] = place;

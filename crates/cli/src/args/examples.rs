@@ -63,7 +63,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("compare", &["cei compare runs/wide"]),
     ("report", &["cei report runs/wide --no-modes -o report.html"]),
     ("c2st", &["cei c2st measured.csv events.csv --columns cx,ox,sx"]),
-    ("devices", &["cei devices"]),
+    ("devices", &["cei devices", "cei devices --time"]),
     ("completions", &["cei completions bash > ~/.local/share/bash-completion/completions/cei"]),
     ("man", &["cei man train > cei-train.1", "cei man -o ~/.local/share/man/man1"]),
 ];
