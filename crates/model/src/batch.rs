@@ -40,6 +40,6 @@ pub struct Loss {
     /// What is minimised.
     pub total: f64,
     /// Its parts (for example reconstruction and KL divergence), in the order of
-    /// [`ConditionalModel::loss_terms`].
+    /// [`ConditionalModel::loss_terms`](crate::ConditionalModel::loss_terms).
     pub terms: Vec<f64>,
 }
