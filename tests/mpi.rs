@@ -176,6 +176,23 @@ fn what_is_told_is_told_once() -> TestResult {
     Ok(())
 }
 
+/// `mpirun` ends all processes at the first failure: it must not be that of one which tells nothing.
+#[test]
+fn what_the_first_tells_is_heard_however_late_it_is() -> TestResult {
+    let folder = Folder::empty()?;
+    let cei = env!("CARGO_BIN_EXE_cei");
+    let late = format!("sleep 1; exec '{cei}' train --no-such-option");
+    let output = Command::new("mpirun")
+        .args(["--allow-run-as-root", "--oversubscribe", "-n", "1", "sh", "-c", &late])
+        .args([":", "-n", "1", cei, "train", "--no-such-option"])
+        .current_dir(folder.path(""))
+        .output()?;
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr)?;
+    assert_eq!(told.matches("--no-such-option").count(), 1, "{told}");
+    Ok(())
+}
+
 /// Processes that MPI does not know of would all do the same work.
 #[test]
 fn strangers_are_refused() -> TestResult {

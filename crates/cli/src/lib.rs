@@ -30,7 +30,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         // The others have the same arguments.
         Err(error) if cei_mpi::is_first() => return error::report_usage(&error),
-        Err(error) => return error::code_of_usage(&error),
+        Err(error) => return ranks::unsaid(error::code_of_usage(&error)),
     };
     ranks::run(cli)
 }

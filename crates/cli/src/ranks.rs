@@ -14,11 +14,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a command, with the other processes if there are any.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    match begin(&cli) {
-        Ok(world) => crate::run(cli, &world).unwrap_or_else(|error| failed(&error, &world)),
-        Err(error) if cei_mpi::is_first() => error::report(&error),
-        Err(error) => ExitCode::from(error::code(&error)),
+    let world = match begin(&cli) {
+        Ok(world) => world,
+        Err(error) if cei_mpi::is_first() => return error::report(&error),
+        Err(error) => return unsaid(ExitCode::from(error::code(&error))),
+    };
+    let done = refuse(&cli, &world).and_then(|()| crate::run(cli, &world));
+    done.unwrap_or_else(|error| failed(&error, &world))
+}
+
+/// The exit code of a failure that is that of all processes, in those that leave it to the first one to tell it: the end of
+/// one may end the first one in the middle of its words.
+pub(crate) fn unsaid(code: ExitCode) -> ExitCode {
+    if code != ExitCode::SUCCESS {
+        std::thread::sleep(PATIENCE);
     }
+    code
 }
 
 /// Meets the other processes.
@@ -31,14 +42,18 @@ fn begin(cli: &Cli) -> anyhow::Result<World> {
     if has_a_part(&cli.command) {
         return Ok(World::alone());
     }
-    let world = World::begin()?;
+    Ok(World::begin()?)
+}
+
+/// Several processes are an error where each would do the same work.
+fn refuse(cli: &Cli, world: &World) -> anyhow::Result<()> {
     if world.team().size() > 1 && !is_shared(&cli.command) {
         bail!(
             "{} processes were started, but this command is that of one\nhint: start it without `mpirun` or `srun`",
             world.team().size()
         );
     }
-    Ok(world)
+    Ok(())
 }
 
 /// Whether the processes need not know of each other: each is told its part.
