@@ -1,5 +1,5 @@
 //! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) on stretches of a
-//! flat parameter vector, in one pass, the clip of the global gradient norm included.
+//! flat parameter vector, in one pass, the clip of the global gradient norm included; on weights, where it is asked for, Muon.
 //!
 //! ```text
 //! m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
@@ -9,8 +9,9 @@
 use pulp::{Simd, WithSimd};
 
 use crate::level::Level;
+use crate::muon::{MuonFactors, Orthogonal};
 use crate::norm::NEAR;
-use crate::parallel::{Gradient, Shard, add_up};
+use crate::parallel::{Gradient, Pool, Shard, add_up};
 
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 12;
@@ -45,6 +46,8 @@ pub struct AdamStep<'a> {
     begin: usize,
     first: &'a mut [f32],
     second: &'a mut [f32],
+    /// What weights are moved by instead, and the working memory for it.
+    pub(crate) muon: Option<(MuonFactors, &'a Pool<Orthogonal>)>,
 }
 
 impl<'a> AdamStep<'a> {
@@ -56,7 +59,13 @@ impl<'a> AdamStep<'a> {
         first: &'a mut [f32],
         second: &'a mut [f32],
     ) -> Self {
-        Self { factors, gradient: gradient.parts(), begin: 0, first, second }
+        Self { factors, gradient: gradient.parts(), begin: 0, first, second, muon: None }
+    }
+
+    /// The step with Muon's in its place where [`Self::apply_to_weight`] is called: there the first moment is the momentum, and
+    /// the second one stays as it is.
+    pub fn with_muon(self, factors: MuonFactors, memory: &'a Pool<Orthogonal>) -> Self {
+        Self { muon: Some((factors, memory)), ..self }
     }
 
     /// The steps of the first `length` parameters and of the others.
@@ -64,13 +73,13 @@ impl<'a> AdamStep<'a> {
     /// # Panics
     /// If there are not as many.
     pub fn split_at(self, length: usize) -> (Self, Self) {
-        let Self { factors, gradient, begin, first, second } = self;
+        let Self { factors, gradient, begin, first, second, muon } = self;
         let (first, other_first) = first.split_at_mut(length);
         let (second, other_second) = second.split_at_mut(length);
         let rest = begin + length;
         (
-            Self { factors, gradient, begin, first, second },
-            Self { factors, gradient, begin: rest, first: other_first, second: other_second },
+            Self { factors, gradient, begin, first, second, muon },
+            Self { first: other_first, second: other_second, factors, gradient, begin: rest, muon },
         )
     }
 
@@ -90,7 +99,7 @@ impl<'a> AdamStep<'a> {
     /// # Panics
     /// If there are not as many.
     pub fn apply(self, level: Level, parameters: &mut [f32]) {
-        let Self { factors, gradient, begin, first, second } = self;
+        let Self { factors, gradient, begin, first, second, .. } = self;
         assert!([first.len(), second.len()] == [parameters.len(); 2], "one number a parameter");
         let mut sum = [0.0; NEAR];
         let moments = first.chunks_mut(NEAR).zip(second.chunks_mut(NEAR));
@@ -101,28 +110,6 @@ impl<'a> AdamStep<'a> {
             let gradient = sum_at(level, gradient, begin + index * NEAR, sum);
             level.run(Step { factors, parameters, gradient, first, second });
         }
-    }
-
-    /// Adds the gradient to the first moment `M`, as `M = decay M + G`, and writes `G + decay M` to `direction`; gives the
-    /// factor that weights keep.
-    ///
-    /// # Panics
-    /// If there are not as many numbers.
-    pub(crate) fn momentum(self, level: Level, decay: f32, direction: &mut [f32]) -> f32 {
-        let Self { factors, gradient, begin, first, .. } = self;
-        assert!(first.len() == direction.len(), "one number a parameter");
-        let mut sum = [0.0; NEAR];
-        let stretches = direction.chunks_mut(NEAR).zip(first.chunks_mut(NEAR)).enumerate();
-        for (index, (direction, first)) in stretches {
-            let sum = &mut sum[..direction.len()];
-            let gradient = sum_at(level, gradient, begin + index * NEAR, sum);
-            for ((direction, moment), g) in direction.iter_mut().zip(first).zip(gradient) {
-                let g = g * factors.clip;
-                *moment = decay * *moment + g;
-                *direction = g + decay * *moment;
-            }
-        }
-        factors.keep
     }
 
     /// The same on all threads.
@@ -140,6 +127,63 @@ impl<'a> AdamStep<'a> {
             || first.apply_in_parallel(level, left),
             || second.apply_in_parallel(level, right),
         );
+    }
+
+    /// Moves `weight` (`shape`: inputs x outputs, row-major) against the gradient, by Muon where the step is one with it, and
+    /// updates both moments, on this thread.
+    ///
+    /// # Panics
+    /// If it has not as many numbers as the shape and the step say.
+    pub fn apply_to_weight(self, level: Level, shape: [usize; 2], weight: &mut [f32]) {
+        assert!(weight.len() == shape[0] * shape[1], "the shape of the weight");
+        match self.muon {
+            Some((factors, memory)) if !weight.is_empty() => {
+                memory.with(|memory| self.muon_step(level, factors, shape, memory, weight));
+            }
+            _ => self.apply(level, weight),
+        }
+    }
+
+    fn muon_step(
+        self,
+        level: Level,
+        factors: MuonFactors,
+        shape: [usize; 2],
+        memory: &mut Orthogonal,
+        weight: &mut [f32],
+    ) {
+        let mut direction = std::mem::take(&mut memory.values);
+        direction.resize(weight.len(), 0.0);
+        let keep = self.momentum(level, factors.momentum, &mut direction);
+        memory.orthogonalise(level, &mut direction, shape);
+        // The numbers of a matrix with orthonormal rows or columns have the root mean square `1 / sqrt(longer side)`.
+        let rate = factors.rate * (shape[0].max(shape[1]) as f32).sqrt();
+        for (weight, direction) in weight.iter_mut().zip(&direction) {
+            *weight = keep * *weight - rate * direction;
+        }
+        memory.values = direction;
+    }
+
+    /// Adds the gradient to the first moment `M`, as `M = decay M + G`, and writes `G + decay M` to `direction`; gives the
+    /// factor that weights keep.
+    ///
+    /// # Panics
+    /// If there are not as many numbers.
+    fn momentum(self, level: Level, decay: f32, direction: &mut [f32]) -> f32 {
+        let Self { factors, gradient, begin, first, .. } = self;
+        assert!(first.len() == direction.len(), "one number a parameter");
+        let mut sum = [0.0; NEAR];
+        let stretches = direction.chunks_mut(NEAR).zip(first.chunks_mut(NEAR)).enumerate();
+        for (index, (direction, first)) in stretches {
+            let sum = &mut sum[..direction.len()];
+            let gradient = sum_at(level, gradient, begin + index * NEAR, sum);
+            for ((direction, moment), g) in direction.iter_mut().zip(first).zip(gradient) {
+                let g = g * factors.clip;
+                *moment = decay * *moment + g;
+                *direction = g + decay * *moment;
+            }
+        }
+        factors.keep
     }
 }
 
@@ -174,5 +218,45 @@ impl WithSimd for Step<'_> {
             *v = b2 * *v + (1.0 - b2) * g * g;
             *theta = keep * *theta - rate * *m / (v.sqrt() * root + epsilon);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two steps by hand of a weight of one number: only the sign of its direction is of the gradient.
+    #[test]
+    fn the_momentum_decides_the_direction() {
+        let orthogonal = |sign: f32| {
+            let mut value = [sign];
+            Orthogonal::default().orthogonalise(Level::best(), &mut value, [1, 1]);
+            value[0]
+        };
+        let (mut first, mut second, mut theta) = ([0.0], [0.25], [2.0]);
+        let factors = AdamFactors {
+            first: 0.9,
+            second: 0.999,
+            epsilon: 1e-8,
+            rate: 0.0,
+            root: 1.0,
+            keep: 0.5,
+            clip: 0.5,
+        };
+        let mut step = |value: f32, theta: &mut [f32; 1]| {
+            let mut gradient = Gradient::default();
+            gradient.whole(1)[0] = value;
+            let (memory, muon) = (Pool::default(), MuonFactors { momentum: 0.5, rate: 0.1 });
+            let step = AdamStep::new(factors, &gradient, &mut first, &mut second);
+            step.with_muon(muon, &memory).apply_to_weight(Level::best(), [1, 1], theta);
+            (first[0], second[0])
+        };
+        // M = 2 (the clip halves 4), and the weight is halved before the step.
+        assert_eq!(step(4.0, &mut theta), (2.0, 0.25));
+        assert_eq!(theta[0], 0.5 * 2.0 - 0.1 * orthogonal(1.0));
+        // M = 0.5 * 2 - 1.5 = -0.5 and U = -1.5 - 0.25.
+        let before = theta[0];
+        assert_eq!(step(-3.0, &mut theta), (-0.5, 0.25));
+        assert_eq!(theta[0], 0.5 * before - 0.1 * orthogonal(-1.0));
     }
 }

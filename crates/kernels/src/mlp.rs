@@ -252,6 +252,16 @@ impl Layer {
 
     /// Moves its parameters and takes them.
     fn update(&mut self, level: Level, values: &mut [f32], mut step: AdamStep<'_>) {
+        if step.muon.is_some() {
+            let outputs = self.outputs / self.heads.len();
+            for head in values.chunks_mut((self.inputs + 1) * outputs) {
+                let (weight, bias) = head.split_at_mut(self.inputs * outputs);
+                let shape = [self.inputs, outputs];
+                step.split_off(weight.len()).apply_to_weight(level, shape, weight);
+                step.split_off(bias.len()).apply(level, bias);
+            }
+            return self.set(values);
+        }
         if self.heads.len() > 1 {
             step.apply(level, values);
             return self.set(values);
@@ -296,7 +306,8 @@ impl Layer {
         joined.resize(if single { 0 } else { size }, 0.0);
         let target = if single { &mut gradient[self.heads[0]..][..size] } else { &mut joined[..] };
         let (weight, bias) = target.split_at_mut(self.inputs * self.outputs);
-        level.run(WeightGradient { input, delta, weight, bias, add: add && single });
+        let added = add && single;
+        level.run(WeightGradient { input, delta, weight, bias, add: added, symmetric: false });
         if !single {
             self.split(joined, |begin, part| {
                 for (target, value) in gradient[begin..].iter_mut().zip(part.iter()) {

@@ -352,6 +352,9 @@ pub(crate) struct WeightGradient<'a> {
     pub(crate) bias: &'a mut [f32],
     /// Whether the gradient of earlier rows stays in.
     pub(crate) add: bool,
+    /// Whether `weight` is symmetric, as it is where `input` and `delta` are one: then only tiles with an entry on or above its
+    /// diagonal are computed, and the others mirrored.
+    pub(crate) symmetric: bool,
 }
 
 impl WithSimd for WeightGradient<'_> {
@@ -375,10 +378,25 @@ impl WithSimd for WeightGradient<'_> {
                 self.columns::<S, 1>(simd, first);
             }
         }
+        if self.symmetric {
+            self.mirror();
+        }
     }
 }
 
 impl WeightGradient<'_> {
+    /// Copies what is above the diagonal to below it.
+    fn mirror(&mut self) {
+        let width = self.delta.columns();
+        assert_eq!(self.weight.len(), width * width, "a symmetric matrix is square");
+        for row in 1..width {
+            let (above, below) = self.weight.split_at_mut(row * width);
+            for (column, value) in below[..row].iter_mut().enumerate() {
+                *value = above[column * width + row];
+            }
+        }
+    }
+
     #[inline(always)]
     fn columns<S: Simd, const NV: usize>(&mut self, simd: S, first: usize) {
         self.sum_rows::<S, NV>(simd, first);
@@ -441,6 +459,9 @@ impl WeightGradient<'_> {
     ) {
         let (inputs, outputs) = (self.input.columns(), self.delta.columns());
         let width = (NV * S::F32_LANES).min(outputs - first);
+        if self.symmetric && input >= first + width {
+            return;
+        }
         let used = MR.min(inputs - input);
         // Columns past the last one are read, and their products dropped.
         assert!(input + MR <= self.input.stride(), "the tile ends within the padding");

@@ -3,7 +3,7 @@
 
 use cei_kernels::{
     Activation, AdamFactors, AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Gradient,
-    Hidden, Level, Matrix, Mlp, Residual, ResidualTrace, blocks, norm,
+    Hidden, Level, Matrix, Mlp, MuonFactors, Pool, Residual, ResidualTrace, blocks, norm,
 };
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -410,7 +410,7 @@ fn adam_agrees_with_its_formula_at_every_level() {
     assert_eq!(norm(Level::best(), &[]), 0.0);
 }
 
-/// A step that a network takes by itself leaves what the step and new parameters leave, to the bit.
+/// A step that a network takes by itself leaves what the steps of its weights and biases and new parameters leave, to the bit.
 #[test]
 fn an_update_is_a_step_and_new_parameters() {
     let (rows, width) = (5, 7);
@@ -418,50 +418,68 @@ fn an_update_is_a_step_and_new_parameters() {
     for level in Level::all() {
         for (widths, heads) in [(&[7usize, 3][..], 1), (&[7, 65, 33, 5], 1), (&[7, 40, 3], 2)] {
             let mlp = || Mlp::with_heads(level, widths, heads, Activation::Elu, 0);
+            let mut layers: Vec<_> = widths.windows(2).map(|width| [width[0], width[1]]).collect();
+            layers.extend(vec![layers[layers.len() - 1]; heads - 1]);
             let outputs = |mlp: &Mlp| {
                 let (mut hidden, mut output) = <(Hidden, Matrix)>::default();
                 mlp.infer(&input, &mut hidden, &mut output);
                 rows_of(&output)
             };
-            assert_updates(level, mlp, Mlp::parameters, Mlp::set_parameters, Mlp::update, outputs);
+            assert_updates(level, &layers, mlp, Mlp::set_parameters, Mlp::update, outputs);
         }
         let residual = || Residual::new(level, (width, 34, 6), 2, Activation::Tanh, 0);
+        let layers = [[width, 34], [34; 2], [34; 2], [34; 2], [34; 2], [34, 6]];
         let outputs = |network: &Residual| {
             let (mut trace, mut output) = <(ResidualTrace, Matrix)>::default();
             network.forward(&input, None, &mut trace, &mut output);
             rows_of(&output)
         };
         let set = Residual::set_parameters;
-        assert_updates(level, residual, Residual::parameters, set, Residual::update, outputs);
+        assert_updates(level, &layers, residual, set, Residual::update, outputs);
     }
 }
 
+/// `layers`: inputs and outputs of each weight, which a bias follows.
 fn assert_updates<N>(
     level: Level,
+    layers: &[[usize; 2]],
     new: impl Fn() -> N,
-    count: impl Fn(&N) -> usize,
     set: impl Fn(&mut N, &[f32]),
     update: impl Fn(&mut N, &mut [f32], AdamStep<'_>),
     outputs: impl Fn(&N) -> Vec<f32>,
 ) {
-    let mut networks = [new(), new()];
-    let n = count(&networks[0]);
-    let gradient = whole(&numbers(n, 1));
-    let [by_itself, in_parts] = [true, false].map(|by_itself| {
-        let network = &mut networks[usize::from(by_itself)];
-        let mut values = numbers(n, 2);
-        let (mut first, mut second) = (numbers(n, 3), vec![0.3; n]);
-        let step = AdamStep::new(factors(0.5), &gradient, &mut first, &mut second);
-        if by_itself {
-            set(network, &values);
-            update(network, &mut values, step);
-        } else {
-            step.apply(level, &mut values);
-            set(network, &values);
-        }
-        [values, first, second, outputs(network)]
-    });
-    assert_eq!(by_itself, in_parts);
+    let n = layers.iter().map(|[inputs, outputs]| (inputs + 1) * outputs).sum();
+    let (gradient, memory) = (whole(&numbers(n, 1)), Pool::default());
+    for muon in [None, Some(MuonFactors { momentum: 0.9, rate: 0.01 })] {
+        let [by_itself, in_parts] = [true, false].map(|by_itself| {
+            let mut network = new();
+            let mut values = numbers(n, 2);
+            let (mut first, mut second) = (numbers(n, 3), vec![0.3; n]);
+            let mut step = AdamStep::new(factors(0.5), &gradient, &mut first, &mut second);
+            if let Some(muon) = muon {
+                step = step.with_muon(muon, &memory);
+            }
+            if by_itself {
+                set(&mut network, &values);
+                update(&mut network, &mut values, step);
+            } else {
+                let mut rest = &mut values[..];
+                for [inputs, outputs] in layers {
+                    let weight = rest.split_off_mut(..inputs * outputs).expect("a weight");
+                    let shape = [*inputs, *outputs];
+                    step.split_off(weight.len()).apply_to_weight(level, shape, weight);
+                    let bias = rest.split_off_mut(..*outputs).expect("a bias");
+                    step.split_off(bias.len()).apply(level, bias);
+                }
+                set(&mut network, &values);
+            }
+            [values, first, second, outputs(&network)]
+        });
+        assert_eq!(by_itself, in_parts);
+        let adams = by_itself[2].iter().filter(|second| **second != 0.3).count();
+        let biases = layers.iter().map(|[_, outputs]| outputs).sum();
+        assert_eq!(adams, if muon.is_some() { biases } else { n }, "second moments that moved");
+    }
 }
 
 /// The analytic gradient is that of the values, by central differences in the kernels themselves.

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
 use crate::resident::{ResidentSetup, ResidentTraining};
-use crate::{Batch, Dimensions, LatentMoments, Loss, Parameters};
+use crate::{Batch, Dimensions, LatentMoments, Loss, Parameter, Parameters};
 
 /// A model of `p(x | y)`.
 ///
@@ -29,13 +29,22 @@ pub trait ConditionalModel: Send + Sync {
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
 
-    /// Moves all parameter values by a step of the optimiser.
+    /// Moves all parameter values by a step of the optimiser, those of weights as weights ([`Parameter::weight_shape`]).
     ///
     /// # Panics
     /// If the step has not the length of [`Self::parameters`].
-    fn update_parameters(&mut self, step: AdamStep<'_>) {
-        let mut values = self.parameters().values.clone();
-        step.apply_in_parallel(Level::best(), &mut values);
+    fn update_parameters(&mut self, mut step: AdamStep<'_>) {
+        let Parameters { layout, mut values } = self.parameters().clone();
+        let mut rest = &mut values[..];
+        for parameter in &layout {
+            let (part, others) = rest.split_at_mut(parameter.len());
+            let step = step.split_off(part.len());
+            match parameter.weight_shape() {
+                Some(shape) => step.apply_to_weight(Level::best(), shape, part),
+                None => step.apply_in_parallel(Level::best(), part),
+            }
+            rest = others;
+        }
         self.set_parameters(&values);
     }
 

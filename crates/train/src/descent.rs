@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use cei_kernels::{Orthogonal, Pool};
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, Gradient};
 
@@ -9,10 +10,9 @@ use crate::adam::StepSize;
 use crate::average;
 use crate::checkpoint::Checkpoint;
 use crate::losses::add;
-use crate::muon::Muon;
 use crate::outcome::diverged;
 use crate::rows::Gathered;
-use crate::{DegenerateNoise, Rows, StopReason, TrainingConfig};
+use crate::{DegenerateNoise, Optimizer, Rows, StopReason, TrainingConfig, muon};
 
 /// Fills `batch` with the rows named by `indices`, for the step of this number.
 pub(crate) fn gather(
@@ -35,7 +35,7 @@ pub(crate) fn descend(
     checkpoint: &mut Checkpoint,
     batch: Batch<'_>,
     gradient: &mut Gradient,
-    muon: Option<&mut Muon>,
+    memory: &Pool<Orthogonal>,
 ) -> ControlFlow<StopReason> {
     let Checkpoint { adam, average, state, .. } = checkpoint;
     let epochs = state.epochs_done(training_rows.div_ceil(config.batch_size));
@@ -47,10 +47,10 @@ pub(crate) fn descend(
     }
     let size = StepSize::at(epochs, state.plateau.scale(), config);
     let step = adam.step(gradient, size);
-    match muon {
-        Some(muon) => muon.step(model, step, size.learning_rate),
-        None => model.update_parameters(step),
-    }
+    model.update_parameters(match config.optimizer {
+        Optimizer::Adam => step,
+        Optimizer::Muon => step.with_muon(muon::factors(size.learning_rate), memory),
+    });
     if let Some(average) = average {
         average::update(average, &model.parameters().values, config.ema_decay, adam.step);
     }

@@ -9,18 +9,18 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use cei_kernels::{Orthogonal, Pool};
 use cei_model::{ConditionalModel, Gradient, Loss, Team};
 
 use crate::adam::Adam;
 use crate::checkpoint::{Checkpoint, State};
 use crate::descent::gather;
 use crate::losses::{add, mean};
-use crate::muon::Muon;
 use crate::outcome::diverged;
 use crate::resident::Resident;
 use crate::rows::{Gathered, Rows};
 use crate::{
-    CheckpointError, EarlyStopping, EpochRecord, EpochRows, History, Observer, Optimizer, Progress,
+    CheckpointError, EarlyStopping, EpochRecord, EpochRows, History, Observer, Progress,
     StopReason, TrainError, TrainingConfig, TrainingReport, TrainingRows, Verdict, validation,
 };
 
@@ -100,7 +100,7 @@ pub fn train_on_new_rows(
     let training = Training {
         resident: (team.size() == 1).then(|| Resident::new(model, rows, config, &state)).flatten(),
         gradient: Gradient::shared(team.clone()),
-        muon: (config.optimizer == Optimizer::Muon).then(|| Muon::new(&model.parameters().layout)),
+        memory: Pool::default(),
         batch: Gathered::new(rows.training.widths(), capacity),
         next: Gathered::new(rows.training.widths(), capacity),
         started: Instant::now(),
@@ -162,8 +162,8 @@ struct Training<'a> {
     config: &'a TrainingConfig,
     state: Checkpoint,
     gradient: Gradient,
-    /// Where it is the optimiser.
-    muon: Option<Muon>,
+    /// For steps of Muon.
+    memory: Pool<Orthogonal>,
     batch: Gathered,
     /// Filled with the next batch while a step runs.
     next: Gathered,

@@ -114,13 +114,12 @@ impl Optimizer {
 
 /// The matrix with its singular values brought near one; zeros stay zeros.
 fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
-    let [a, b, c] = MuonFactors::QUINTIC;
     let [rows, columns] = matrix.dims();
     // The Gram matrix is the smaller of the two where the matrix is tall.
     let mut tall = if rows < columns { matrix.transpose() } else { matrix };
     let norm = tall.clone().square().sum().sqrt().clamp_min(f32::MIN_POSITIVE);
     tall = tall / norm.unsqueeze();
-    for _ in 0..MuonFactors::ITERATIONS {
+    for [a, b, c] in MuonFactors::QUINTICS {
         let gram = tall.clone().transpose().matmul(tall.clone());
         let polynomial = gram.clone() * b + gram.clone().matmul(gram) * c;
         tall = tall.clone() * a + tall.matmul(polynomial);

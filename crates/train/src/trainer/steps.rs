@@ -112,10 +112,10 @@ impl Training<'_> {
     fn step(&mut self, training: &Rows, following: Option<&[u32]>) -> Flow {
         std::mem::swap(&mut self.batch, &mut self.next);
         let (config, rows, step) = (self.config, self.rows, self.state.adam.step);
-        let Self { model, state, gradient, muon, batch, next, .. } = self;
+        let Self { model, state, gradient, memory, batch, next, .. } = self;
         let (all, degenerate) = (rows.training.len(), rows.degenerate.as_ref());
         let (flow, ()) = rayon::join(
-            || descend(&mut **model, config, all, state, batch.batch(), gradient, muon.as_mut()),
+            || descend(&mut **model, config, all, state, batch.batch(), gradient, memory),
             || {
                 if let Some(indices) = following {
                     gather(config, training, degenerate, step + 1, indices, next);
