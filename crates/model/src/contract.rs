@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
 use crate::resident::{ResidentSetup, ResidentTraining};
-use crate::{Batch, Dimensions, LatentMoments, Loss, Parameter, Parameters};
+use crate::{Batch, Dimensions, LatentMoments, Loss, Parameters};
 
 /// A model of `p(x | y)`.
 ///
@@ -29,7 +29,7 @@ pub trait ConditionalModel: Send + Sync {
     /// If `values` has not the length of [`Self::parameters`].
     fn set_parameters(&mut self, values: &[f32]);
 
-    /// Moves all parameter values by a step of the optimiser, those of weights as weights ([`Parameter::weight_shape`]).
+    /// Moves all parameter values by a step of the optimiser, those of weights as weights ([`crate::Parameter::weight_shape`]).
     ///
     /// # Panics
     /// If the step has not the length of [`Self::parameters`].
