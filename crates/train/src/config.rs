@@ -25,7 +25,7 @@ pub struct TrainingConfig {
     /// How the step size changes over the epochs.
     pub schedule: Schedule,
     /// Epochs, in whole or part, over which the step size first rises linearly; 0 for none.
-    #[schemars(range(min = 0.0), extend("allowed" = "at least 0, below `max_epochs`"))]
+    #[schemars(range(min = 0.0), extend("allowed" = "at least 0, at most `max_epochs`"))]
     pub warmup_epochs: f64,
     /// Factor on the step size whenever the validation loss has not fallen for
     /// `plateau_patience` epochs; 1 for no such decay. It multiplies whatever the schedule gives.
@@ -168,8 +168,8 @@ impl TrainingConfig {
                 return Err(HyperParameterError::new(key, value, "a finite number, at least 0"));
             }
         }
-        if !(self.warmup_epochs >= 0.0 && self.warmup_epochs < self.max_epochs as f64) {
-            let allowed = "at least 0 and below `training.max_epochs`";
+        if !(self.warmup_epochs >= 0.0 && self.warmup_epochs <= self.max_epochs as f64) {
+            let allowed = "at least 0 and at most `training.max_epochs`";
             return Err(HyperParameterError::new(
                 "training.warmup_epochs",
                 self.warmup_epochs,
@@ -218,7 +218,8 @@ impl TrainingConfig {
         let factor = if epochs < rise {
             start + (1.0 - start) * epochs / rise
         } else {
-            let done = ((epochs - rise) / (self.max_epochs as f64 - rise)).clamp(0.0, 1.0);
+            let fall = (self.max_epochs as f64 - rise).max(f64::MIN_POSITIVE);
+            let done = ((epochs - rise) / fall).clamp(0.0, 1.0);
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
             end + (1.0 - end) * cosine
         };
@@ -290,6 +291,18 @@ mod tests {
         );
     }
 
+    /// So that a training of one epoch, with the warm-up of a preset, is one.
+    #[test]
+    fn a_warm_up_may_last_to_the_end() {
+        for schedule in [Schedule::Constant, Schedule::Cosine, Schedule::OneCycle] {
+            let config = ten_epochs(schedule, 10.0);
+            config.check().unwrap();
+            assert_rates(&config, &[(10.0, 2.0)]);
+            assert!(config.learning_rate_at(9.9) < 2.0);
+        }
+        assert!(ten_epochs(Schedule::Cosine, 10.5).check().is_err());
+    }
+
     #[test]
     fn keys_of_version_0_1_0_still_mean_the_same() {
         let old = TrainingConfig::default();
@@ -305,7 +318,7 @@ mod tests {
         assert!(config.check().is_err());
         let bad = [
             (
-                TrainingConfig { warmup_epochs: 1000.0, ..TrainingConfig::default() },
+                TrainingConfig { warmup_epochs: 1000.5, ..TrainingConfig::default() },
                 "warmup_epochs",
             ),
             (TrainingConfig { warmup_epochs: -1.0, ..TrainingConfig::default() }, "warmup_epochs"),
