@@ -50,7 +50,7 @@ const EXTENDED: usize = 1000;
 /// Draws of a round for each law, so that none is given up because chance gave it no draw.
 const OF_A_LAW: usize = 30;
 /// Log of how far above their mean the target over the mixture may be where the mixture covers the target.
-const COVERED: f64 = 0.7;
+const COVERED: f64 = 1.0;
 /// Part of the draws of a round that hold their weight, from which on no further round is needed.
 const ENOUGH: f64 = 0.65;
 /// Laws of an extension are this many times narrower along what the data leave open.

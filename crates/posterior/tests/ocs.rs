@@ -1,9 +1,9 @@
 //! The ambiguous momenta of carbonyl sulfide (`docs/spec.md#reference-values`): two different geometries give the
 //! same momenta.
 
-use cei_physics::presets::OCS_WIDE;
+use cei_physics::presets::{CHBRCLF, OCS_WIDE};
 use cei_physics::units::BOHR_PM;
-use cei_physics::{Accuracy, Centre, FrameRule, Simulation, explode, simulate};
+use cei_physics::{Accuracy, Centre, Detector, FrameRule, Simulation, explode, simulate};
 use cei_posterior::{
     ChainOptions, Chart, ChartPrior, Event, Explorer, Explosion, Forward, Mode, ModeOptions,
     RefineOptions, find_modes, find_solutions, refine, sample_chain,
@@ -87,6 +87,36 @@ fn shares(modes: &[Mode], rows: &Array2<f64>) -> Vec<f64> {
         shares[nearest] += 1.0 / rows.nrows() as f64;
     }
     shares
+}
+
+/// At the least noise that each accuracy is good for: a hundredth of it at the mean, and not all of it at worst.
+#[test]
+fn noise_hides_what_a_coarser_integration_leaves() {
+    let parts = [2.1e-4, 1.3e-3];
+    let levels = parts.map(|part| Explosion::accuracy_for(&Accuracy::default(), part, 1.0));
+    assert_eq!(levels[0], Accuracy::fast());
+    assert!(levels[1] != levels[0]);
+    for preset in [OCS_WIDE, CHBRCLF] {
+        let simulation =
+            Simulation { detector: Detector::default(), ..toml::from_str(preset.text).unwrap() };
+        let momenta_by = |accuracy: &Accuracy| {
+            let simulation = Simulation { accuracy: accuracy.clone(), ..simulation.clone() };
+            simulate(&simulation, 2000, 3).unwrap().momenta
+        };
+        let exact = momenta_by(&Accuracy::default());
+        for (part, accuracy) in parts.iter().zip(&levels) {
+            let coarse = momenta_by(accuracy);
+            let errors = coarse.rows().into_iter().zip(exact.rows()).map(|(coarse, exact)| {
+                let largest = exact.iter().fold(0.0, |most: f64, p| most.max(p.abs()));
+                let difference = (&coarse - &exact).iter().fold(0.0, |m: f64, p| m.max(p.abs()));
+                difference / (part * largest)
+            });
+            let errors: Vec<f64> = errors.collect();
+            let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+            let worst = errors.iter().copied().fold(0.0, f64::max);
+            assert!(mean < 0.02 && worst < 1.0, "{}, {part}: {mean}, {worst}", preset.name);
+        }
+    }
 }
 
 /// The wide prior admits a third geometry with the same momenta, near its end of 1 angstrom for C-S.

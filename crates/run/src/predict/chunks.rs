@@ -11,7 +11,7 @@ use super::coincidences::CoincidenceSums;
 use super::options::PredictStep;
 use super::output::Output;
 use super::page::Kept;
-use super::parts::{Part, Parts};
+use super::parts::{Keeper, Part, Parts};
 use super::prediction::{CHUNK_DRAWS, Prediction};
 use super::report::RefinementSums;
 use super::tables::{Events, Kind, Tables};
@@ -74,6 +74,7 @@ impl Prediction<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let there = parts.map_or(0, Parts::there);
             let mut untold = self.refiner.map(|_| rows.len() - there);
+            let mut keeper = parts.map(|parts| parts.keeper(scope));
             for (number, start) in rows.clone().step_by(self.chunk()).enumerate() {
                 let end = rows.end.min(start + self.chunk());
                 let owner = number % team.size();
@@ -84,7 +85,8 @@ impl Prediction<'_> {
                 let is_written = if self.is_long() {
                     self.write_long(start, &outputs, &mut found)?
                 } else {
-                    let (draws, refined) = self.inferred(start..end, parts, &mut untold, watch)?;
+                    let (draws, refined) =
+                        self.inferred(start..end, keeper.as_mut(), &mut untold, watch)?;
                     self.write_chunk(start, draws, refined, &outputs, &mut found)?
                 };
                 if !is_written {
@@ -93,6 +95,7 @@ impl Prediction<'_> {
                 }
                 watch(PredictStep::Done { events: end - rows.start, of: rows.len() });
             }
+            keeper.map_or(Ok(()), |mut keeper| keeper.wait())?;
             Output::finish(outputs, || tell(found), record)
         })
     }
@@ -102,12 +105,16 @@ impl Prediction<'_> {
     pub(super) fn refine_share(&self, parts: &Parts, team: &Team) -> Result<(), RunError> {
         let rows = self.rows();
         let own = rows.clone().step_by(self.chunk()).skip(team.rank()).step_by(team.size());
-        for start in own {
-            let chunk = start..rows.end.min(start + self.chunk());
-            self.inferred(chunk, Some(parts), &mut None, &mut |_| {})?;
-            team.send(0, &[0_u8]);
-        }
-        Ok(())
+        std::thread::scope(|scope| {
+            let mut keeper = parts.keeper(scope);
+            for start in own {
+                let chunk = start..rows.end.min(start + self.chunk());
+                self.inferred(chunk, Some(&mut keeper), &mut None, &mut |_| {})?;
+                keeper.wait()?;
+                team.send(0, &[0_u8]);
+            }
+            Ok(())
+        })
     }
 
     /// Whether the draws of an event are too many to be held at once.
@@ -115,16 +122,17 @@ impl Prediction<'_> {
         self.refiner.is_none() && self.options.draws > CHUNK_DRAWS
     }
 
-    /// The draws of a chunk, none where its events are among the `parts`, and what the simulator makes of them. How long the
+    /// The draws of a chunk, none where its events are kept already, and what the simulator makes of them. How long the
     /// events that are left will take is told once, when the first of them are refined.
     fn inferred(
         &self,
         chunk: Range<usize>,
-        parts: Option<&Parts>,
+        keeper: Option<&mut Keeper<'_, '_>>,
         untold: &mut Option<usize>,
         watch: &mut impl FnMut(PredictStep<'_>),
     ) -> Result<(Array3<f64>, Option<Vec<RefinedEvent>>), RunError> {
-        match parts.map(|parts| parts.read(&chunk)).transpose()? {
+        let is_kept = keeper.is_some();
+        match keeper.as_ref().map(|keeper| keeper.parts().read(&chunk)).transpose()? {
             Some(Part::There(refined)) => return Ok((Array3::zeros((0, 0, 0)), Some(refined))),
             Some(Part::Damaged(path)) => watch(PredictStep::Damaged(&path)),
             Some(Part::Absent) | None => {}
@@ -140,7 +148,7 @@ impl Prediction<'_> {
             let events = left.saturating_sub(first_y.nrows());
             let seconds = begun.elapsed().as_secs_f64() / first_y.nrows() as f64 * events as f64;
             if events > 0 {
-                watch(PredictStep::Refining { events, seconds, is_kept: parts.is_some() });
+                watch(PredictStep::Refining { events, seconds, is_kept });
             }
         }
         if let (Some(all), Some(others)) =
@@ -148,8 +156,8 @@ impl Prediction<'_> {
         {
             all.extend(others);
         }
-        if let (Some(parts), Some(refined)) = (parts, &refined) {
-            parts.write(&chunk, refined)?;
+        if let (Some(keeper), Some(refined)) = (keeper, &refined) {
+            keeper.keep(&chunk, refined)?;
         }
         Ok((draws, refined))
     }

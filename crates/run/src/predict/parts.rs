@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread::{Scope, ScopedJoinHandle};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -132,16 +133,12 @@ impl Parts {
         Ok(events.map_or(Part::Damaged(path), Part::There))
     }
 
-    /// Keeps the events of a chunk.
-    ///
-    /// # Errors
-    /// The folder or the file cannot be written.
-    pub(super) fn write(
-        &self,
-        chunk: &Range<usize>,
-        events: &[RefinedEvent],
-    ) -> Result<(), RunError> {
-        self.write_at(&self.file(chunk), events)
+    /// What keeps the events of chunks.
+    pub(super) fn keeper<'scope, 'parts>(
+        &'parts self,
+        scope: &'scope Scope<'scope, 'parts>,
+    ) -> Keeper<'scope, 'parts> {
+        Keeper { parts: self, scope, writing: None }
     }
 
     /// Keeps the evidences of the events that are looked at before the first part.
@@ -149,10 +146,11 @@ impl Parts {
     /// # Errors
     /// The folder or the file cannot be written.
     pub(super) fn write_evidence(&self, evidence: &[Option<f64>]) -> Result<(), RunError> {
-        self.write_at(&self.folder.join(PARTS_EVIDENCE), evidence)
+        let path = self.folder.join(PARTS_EVIDENCE);
+        self.write_at(&path, content(&path, evidence)?)
     }
 
-    fn write_at<T: Serialize>(&self, path: &Path, events: &[T]) -> Result<(), RunError> {
+    fn write_at(&self, path: &Path, mut bytes: Vec<u8>) -> Result<(), RunError> {
         if self.is_read_only {
             return Ok(());
         }
@@ -161,9 +159,6 @@ impl Parts {
             std::fs::create_dir_all(&self.folder).map_err(RunError::io("create", &self.folder))?;
             self.origin.write(&origin)?;
         }
-        let mut bytes = Vec::new();
-        ciborium::into_writer(events, &mut bytes)
-            .map_err(|error| RunError::io("write", path)(std::io::Error::other(error)))?;
         let seal = self.seal(&bytes);
         bytes.extend(seal.as_bytes());
         Ok(cei_files::write(path, &bytes)?)
@@ -203,6 +198,54 @@ impl Parts {
         hash.update(content);
         hash.finish()
     }
+}
+
+/// Keeps the events of a chunk on disk while the next ones are refined.
+pub(super) struct Keeper<'scope, 'parts> {
+    parts: &'parts Parts,
+    scope: &'scope Scope<'scope, 'parts>,
+    writing: Option<ScopedJoinHandle<'scope, Result<(), RunError>>>,
+}
+
+impl Keeper<'_, '_> {
+    /// What it keeps events among.
+    pub(super) fn parts(&self) -> &Parts {
+        self.parts
+    }
+
+    /// Begins to write the events of a chunk, when those before are written.
+    ///
+    /// # Errors
+    /// The folder or the file of those before cannot be written.
+    pub(super) fn keep(
+        &mut self,
+        chunk: &Range<usize>,
+        events: &[RefinedEvent],
+    ) -> Result<(), RunError> {
+        let (parts, path) = (self.parts, self.parts.file(chunk));
+        let bytes = content(&path, events)?;
+        self.wait()?;
+        self.writing = Some(self.scope.spawn(move || parts.write_at(&path, bytes)));
+        Ok(())
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be written.
+    pub(super) fn wait(&mut self) -> Result<(), RunError> {
+        self.writing.take().map_or(Ok(()), |writing| {
+            writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
+
+/// What is written of events, without the seal.
+fn content<T: Serialize>(path: &Path, events: &[T]) -> Result<Vec<u8>, RunError> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(events, &mut bytes)
+        .map_err(|error| RunError::io("write", path)(std::io::Error::other(error)))?;
+    Ok(bytes)
 }
 
 /// The folder of the parts beside a file of draws.

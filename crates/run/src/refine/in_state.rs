@@ -16,7 +16,7 @@ use super::law::Law;
 use crate::{RunError, TrainedRun};
 
 /// Fewest draws of the network that searches and laws begin from.
-const LEAST_NETWORK_DRAWS: usize = 200;
+const LEAST_NETWORK_DRAWS: usize = 128;
 /// Without noise, so many draws of the geometry law of the most similar momenta may begin searches: not all at a time.
 const NEAREST: usize = 600;
 /// With noise, so many begin the searches of an event that the network's draws do not explain.
