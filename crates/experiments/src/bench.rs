@@ -1,4 +1,4 @@
-//! `bench`: times of cei and, with `--peers`, of the same models in PyTorch and JAX, taken in turns in one
+//! `bench`: times of cei and, with `--peers`, of the same models in PyTorch and JAX and of sbi, taken in turns in one
 //! run, as one Markdown table. Nothing is asserted: a time belongs to the machine it was taken on.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cei::beside;
-use crate::commands::{Inputs, USUAL, Work, compare};
+use crate::commands::{Inputs, QUALITY, USUAL, Work, compare};
 use crate::{say, workspace_root};
 
 /// What is measured, and beside what.
@@ -25,7 +25,7 @@ pub(crate) struct BenchArgs {
     /// Fewer samples, and one round instead of two
     #[arg(long)]
     quick: bool,
-    /// Run the same models in PyTorch and JAX too, with this Python
+    /// Run the same models in PyTorch and JAX too, and sbi for rows of a quality, with this Python
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "python3")]
     peers: Option<PathBuf>,
     /// Threads of the peers, which are compared with cei on as many, and of commands with `--against`
@@ -68,7 +68,7 @@ const MODELS: [(&str, &str, usize); 4] = [
 
 /// Another program: its name in the table, the modules that it needs, its script in `crates/bench/peers`
 /// and the script's arguments before and after the number of threads, and those of a quick run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Peer {
     name: &'static str,
     imports: &'static str,
@@ -77,7 +77,7 @@ struct Peer {
     quick_args: &'static [&'static str],
 }
 
-const PEERS: [Peer; 2] = [
+const PEERS: [Peer; 3] = [
     Peer {
         name: "torch",
         imports: "import torch, numpy",
@@ -92,10 +92,19 @@ const PEERS: [Peer; 2] = [
         args: [&[], &[]],
         quick_args: &[],
     },
+    SBI,
 ];
+/// It trains on a table of its own, and its time is that to a quality.
+const SBI: Peer = Peer {
+    name: "sbi",
+    imports: "import sbi, pyarrow, numpy",
+    script: "sbi_reference.py",
+    args: [&["--threads"], &[]],
+    quick_args: &[],
+};
 
 /// What is measured, in the order of the table, and how it counts.
-const KINDS: [(&str, Unit); 15] = [
+const KINDS: [(&str, Unit); 16] = [
     ("busy loop", Unit::ThousandsPerSecond),
     (EPOCH, Unit::Milliseconds),
     (STEP, Unit::Milliseconds),
@@ -111,6 +120,7 @@ const KINDS: [(&str, Unit); 15] = [
     ("log-prob", Unit::ThousandsPerSecond),
     ("inspect", Unit::ThousandsPerSecond),
     ("simulate", Unit::ThousandsPerSecond),
+    (QUALITY, Unit::Seconds),
 ];
 const EPOCH: &str = "training step in `cei train`";
 const STEP: &str = "training step";
@@ -121,6 +131,7 @@ const SAMPLING: &str = "sampling";
 enum Unit {
     /// Less is better.
     Milliseconds,
+    Seconds,
     /// More is better.
     ThousandsPerSecond,
     PerSecond,
@@ -129,7 +140,7 @@ enum Unit {
 impl Unit {
     fn best(self, a: f64, b: f64) -> f64 {
         match self {
-            Self::Milliseconds => a.min(b),
+            Self::Milliseconds | Self::Seconds => a.min(b),
             Self::ThousandsPerSecond | Self::PerSecond => a.max(b),
         }
     }
@@ -137,7 +148,7 @@ impl Unit {
     /// How many times as fast `a` is as `b`.
     fn speedup(self, a: f64, b: f64) -> f64 {
         match self {
-            Self::Milliseconds => b / a,
+            Self::Milliseconds | Self::Seconds => b / a,
             Self::ThousandsPerSecond | Self::PerSecond => a / b,
         }
     }
@@ -145,6 +156,7 @@ impl Unit {
     fn name(self) -> &'static str {
         match self {
             Self::Milliseconds => "ms",
+            Self::Seconds => "s",
             Self::ThousandsPerSecond => "1000/s",
             Self::PerSecond => "1/s",
         }
@@ -164,6 +176,12 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         std::io::stdout().lock().write_all(table.as_bytes())?;
         return Ok(());
     }
+    let (qualities, timed): (Vec<Work>, Vec<Work>) =
+        works.iter().partition(|work| work.is_a_quality());
+    ensure!(
+        qualities.is_empty() || args.peers.is_some(),
+        "a quality is that of another program: `--against`, or sbi by `--peers`"
+    );
     let inputs = Inputs::new(&programs.cei, &folder, &works, args.quick)?;
     let tables = ["csv", "parquet"].map(|format| folder.join(format!("table.{format}")));
     for table in &tables {
@@ -181,7 +199,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             for model in MODELS {
                 programs.train(threads, &folder, model, &mut best)?;
             }
-            for work in &works {
+            for work in &timed {
                 let (kind, of) = work.name();
                 let seconds = work.seconds(&programs.cei, &inputs, threads)?;
                 let rate = work.items(&inputs) as f64 / seconds;
@@ -190,9 +208,14 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             }
         }
         for (peer, python) in peers.iter().zip(args.peers.iter().cycle()) {
-            say(peer.name);
-            peer.run(python, args, &mut best)?;
+            if *peer != SBI {
+                say(peer.name);
+                peer.run(python, args, &mut best)?;
+            }
         }
+    }
+    if let Some(python) = args.peers.as_ref().filter(|_| peers.contains(&SBI)) {
+        programs.to_that_of_sbi(python, &qualities, &inputs, args.peer_threads, &mut best)?;
     }
     std::io::stdout().lock().write_all(best.table(args.peer_threads).as_bytes())?;
     Ok(())
@@ -223,8 +246,8 @@ impl Best {
 
     fn table(&self, peer_threads: u8) -> String {
         let mut text =
-            "| | unit | 1 thread | 2 threads | 2 threads / 1 | torch | JAX | cei / best peer |\n\
-            | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            "| | unit | 1 thread | 2 threads | 2 threads / 1 | torch | JAX | sbi | cei / best peer |\n\
+            | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
                 .to_owned();
         for (kind, unit) in KINDS {
             let mut cases: Vec<&str> =
@@ -232,13 +255,14 @@ impl Best {
             cases.dedup();
             for of in cases {
                 let [one, two] = THREADS.map(|threads| self.get(kind, of, &ours(threads)));
-                let [torch, jax] = PEERS.map(|peer| self.peer(kind, of, peer.name));
-                let peers = [torch, jax].into_iter().flatten();
+                let [torch, jax, sbi] = PEERS.map(|peer| self.peer(kind, of, peer.name));
+                let peers = [torch, jax, sbi].into_iter().flatten();
                 let peer = peers.reduce(|a, b| unit.best(a, b));
                 let scaling = two.zip(one).map(|(two, one)| unit.speedup(two, one));
                 let as_many = self.get(kind, of, &ours(peer_threads));
                 let ratio = as_many.zip(peer).map(|(ours, peer)| ours / peer);
-                let cells = [one, two, scaling, torch, jax, ratio].map(three_digits).join(" | ");
+                let cells =
+                    [one, two, scaling, torch, jax, sbi, ratio].map(three_digits).join(" | ");
                 text.push_str(&format!("| {kind}, {of} | {} | {cells} |\n", unit.name()));
             }
         }
@@ -341,6 +365,53 @@ impl Programs {
     }
 }
 
+impl Programs {
+    /// Seconds that sbi takes until it stops, and that cei takes to the loss that sbi has then, on one table.
+    fn to_that_of_sbi(
+        &self,
+        python: &Path,
+        qualities: &[Work],
+        inputs: &Inputs,
+        threads: u8,
+        best: &mut Best,
+    ) -> anyhow::Result<()> {
+        if qualities.is_empty() {
+            return Ok(());
+        }
+        say("sbi, until it stops");
+        let mut command = SBI.command(python, threads);
+        command.arg(inputs.quality_table());
+        if let Some(epochs) = inputs.quality_epochs() {
+            command.args(["--epochs", &epochs.to_string()]);
+        }
+        let printed = output(&mut command)?;
+        let line = printed.lines().last().context("sbi says nothing")?;
+        let sbi: SbiLine = serde_json::from_str(line).with_context(|| format!("`{line}`"))?;
+        say(&format!(
+            "sbi: {:.4} nats in {} epochs, {:.0} s",
+            sbi.quality_loss, sbi.epochs, sbi.seconds
+        ));
+        for work in qualities {
+            let (kind, of) = work.name();
+            say(&format!("cei to this loss, {of}"));
+            let own = work.seconds_to(&self.cei, inputs, sbi.quality_loss, threads)?;
+            let own = own.with_context(|| format!("{of} does not reach the loss of sbi"))?;
+            best.add(kind, of, &ours(threads), own);
+            best.add(kind, of, SBI.name, sbi.seconds);
+        }
+        Ok(())
+    }
+}
+
+/// What the program of sbi prints at its end.
+#[derive(Debug, PartialEq, Deserialize)]
+struct SbiLine {
+    /// The least validation loss, nats of positions in bohr.
+    quality_loss: f64,
+    seconds: f64,
+    epochs: usize,
+}
+
 /// A line of `cei-bench`.
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -388,11 +459,16 @@ impl Peer {
         exists
     }
 
-    fn run(self, python: &Path, args: &BenchArgs, best: &mut Best) -> anyhow::Result<()> {
+    fn command(self, python: &Path, threads: u8) -> Command {
         let script = workspace_root().join("crates/bench/peers").join(self.script);
         let mut command = Command::new(python);
         let [before, after] = self.args;
-        command.arg(script).args(before).arg(args.peer_threads.to_string()).args(after);
+        command.arg(script).args(before).arg(threads.to_string()).args(after);
+        command
+    }
+
+    fn run(self, python: &Path, args: &BenchArgs, best: &mut Best) -> anyhow::Result<()> {
+        let mut command = self.command(python, args.peer_threads);
         command.args(if args.quick { self.quick_args } else { &[] });
         for line in output(&mut command)?.lines() {
             match serde_json::from_str(line).with_context(|| format!("`{line}`"))? {
@@ -463,13 +539,16 @@ mod tests {
         best.add(SAMPLING, "cinn128", "2 threads", 300.0);
         best.add(SAMPLING, "cinn128", "torch", 100.0);
         best.add(SAMPLING, "cinn128", "jax", 200.0);
+        best.add(QUALITY, "wide-cinn", "2 threads", 5.0);
+        best.add(QUALITY, "wide-cinn", "sbi", 100.0);
         let table = best.table(2);
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| training step, cinn128 | ms | 8.00 | 4.00 | 2.00 | 10.0 | – | 0.40 |",
-                "| sampling, cinn128 | 1000/s | – | 300 | – | 100 | 200 | 1.50 |",
+                "| training step, cinn128 | ms | 8.00 | 4.00 | 2.00 | 10.0 | – | – | 0.40 |",
+                "| sampling, cinn128 | 1000/s | – | 300 | – | 100 | 200 | – | 1.50 |",
+                "| train to a quality, wide-cinn | s | – | 5.00 | – | – | – | 100 | 0.05 |",
             ]
         );
     }

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
+use cei_run::ModelRecord;
 use cei_run::folder::layout::HISTORY;
+use cei_run::folder::load_record;
 use cei_run::presets::{CHBRCLF, CHBRCLF_SPLINE, OCS_WIDE, Preset, WIDE_CINN, WIDE_SPLINE};
 use clap::ValueEnum;
 
@@ -30,11 +32,13 @@ pub(crate) enum Work {
     InspectParquet,
     /// `simulate` of OCS
     Simulate,
-    /// `train` until the validation loss is what the other build reaches at its end
+    /// `train` a cINN until the validation loss is what the other build, or sbi, reaches at its end
     Quality,
+    /// The same for splines
+    QualitySpline,
 }
 
-/// All that are timed without being asked for by name: `Quality` takes minutes.
+/// All that are timed without being asked for by name: a quality takes many minutes.
 pub(crate) const USUAL: [Work; 8] = [
     Work::Refine,
     Work::RefineSpline,
@@ -55,7 +59,8 @@ struct Sizes {
     predicted: usize,
     inspected: usize,
     simulated: usize,
-    quality_epochs: usize,
+    /// Events that are trained on to a quality, and epochs if not those of the preset.
+    quality: (usize, Option<usize>),
 }
 
 const FULL: Sizes = Sizes {
@@ -66,7 +71,7 @@ const FULL: Sizes = Sizes {
     predicted: 20_000,
     inspected: 1_000_000,
     simulated: 1_000_000,
-    quality_epochs: 20,
+    quality: (200_000, None),
 };
 const QUICK: Sizes = Sizes {
     training: 5_000,
@@ -76,8 +81,17 @@ const QUICK: Sizes = Sizes {
     predicted: 1_000,
     inspected: 20_000,
     simulated: 20_000,
-    quality_epochs: 2,
+    quality: (5_000, Some(2)),
 };
+
+/// The table of trainings to a quality.
+const QUALITY_TABLE: &str = "quality.parquet";
+/// What their rows of tables are called.
+pub(crate) const QUALITY: &str = "train to a quality";
+
+fn new_events(count: usize) -> String {
+    format!("source.events_per_epoch={count}")
+}
 
 /// The files that commands work on, all made by one program so that every other reads the same.
 pub(crate) struct Inputs {
@@ -100,7 +114,7 @@ impl Inputs {
         std::fs::create_dir_all(&folder)?;
         let inputs = Self { folder, sizes: if quick { QUICK } else { FULL } };
         let has = |of: &[Work]| works.iter().any(|work| of.contains(work));
-        let of_a_table = [Work::Refine, Work::Predict, Work::LogProb, Work::Quality];
+        let of_a_table = [Work::Refine, Work::Predict, Work::LogProb];
         let Sizes { training, refined, exact, predicted, inspected, .. } = inputs.sizes;
         if has(&of_a_table) {
             inputs.simulate(program, OCS_WIDE, "training.parquet", training, 1)?;
@@ -109,8 +123,12 @@ impl Inputs {
             inputs.train(program, WIDE_CINN, ["--data", "training.parquet"], "cinn")?;
         }
         if has(&[Work::RefineSpline]) {
-            let events = format!("source.events_per_epoch={training}");
+            let events = new_events(training);
             inputs.train(program, WIDE_SPLINE, ["--set", &events], "spline")?;
+        }
+        if has(&[Work::Quality, Work::QualitySpline]) {
+            let (events, _) = inputs.sizes.quality;
+            inputs.simulate(program, OCS_WIDE, QUALITY_TABLE, events, 1)?;
         }
         if has(&[Work::Refine, Work::RefineSpline]) {
             inputs.simulate(program, OCS_WIDE, "refined.csv", refined, 2)?;
@@ -131,6 +149,16 @@ impl Inputs {
             inputs.simulate(program, OCS_WIDE, "table.parquet", inspected, 4)?;
         }
         Ok(inputs)
+    }
+
+    /// The table of trainings to a quality.
+    pub(crate) fn quality_table(&self) -> PathBuf {
+        self.folder.join(QUALITY_TABLE)
+    }
+
+    /// Epochs of such a training, if not as many as it takes.
+    pub(crate) fn quality_epochs(&self) -> Option<usize> {
+        self.sizes.quality.1
     }
 
     fn simulate(
@@ -155,7 +183,7 @@ impl Inputs {
         events: [&str; 2],
         run: &str,
     ) -> anyhow::Result<()> {
-        self.seconds(&mut self.training(program, preset, events, run, self.sizes.epochs))?;
+        self.seconds(&mut self.training(program, preset, events, run, Some(self.sizes.epochs)))?;
         Ok(())
     }
 
@@ -165,11 +193,13 @@ impl Inputs {
         preset: Preset,
         events: [&str; 2],
         run: &str,
-        epochs: usize,
+        epochs: Option<usize>,
     ) -> Command {
         let mut command = Command::new(program);
         command.args(["train", "--preset", preset.name, "--quiet"]);
-        command.arg("--set").arg(format!("training.max_epochs={epochs}"));
+        if let Some(epochs) = epochs {
+            command.arg("--set").arg(format!("training.max_epochs={epochs}"));
+        }
         command.args(events).arg("-o").arg(self.folder.join(run));
         command
     }
@@ -198,7 +228,8 @@ impl Work {
             Self::InspectCsv => ("inspect", "csv"),
             Self::InspectParquet => ("inspect", "parquet"),
             Self::Simulate => ("simulate", "OCS, parquet"),
-            Self::Quality => ("train to a quality", "wide-cinn"),
+            Self::Quality => (QUALITY, WIDE_CINN.name),
+            Self::QualitySpline => (QUALITY, WIDE_SPLINE.name),
         }
     }
 
@@ -211,14 +242,14 @@ impl Work {
             Self::Predict | Self::LogProb => sizes.predicted,
             Self::InspectCsv | Self::InspectParquet => sizes.inspected,
             Self::Simulate => sizes.simulated,
-            Self::Quality => 1,
+            Self::Quality | Self::QualitySpline => 1,
         }
     }
 
     /// Seconds of one call, all of it: start, reading, computing, writing.
     ///
     /// # Errors
-    /// The command fails; [`Work::Quality`] has no time of one program alone.
+    /// The command fails; a quality has no time of one program alone.
     pub(crate) fn seconds(
         self,
         program: &Path,
@@ -240,11 +271,53 @@ impl Work {
             Self::InspectCsv => "inspect table.csv",
             Self::InspectParquet => "inspect table.parquet",
             Self::Simulate => &simulated,
-            Self::Quality => bail!("a quality is that of another build: `--against`"),
+            Self::Quality | Self::QualitySpline => bail!("a quality is that of another program"),
         };
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace()).env("RAYON_NUM_THREADS", threads.to_string());
         inputs.seconds(&mut command)
+    }
+}
+
+impl Work {
+    pub(crate) fn is_a_quality(self) -> bool {
+        matches!(self, Self::Quality | Self::QualitySpline)
+    }
+
+    /// Trains to the end of a preset: validation loss and seconds of each epoch.
+    fn quality(
+        self,
+        program: &Path,
+        inputs: &Inputs,
+        (events, run): ([&str; 2], &str),
+        seed: usize,
+        threads: u8,
+    ) -> anyhow::Result<Vec<[f64; 2]>> {
+        let preset = if self == Self::Quality { WIDE_CINN } else { WIDE_SPLINE };
+        let run = format!("{}-{run}", preset.name);
+        let mut command = inputs.training(program, preset, events, &run, inputs.sizes.quality.1);
+        command.args(["--seed", &seed.to_string()]);
+        inputs.seconds(command.env("RAYON_NUM_THREADS", threads.to_string()))?;
+        let text = std::fs::read_to_string(inputs.folder.join(&run).join(HISTORY))?;
+        history(&text).context("a history without losses and times")
+    }
+
+    /// Seconds of training on the table of [`Inputs::quality_table`] until the validation loss in nats of positions in bohr is at
+    /// most `loss`; none where it never is.
+    pub(crate) fn seconds_to(
+        self,
+        program: &Path,
+        inputs: &Inputs,
+        loss: f64,
+        threads: u8,
+    ) -> anyhow::Result<Option<f64>> {
+        let events = ["--data", QUALITY_TABLE];
+        let run = format!("peer-{threads}");
+        let history = self.quality(program, inputs, (events, &run), 1, threads)?;
+        let (_, of) = self.name();
+        let record: ModelRecord = load_record(&inputs.folder.join(format!("{of}-{run}")))?;
+        // The loss is per unit of what the network sees.
+        Ok(until(&history, loss - record.preprocessing.log_abs_det_scale()))
     }
 }
 
@@ -267,7 +340,9 @@ pub(crate) fn compare(
         for pair in 0..pairs {
             say(&format!("{kind}, {of}: pair {} of {pairs}", pair + 1));
             times.push(match work {
-                Work::Quality => to_a_quality([old, new], &inputs, pair, threads)?,
+                Work::Quality | Work::QualitySpline => {
+                    to_that_of_a_build(work, [old, new], &inputs, pair, threads)?
+                }
                 // The one that begins changes from pair to pair.
                 _ if pair % 2 == 0 => {
                     let before = work.seconds(old, &inputs, threads)?;
@@ -304,23 +379,24 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Seconds of training, validation included, until the validation loss is at most the least one that the old build reaches.
-fn to_a_quality(
+/// Seconds of training, validation included, until the validation loss is at most the least one that the old build reaches,
+/// each build by its own preset.
+fn to_that_of_a_build(
+    work: &Work,
     programs: [&Path; 2],
     inputs: &Inputs,
     seed: usize,
     threads: u8,
 ) -> anyhow::Result<[f64; 2]> {
+    let fresh = new_events(inputs.sizes.quality.0);
+    let events = match work {
+        Work::QualitySpline => ["--set", fresh.as_str()],
+        _ => ["--data", QUALITY_TABLE],
+    };
     let mut histories = Vec::new();
     for (number, program) in programs.into_iter().enumerate() {
         let run = format!("quality-{seed}-{number}");
-        let epochs = inputs.sizes.quality_epochs;
-        let events = ["--data", "training.parquet"];
-        let mut command = inputs.training(program, WIDE_CINN, events, &run, epochs);
-        command.args(["--seed", &seed.to_string()]);
-        inputs.seconds(command.env("RAYON_NUM_THREADS", threads.to_string()))?;
-        let text = std::fs::read_to_string(inputs.folder.join(&run).join(HISTORY))?;
-        histories.push(history(&text).context("a history without losses and times")?);
+        histories.push(work.quality(program, inputs, (events, &run), seed, threads)?);
     }
     let quality = histories[0].iter().map(|[loss, _]| *loss).fold(f64::INFINITY, f64::min);
     let mut seconds = histories.iter().map(|history| until(history, quality));

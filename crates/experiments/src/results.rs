@@ -73,7 +73,7 @@ fn preamble(cei: &Cei, places: &Places) -> anyhow::Result<String> {
         Made by `{command}`, with {} and {}; every number below is read from the run folders.\n\
         Seeds of the data: {}; of the training: {}.\n\
         {}",
-        cei.read(&["--version"])?.trim(),
+        cei.read(&["--version"])?.lines().next().unwrap_or("cei"),
         String::from_utf8_lossy(&rustc.stdout).trim(),
         seeds.join(", "),
         runs.join(", "),
