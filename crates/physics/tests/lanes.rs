@@ -129,6 +129,21 @@ fn the_fast_mode_has_its_stated_error() {
     }
 }
 
+/// What the documentation of [`Accuracy::rough`] states.
+#[test]
+fn the_rough_accuracy_has_its_stated_errors() {
+    for preset in [OCS_WIDE, CHBRCLF] {
+        let (molecule, positions) = geometries(&preset, 1_000);
+        let expected = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
+        let found = explode_all(&molecule, positions.view(), &Accuracy::rough()).unwrap();
+        let (_, of_ions) = errors(found.view(), expected.view());
+        let mut of_event: Vec<f64> = of_ions.chunks(molecule.atom_count()).map(largest).collect();
+        of_event.sort_by(f64::total_cmp);
+        assert!(of_event[500] < 1e-3, "median error {:e}", of_event[500]);
+        assert!(of_event[990] < 3e-3, "error of the worst hundredth {:e}", of_event[990]);
+    }
+}
+
 #[test]
 fn an_explosion_does_not_depend_on_its_neighbours() {
     for preset in [&OCS_WIDE, &CHBRCLF] {

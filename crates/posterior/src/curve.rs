@@ -12,33 +12,39 @@
 //!
 //! With the direction `t` of the step before, `N = M^T M + t t^T` is regular at folds too. `N n = t` gives the
 //! direction `n` of the curve, and `N c = -M^T (f(u) - y - s w)` the way `c` to it across `t`. All curves advance
-//! together, so that the forward model sees many rows at once.
+//! together, so that the forward model sees many rows at once, and end where two meet. A rough model serves: what it leaves out moves
+//! a curve less than the search from where it crosses s = 0 makes good.
 
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::event::Whitened;
 use crate::levenberg_marquardt::End;
 use crate::linear::Cholesky;
-use crate::modes::is_same_root;
-use crate::roots::search_numbered;
+use crate::roots::{Models, is_same_root};
 
 /// First and longest step along a curve, bohr.
 const FIRST_STEP: f64 = 0.1;
 const LONGEST_STEP: f64 = 1.0;
-/// A step is this much longer than the last one, and half as long as one that failed.
+/// A step is so long that the curve would turn by this angle (rad), or that it would end at this residual, by the length of the
+/// measured components;
+const ANGLE: f64 = 0.4;
+const OFF: f64 = 0.02;
+/// but this much longer than the last one at most, and half as long as one that failed.
 const GROWTH: f64 = 1.6;
 /// A curve that needs a shorter step is given up, bohr.
 const SHORTEST_STEP: f64 = 1e-4;
 /// Most steps along a curve.
-const MOST_STEPS: usize = 300;
+const MOST_STEPS: usize = 100;
 /// Corrections of a step; each must halve the residual at least.
 const CORRECTIONS: usize = 3;
 /// A step this far from the curve, in residual by the length of the measured components, has failed.
 const FAR: f64 = 0.3;
 /// A point is on the curve if its residual is below this part of the measured components.
-const ON_CURVE: f64 = 1e-3;
+const ON_CURVE: f64 = 3e-3;
 /// Least cosine between the directions before and after a step.
 const LEAST_COSINE: f64 = 0.8;
+/// Least cosine between the directions of two curves that meet and the way from one to the other.
+const MEETING_COSINE: f64 = 0.9;
 /// A curve ends where `|s|` is larger.
 const LARGEST_S: f64 = 3.0;
 /// Parts of a step in which crossings of s = 0 are told apart.
@@ -49,19 +55,19 @@ const ITERATIONS: usize = 12;
 /// Follows the curves through the `solutions` and, one line each, through the `origins`, for coordinates up to
 /// `bound` (bohr). Gives the ends of searches from all crossings of s = 0.
 pub(crate) fn follow(
-    problem: &Whitened<'_>,
+    models: &Models<'_>,
     solutions: &[Vec<f64>],
     origins: &[Vec<f64>],
     bound: f64,
 ) -> Vec<End> {
-    let lines = Lines::new(problem, origins, bound);
+    let lines = Lines::new(models.rough(), origins, bound);
     let mut known = vec![solutions.to_vec(); origins.len()];
     let mut curves = lines.begin(solutions, origins);
     let mut ends = Vec::new();
     while curves.iter().any(|curve| !curve.done) {
         let (owners, starts): (Vec<usize>, Vec<Vec<f64>>) =
             lines.advance(&mut curves).into_iter().unzip();
-        for (crossing, end) in search_numbered(problem, &starts, ITERATIONS) {
+        for (crossing, end) in models.search_numbered(&starts, ITERATIONS) {
             let curve = &mut curves[owners[crossing]];
             let known = &mut known[curve.line];
             if known.iter().any(|solution| is_same_root(solution, &end.coordinates)) {
@@ -91,9 +97,54 @@ struct Lines<'a> {
 struct Curve {
     line: usize,
     here: Point,
+    /// Change of the direction by the length.
+    bend: Vec<f64>,
     step: f64,
     steps: usize,
     done: bool,
+}
+
+impl Curve {
+    /// On to the point that a step reached. The next one is as long as turns and residuals allow.
+    fn go_to(&mut self, Reached { point, angle, off }: Reached) {
+        let growth = (ANGLE / angle).min((OFF / off).sqrt()).clamp(0.5, GROWTH);
+        self.step = (growth * self.step).min(LONGEST_STEP);
+        let way = difference(&point.place, &self.here.place);
+        let length = dot(&way, &way).sqrt();
+        self.bend = difference(&point.direction, &self.here.direction);
+        self.bend.iter_mut().for_each(|bend| *bend /= length);
+        self.here = point;
+    }
+
+    /// Whether one goes where the other comes from, within a step of each.
+    fn meets(&self, other: &Self) -> bool {
+        if self.line != other.line || self.done || other.done {
+            return false;
+        }
+        let gap = difference(&other.here.place, &self.here.place);
+        let length = dot(&gap, &gap).sqrt();
+        length < self.step + other.step
+            && dot(&self.here.direction, &gap) > MEETING_COSINE * length
+            && dot(&other.here.direction, &gap) < -MEETING_COSINE * length
+    }
+}
+
+/// What a step reached.
+struct Reached {
+    point: Point,
+    /// How much the curve turned, rad.
+    angle: f64,
+    /// Residual where the step ended first, by the length of the measured components.
+    off: f64,
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// a - b
+fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
 /// A point of a curve.
@@ -147,7 +198,8 @@ impl<'a> Lines<'a> {
                 let direction = tangent.direction.iter().map(|t| sign * t).collect();
                 let here = Point { place: trial.place.clone(), direction };
                 let line = trial.line;
-                curves.push(Curve { line, here, step: FIRST_STEP, steps: 0, done: false });
+                let bend = vec![0.0; d + 1];
+                curves.push(Curve { line, here, bend, step: FIRST_STEP, steps: 0, done: false });
             }
         }
         curves
@@ -158,52 +210,67 @@ impl<'a> Lines<'a> {
     fn advance(&self, curves: &mut [Curve]) -> Vec<(usize, Vec<f64>)> {
         let owners: Vec<usize> = (0..curves.len()).filter(|index| !curves[*index].done).collect();
         let trials = owners.iter().map(|owner| {
-            let Curve { line, here, step, .. } = &curves[*owner];
-            let place = here.place.iter().zip(&here.direction).map(|(z, t)| z + step * t);
+            let Curve { line, here, step, bend, .. } = &curves[*owner];
+            let place = here.place.iter().zip(&here.direction).zip(bend);
+            let place = place.map(|((z, t), b)| z + step * (t + 0.5 * step * b));
             Trial { line: *line, place: place.collect(), before: &here.direction }
         });
-        let points = self.corrected(trials.collect());
+        let all_reached = self.corrected(trials.collect());
         let mut crossings = Vec::new();
-        for (owner, point) in owners.into_iter().zip(points) {
+        for (owner, reached) in owners.into_iter().zip(all_reached) {
             let curve = &mut curves[owner];
             curve.steps += 1;
             curve.done = curve.steps >= MOST_STEPS;
-            let Some(point) = point else {
+            let Some(reached) = reached else {
                 curve.step *= 0.5;
                 curve.done |= curve.step < SHORTEST_STEP;
                 continue;
             };
-            crossings.extend(curve.here.crossings(&point).into_iter().map(|u| (owner, u)));
-            let (u, s) = point.place.split_at(point.place.len() - 1);
+            crossings.extend(curve.here.crossings(&reached.point).into_iter().map(|u| (owner, u)));
+            let (u, s) = reached.point.place.split_at(reached.point.place.len() - 1);
             curve.done |= s[0].abs() > LARGEST_S || u.iter().any(|u| u.abs() > self.bound);
-            curve.step = (GROWTH * curve.step).min(LONGEST_STEP);
-            curve.here = point;
+            curve.go_to(reached);
+        }
+        // What lies between two curves that meet is known to both.
+        for second in 1..curves.len() {
+            let (before, rest) = curves.split_at_mut(second);
+            let second = &mut rest[0];
+            let first = before.iter_mut().enumerate().find(|(_, first)| first.meets(second));
+            let Some((number, first)) = first else { continue };
+            let between = first.here.crossings(&second.here.reversed());
+            crossings.extend(between.into_iter().map(|u| (number, u)));
+            first.done = true;
+            second.done = true;
         }
         crossings
     }
 
     /// The points of the curves across the directions at the trials; `None` where a step went too far.
-    fn corrected(&self, mut trials: Vec<Trial<'_>>) -> Vec<Option<Point>> {
+    fn corrected(&self, mut trials: Vec<Trial<'_>>) -> Vec<Option<Reached>> {
         let locals = self.linearise(&trials);
-        let mut points: Vec<Option<Point>> = trials.iter().map(|_| None).collect();
+        let mut all_reached: Vec<Option<Reached>> = trials.iter().map(|_| None).collect();
         // With the linear model of the trial alone: its Jacobian costs ten times the values.
         let mut active = Vec::new();
         for (index, local) in locals.into_iter().enumerate() {
             let Some((residual, tangent)) = local else { continue };
-            let cosine: f64 =
-                tangent.direction.iter().zip(trials[index].before).map(|(a, b)| a * b).sum();
-            if cosine > LEAST_COSINE {
+            if dot(&tangent.direction, trials[index].before) > LEAST_COSINE {
                 active.push((index, tangent, residual));
             }
+        }
+        let mut first = vec![0.0; trials.len()];
+        for (index, _, residual) in &active {
+            first[*index] = dot(residual, residual).sqrt();
         }
         let mut nearest = vec![2.0 * FAR; trials.len()];
         for correction in 0..=CORRECTIONS {
             let mut left = Vec::new();
             for (index, tangent, residual) in active {
-                let distance = residual.iter().map(|r| r * r).sum::<f64>().sqrt();
+                let distance = dot(&residual, &residual).sqrt();
                 if distance < ON_CURVE {
                     let place = std::mem::take(&mut trials[index].place);
-                    points[index] = Some(Point { place, direction: tangent.direction });
+                    let angle = dot(&tangent.direction, trials[index].before).min(1.0).acos();
+                    let point = Point { place, direction: tangent.direction };
+                    all_reached[index] = Some(Reached { point, angle, off: first[index] });
                 } else if correction < CORRECTIONS && distance < 0.5 * nearest[index] {
                     nearest[index] = distance;
                     let way = tangent.way_back(&residual);
@@ -218,7 +285,7 @@ impl<'a> Lines<'a> {
             let residuals = self.residuals(&again);
             active = left.into_iter().zip(residuals).map(|((i, t), r)| (i, t, r)).collect();
         }
-        points
+        all_reached
     }
 
     /// Residual (m) of each trial, in units of the measured components.
@@ -306,11 +373,17 @@ impl Tangent {
 }
 
 impl Point {
+    /// The same, the other way.
+    fn reversed(&self) -> Self {
+        let direction = self.direction.iter().map(|t| -t).collect();
+        Self { place: self.place.clone(), direction }
+    }
+
     /// Coordinates (d) near crossings of s = 0 between this point and the `next`, on Hermite's cubic. Where this
     /// point is one itself, it is none of them.
     fn crossings(&self, next: &Self) -> Vec<Vec<f64>> {
-        let chord: Vec<f64> = next.place.iter().zip(&self.place).map(|(b, a)| b - a).collect();
-        let length = chord.iter().map(|c| c * c).sum::<f64>().sqrt();
+        let chord = difference(&next.place, &self.place);
+        let length = dot(&chord, &chord).sqrt();
         let at = |part: f64, index: usize| {
             let (p, q) = (part, 1.0 - part);
             let bend_here = length * self.direction[index] - chord[index];
@@ -370,11 +443,20 @@ mod tests {
     }
 
     fn ends(measured: [f64; 2], solution: Vec<f64>, origin: Vec<f64>, bound: f64) -> Vec<End> {
+        ends_beyond(measured, &[solution], origin, bound)
+    }
+
+    fn ends_beyond(
+        measured: [f64; 2],
+        solutions: &[Vec<f64>],
+        origin: Vec<f64>,
+        bound: f64,
+    ) -> Vec<End> {
         let log_prior = |_: &[f64]| 0.0;
         let event =
             Event { forward: &Fold, log_prior: &log_prior, measured: &measured, noise: &[] };
-        let problem = Whitened::new(&event, array![[0.0, 0.0]].view()).unwrap();
-        follow(&problem, &[solution], &[origin], bound)
+        let problem = || Whitened::new(&event, array![[0.0, 0.0]].view()).unwrap();
+        follow(&Models::new(problem(), problem()), solutions, &[origin], bound)
     }
 
     #[test]
@@ -396,5 +478,28 @@ mod tests {
         let near = ends([1.0, 0.5], vec![1.0, 0.5], vec![0.5, 3.5], 4.0);
         let other = |end: &&End| is_same_root(&end.coordinates, &[-1.0, 0.5]);
         assert_eq!(near.iter().filter(other).count(), 0, "{near:?}");
+    }
+
+    #[test]
+    fn curves_end_where_they_meet_and_what_lies_between_is_searched() {
+        // Both solutions are known: their curves meet at the fold, and nothing is left to search.
+        let solutions = [vec![1.0, 0.5], vec![-1.0, 0.5]];
+        assert!(ends_beyond([1.0, 0.5], &solutions, vec![0.5, 0.4], 10.0).is_empty());
+        let curve = |place: [f64; 3], direction: [f64; 3], line: usize| Curve {
+            line,
+            here: Point { place: place.to_vec(), direction: direction.to_vec() },
+            bend: vec![0.0; 3],
+            step: 0.2,
+            steps: 0,
+            done: false,
+        };
+        let (right, left) = ([1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]);
+        let here = curve([0.0, 0.0, 0.1], right, 0);
+        assert!(here.meets(&curve([0.3, 0.0, 0.1], left, 0)));
+        // Too far, on another line, side by side, and from behind.
+        assert!(!here.meets(&curve([0.5, 0.0, 0.1], left, 0)));
+        assert!(!here.meets(&curve([0.3, 0.0, 0.1], left, 1)));
+        assert!(!here.meets(&curve([0.0, 0.1, 0.1], left, 0)));
+        assert!(!here.meets(&curve([0.3, 0.0, 0.1], right, 0)));
     }
 }

@@ -3,7 +3,7 @@
 //! An exploration begins with searches from a network's draws, or from what the geometry law draws with momenta like
 //! the measured ones. Then rounds of further searches begin at the solutions found so far with one atom moved to
 //! where the law may place it, and at draws of the law itself: solutions differ in few atoms, and one leads to
-//! another that no draw of the network is near. When two rounds in a row find nothing new within the law, the
+//! another that no draw of the network is near. When a round finds nothing new within the law, the
 //! curves through the solutions are followed (`curve`). They lead to solutions that hardly any start leads to: next to
 //! folds, and where momenta change much. What they find begins new rounds of searches. The exploration ends when the
 //! curves find no new solution within the law either.
@@ -22,24 +22,26 @@ use crate::error::PosteriorError;
 use crate::event::{Event, Whitened};
 use crate::forward::Forward;
 use crate::levenberg_marquardt::End;
-use crate::modes::{Mode, ModeOptions, is_same_root, modes_of};
+use crate::modes::{Mode, ModeOptions, modes_of};
 use crate::pareto::log_sum_exp;
-use crate::roots::search;
+use crate::roots::{Models, is_same_root, search};
 
 /// Searches of a round for each coordinate.
 const SEARCHES: usize = 8;
 /// Every so many of these begin at a draw of the geometry law.
 const OF_THE_LAW: usize = 5;
+/// Starts, for each coordinate, that begin an exploration at a time, until they lead to nothing new.
+const BEGINNING: usize = 8;
 /// Steps of a search from a solution with an atom moved; what is near converges in fewer.
 const STEPS: usize = 15;
 /// Searches with the fast model end at a residual of this part of the measured components.
 const FAST_PRECISION: f64 = 1e-9;
 /// Rounds of searches in a row without a new solution after which curves are followed.
-const QUIET: usize = 2;
+const QUIET: usize = 1;
 /// Lines of curves that a round follows.
-const LINES: usize = 2;
+const LINES: usize = 1;
 /// Curves end at this multiple of the largest coordinate of the law's draws.
-const BOUND: f64 = 2.0;
+const BOUND: f64 = 1.2;
 /// Most rounds of an exploration, of searches and of curves.
 const ROUNDS: usize = 60;
 /// Fewest and most explorations.
@@ -51,9 +53,12 @@ const LITTLE: f64 = 0.01;
 /// Where searches beyond a network's draws begin.
 #[derive(Clone, Copy)]
 pub struct Explorer<'a> {
-    /// A faster forward model, right to about 2e-6 of the momenta: the searches use it, and the model of the
+    /// A faster forward model, right to about 2e-6 of the momenta: searches near a solution use it, and the model of the
     /// event itself takes the last steps from what they find.
     pub fast: &'a dyn Forward,
+    /// A faster one still, right to about 1e-3 of the momenta: searches use it until they are near a solution, and
+    /// curves are its own.
+    pub rough: &'a dyn Forward,
     /// The chart of the coordinates.
     pub chart: &'a Chart,
     /// Positions (rows, 3N; bohr) that the geometry law draws, in the frame of the chart.
@@ -112,6 +117,7 @@ pub struct Solutions {
 /// let law = Array2::from_shape_fn((200, 1), |(row, _)| f64::from(row as u32) / 20.0 - 5.0);
 /// let explorer = Explorer {
 ///     fast: &Square,
+///     rough: &Square,
 ///     chart: &chart,
 ///     law: law.view(),
 ///     near: law.view(),
@@ -133,7 +139,9 @@ pub fn find_solutions(
     let exact = Whitened::new(event, draws)?;
     assert!(!exact.is_noisy, "with noise there is no solution, but a posterior");
     let fast = Event { forward: explorer.fast, ..*event };
-    let problem = Whitened::new(&fast, draws)?.to(FAST_PRECISION);
+    let rough = Event { forward: explorer.rough, ..*event };
+    let models =
+        Models::new(Whitened::new(&rough, draws)?, Whitened::new(&fast, draws)?.to(FAST_PRECISION));
     let near = explorer.chart.coordinates(explorer.near);
     let law = explorer.log_density;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -143,9 +151,9 @@ pub fn find_solutions(
         let rows = if number % 2 == 0 { draws } else { near.view() };
         let rows = rows.outer_iter().skip(number / 2 * options.starts).take(options.starts);
         let starts: Vec<Vec<f64>> = rows.map(|row| row.to_vec()).collect();
-        let mut exploration = explorer.explore(&problem, &starts, options, &mut rng);
+        let mut exploration = explorer.explore(&models, &starts, options, &mut rng);
         ends.append(&mut exploration.ends);
-        modes = within(solved(&problem, modes_of(&problem, &ends, options), options), law);
+        modes = within(solved(&models.fine, modes_of(&models.fine, &ends, options), options), law);
         let ended = exploration.ended;
         explorations.push(exploration);
         complete = ended && agree(&modes, &explorations);
@@ -222,44 +230,75 @@ fn within(mut modes: Vec<Mode>, log_density: &dyn Fn(&[f64]) -> f64) -> Vec<Mode
     modes
 }
 
+/// What an exploration has found so far.
+struct Found {
+    ends: Vec<End>,
+    /// All solutions.
+    modes: Vec<Mode>,
+    /// Coordinates of those within the law.
+    inside: Vec<Vec<f64>>,
+}
+
+impl Found {
+    /// Takes further ends of searches. Whether there is a new solution within the law among them.
+    fn add(
+        &mut self,
+        explorer: &Explorer<'_>,
+        problem: &Whitened<'_>,
+        ends: Vec<End>,
+        options: &ModeOptions,
+    ) -> bool {
+        let known = self.inside.len();
+        self.ends.extend(ends);
+        self.modes = solved(problem, modes_of(problem, &self.ends, options), options);
+        let inside = self.modes.iter().filter(|mode| explorer.is_inside(mode));
+        self.inside = inside.map(|mode| mode.coordinates.clone()).collect();
+        self.inside.len() > known
+    }
+}
+
 impl Explorer<'_> {
     /// Looks for solutions anew, first from these starts.
     fn explore(
         &self,
-        problem: &Whitened<'_>,
+        models: &Models<'_>,
         starts: &[Vec<f64>],
         options: &ModeOptions,
         rng: &mut ChaCha8Rng,
     ) -> Exploration {
-        let mut ends = search(problem, starts, options.iterations);
-        let mut modes = solved(problem, modes_of(problem, &ends, options), options);
-        let is_inside = |mode: &&Mode| self.is_inside(mode);
+        let problem = &models.fine;
         let bound = BOUND * self.size();
+        let d = problem.event.forward.inputs();
+        let searches = SEARCHES * d;
+        let mut found = Found { ends: Vec::new(), modes: Vec::new(), inside: Vec::new() };
+        for starts in starts.chunks(BEGINNING * d) {
+            let ends = models.search(starts, options.iterations);
+            if !found.add(self, problem, ends, options) {
+                break;
+            }
+        }
         // Rounds in a row without a new solution; the last of them is one of curves.
         let mut quiet = 0;
         for _ in 0..ROUNDS {
-            let known = modes.iter().filter(is_inside).count();
-            if quiet == QUIET {
-                let solutions: Vec<Vec<f64>> =
-                    modes.iter().filter(is_inside).map(|mode| mode.coordinates.clone()).collect();
+            let ends = if quiet == QUIET {
                 let origins: Vec<_> = (0..LINES).map(|_| self.draw(rng)).collect();
-                ends.extend(follow(problem, &solutions, &origins, bound));
+                follow(models, &found.inside, &origins, bound)
             } else {
-                let searches = SEARCHES * problem.event.forward.inputs();
-                let of_law = if modes.is_empty() { searches } else { searches / OF_THE_LAW };
-                let moved: Vec<_> =
-                    (of_law..searches).map(|_| self.with_an_atom_moved(&modes, rng)).collect();
+                let of_law = if found.modes.is_empty() { searches } else { searches / OF_THE_LAW };
+                let moved: Vec<_> = (of_law..searches)
+                    .map(|_| self.with_an_atom_moved(&found.modes, rng))
+                    .collect();
                 let drawn: Vec<_> = (0..of_law).map(|_| self.draw(rng)).collect();
-                ends.extend(search(problem, &moved, STEPS));
-                ends.extend(search(problem, &drawn, options.iterations));
-            }
-            modes = solved(problem, modes_of(problem, &ends, options), options);
-            let is_quiet = modes.iter().filter(is_inside).count() <= known;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
+                let mut ends = models.search(&moved, STEPS);
+                ends.extend(models.search(&drawn, options.iterations));
+                ends
+            };
+            quiet = if found.add(self, problem, ends, options) { 0 } else { quiet + 1 };
             if quiet > QUIET {
                 break;
             }
         }
+        let Found { ends, mut modes, .. } = found;
         modes.retain(|mode| self.is_inside(mode));
         Exploration { ends, modes, ended: quiet > QUIET }
     }

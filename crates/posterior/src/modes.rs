@@ -10,7 +10,7 @@ use crate::event::{Event, Whitened};
 use crate::levenberg_marquardt::{End, Tie, descend};
 use crate::linear::Cholesky;
 use crate::pareto::log_sum_exp;
-use crate::roots::search;
+use crate::roots::{SAME_ROOT, search};
 
 /// How modes are searched for.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,15 +141,6 @@ pub fn unseen(searches: impl Iterator<Item = usize>) -> f64 {
 /// A search for all solutions that leaves no more [`unseen`] is complete.
 pub const LITTLE_UNSEEN: f64 = 0.02;
 
-/// Roots of noise-free data closer than this count as one (bohr, as [`ModeOptions::merge_bohr`]): searches end there as
-/// precisely as numbers go, and next to a fold two roots come close.
-const SAME_ROOT: f64 = 1e-3;
-
-/// Whether two roots of noise-free data are one.
-pub(crate) fn is_same_root(a: &[f64], b: &[f64]) -> bool {
-    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
-    square < SAME_ROOT * SAME_ROOT * a.len() as f64 / 3.0
-}
 /// Half of the starts are the draws of least misfit, no two of them close; a quarter are draws as far as possible from
 /// those chosen before, so that what few draws believe is not left out; the others are spread over the draws as
 /// they come, and so over all that the network believes.

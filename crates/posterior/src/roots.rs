@@ -6,8 +6,8 @@
 //! B + (r(u + s) - r - B s) s^T / s^T s  after the step (Broyden 1965)
 //! ```
 //! A Jacobian costs several times what values do. So a step is judged by values alone, and the Jacobian follows by Broyden's
-//! formula while it predicts well what a step gains. Next to a root it is exact, so that the search ends as Newton's method does.
-//! Most searches of an exploration end at no root: one that gains too little is given up.
+//! formula while it predicts well what a step gains. Most searches of an exploration end at no root: one that gains too little
+//! is given up. What a model leaves out that is rough but fast does not matter before a search is near a root.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
@@ -17,72 +17,144 @@ use crate::levenberg_marquardt::End;
 
 /// Residuals below this part of the measured components are near a root.
 const NEAR: f64 = 1e-2;
-/// A Jacobian is made anew after so many steps.
-const OLDEST: usize = 6;
-/// A step that gains less than this part of what was promised asks for a new Jacobian.
-const POOR: f64 = 0.25;
+/// A Jacobian is made anew after so many steps,
+const OLDEST: usize = 10;
+/// after a step that gains less than this part of what was promised,
+const POOR: f64 = 0.1;
+/// and near a root after one that leaves more than this part of the sum of squared residuals.
+const SLOW: f64 = 0.1;
+/// Jacobians are made so many at a time, or when no search can go on without.
+const TOGETHER: usize = 16;
 /// Steps in which the sum of squared residuals has to fall to [`LEAST_FALL`] of what it was.
 const PATIENCE: usize = 6;
 const LEAST_FALL: f64 = 0.7;
 
-/// Searches from each start, of so many steps at most. Starts without a value are left out.
-pub(crate) fn search(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<End> {
-    search_numbered(problem, starts, steps).into_iter().map(|(_, end)| end).collect()
+/// Roots of noise-free data closer than this count as one (bohr, as `ModeOptions::merge_bohr`): searches end there as
+/// precisely as numbers go, and next to a fold two roots come close.
+pub(crate) const SAME_ROOT: f64 = 1e-3;
+
+/// Whether two roots of noise-free data are one.
+pub(crate) fn is_same_root(a: &[f64], b: &[f64]) -> bool {
+    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    square < SAME_ROOT * SAME_ROOT * a.len() as f64 / 3.0
 }
 
-/// [`search`], each end with the number of its start.
-pub(crate) fn search_numbered(
-    problem: &Whitened<'_>,
-    starts: &[Vec<f64>],
-    steps: usize,
-) -> Vec<(usize, End)> {
+/// The models of a search: a rough one as far as it leads, and the one whose roots are looked for.
+pub(crate) struct Models<'a> {
+    rough: Whitened<'a>,
+    pub(crate) fine: Whitened<'a>,
+}
+
+impl<'a> Models<'a> {
+    /// The errors of `rough` are well below [`NEAR`].
+    pub(crate) fn new(rough: Whitened<'a>, fine: Whitened<'a>) -> Self {
+        Self { rough: rough.to(NEAR), fine }
+    }
+
+    /// For what need not be exact.
+    pub(crate) fn rough(&self) -> &Whitened<'a> {
+        &self.rough
+    }
+
+    /// [`search`], by the rough model until a search is near a root.
+    pub(crate) fn search(&self, starts: &[Vec<f64>], steps: usize) -> Vec<End> {
+        self.search_numbered(starts, steps).into_iter().map(|(_, end)| end).collect()
+    }
+
+    /// [`Self::search`], each end with the number of its start.
+    pub(crate) fn search_numbered(&self, starts: &[Vec<f64>], steps: usize) -> Vec<(usize, End)> {
+        let is_near = |search: &Search| self.rough.is_precise(search.cost);
+        let (near, far): (Vec<Search>, Vec<Search>) =
+            advanced(&self.rough, starts, steps).into_iter().partition(is_near);
+        let (numbers, places): (Vec<usize>, Vec<Vec<f64>>) =
+            near.into_iter().map(|search| (search.number, search.here)).unzip();
+        let ends = ends(&self.fine, advanced(&self.fine, &places, steps));
+        let far = far.into_iter().map(|search| (search.number, search.into_end()));
+        ends.into_iter().map(|(place, end)| (numbers[place], end)).chain(far).collect()
+    }
+}
+
+/// Searches from each start, of so many steps at most. Starts without a value are left out.
+pub(crate) fn search(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<End> {
+    let searches = advanced(problem, starts, steps);
+    ends(problem, searches).into_iter().map(|(_, end)| end).collect()
+}
+
+/// The ends of searches, with the numbers of their starts. Volumes at roots are those of the Jacobian there, one for all searches that
+/// end at the same.
+fn ends(problem: &Whitened<'_>, mut searches: Vec<Search>) -> Vec<(usize, End)> {
+    let near = problem.misfit_of(NEAR);
+    let mut roots: Vec<usize> = Vec::new();
+    let mut others: Vec<(usize, usize)> = Vec::new();
+    for (index, search) in searches.iter().enumerate() {
+        if search.age == 0 || search.cost >= near {
+            continue;
+        }
+        let is_same = |root: &&usize| is_same_root(&searches[**root].here, &search.here);
+        match roots.iter().find(is_same) {
+            Some(root) => others.push((index, *root)),
+            None => roots.push(index),
+        }
+    }
+    renew(problem, &mut searches, roots);
+    for (index, root) in others {
+        searches[index].normal = searches[root].normal.clone();
+    }
+    searches.into_iter().map(|search| (search.number, search.into_end())).collect()
+}
+
+/// Searches from each start, as far as they lead in so many steps.
+fn advanced(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<Search> {
     let near = problem.misfit_of(NEAR);
     let mut searches: Vec<Search> = locals(problem, starts)
         .into_iter()
         .enumerate()
         .filter_map(|(number, local)| Some(Search::new(number, starts[number].clone(), local?)))
         .collect();
-    for step in 0..steps {
+    let mut waiting: Vec<usize> = Vec::new();
+    loop {
         let mut owners = Vec::new();
         let mut trials = Vec::new();
         for (index, search) in searches.iter_mut().enumerate() {
-            if search.done {
+            if search.done || search.waits {
                 continue;
             }
             match search.propose() {
-                Some((proposed, there)) => {
+                Some((proposed, there)) if search.steps < steps => {
                     owners.push((index, proposed));
                     trials.push(there);
                 }
-                None => search.done = true,
+                _ => search.done = true,
             }
         }
-        if trials.is_empty() {
-            break;
+        if waiting.len() >= TOGETHER || trials.is_empty() {
+            // Then none goes on, and none waits.
+            if waiting.is_empty() {
+                break;
+            }
+            renew(problem, &mut searches, std::mem::take(&mut waiting));
         }
         let residuals = residuals(problem, &trials);
-        let mut stale = Vec::new();
         for (((owner, proposed), there), residual) in owners.into_iter().zip(trials).zip(residuals)
         {
             let search = &mut searches[owner];
+            let before = search.cost;
             let part = search.decide(proposed, there, residual);
             search.done |= problem.is_precise(search.cost);
-            if step % PATIENCE == PATIENCE - 1 {
+            search.steps += 1;
+            if search.steps.is_multiple_of(PATIENCE) {
                 search.done |= search.cost > near.max(LEAST_FALL * search.before);
                 search.before = search.cost;
             }
-            let is_old = part < POOR || search.age >= OLDEST || search.cost < near;
+            let is_slow = search.cost < near && search.cost > SLOW * before;
+            let is_old = part < POOR || search.age >= OLDEST || is_slow;
             if !search.done && search.age > 0 && is_old {
-                stale.push(owner);
+                search.waits = true;
+                waiting.push(owner);
             }
         }
-        renew(problem, &mut searches, stale);
     }
-    // Volumes are those of the Jacobian at the root.
-    let is_old = |search: &Search| search.age > 0 && search.cost < near;
-    let roots = (0..searches.len()).filter(|index| is_old(&searches[*index])).collect();
-    renew(problem, &mut searches, roots);
-    searches.into_iter().map(|search| (search.number, search.into_end())).collect()
+    searches
 }
 
 /// Makes the Jacobians of these searches anew.
@@ -132,10 +204,17 @@ fn locals(problem: &Whitened<'_>, places: &[Vec<f64>]) -> Vec<Option<(Vec<f64>, 
 fn products(jacobian: &Array2<f64>, residual: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let d = jacobian.ncols();
     let (mut gradient, mut normal) = (vec![0.0; d], vec![0.0; d * d]);
-    for (line, r) in jacobian.rows().into_iter().zip(residual) {
-        for ((gradient, row), b) in gradient.iter_mut().zip(normal.chunks_exact_mut(d)).zip(line) {
-            *gradient += b * r;
+    for (line, r) in jacobian.outer_iter().zip(residual) {
+        let Some(line) = line.to_slice() else { unreachable!("rows are contiguous") };
+        for (i, b) in line.iter().enumerate() {
+            gradient[i] += b * r;
+            let row = &mut normal[i * d..=i * d + i];
             row.iter_mut().zip(line).for_each(|(entry, other)| *entry += b * other);
+        }
+    }
+    for i in 0..d {
+        for k in 0..i {
+            normal[k * d + i] = normal[i * d + k];
         }
     }
     (gradient, normal)
@@ -157,6 +236,9 @@ struct Search {
     jacobian: Array2<f64>,
     /// Steps since the Jacobian was exact.
     age: usize,
+    steps: usize,
+    /// For a new Jacobian.
+    waits: bool,
     gradient: Vec<f64>,
     normal: Vec<f64>,
     damping: Damping,
@@ -176,6 +258,8 @@ impl Search {
             before: cost,
             jacobian,
             age: 0,
+            steps: 0,
+            waits: false,
             gradient,
             normal,
             damping,
@@ -187,6 +271,7 @@ impl Search {
         (self.gradient, self.normal) = products(&jacobian, &self.residual);
         self.jacobian = jacobian;
         self.age = 0;
+        self.waits = false;
     }
 
     fn propose(&self) -> Option<(Step, Vec<f64>)> {
@@ -242,9 +327,9 @@ mod tests {
     use crate::event::Event;
     use crate::forward::Forward;
 
-    /// `y = (u_1^2 + u_2, exp(u_2))`, and how many rows its Jacobians were asked for.
+    /// `y = (u_1^2 + u_2 + e, exp(u_2))` with an error `e`, and how many rows its Jacobians were asked for.
     #[derive(Default)]
-    struct Curved(AtomicUsize);
+    struct Curved(AtomicUsize, f64);
 
     impl Forward for Curved {
         fn inputs(&self) -> usize {
@@ -257,7 +342,7 @@ mod tests {
 
         fn values(&self, u: ArrayView2<'_, f64>) -> Array2<f64> {
             Array2::from_shape_fn((u.nrows(), 2), |(row, i)| match i {
-                0 => u[[row, 0]].powi(2) + u[[row, 1]],
+                0 => u[[row, 0]].powi(2) + u[[row, 1]] + self.1,
                 _ => u[[row, 1]].exp(),
             })
         }
@@ -298,6 +383,30 @@ mod tests {
         }
         let jacobians = model.0.load(Ordering::Relaxed);
         assert!(jacobians < 18, "{jacobians}");
+    }
+
+    #[test]
+    fn a_rough_model_leads_near_a_root_and_the_fine_one_to_it() {
+        let (rough, fine) = (Curved(AtomicUsize::new(0), 3e-3), Curved::default());
+        let measured = [3.0, 2.0];
+        let of = |forward| Event { forward, log_prior: &|_| 0.0, measured: &measured, noise: &[] };
+        let (of_rough, of_fine) = (of(&rough), of(&fine));
+        let whitened = |event| Whitened::new(event, array![[0.0, 0.0]].view()).unwrap();
+        let models = Models::new(whitened(&of_rough), whitened(&of_fine));
+        // The second start leads nowhere.
+        let starts = [vec![3.0, -2.0], vec![f64::NAN, 0.0], vec![2.5, -2.0], vec![-0.5, 2.0]];
+        let found = models.search_numbered(&starts, 40);
+        let numbers: Vec<usize> = found.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [0, 2, 3]);
+        let (u, v) = ((3.0 - 2.0_f64.ln()).sqrt(), 2.0_f64.ln());
+        for ((_, end), sign) in found.iter().zip([1.0, 1.0, -1.0]) {
+            assert!((end.coordinates[0] - sign * u).abs() < 1e-9, "{end:?}");
+            assert!((end.coordinates[1] - v).abs() < 1e-9, "{end:?}");
+            assert!((end.normal[0] - 4.0 * u * u).abs() < 1e-6, "{end:?}");
+        }
+        // Each of three searches begins with one, and two roots have one.
+        let [rough, fine] = [&rough, &fine].map(|model| model.0.load(Ordering::Relaxed));
+        assert!(fine <= 5 && rough > 3, "{rough} {fine}");
     }
 
     #[test]

@@ -214,11 +214,13 @@ fn solutions_that_no_draw_is_near_are_found() {
 
     let law = simulate(&simulation, 500, 3).unwrap().positions;
     let log_density = |u: &[f64]| prior.log_density(u);
-    let fast =
-        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &Accuracy::fast())
-            .unwrap();
+    let of = |accuracy| {
+        Explosion::new(&simulation.molecule, &simulation.charging, &chart, &accuracy).unwrap()
+    };
+    let (fast, rough) = (of(Accuracy::fast()), of(Accuracy::rough()));
     let explorer = Explorer {
         fast: &fast,
+        rough: &rough,
         chart: &chart,
         law: law.view(),
         near: law.slice(s![..24, ..]),

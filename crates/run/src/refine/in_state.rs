@@ -122,7 +122,18 @@ impl Target<'_> {
             Some(density) => new_prior(density).ok(),
             None => None,
         };
-        let log_density = |u: &[f64]| prior.as_ref().map_or(0.0, |prior| prior.log_density(u));
+        // Where the chart has not all dimensions of the law, as in a plane that momenta without noise fix, its limits are known all
+        // the same.
+        let is_drawn = |u: &[f64]| {
+            let positions = &chart.positions_of(u)[..3 * molecule.atom_count()];
+            let known = self.density.as_ref().map(|density| density.log_density(positions));
+            known != Some(f64::NEG_INFINITY)
+        };
+        let log_density = |u: &[f64]| match &prior {
+            Some(prior) => prior.log_density(u),
+            None if is_drawn(u) => 0.0,
+            None => f64::NEG_INFINITY,
+        };
         let log_prior = |u: &[f64]| if self.has_noise() { log_density(u) } else { 0.0 };
         // Momenta at the start have their prior as measurements (`Explosion`).
         let kicks = self.motion.as_ref().map_or(0, InitialMomentumLaw::dimension);
@@ -146,14 +157,16 @@ impl Target<'_> {
         let network: Option<&LogProb<'_>> = if has_density { Some(&log_prob) } else { None };
         let refined = match self.law.get() {
             Some(Some(law)) if !self.has_noise() => {
-                let fast = Explosion::new(molecule, dynamics, &chart, &Accuracy::fast())?;
+                let of = |accuracy| Explosion::new(molecule, dynamics, &chart, &accuracy);
+                let (fast, rough) = (of(Accuracy::fast())?, of(Accuracy::rough())?);
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
                 let near = law.near(scaled_y.view(), NEAREST)?;
                 let (near, law) =
                     (near.slice(s![.., ..law.positions.ncols()]), law.positions.view());
-                let explorer =
-                    Explorer { fast: &fast, chart, law, near, log_density: &log_density };
+                let (fast, rough, log_density): (&dyn Forward, &dyn Forward, &_) =
+                    (&fast, &rough, &log_density);
+                let explorer = Explorer { fast, rough, chart, law, near, log_density };
                 let modes = &self.options.modes;
                 find_solutions(&event, draws.view(), &explorer, modes, seed)?.into()
             }

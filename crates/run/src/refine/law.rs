@@ -2,7 +2,7 @@
 
 use cei_metrics::NearestNeighbours;
 use cei_model::random::{Purpose, derived_seed};
-use cei_physics::{Molecule, Simulation, simulate};
+use cei_physics::{Accuracy, Mode, Molecule, Simulation, simulate};
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
 use crate::dataset::{condition_of, for_training};
@@ -35,7 +35,12 @@ impl Law {
             return Ok(None);
         };
         let seed = derived_seed(seed, Purpose::GeometryLaw, 0);
-        let events = simulate(&for_training(simulation), LOOKED_UP, seed)?;
+        let mut quick = for_training(simulation);
+        if quick.accuracy.mode == Mode::Fast {
+            // What is alike does not hang on a thousandth of the momenta.
+            quick.accuracy = Accuracy::rough();
+        }
+        let events = simulate(&quick, LOOKED_UP, seed)?;
         let preprocessing = &run.record.preprocessing;
         let mut condition = condition_of(&events, preprocessing.has_charges());
         let mut positions = events.positions;

@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicBool;
 
 use cei_model::open_device;
+use cei_physics::presets::OCS_WIDE;
+use cei_physics::simulate;
 use cei_posterior::LAWS_ALONG_CURVES;
 use cei_train::Silent;
 use ndarray::{Array1, Array2, Array3};
@@ -142,6 +144,42 @@ fn searches_that_the_network_misleads_begin_at_the_law() -> TestResult {
         let [expected, found] = [expected, &found].map(|event| event.log_evidence);
         let (expected, found) = (expected.ok_or("no evidence")?, found.ok_or("lost")?);
         assert!((expected - found).abs() < 0.3, "{expected} {found}");
+    }
+    Ok(())
+}
+
+/// Momenta of three ions without noise lie in a plane, and the law does not: it excludes what is outside of its limits all the same.
+#[test]
+fn geometries_in_a_plane_are_within_the_limits_of_the_law() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let law = folder.path().join("law.toml");
+    let (text, _) = OCS_WIDE.text.split_once("[detector]").ok_or("no detector")?;
+    std::fs::write(&law, text)?;
+    let simulator = format!("source.simulator='{}'", law.display());
+    let experiment = Experiment::parse(EXPERIMENT, "test", &[simulator])?;
+    let run = folder.path().join("run");
+    train_run(&experiment, &run, "cpu", false, &AtomicBool::new(false), |_| {}, &mut Silent)?;
+    let run = TrainedRun::load(&run, open_device("cpu")?)?;
+    let refiner = Refiner::new(&run, 100, 100, 3, true)?;
+    let events = simulate(&toml::from_str(text)?, 12, 2)?;
+    let draws = draw_positions(&run, events.momenta.view(), 100, 3, 0);
+    let refined = refiner.refine(events.momenta.view(), draws.view(), 5, 0)?;
+    for (event, truth) in refined.iter().zip(events.positions.rows()) {
+        let bonds = |positions: &[f64]| -> Vec<f64> {
+            let of = |atom: usize| {
+                let along = |axis: usize| positions[3 * atom + axis] - positions[axis];
+                (0..3).map(|axis| along(axis).powi(2)).sum::<f64>().sqrt()
+            };
+            vec![of(1), of(2)]
+        };
+        let all: Vec<Vec<f64>> = event.modes.iter().map(|mode| bonds(&mode.inferred)).collect();
+        // From 1 to 5 angstrom.
+        let is_drawn = |bonds: &Vec<f64>| bonds.iter().all(|b| (1.889..9.449).contains(b));
+        assert!(all.iter().all(is_drawn), "{all:?}");
+        let truth = bonds(&truth.to_vec());
+        let is_truth =
+            |bonds: &Vec<f64>| bonds.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-3);
+        assert!(all.iter().any(is_truth), "{truth:?} not in {all:?}");
     }
     Ok(())
 }
