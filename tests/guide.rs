@@ -25,7 +25,7 @@ const LONG: [(&str, usize); 15] = [
     ("cluster.md", 9),
     ("coincidences.md", 2),
     ("command-line.md", 1),
-    ("performance.md", 7),
+    ("performance.md", 8),
     ("physics.md", 1),
     ("population.md", 1),
     ("python.md", 1),
