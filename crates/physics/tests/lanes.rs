@@ -129,9 +129,9 @@ fn the_fast_mode_has_its_stated_error() {
     }
 }
 
-/// What the documentation of [`Accuracy::rough`] states.
+/// What the documentation of [`Mode::Rough`] states.
 #[test]
-fn the_rough_accuracy_has_its_stated_errors() {
+fn the_rough_mode_has_its_stated_errors() {
     for preset in [OCS_WIDE, CHBRCLF] {
         let (molecule, positions) = geometries(&preset, 1_000);
         let expected = explode_all(&molecule, positions.view(), &Accuracy::default()).unwrap();
@@ -209,6 +209,8 @@ fn the_mode_is_a_key_of_the_accuracy() {
     assert_eq!(of("").unwrap(), Accuracy::default());
     assert_eq!(of("mode = \"fast\"").unwrap(), Accuracy::fast());
     assert_eq!(of("mode = \"reference\"\ntail = 1e-5").unwrap().mode, Mode::Reference);
+    // Only for searches.
+    assert!(of("mode = \"rough\"").is_err());
     assert!(of("mode = \"quick\"").is_err());
     assert!(of("modus = \"fast\"").is_err());
 }

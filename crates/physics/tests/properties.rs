@@ -253,9 +253,9 @@ fn bad_rows_are_errors_that_name_the_atoms() {
     assert_eq!(nan, "positions of atom `Cl` are not finite");
     assert!(message(&[0.0; 5], &mut [0.0; 6]).starts_with("positions have 5 components"));
     assert!(message(&[0.0; 6], &mut [0.0; 9]).starts_with("final momenta have 9 components"));
-    let coarse = Accuracy { tolerance: 0.5, ..Accuracy::default() };
+    let coarse = Accuracy { tolerance: 0.1, ..Accuracy::default() };
     let error = explode(&pair, &[0.0; 6], None, &coarse, &mut [0.0; 6]).unwrap_err();
-    assert!(error.to_string().starts_with("`accuracy.tolerance`: `0.5`"));
+    assert!(error.to_string().starts_with("`accuracy.tolerance`: `0.1`"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn linearised(
     let mut jacobians = Array3::from_elem((rows.nrows(), columns, exploder.inputs()), f64::NAN);
     // Differences need more digits than momenta.
     let (tolerance, tail) = match exploder.accuracy.mode {
-        Mode::Fast => (1e-8, 1e-4),
+        Mode::Fast | Mode::Rough => (1e-8, 1e-4),
         Mode::Precise | Mode::Reference => (1e-12, 1e-6),
     };
     let tolerance = exploder.accuracy.tolerance.min(tolerance);

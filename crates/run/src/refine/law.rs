@@ -2,7 +2,7 @@
 
 use cei_metrics::NearestNeighbours;
 use cei_model::random::{Purpose, derived_seed};
-use cei_physics::{Accuracy, Mode, Molecule, Simulation, simulate};
+use cei_physics::{Mode, Molecule, Simulation, simulate};
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
 use crate::dataset::{condition_of, for_training};
@@ -38,7 +38,7 @@ impl Law {
         let mut quick = for_training(simulation);
         if quick.accuracy.mode == Mode::Fast {
             // What is alike does not hang on a thousandth of the momenta.
-            quick.accuracy = Accuracy::rough();
+            quick.accuracy.mode = Mode::Rough;
         }
         let events = simulate(&quick, LOOKED_UP, seed)?;
         let preprocessing = &run.record.preprocessing;
