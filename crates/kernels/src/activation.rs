@@ -10,7 +10,7 @@
 
 use pulp::Simd;
 
-use crate::elementary::{erf, exp, tanh};
+use crate::elementary::{erf, exp, exp_m1_of_negative, tanh};
 use crate::matrix::Matrix;
 
 /// Nonlinearity between the layers of a network.
@@ -35,16 +35,13 @@ impl Activation {
     /// Applies it to `values` in place; writes the slopes where asked for.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, simd: S, values: &mut [S::f32s], slope: Option<&mut [f32]>) {
-        let one = simd.splat_f32s(1.0);
         let zero = simd.splat_f32s(0.0);
         match self {
             Self::Elu => {
                 for value in values {
                     let x = *value;
-                    // exp only sees what is not above 0: it stays finite.
                     let above = simd.greater_than_f32s(x, zero);
-                    let below = simd.select_f32s(above, zero, x);
-                    let below = simd.sub_f32s(exp(simd, below), one);
+                    let below = exp_m1_of_negative(simd, simd.select_f32s(above, zero, x));
                     *value = simd.select_f32s(above, x, below);
                 }
             }

@@ -27,24 +27,41 @@ impl WithSimd for ExpOfAll<'_> {
     }
 }
 
+/// Bounds between which `exp` is a normal number.
+const LOW: f32 = -87.33;
+const HIGH: f32 = 88.722_83;
+
 /// `exp(x)`: 0 below the smallest normal number, infinite above the largest.
-///
-/// `exp(x) = 2^n exp(r)` with `n = round(x / ln 2)` and a polynomial in `|r| <= ln 2 / 2` (Cephes).
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    const LOW: f32 = -87.33;
-    const HIGH: f32 = 88.722_83;
-    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
     let splat = |value| simd.splat_f32s(value);
     let too_low = simd.less_than_f32s(x, splat(LOW));
     let too_high = simd.greater_than_f32s(x, splat(HIGH));
     let bounded = simd.select_f32s(too_low, splat(LOW), x);
     let bounded = simd.select_f32s(too_high, splat(HIGH), bounded);
-    let shifted = simd.mul_add_e_f32s(bounded, splat(std::f32::consts::LOG2_E), splat(ROUND));
+    let value = simd.select_f32s(too_low, splat(0.0), exp_within(simd, bounded));
+    simd.select_f32s(too_high, splat(f32::INFINITY), value)
+}
+
+/// `exp(x) - 1` of what is not above 0.
+#[inline(always)]
+pub(crate) fn exp_m1_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let too_low = simd.less_than_f32s(x, simd.splat_f32s(LOW));
+    let bounded = simd.select_f32s(too_low, simd.splat_f32s(LOW), x);
+    simd.sub_f32s(exp_within(simd, bounded), simd.splat_f32s(1.0))
+}
+
+/// `exp(x)` between [`LOW`] and [`HIGH`]: `2^n exp(r)` with `n = round(x / ln 2)` and a polynomial in
+/// `|r| <= ln 2 / 2` (Cephes).
+#[inline(always)]
+fn exp_within<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let splat = |value| simd.splat_f32s(value);
+    let shifted = simd.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), splat(ROUND));
     let n = simd.sub_f32s(shifted, splat(ROUND));
     // ln 2 in two parts, the first exact in few bits so that n times it is exact.
-    let r = simd.mul_add_e_f32s(n, splat(-0.693_359_4), bounded);
+    let r = simd.mul_add_e_f32s(n, splat(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(n, splat(2.121_944_4e-4), r);
     let p = horner(
         simd,
@@ -53,10 +70,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     );
     let p = simd.mul_add_e_f32s(p, simd.mul_f32s(r, r), simd.add_f32s(r, splat(1.0)));
     let power = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
-    let scaled = simd.add_u32s(simd.transmute_u32s_f32s(p), power);
-    let value = simd.transmute_f32s_u32s(scaled);
-    let value = simd.select_f32s(too_low, splat(0.0), value);
-    simd.select_f32s(too_high, splat(f32::INFINITY), value)
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), power))
 }
 
 /// Hyperbolic tangent: a rational function of odd degree 13 over even degree 6 (Eigen).

@@ -12,10 +12,13 @@
 use pulp::{Simd, WithSimd};
 
 use crate::activation::{Activation, Slope};
-use crate::matrix::{Aligned, Matrix};
+use crate::matrix::{Aligned, LINE, Matrix};
 
 /// Vectors of columns in a tile.
 const WIDE: usize = 2;
+
+/// Terms of a sum between two looks at whether it ends.
+const UNROLL: usize = 4;
 
 /// Rows of a panel that are filled together: 16 KB of the widest.
 const STRETCH: usize = 128;
@@ -143,7 +146,12 @@ impl WithSimd for Product<'_> {
             Epilogue::Activate(_, None) => {}
         }
         for first in (0..padded).step_by(WIDE * panels.lanes) {
-            let mut panel = Panel { input, panels, epilogue: &mut epilogue, output, first };
+            let end = (first + 2 * WIDE * panels.lanes).min(padded);
+            let ahead = (first + WIDE * panels.lanes).min(end) * panels.depth..end * panels.depth;
+            let ahead = &panels.data.as_slice()[ahead];
+            let ahead_of_a_row = ahead.len().div_ceil(rows.max(1));
+            let epilogue = &mut epilogue;
+            let mut panel = Panel { input, panels, epilogue, output, first, ahead, ahead_of_a_row };
             if padded - first >= WIDE * panels.lanes {
                 panel.rows::<S, WIDE>(simd, rows);
             } else {
@@ -160,6 +168,10 @@ struct Panel<'a, 'b> {
     epilogue: &'a mut Epilogue<'b>,
     output: &'a mut Matrix,
     first: usize,
+    /// What is left of the next panel. Each tile asks for a part, so that it is near when its time comes.
+    ahead: &'a [f32],
+    /// How much of it falls to a row.
+    ahead_of_a_row: usize,
 }
 
 impl Panel<'_, '_> {
@@ -176,16 +188,13 @@ impl Panel<'_, '_> {
                 row += 8;
             }
         } else {
-            while row + 6 <= rows {
+            // Eight rows are two tiles of four: one of two has too few sums to keep the units busy.
+            while row + 6 <= rows && rows - row != 8 {
                 self.tile::<S, 6, NV>(simd, row);
                 row += 6;
             }
-            if row + 2 == rows {
-                self.tile::<S, 2, NV>(simd, row);
-                row += 2;
-            }
         }
-        if row < rows {
+        while row < rows {
             self.tile::<S, 4, NV>(simd, row);
             row += 4;
         }
@@ -197,6 +206,12 @@ impl Panel<'_, '_> {
         let lanes = S::F32_LANES;
         let depth = self.panels.depth;
         let zero = simd.splat_f32s(0.0);
+        let share = (MR * self.ahead_of_a_row).next_multiple_of(LINE).min(self.ahead.len());
+        let (ahead, rest) = self.ahead.split_at(share);
+        self.ahead = rest;
+        for line in ahead.chunks(LINE) {
+            fetch(&line[0]);
+        }
         let mut start = [zero; NV];
         if let Epilogue::Activate(..) = self.epilogue {
             let bias = &self.panels.bias.as_slice()[self.first..][..NV * lanes];
@@ -209,7 +224,7 @@ impl Panel<'_, '_> {
         // of the panels before it, holds `depth` times `NV` vectors.
         let acc = unsafe {
             let input = self.input.data().as_ptr().add(row * self.input.stride());
-            accumulate::<S, _, MR, NV>(
+            accumulate::<S, MR, NV>(
                 simd,
                 RowsOf { data: input, stride: self.input.stride() },
                 self.panels.data.as_slice().as_ptr().add(self.first * depth),
@@ -307,6 +322,20 @@ impl Finish for Sum {
     fn finish<S: Simd>(self, simd: S, vector: S::f32s, before: &[f32], _at: usize) -> S::f32s {
         simd.add_f32s(vector, load(simd, before))
     }
+}
+
+/// Asks for the cache line of `value`, which is needed soon.
+#[inline(always)]
+fn fetch(value: &f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which every processor of this architecture knows and which changes no value.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(
+            std::ptr::from_ref(value).cast(),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
 }
 
 /// The vector that `values` begin with.
@@ -412,17 +441,32 @@ impl WeightGradient<'_> {
                 input += 8;
             }
         } else {
-            while input + 4 < inputs {
+            while input + 4 < inputs && !(7..=8).contains(&(inputs - input)) {
                 self.tile::<S, 6, NV>(simd, input, first);
                 input += 6;
             }
-            if input < inputs && input + 2 >= inputs {
-                self.tile::<S, 2, NV>(simd, input, first);
-                input += 2;
-            }
         }
-        if input < inputs {
+        while input < inputs {
             self.tile::<S, 4, NV>(simd, input, first);
+            input += 4;
+        }
+    }
+
+    /// Asks for what the tiles after that of `count` inputs from `input` on need: their part of the gradient and, as long as
+    /// they are the first ones that read them, the rows of the input.
+    #[inline(always)]
+    fn fetch_ahead(&self, input: usize, count: usize, first: usize) {
+        let (inputs, outputs) = (self.input.columns(), self.delta.columns());
+        let next = input + count..inputs.min(input + 2 * count);
+        for input in next.clone() {
+            fetch(&self.weight[input * outputs + first]);
+        }
+        let line = next.end / LINE * LINE;
+        if first == 0 && line >= next.start && line < next.end {
+            let stride = self.input.stride();
+            for row in 0..self.input.rows() {
+                fetch(&self.input.data()[row * stride + line]);
+            }
         }
     }
 
@@ -463,13 +507,14 @@ impl WeightGradient<'_> {
             return;
         }
         let used = MR.min(inputs - input);
+        self.fetch_ahead(input, MR, first);
         // Columns past the last one are read, and their products dropped.
         assert!(input + MR <= self.input.stride(), "the tile ends within the padding");
         // SAFETY: `with_simd` checked that both matrices hold `rows` rows at their strides and that
         // `first` plus `NV` vectors lie within the stride of `delta`; the line above, that the
         // columns `input..input + MR` lie within the stride of the input.
         let acc = unsafe {
-            accumulate::<S, _, MR, NV>(
+            accumulate::<S, MR, NV>(
                 simd,
                 ColumnsOf {
                     data: self.input.data().as_ptr().add(input),
@@ -516,9 +561,6 @@ fn write_row<S: Simd, const NV: usize>(
 
 /// The left factor of a tile.
 trait Left: Copy {
-    /// Steps of `k` between two looks at where the rows begin.
-    const UNROLL: usize;
-
     /// Entry `(m, k)`.
     ///
     /// # Safety
@@ -534,8 +576,6 @@ struct RowsOf {
 }
 
 impl Left for RowsOf {
-    const UNROLL: usize = 4;
-
     #[inline(always)]
     unsafe fn at(self, m: usize, k: usize) -> f32 {
         // SAFETY: it exists, by the contract.
@@ -551,8 +591,6 @@ struct ColumnsOf {
 }
 
 impl Left for ColumnsOf {
-    const UNROLL: usize = 1;
-
     #[inline(always)]
     unsafe fn at(self, m: usize, k: usize) -> f32 {
         // SAFETY: it exists, by the contract.
@@ -566,21 +604,21 @@ impl Left for ColumnsOf {
 /// `left` must exist for all `m < MR` and `k < depth`; `right` must be readable for `NV` vectors at each
 /// of the `depth` multiples of `stride`.
 #[inline(always)]
-unsafe fn accumulate<S: Simd, L: Left, const MR: usize, const NV: usize>(
+unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
-    left: L,
+    left: impl Left,
     right: *const f32,
     stride: usize,
     depth: usize,
     mut acc: [[S::f32s; NV]; MR],
 ) -> [[S::f32s; NV]; MR] {
     let mut k = 0;
-    while k + L::UNROLL <= depth {
-        for step in k..k + L::UNROLL {
+    while k + UNROLL <= depth {
+        for step in k..k + UNROLL {
             // SAFETY: `step < depth`.
             unsafe { multiply(simd, left, right, stride, step, &mut acc) };
         }
-        k += L::UNROLL;
+        k += UNROLL;
     }
     while k < depth {
         // SAFETY: `k < depth`.
