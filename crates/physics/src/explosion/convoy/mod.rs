@@ -45,13 +45,20 @@ pub(super) mod variation;
 use pulp::{Arch, Simd, WithSimd};
 
 use self::relative_ions::RelativeIons;
-use self::step::{Flight, State, attempt, dot, separation, step_factor, survey};
+use self::step::{Flight, State, Survey, derive, dot, end, separation, step_factor, survey};
 use super::simd::Lanes;
-use super::tableau::STAGES;
+use super::tableau::{A, STAGES};
 use crate::molecule::{MAX_ATOMS, Molecule};
 
 /// Steps after which an event is left to the scalar path; ordinary ones take a tenth of it.
 const MOST_STEPS: usize = 500;
+
+/// Registers full of events that take their steps side by side: what one stage computes depends on the one before, and while the
+/// arithmetic of one register waits for its results, that of the other goes on.
+const GROUPS: usize = 2;
+
+/// Events a lane from which on all groups are used: with fewer, more lanes would be without an event while the last ones end.
+const LONG: usize = 8;
 
 /// Most lanes of any instruction set.
 const MOST_LANES: usize = 8;
@@ -147,6 +154,19 @@ struct Convoy<'a, const M: usize, const EXACT: bool> {
     queue: std::slice::Iter<'a, usize>,
     goal: Goal,
     momenta: &'a mut [f64],
+}
+
+/// Events on their way, one in each lane.
+#[derive(Clone, Copy)]
+struct Group<S: Simd, const M: usize> {
+    flight: Flight<S, M>,
+    now: Survey<S>,
+    h: Lanes<S>,
+    /// Steps so far.
+    steps: Lanes<S>,
+    events: [Option<usize>; MOST_LANES],
+    /// How many there are.
+    flying: usize,
 }
 
 /// Events that have ended, waiting until there is one for each lane.
@@ -266,71 +286,103 @@ impl<const M: usize, const EXACT: bool> WithSimd for Convoy<'_, M, EXACT> {
         let mut landed = Landed { state: [[zero; 6]; M], rows: [0; MOST_LANES], count: 0 };
         // What a lane without an event holds does not matter: it is never looked at.
         let rest = [[one; 6]; M];
-        let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
-        let (mut h, mut steps) = (zero, zero);
-        let mut events: [Option<usize>; MOST_LANES] = [None; MOST_LANES];
-        let mut flying = 0;
-        for lane in 0..S::F64_LANES {
-            if let Some(&row) = self.queue.next() {
-                self.load(&mut flight.state, lane, row);
-                events[lane] = Some(row);
-                flying += 1;
+        let flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
+        let (h, steps) = (zero, zero);
+        let now = survey(simd, &self.ions, self.goal.tail, &rest, &mut [[zero; 6]; M]);
+        let idle = Group { flight, now, h, steps, events: [None; MOST_LANES], flying: 0 };
+        let mut groups = [idle; GROUPS];
+        let used = if self.queue.len() < LONG * S::F64_LANES { 1 } else { GROUPS };
+        for group in &mut groups[..used] {
+            for lane in 0..S::F64_LANES {
+                if let Some(&row) = self.queue.next() {
+                    self.load(&mut group.flight.state, lane, row);
+                    group.events[lane] = Some(row);
+                    group.flying += 1;
+                }
             }
         }
-        while flying > 0 {
-            let mut now =
-                survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
-            let ended = now.apart.select(one, zero);
-            let given_up = steps.greater(most_steps - one).select(one, zero);
-            let mut changed = false;
-            for lane in 0..S::F64_LANES {
-                let is_apart = ended.get(lane) != 0.0;
-                if !(is_apart || given_up.get(lane) != 0.0) {
+        loop {
+            let mut left = 0;
+            for index in 0..GROUPS {
+                let Group { flight, now, h, steps, events, flying } = &mut groups[index];
+                if *flying == 0 {
                     continue;
                 }
-                let Some(row) = events[lane].take() else { continue };
-                changed = true;
-                if is_apart {
-                    for j in 0..others {
-                        for c in 0..6 {
-                            landed.state[j][c].set(landed.count, flight.state[j][c].get(lane));
-                        }
-                    }
-                    landed.rows[landed.count] = row;
-                    landed.count += 1;
-                    if landed.count == S::F64_LANES {
-                        self.land(simd, &mut landed);
-                    }
-                } else {
-                    unsolved.push(row);
-                }
-                h.set(lane, 0.0);
-                steps.set(lane, 0.0);
-                if let Some(&row) = self.queue.next() {
-                    self.load(&mut flight.state, lane, row);
-                    events[lane] = Some(row);
-                } else {
-                    flying -= 1;
-                }
-            }
-            if changed {
-                if flying == 0 {
-                    break;
-                }
-                now =
+                *now =
                     survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
-            }
-            h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
-            let error_2 = attempt(simd, &self.ions, tolerance, &mut flight, &now, h);
-            let accepted = one.greater(error_2);
-            for j in 0..others {
-                for c in 0..6 {
-                    let (new, old) = (flight.argument[j][c], flight.state[j][c]);
-                    flight.state[j][c] = accepted.select(new, old);
+                let ended = now.apart.select(one, zero);
+                let given_up = steps.greater(most_steps - one).select(one, zero);
+                let mut changed = false;
+                for lane in 0..S::F64_LANES {
+                    let is_apart = ended.get(lane) != 0.0;
+                    if !(is_apart || given_up.get(lane) != 0.0) {
+                        continue;
+                    }
+                    let Some(row) = events[lane].take() else { continue };
+                    changed = true;
+                    if is_apart {
+                        for j in 0..others {
+                            for c in 0..6 {
+                                landed.state[j][c].set(landed.count, flight.state[j][c].get(lane));
+                            }
+                        }
+                        landed.rows[landed.count] = row;
+                        landed.count += 1;
+                        if landed.count == S::F64_LANES {
+                            self.land(simd, &mut landed);
+                        }
+                    } else {
+                        unsolved.push(row);
+                    }
+                    h.set(lane, 0.0);
+                    steps.set(lane, 0.0);
+                    if let Some(&row) = self.queue.next() {
+                        self.load(&mut flight.state, lane, row);
+                        events[lane] = Some(row);
+                    } else {
+                        *flying -= 1;
+                    }
+                }
+                if *flying == 0 {
+                    continue;
+                }
+                if changed {
+                    *now = survey(
+                        simd,
+                        &self.ions,
+                        self.goal.tail,
+                        &flight.state,
+                        &mut flight.stages[0],
+                    );
+                }
+                *h =
+                    h.greater(zero).select(*h, first_step * now.natural_step).min(now.longest_step);
+                left += 1;
+                // Those on their way come first.
+                if left <= index {
+                    groups.swap(left - 1, index);
                 }
             }
-            h = h * step_factor(simd, error_2);
-            steps = steps + one;
+            if left == 0 {
+                break;
+            }
+            for (row, stage) in A.iter().zip(1..) {
+                for group in &mut groups[..left] {
+                    derive(simd, &self.ions, (row, stage), &mut group.flight, group.h);
+                }
+            }
+            for Group { flight, now, h, steps, .. } in &mut groups[..left] {
+                let error_2 = end(simd, &self.ions, tolerance, flight, now, *h);
+                let accepted = one.greater(error_2);
+                for j in 0..others {
+                    for c in 0..6 {
+                        let (new, old) = (flight.argument[j][c], flight.state[j][c]);
+                        flight.state[j][c] = accepted.select(new, old);
+                    }
+                }
+                *h = *h * step_factor(simd, error_2);
+                *steps = *steps + one;
+            }
         }
         self.land(simd, &mut landed);
         unsolved

@@ -68,6 +68,7 @@ impl<S: Simd, const M: usize> Forces<S, M> {
 }
 
 /// What the step control reads off a state.
+#[derive(Clone, Copy)]
 pub(super) struct Survey<S: Simd> {
     /// 1 / (allowed position error for a tolerance of 1).
     pub(super) position_scale: Lanes<S>,
@@ -172,6 +173,7 @@ pub(super) fn survey<S: Simd, const M: usize, const EXACT: bool>(
 
 /// Where a trajectory is and what a step of it needs. Aligned to a cache line, which a register of the
 /// widest instruction set fills.
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Flight<S: Simd, const M: usize> {
     pub(super) state: State<S, M>,
@@ -190,11 +192,37 @@ pub(super) fn attempt<S: Simd, const M: usize, const EXACT: bool>(
     survey: &Survey<S>,
     h: Lanes<S>,
 ) -> Lanes<S> {
-    let Flight { state, stages, argument } = flight;
     for (row, stage) in A.iter().zip(1..) {
-        moved(simd, ions.others(), state, stages, row, h, argument);
-        slope(simd, ions, argument, &mut stages[stage]);
+        derive(simd, ions, (row, stage), flight, h);
     }
+    end(simd, ions, tolerance, flight, survey, h)
+}
+
+/// The derivative of one stage of a step.
+#[inline(always)]
+pub(super) fn derive<S: Simd, const M: usize, const EXACT: bool>(
+    simd: S,
+    ions: &RelativeIons<M, EXACT>,
+    (row, stage): (Row, usize),
+    flight: &mut Flight<S, M>,
+    h: Lanes<S>,
+) {
+    let Flight { state, stages, argument } = flight;
+    moved(simd, ions.others(), state, stages, row, h, argument);
+    slope(simd, ions, argument, &mut stages[stage]);
+}
+
+/// The end of a step, from its stages.
+#[inline(always)]
+pub(super) fn end<S: Simd, const M: usize, const EXACT: bool>(
+    simd: S,
+    ions: &RelativeIons<M, EXACT>,
+    tolerance: f64,
+    flight: &mut Flight<S, M>,
+    survey: &Survey<S>,
+    h: Lanes<S>,
+) -> Lanes<S> {
+    let Flight { state, stages, argument } = flight;
     moved(simd, ions.others(), state, stages, B, h, argument);
     let zero = Lanes::splat(simd, 0.0);
     let (mut square_5, mut square_3) = (zero, zero);
