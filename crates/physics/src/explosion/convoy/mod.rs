@@ -397,6 +397,9 @@ mod tests {
     use crate::simulation::simulate;
     use crate::{Charging, Simulation};
 
+    /// Enough for several groups on every instruction set.
+    const ROWS: usize = LONG * MOST_LANES + 9;
+
     /// Every instruction set of this machine, the widest last.
     fn instruction_sets() -> Vec<Arch> {
         let mut sets = vec![Arch::Scalar];
@@ -416,7 +419,7 @@ mod tests {
         let mut cases = vec![];
         for preset in [OCS_WIDE, CHBRCLF] {
             let simulation: Simulation = toml::from_str(preset.text).unwrap();
-            let events = simulate(&simulation, 60, 5).unwrap();
+            let events = simulate(&simulation, ROWS, 5).unwrap();
             let positions: Vec<f64> = events.positions.iter().copied().collect();
             let initial: Vec<f64> = events.momenta.iter().map(|p| 0.1 * p).collect();
             cases.push((simulation.molecule, positions, initial, None));
@@ -425,7 +428,7 @@ mod tests {
         for (atoms, size) in [(7, 3.0), (12, 6.0)] {
             let list = "{ element = \"C\", charge = 2 },".repeat(atoms);
             let molecule: Molecule = toml::from_str(&format!("atoms = [{list}]")).unwrap();
-            let components = (0..60 * 3 * atoms).map(|c| size * (1.0 + 7.3 * c as f64).sin());
+            let components = (0..ROWS * 3 * atoms).map(|c| size * (1.0 + 7.3 * c as f64).sin());
             let positions: Vec<f64> = components.collect();
             let initial = vec![0.0; positions.len()];
             cases.push((molecule, positions, initial, None));
@@ -451,7 +454,7 @@ mod tests {
             let rows = Rows { positions, initial_momenta: Some(initial), transfers: None };
             let goal = Goal { tolerance: 1e-10, tail: 1e-6, max_steps: MOST_STEPS };
             // Not in the order of the rows, and not all of them.
-            let queue: Vec<usize> = (1..60).rev().collect();
+            let queue: Vec<usize> = (1..ROWS).rev().collect();
             let momenta_on = |arch| {
                 let mut momenta = vec![0.0; positions.len()];
                 let out = &mut momenta;

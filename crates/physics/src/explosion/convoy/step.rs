@@ -181,8 +181,7 @@ pub(super) struct Flight<S: Simd, const M: usize> {
     pub(super) argument: State<S, M>,
 }
 
-/// Tries a step of DOP853 of size `h` in s, from `state` and its derivative in stage 0. Leaves its end in
-/// `argument`; returns the square of its error in units of the allowed one.
+/// Tries a step of DOP853 of size `h` in s, from `state` and its derivative in stage 0: all stages and the [`end`].
 #[inline(always)]
 pub(super) fn attempt<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
@@ -198,7 +197,7 @@ pub(super) fn attempt<S: Simd, const M: usize, const EXACT: bool>(
     end(simd, ions, tolerance, flight, survey, h)
 }
 
-/// The derivative of one stage of a step.
+/// The derivative of a stage of a step of size `h`, whose row of the tableau is `row`, from the stages before it.
 #[inline(always)]
 pub(super) fn derive<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
@@ -212,7 +211,8 @@ pub(super) fn derive<S: Simd, const M: usize, const EXACT: bool>(
     slope(simd, ions, argument, &mut stages[stage]);
 }
 
-/// The end of a step, from its stages.
+/// Leaves the end of a step, whose stages are there, in `argument`; returns the square of its error in units of the allowed
+/// one.
 #[inline(always)]
 pub(super) fn end<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
