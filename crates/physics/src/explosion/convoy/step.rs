@@ -104,13 +104,13 @@ pub(super) fn dot<S: Simd>(a: [Lanes<S>; 3], b: [Lanes<S>; 3]) -> Lanes<S> {
     a[0].mul_add(b[0], a[1].mul_add(b[1], a[2] * b[2]))
 }
 
+/// The forces of ions at the positions of a state.
 #[inline(always)]
-pub(super) fn slope<S: Simd, const M: usize, const EXACT: bool>(
+fn forces<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
     ions: &RelativeIons<M, EXACT>,
     state: &State<S, M>,
-    slope: &mut State<S, M>,
-) {
+) -> Forces<S, M> {
     let mut forces = Forces::<S, M>::none(simd);
     for j in 0..ions.others() {
         for i in 0..=j {
@@ -120,7 +120,7 @@ pub(super) fn slope<S: Simd, const M: usize, const EXACT: bool>(
             forces.add(j, i, d, potential, closeness);
         }
     }
-    forces.slope(simd, ions, state, slope);
+    forces
 }
 
 #[inline(always)]
@@ -197,7 +197,12 @@ pub(super) fn attempt<S: Simd, const M: usize, const EXACT: bool>(
     end(simd, ions, tolerance, flight, survey, h)
 }
 
-/// The derivative of a stage of a step of size `h`, whose row of the tableau is `row`, from the stages before it.
+/// Most ions but the reference whose positions leave registers to an inverse root.
+const FEW: usize = 2;
+
+/// The derivative of a stage of a step of size `h`, whose row of the tableau is `row`, from the stages before it. Of few ions
+/// the velocities come after the forces, which need none: so registers hold what an inverse root needs, and there is work
+/// while it waits for its own results.
 #[inline(always)]
 pub(super) fn derive<S: Simd, const M: usize, const EXACT: bool>(
     simd: S,
@@ -206,9 +211,17 @@ pub(super) fn derive<S: Simd, const M: usize, const EXACT: bool>(
     flight: &mut Flight<S, M>,
     h: Lanes<S>,
 ) {
-    let Flight { state, stages, argument } = flight;
-    moved(simd, ions.others(), state, stages, row, h, argument);
-    slope(simd, ions, argument, &mut stages[stage]);
+    let forces = if const { M <= FEW } {
+        moved_half(simd, ions.others(), flight, row, h, 0);
+        let forces = forces(simd, ions, &flight.argument);
+        moved_half(simd, ions.others(), flight, row, h, 3);
+        forces
+    } else {
+        let Flight { state, stages, argument } = flight;
+        moved(simd, ions.others(), state, stages, row, h, argument);
+        forces(simd, ions, argument)
+    };
+    forces.slope(simd, ions, &flight.argument, &mut flight.stages[stage]);
 }
 
 /// Leaves the end of a step, whose stages are there, in `argument`; returns the square of its error in units of the allowed
@@ -223,18 +236,21 @@ pub(super) fn end<S: Simd, const M: usize, const EXACT: bool>(
     h: Lanes<S>,
 ) -> Lanes<S> {
     let Flight { state, stages, argument } = flight;
-    moved(simd, ions.others(), state, stages, B, h, argument);
     let zero = Lanes::splat(simd, 0.0);
     let (mut square_5, mut square_3) = (zero, zero);
     for j in 0..ions.others() {
-        let order_5 = weighted(simd, stages, ERROR_5, j);
-        let order_8 = weighted(simd, stages, B, j);
-        let order_3 = weighted(simd, stages, B_3, j);
         let (mut ion_5, mut ion_3) = ([zero; 2], [zero; 2]);
-        for c in 0..6 {
-            let error_3 = order_8[c] - order_3[c];
-            ion_5[c / 3] = order_5[c].mul_add(order_5[c], ion_5[c / 3]);
-            ion_3[c / 3] = error_3.mul_add(error_3, ion_3[c / 3]);
+        for half in 0..2 {
+            let order_5 = weighted_half(simd, stages, ERROR_5, j, half);
+            let order_8 = weighted_half(simd, stages, B, j, half);
+            let order_3 = weighted_half(simd, stages, B_3, j, half);
+            for axis in 0..3 {
+                let error_3 = order_8[axis] - order_3[axis];
+                ion_5[half] = order_5[axis].mul_add(order_5[axis], ion_5[half]);
+                ion_3[half] = error_3.mul_add(error_3, ion_3[half]);
+                let c = 3 * half + axis;
+                argument[j][c] = h.mul_add(order_8[axis], state[j][c]);
+            }
         }
         let of_position = survey.position_scale * survey.position_scale;
         let mass = ions.masses[j];
@@ -269,6 +285,25 @@ pub(super) fn weighted<S: Simd, const M: usize>(
     sum
 }
 
+/// [`weighted`], of positions (`half` 0) or velocities (1) alone.
+#[inline(always)]
+fn weighted_half<S: Simd, const M: usize>(
+    simd: S,
+    stages: &[State<S, M>; STAGES],
+    weights: Row,
+    j: usize,
+    half: usize,
+) -> [Lanes<S>; 3] {
+    let mut sum = [Lanes::splat(simd, 0.0); 3];
+    for &(stage, weight) in weights {
+        let weight = Lanes::splat(simd, weight);
+        for axis in 0..3 {
+            sum[axis] = weight.mul_add(stages[stage][j][3 * half + axis], sum[axis]);
+        }
+    }
+    sum
+}
+
 /// `state + h sum_i w_i k_i` of so many ions but the reference.
 #[inline(always)]
 pub(super) fn moved<S: Simd, const M: usize>(
@@ -284,6 +319,33 @@ pub(super) fn moved<S: Simd, const M: usize>(
         let slope = weighted(simd, stages, weights, j);
         for c in 0..6 {
             moved[j][c] = h.mul_add(slope[c], state[j][c]);
+        }
+    }
+}
+
+/// [`moved`] of a flight's state to its argument, of positions (`from` 0) or velocities (3) alone.
+#[inline(always)]
+fn moved_half<S: Simd, const M: usize>(
+    simd: S,
+    others: usize,
+    flight: &mut Flight<S, M>,
+    weights: Row,
+    h: Lanes<S>,
+    from: usize,
+) {
+    let Flight { state, stages, argument } = flight;
+    let mut sum = [[Lanes::splat(simd, 0.0); 3]; M];
+    for &(stage, weight) in weights {
+        let weight = Lanes::splat(simd, weight);
+        for j in 0..others {
+            for c in 0..3 {
+                sum[j][c] = weight.mul_add(stages[stage][j][from + c], sum[j][c]);
+            }
+        }
+    }
+    for j in 0..others {
+        for c in 0..3 {
+            argument[j][from + c] = h.mul_add(sum[j][c], state[j][from + c]);
         }
     }
 }
