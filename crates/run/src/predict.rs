@@ -19,6 +19,7 @@
 //! | `page` | the page about a prediction |
 //! | `trial` | how long a prediction will take |
 
+mod ahead;
 mod chunks;
 mod coincidences;
 mod columns;

@@ -1,17 +1,17 @@
-//! The events of a prediction, a chunk after another: drawn, refined, and written while the next one is drawn.
+//! The events of a prediction, a chunk after another, and what is written and counted of them.
 
 use std::ops::Range;
-use std::time::Instant;
 
 use cei_model::Team;
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
+use super::ahead::{InTurn, Inferred};
 use super::coincidences::CoincidenceSums;
 use super::options::PredictStep;
 use super::output::Output;
 use super::page::Kept;
-use super::parts::{Keeper, Part, Parts};
+use super::parts::Parts;
 use super::prediction::{CHUNK_DRAWS, Prediction};
 use super::report::RefinementSums;
 use super::tables::{Events, Kind, Tables};
@@ -19,12 +19,10 @@ use crate::RunError;
 use crate::plausibility::{Contact, LawEdgeCounts};
 use crate::refine::RefinedEvent;
 use crate::shard::ShardRecord;
-use crate::trained::draws::{DrawStreams, draw_more, draw_positions};
+use crate::trained::draws::{DrawStreams, draw_more};
 
 /// Draws of an event that its summary is made of at most: they are in memory together.
 pub(super) const SUMMARISED_DRAWS: usize = 1_000_000;
-/// Events that are refined first, to tell how long the rest will take.
-const TIMED_EVENTS: usize = 8;
 
 /// What has been found so far.
 #[derive(Default)]
@@ -72,29 +70,38 @@ impl Prediction<'_> {
             let outputs = files
                 .map(|(kind, path)| Output::create(scope, kind, path, self.tables))
                 .collect::<Result<Vec<_>, _>>()?;
-            let there = parts.map_or(0, Parts::there);
-            let mut untold = self.refiner.map(|_| rows.len() - there);
-            let mut keeper = parts.map(|parts| parts.keeper(scope));
-            for (number, start) in rows.clone().step_by(self.chunk()).enumerate() {
-                let end = rows.end.min(start + self.chunk());
-                let owner = number % team.size();
-                if parts.is_some() && owner > 0 {
-                    // It is among the parts then.
-                    team.receive(owner, &mut [0_u8]);
+            let done = |end: usize| PredictStep::Done { events: end - rows.start, of: rows.len() };
+            if self.is_long() {
+                for event in rows.clone() {
+                    if !self.write_long(event, &outputs, &mut found)? {
+                        // A writer has failed; its error is told below.
+                        break;
+                    }
+                    watch(done(event + 1));
                 }
-                let is_written = if self.is_long() {
-                    self.write_long(start, &outputs, &mut found)?
-                } else {
-                    let (draws, refined) =
-                        self.inferred(start..end, keeper.as_mut(), &mut untold, watch)?;
-                    self.write_chunk(start, draws, refined, &outputs, &mut found)?
-                };
-                if !is_written {
-                    // A writer has failed; its error is told below.
-                    break;
-                }
-                watch(PredictStep::Done { events: end - rows.start, of: rows.len() });
+                return Output::finish(outputs, || tell(found), record);
             }
+            let there = parts.map_or(0, Parts::there);
+            let untold = self.refiner.map(|_| rows.len() - there);
+            let mut keeper = parts.map(|parts| parts.keeper(scope));
+            let owner = |chunk: &Range<usize>| {
+                let rank = (chunk.start - rows.start) / self.chunk() % team.size();
+                (parts.is_some() && rank > 0).then_some(rank)
+            };
+            InTurn { prediction: self, parts, team, untold }.each(
+                self.chunks(),
+                owner,
+                watch,
+                |inferred, watch| {
+                    if let (Some(keeper), true) = (&mut keeper, inferred.is_new) {
+                        keeper.keep(&inferred)?;
+                    }
+                    let end = inferred.chunk.end;
+                    let is_written = self.write_chunk(inferred, &outputs, &mut found)?;
+                    watch(done(end));
+                    Ok(is_written)
+                },
+            )?;
             keeper.map_or(Ok(()), |mut keeper| keeper.wait())?;
             Output::finish(outputs, || tell(found), record)
         })
@@ -103,17 +110,22 @@ impl Prediction<'_> {
     /// Refines the chunks that are this process's among those of the team, in turn, and tells the first one of each that is among the
     /// parts.
     pub(super) fn refine_share(&self, parts: &Parts, team: &Team) -> Result<(), RunError> {
-        let rows = self.rows();
-        let own = rows.clone().step_by(self.chunk()).skip(team.rank()).step_by(team.size());
+        let own = self.chunks().skip(team.rank()).step_by(team.size());
         std::thread::scope(|scope| {
             let mut keeper = parts.keeper(scope);
-            for start in own {
-                let chunk = start..rows.end.min(start + self.chunk());
-                self.inferred(chunk, Some(&mut keeper), &mut None, &mut |_| {})?;
-                keeper.wait()?;
-                team.send(0, &[0_u8]);
-            }
-            Ok(())
+            InTurn { prediction: self, parts: Some(parts), team, untold: None }.each(
+                own,
+                |_| None,
+                &mut |_: PredictStep<'_>| {},
+                |inferred, _| {
+                    if inferred.is_new {
+                        keeper.keep(&inferred)?;
+                        keeper.wait()?;
+                    }
+                    team.send(0, &[0_u8]);
+                    Ok(true)
+                },
+            )
         })
     }
 
@@ -122,57 +134,15 @@ impl Prediction<'_> {
         self.refiner.is_none() && self.options.draws > CHUNK_DRAWS
     }
 
-    /// The draws of a chunk, none where its events are kept already, and what the simulator makes of them. How long the
-    /// events that are left will take is told once, when the first of them are refined.
-    fn inferred(
-        &self,
-        chunk: Range<usize>,
-        keeper: Option<&mut Keeper<'_, '_>>,
-        untold: &mut Option<usize>,
-        watch: &mut impl FnMut(PredictStep<'_>),
-    ) -> Result<(Array3<f64>, Option<Vec<RefinedEvent>>), RunError> {
-        let is_kept = keeper.is_some();
-        match keeper.as_ref().map(|keeper| keeper.parts().read(&chunk)).transpose()? {
-            Some(Part::There(refined)) => return Ok((Array3::zeros((0, 0, 0)), Some(refined))),
-            Some(Part::Damaged(path)) => watch(PredictStep::Damaged(&path)),
-            Some(Part::Absent) | None => {}
-        }
-        let begun = Instant::now();
-        let (first, y) = (chunk.start, self.y.slice(s![chunk.clone(), ..]));
-        let draws = draw_positions(self.run, y, self.network_draws(), self.options.seed, first);
-        let timed = untold.map_or(0, |_| TIMED_EVENTS.max(2 * rayon::current_num_threads()));
-        let (first_y, y) = y.split_at(Axis(0), timed.min(chunk.len()));
-        let (first_draws, other_draws) = draws.view().split_at(Axis(0), first_y.nrows());
-        let mut refined = self.refined(first, first_y, first_draws)?;
-        if let Some(left) = untold.take() {
-            let events = left.saturating_sub(first_y.nrows());
-            let seconds = begun.elapsed().as_secs_f64() / first_y.nrows() as f64 * events as f64;
-            if events > 0 {
-                watch(PredictStep::Refining { events, seconds, is_kept });
-            }
-        }
-        if let (Some(all), Some(others)) =
-            (&mut refined, self.refined(first + first_y.nrows(), y, other_draws)?)
-        {
-            all.extend(others);
-        }
-        if let (Some(keeper), Some(refined)) = (keeper, &refined) {
-            keeper.keep(&chunk, refined)?;
-        }
-        Ok((draws, refined))
-    }
-
     /// Sends the rows of a chunk; false if nobody writes them any more.
     fn write_chunk(
         &self,
-        first: usize,
-        draws: Array3<f64>,
-        mut refined: Option<Vec<RefinedEvent>>,
+        Inferred { chunk, draws, mut refined, .. }: Inferred,
         outputs: &[Output<'_>],
         found: &mut Found,
     ) -> Result<bool, RunError> {
-        let events = refined.as_ref().map_or(draws.len_of(Axis(0)), Vec::len);
-        let y = self.y.slice(s![first..first + events, ..]);
+        let first = chunk.start;
+        let y = self.y.slice(s![chunk, ..]);
         let contacts = self.contacts(&draws, refined.as_deref());
         let law_edge = self.law_edges(&contacts, found);
         if let Some(refined) = &mut refined {

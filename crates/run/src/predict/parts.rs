@@ -12,6 +12,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ahead::Inferred;
 use super::options::PredictStep;
 use super::origin::Origin;
 use super::prediction::Prediction;
@@ -208,21 +209,13 @@ pub(super) struct Keeper<'scope, 'parts> {
 }
 
 impl Keeper<'_, '_> {
-    /// What it keeps events among.
-    pub(super) fn parts(&self) -> &Parts {
-        self.parts
-    }
-
     /// Begins to write the events of a chunk, when those before are written.
     ///
     /// # Errors
     /// The folder or the file of those before cannot be written.
-    pub(super) fn keep(
-        &mut self,
-        chunk: &Range<usize>,
-        events: &[RefinedEvent],
-    ) -> Result<(), RunError> {
-        let (parts, path) = (self.parts, self.parts.file(chunk));
+    pub(super) fn keep(&mut self, inferred: &Inferred) -> Result<(), RunError> {
+        let (parts, path) = (self.parts, self.parts.file(&inferred.chunk));
+        let Some(events) = &inferred.refined else { return Ok(()) };
         let bytes = content(&path, events)?;
         self.wait()?;
         self.writing = Some(self.scope.spawn(move || parts.write_at(&path, bytes)));

@@ -51,4 +51,10 @@ impl Prediction<'_> {
         let most = if self.refiner.is_some() { REFINED_EVENTS } else { usize::MAX };
         (CHUNK_DRAWS / self.network_draws()).clamp(1, most)
     }
+
+    /// The chunks, one after another.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, size) = (self.rows(), self.chunk());
+        rows.clone().step_by(size).map(move |start| start..rows.end.min(start + size))
+    }
 }
