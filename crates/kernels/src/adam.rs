@@ -6,12 +6,16 @@
 //! theta = keep theta - rate m / (root sqrt(v) + eps)
 //! ```
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use crate::level::Level;
-use crate::muon::{MuonFactors, Orthogonal};
+use crate::muon::{MuonFactors, MuonMemory, Orthogonal};
 use crate::norm::NEAR;
 use crate::parallel::{Gradient, Pool, Shard, add_up};
+use crate::team::Team;
 
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 12;
@@ -46,8 +50,16 @@ pub struct AdamStep<'a> {
     begin: usize,
     first: &'a mut [f32],
     second: &'a mut [f32],
-    /// What weights are moved by instead, and the working memory for it.
-    pub(crate) muon: Option<(MuonFactors, &'a Pool<Orthogonal>)>,
+    /// What weights are moved by instead.
+    pub(crate) muon: Option<Muon<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Muon<'a> {
+    factors: MuonFactors,
+    pool: &'a Pool<Orthogonal>,
+    /// Those of all weights, where processes have shared the work; otherwise empty.
+    directions: &'a [f32],
 }
 
 impl<'a> AdamStep<'a> {
@@ -64,8 +76,53 @@ impl<'a> AdamStep<'a> {
 
     /// The step with Muon's in its place where [`Self::apply_to_weight`] is called: there the first moment is the momentum, and
     /// the second one stays as it is.
-    pub fn with_muon(self, factors: MuonFactors, memory: &'a Pool<Orthogonal>) -> Self {
-        Self { muon: Some((factors, memory)), ..self }
+    pub fn with_muon(self, factors: MuonFactors, memory: &'a MuonMemory) -> Self {
+        Self { muon: Some(Muon { factors, pool: &memory.pool, directions: &[] }), ..self }
+    }
+
+    /// The same, with the same bits, where the processes of a `team` take this step of all parameters together: each finds the
+    /// directions of some of the `weights` (place among the parameters, inputs and outputs; in their order).
+    ///
+    /// # Panics
+    /// If a weight is not among the parameters.
+    pub fn with_shared_muon(
+        self,
+        factors: MuonFactors,
+        memory: &'a mut MuonMemory,
+        weights: &[(usize, [usize; 2])],
+        team: &Team,
+    ) -> Self {
+        let MuonMemory { pool, directions } = memory;
+        directions.resize(self.first.len(), 0.0);
+        let shares = shares(weights, team.size());
+        let stretches: Vec<Range<usize>> =
+            shares.iter().map(|own| stretch(&weights[own.clone()])).collect();
+        let mut own: Vec<(usize, [usize; 2], &mut [f32])> = Vec::new();
+        let (mut rest, mut begin) = (&mut directions[..], 0);
+        for &(place, shape) in &weights[shares[team.rank()].clone()] {
+            let (weight, others) = rest.split_at_mut(place - begin + shape[0] * shape[1]);
+            own.push((place, shape, &mut weight[place - begin..]));
+            (begin, rest) = (place + shape[0] * shape[1], others);
+        }
+        let (level, whole) = (Level::best(), &self);
+        own.into_par_iter().for_each(|(place, shape, direction)| {
+            pool.with(|memory| {
+                let mut momentum = std::mem::take(&mut memory.momentum);
+                momentum.clear();
+                momentum.extend(&whole.first[place..][..direction.len()]);
+                let of_weight = AdamStep {
+                    begin: whole.begin + place,
+                    first: &mut momentum,
+                    second: &mut [],
+                    ..*whole
+                };
+                of_weight.momentum(level, factors.momentum, direction);
+                memory.orthogonalise(level, direction, shape);
+                memory.momentum = momentum;
+            });
+        });
+        team.gather(directions, &stretches);
+        Self { muon: Some(Muon { factors, pool, directions }), ..self }
     }
 
     /// The steps of the first `length` parameters and of the others.
@@ -137,8 +194,8 @@ impl<'a> AdamStep<'a> {
     pub fn apply_to_weight(self, level: Level, shape: [usize; 2], weight: &mut [f32]) {
         assert!(weight.len() == shape[0] * shape[1], "the shape of the weight");
         match self.muon {
-            Some((factors, memory)) if !weight.is_empty() => {
-                memory.with(|memory| self.muon_step(level, factors, shape, memory, weight));
+            Some(muon) if !weight.is_empty() => {
+                muon.pool.with(|memory| self.muon_step(level, muon, shape, memory, weight));
             }
             _ => self.apply(level, weight),
         }
@@ -147,15 +204,20 @@ impl<'a> AdamStep<'a> {
     fn muon_step(
         self,
         level: Level,
-        factors: MuonFactors,
+        Muon { factors, directions, .. }: Muon<'_>,
         shape: [usize; 2],
         memory: &mut Orthogonal,
         weight: &mut [f32],
     ) {
         let mut direction = std::mem::take(&mut memory.values);
         direction.resize(weight.len(), 0.0);
+        let begin = self.begin;
         let keep = self.momentum(level, factors.momentum, &mut direction);
-        memory.orthogonalise(level, &mut direction, shape);
+        if directions.is_empty() {
+            memory.orthogonalise(level, &mut direction, shape);
+        } else {
+            direction.copy_from_slice(&directions[begin..][..weight.len()]);
+        }
         // The numbers of a matrix with orthonormal rows or columns have the root mean square `1 / sqrt(longer side)`.
         let rate = factors.rate * (shape[0].max(shape[1]) as f32).sqrt();
         for (weight, direction) in weight.iter_mut().zip(&direction) {
@@ -185,6 +247,34 @@ impl<'a> AdamStep<'a> {
         }
         factors.keep
     }
+}
+
+/// Which of the weights are those of each process, one after another: as nearly as they come to parts of one cost.
+fn shares(weights: &[(usize, [usize; 2])], processes: usize) -> Vec<Range<usize>> {
+    let cost = |(_, [rows, columns]): &(usize, [usize; 2])| rows * columns * rows.min(columns);
+    let total: usize = weights.iter().map(cost).sum();
+    let (mut end, mut spent) = (0, 0);
+    (1..=processes)
+        .map(|process| {
+            let begin = end;
+            while end < weights.len()
+                && (2 * spent + cost(&weights[end])) * processes <= 2 * process * total
+            {
+                spent += cost(&weights[end]);
+                end += 1;
+            }
+            begin..end
+        })
+        .collect()
+}
+
+/// The places of the weights, from the first to the last.
+fn stretch(weights: &[(usize, [usize; 2])]) -> Range<usize> {
+    let (Some((first, _)), Some((last, [rows, columns]))) = (weights.first(), weights.last())
+    else {
+        return 0..0;
+    };
+    *first..last + rows * columns
 }
 
 /// The gradient from place `begin` on, as long as `sum`, where its terms are added up if there are several.
@@ -246,7 +336,8 @@ mod tests {
         let mut step = |value: f32, theta: &mut [f32; 1]| {
             let mut gradient = Gradient::default();
             gradient.whole(1)[0] = value;
-            let (memory, muon) = (Pool::default(), MuonFactors { momentum: 0.5, rate: 0.1 });
+            let muon = MuonFactors { momentum: 0.5, rate: 0.1 };
+            let memory = MuonMemory::default();
             let step = AdamStep::new(factors, &gradient, &mut first, &mut second);
             step.with_muon(muon, &memory).apply_to_weight(Level::best(), [1, 1], theta);
             (first[0], second[0])

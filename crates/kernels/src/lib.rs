@@ -42,7 +42,7 @@ pub use level::Level;
 pub use linear::{Lu, act_norm, act_norm_backward, act_norm_inverse, permute, permute_back};
 pub use matrix::{Columns, Matrix};
 pub use mlp::{Deltas, Hidden, Mlp};
-pub use muon::{MuonFactors, Orthogonal};
+pub use muon::{MuonFactors, MuonMemory, Orthogonal};
 pub use norm::norm;
 pub use parallel::{Gradient, Pool, blocks, shards_of, sum_over_tiles};
 pub use residual::{Residual, ResidualTrace};

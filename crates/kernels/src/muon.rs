@@ -11,6 +11,7 @@ use crate::activation::Activation;
 use crate::level::Level;
 use crate::matrix::Matrix;
 use crate::norm::Squares;
+use crate::parallel::Pool;
 use crate::product::{Epilogue, Panels, Product, WeightGradient};
 
 /// What a step of Muon has beside the factors of the step of Adam that it stands in for.
@@ -29,11 +30,20 @@ impl MuonFactors {
     pub const QUINTICS: [[f32; 3]; 2] = [[7.3625, -20.7434, 15.1606], [2.9175, -2.1824, 0.4755]];
 }
 
-/// Working memory of a step of Muon and of [`Orthogonal::orthogonalise`].
+/// What steps of Muon work in, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct MuonMemory {
+    pub(crate) pool: Pool<Orthogonal>,
+    /// The directions of all weights at the places of these among the parameters, where processes share the work.
+    pub(crate) directions: Vec<f32>,
+}
+
+/// Working memory of [`Orthogonal::orthogonalise`].
 #[derive(Debug, Default)]
 pub struct Orthogonal {
-    /// Room for what is brought near one.
+    /// Room for what is brought near one, and for the momentum.
     pub(crate) values: Vec<f32>,
+    pub(crate) momentum: Vec<f32>,
     tall: Matrix,
     next: Matrix,
     gram: Vec<f32>,

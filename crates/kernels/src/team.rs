@@ -138,6 +138,32 @@ impl Team {
         }
     }
 
+    /// Gives all processes the numbers of all: `stretches` says where those of each are, apart from each other.
+    ///
+    /// # Panics
+    /// If there is not one stretch a process, or they overlap.
+    pub fn gather<T: bytemuck::Pod>(&self, numbers: &mut [T], stretches: &[Range<usize>]) {
+        let Some(link) = &self.0 else { return };
+        let (rank, size) = (link.rank(), link.size());
+        assert!(stretches.len() == size, "one stretch a process");
+        let (next, before) = ((rank + 1) % size, (rank + size - 1) % size);
+        // Round the ring: what came last is what goes on.
+        for tick in 0..size - 1 {
+            let [sent, got] =
+                [0, 1].map(|lag| stretches[(rank + 2 * size - tick - lag) % size].clone());
+            let Ok([sent, got]) = numbers.get_disjoint_mut([sent, got]) else {
+                panic!("stretches are apart");
+            };
+            let outgoing: &[(usize, &[u8])] = &[(next, bytemuck::cast_slice(sent))];
+            let incoming: &mut [(usize, &mut [u8])] =
+                &mut [(before, bytemuck::cast_slice_mut(got))];
+            // Where there are no numbers, neither side waits for any.
+            let outgoing = if outgoing[0].1.is_empty() { &[] } else { outgoing };
+            let incoming = if incoming[0].1.is_empty() { &mut [] } else { incoming };
+            link.exchange(outgoing, incoming);
+        }
+    }
+
     /// Makes `sum` the sum of the terms of all processes: `add` adds those of this one to the numbers of a range, or writes their
     /// sum where there is nothing before.
     ///

@@ -3,7 +3,7 @@
 
 use cei_kernels::{
     Activation, AdamFactors, AdamStep, AffineCoupling, Columns, CouplingTrace, Deltas, Gradient,
-    Hidden, Level, Matrix, Mlp, MuonFactors, Pool, Residual, ResidualTrace, blocks, norm,
+    Hidden, Level, Matrix, Mlp, MuonFactors, MuonMemory, Residual, ResidualTrace, blocks, norm,
 };
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -449,7 +449,7 @@ fn assert_updates<N>(
     outputs: impl Fn(&N) -> Vec<f32>,
 ) {
     let n = layers.iter().map(|[inputs, outputs]| (inputs + 1) * outputs).sum();
-    let (gradient, memory) = (whole(&numbers(n, 1)), Pool::default());
+    let (gradient, memory) = (whole(&numbers(n, 1)), MuonMemory::default());
     for muon in [None, Some(MuonFactors { momentum: 0.9, rate: 0.01 })] {
         let [by_itself, in_parts] = [true, false].map(|by_itself| {
             let mut network = new();

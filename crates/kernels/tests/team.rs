@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use cei_kernels::{Gradient, Link, Team, sum_over_tiles};
+use cei_kernels::{
+    AdamFactors, AdamStep, Gradient, Level, Link, MuonFactors, MuonMemory, Team, sum_over_tiles,
+};
 
 /// A process, by its mailboxes.
 #[derive(Debug)]
@@ -160,5 +162,80 @@ fn parts_are_dealt_in_order() {
         let dealt: Vec<usize> = shares.iter().cloned().flatten().collect();
         assert_eq!(dealt, (0..parts).collect::<Vec<_>>());
         assert_eq!(shares[0].is_empty(), parts == 0);
+    }
+}
+
+/// Weights, momentum and directions of two steps of Muon.
+fn muon(team: &Team) -> [Vec<u32>; 2] {
+    let shapes = [[3, 40], [40, 40], [40, 7], [5, 5]];
+    let mut place = 2;
+    let weights = shapes.map(|shape: [usize; 2]| {
+        // Each with a bias behind it.
+        place += (shape[0] + 1) * shape[1];
+        (place - (shape[0] + 1) * shape[1], shape)
+    });
+    let all = |seed: usize| -> Vec<f32> { (0..place).map(|p| term(seed, p) * 1e-4).collect() };
+    let (mut values, mut first, mut second) = (all(1), all(2), all(3));
+    let mut memory = MuonMemory::default();
+    let muon = MuonFactors { momentum: 0.9, rate: 0.01 };
+    let (b1, b2) = (0.9, 0.999);
+    for seed in [4, 5] {
+        let mut gradient = Gradient::default();
+        gradient.accumulate(1, place, &mut [0.0], |_, gradient, _, _| {
+            gradient.copy_from_slice(&all(seed));
+        });
+        let (first, second) = (&mut first, &mut second);
+        let factors = AdamFactors {
+            first: b1,
+            second: b2,
+            epsilon: 1e-8,
+            rate: 0.0,
+            root: 1.0,
+            keep: 0.99,
+            clip: 0.5,
+        };
+        let step = AdamStep::new(factors, &gradient, first, second);
+        let mut step = match team.size() {
+            1 => step.with_muon(muon, &memory),
+            _ => step.with_shared_muon(muon, &mut memory, &weights, team),
+        };
+        step.split_off(2);
+        for (begin, shape) in weights {
+            let weight = &mut values[begin..begin + shape[0] * shape[1]];
+            step.split_off(weight.len()).apply_to_weight(Level::best(), shape, weight);
+            step.split_off(shape[1]);
+        }
+    }
+    [values, first].map(|numbers| numbers.into_iter().map(f32::to_bits).collect())
+}
+
+#[test]
+fn weights_move_alike_whoever_finds_their_directions() {
+    let alone = muon(&Team::default());
+    // Of six processes some have no weight.
+    for size in [2, 3, 4, 6] {
+        for found in in_processes(size, |team| muon(&team)) {
+            assert_eq!(found, alone, "{size} processes");
+        }
+    }
+}
+
+#[test]
+fn all_get_the_numbers_of_each() {
+    for size in 1..6 {
+        // The second process has none.
+        let lengths = [7, 0, 3, 9, 1];
+        let stretches: Vec<_> = (0..size).map(|r| 10 * r..10 * r + lengths[r]).collect();
+        let found = in_processes(size, |team| {
+            let mut numbers = vec![0_usize; 60];
+            numbers[stretches[team.rank()].clone()].fill(team.rank() + 1);
+            team.gather(&mut numbers, &stretches);
+            numbers
+        });
+        let mut expected = vec![0; 60];
+        for (rank, stretch) in stretches.iter().enumerate() {
+            expected[stretch.clone()].fill(rank + 1);
+        }
+        assert!(found.iter().all(|numbers| *numbers == expected), "{size}: {found:?}");
     }
 }

@@ -80,6 +80,17 @@ impl Parameters {
         parameters
     }
 
+    /// The weights of layers ([`Parameter::weight_shape`]): the place of each in `values`, its inputs and outputs.
+    pub fn weights(&self) -> Vec<(usize, [usize; 2])> {
+        let mut place = 0;
+        let of_parameter = |parameter: &Parameter| {
+            let begin = place;
+            place += parameter.len();
+            Some((begin, parameter.weight_shape()?))
+        };
+        self.layout.iter().filter_map(of_parameter).collect()
+    }
+
     /// The network with all its parameters set to `values`, placed on `device` (pass
     /// `device.autodiff()` to have gradients).
     ///

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use cei_kernels::{Orthogonal, Pool};
+use cei_kernels::MuonMemory;
 use cei_model::random::{Purpose, stream};
 use cei_model::{Batch, ConditionalModel, Gradient};
 
@@ -35,7 +35,7 @@ pub(crate) fn descend(
     checkpoint: &mut Checkpoint,
     batch: Batch<'_>,
     gradient: &mut Gradient,
-    memory: &Pool<Orthogonal>,
+    memory: &mut MuonMemory,
 ) -> ControlFlow<StopReason> {
     let Checkpoint { adam, average, state, .. } = checkpoint;
     let epochs = state.epochs_done(training_rows.div_ceil(config.batch_size));
@@ -47,9 +47,13 @@ pub(crate) fn descend(
     }
     let size = StepSize::at(epochs, state.plateau.scale(), config);
     let step = adam.step(gradient, size);
-    model.update_parameters(match config.optimizer {
-        Optimizer::Adam => step,
-        Optimizer::Muon => step.with_muon(muon::factors(size.learning_rate), memory),
+    let factors = muon::factors(size.learning_rate);
+    model.update_parameters(match (config.optimizer, gradient.team()) {
+        (Optimizer::Adam, _) => step,
+        (Optimizer::Muon, team) if team.size() > 1 => {
+            step.with_shared_muon(factors, memory, &model.parameters().weights(), team)
+        }
+        (Optimizer::Muon, _) => step.with_muon(factors, memory),
     });
     if let Some(average) = average {
         average::update(average, &model.parameters().values, config.ema_decay, adam.step);

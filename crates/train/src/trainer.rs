@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use cei_kernels::{Orthogonal, Pool};
+use cei_kernels::MuonMemory;
 use cei_model::{ConditionalModel, Gradient, Loss, Team};
 
 use crate::adam::Adam;
@@ -100,7 +100,7 @@ pub fn train_on_new_rows(
     let training = Training {
         resident: (team.size() == 1).then(|| Resident::new(model, rows, config, &state)).flatten(),
         gradient: Gradient::shared(team.clone()),
-        memory: Pool::default(),
+        memory: MuonMemory::default(),
         batch: Gathered::new(rows.training.widths(), capacity),
         next: Gathered::new(rows.training.widths(), capacity),
         started: Instant::now(),
@@ -163,7 +163,7 @@ struct Training<'a> {
     state: Checkpoint,
     gradient: Gradient,
     /// For steps of Muon.
-    memory: Pool<Orthogonal>,
+    memory: MuonMemory,
     batch: Gathered,
     /// Filled with the next batch while a step runs.
     next: Gathered,
