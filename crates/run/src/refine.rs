@@ -249,9 +249,10 @@ impl<'a> Refiner<'a> {
             let (y, draws) = (y.row(event).to_vec(), draws.index_axis(Axis(0), event));
             self.states.refine(&self.target, &y, draws, lost, (of_event, number))
         };
-        let events = 0..y.nrows();
+        // One at a time: events differ so much that a thread with several would keep the others waiting.
+        let events = (0..y.nrows()).into_par_iter().with_max_len(1);
         let mut all: Vec<Found> =
-            events.into_par_iter().map(|event| found(event, None)).collect::<Result<_, _>>()?;
+            events.map(|event| found(event, None)).collect::<Result<_, _>>()?;
         let is_lost = |(event, found): &(usize, &mut Found)| {
             let is_complete = y.row(*event).iter().all(|p| !p.is_nan());
             is_complete && found.refined.effective_sample_size < LOST

@@ -5,6 +5,12 @@ use crate::vector::cross;
 /// The least part of the molecule's size that a unit rotation must move it by for the rotation to be used.
 const LEAST_TURN: f64 = 0.02;
 
+/// Rows whose directions are made orthonormal side by side: the sums of one wait for their own terms.
+const SIDE: usize = 4;
+
+/// A number of each row.
+type Wide = [f64; SIDE];
+
 /// Orthonormal directions of one row; the first ones have changes of momenta that symmetry gives.
 pub(super) struct Directions {
     /// Directions one after the other, each of 3N numbers, and as many changes.
@@ -27,13 +33,22 @@ pub(super) fn symmetries(stretch: bool, rotations: bool) -> impl Iterator<Item =
 }
 
 impl Directions {
-    /// The directions at `positions`; the changes are filled in by [`Self::change`].
-    pub(super) fn new(positions: &[f64], stretch: bool) -> Self {
-        let with = Self::orthonormal(positions, stretch, true);
-        with.unwrap_or_else(|| {
-            // Without rotations nothing is small.
-            Self::orthonormal(positions, stretch, false).unwrap_or_else(|| Self::none(false))
-        })
+    /// The directions at each of `rows`; the changes are filled in by [`Self::change`].
+    pub(super) fn of_rows(rows: &[&[f64]], stretch: bool) -> Vec<Self> {
+        let of_group = |group: &[&[f64]]| {
+            let rows = std::array::from_fn(|lane| group[lane.min(group.len() - 1)]);
+            let found = Self::orthonormal(rows, stretch, true).into_iter().zip(rows);
+            let found = found.take(group.len()).map(|(with, row)| {
+                // Without rotations nothing is small.
+                let [without, ..] = match with {
+                    Some(with) => return with,
+                    None => Self::orthonormal([row; SIDE], stretch, false),
+                };
+                without.unwrap_or_else(|| Self::none(false))
+            });
+            found.collect::<Vec<_>>()
+        };
+        rows.chunks(SIDE).flat_map(of_group).collect()
     }
 
     pub(super) fn none(uses_rotations: bool) -> Self {
@@ -61,40 +76,64 @@ impl Directions {
         }
     }
 
-    /// `None` if a rotation hardly moves the molecule.
-    fn orthonormal(positions: &[f64], stretch: bool, rotations: bool) -> Option<Self> {
-        let columns = positions.len();
-        let size = {
-            let shape = symmetry(positions, 3);
+    /// `None` where a rotation hardly moves the molecule.
+    fn orthonormal(rows: [&[f64]; SIDE], stretch: bool, rotations: bool) -> [Option<Self>; SIDE] {
+        let columns = rows[0].len();
+        let size = rows.map(|row| {
+            let shape = symmetry(row, 3);
             shape.iter().map(|x| x * x).sum::<f64>().sqrt()
-        };
-        let mut basis: Vec<f64> = Vec::with_capacity(columns * columns);
+        });
+        let mut basis: Vec<Wide> = Vec::with_capacity(columns * columns);
+        let mut moves = [true; SIDE];
         let symmetries: Vec<usize> = symmetries(stretch, rotations).collect();
         for &number in &symmetries {
-            let mut vector = symmetry(positions, number);
+            let each = rows.map(|row| symmetry(row, number));
+            let mut vector: Vec<Wide> =
+                (0..columns).map(|c| each.each_ref().map(|of_row| of_row[c])).collect();
             let length = orthogonalise(&mut vector, &basis);
-            if number > 3 && length < LEAST_TURN * size {
-                return None;
+            for lane in 0..SIDE {
+                moves[lane] &= number <= 3 || length[lane] >= LEAST_TURN * size[lane];
             }
-            basis.extend(vector.iter().map(|v| v / length));
+            basis.extend(vector.iter().map(|v| by_lane(v, &length, |v, length| v / length)));
         }
         let known = basis.len();
-        let mut room: Vec<f64> = (0..columns)
-            .map(|c| 1.0 - basis[c..].iter().step_by(columns).map(|q| q * q).sum::<f64>())
+        let mut room: Vec<Wide> = (0..columns)
+            .map(|c| {
+                let taken = basis[c..]
+                    .iter()
+                    .step_by(columns)
+                    .fold(NOTHING, |sum, q| by_lane(&sum, q, |sum, q| sum + q * q));
+                taken.map(|taken| 1.0 - taken)
+            })
             .collect();
         while basis.len() < columns * columns {
-            let most = (0..columns).fold(0, |best, c| if room[c] > room[best] { c } else { best });
-            let mut vector = vec![0.0; columns];
-            vector[most] = 1.0;
-            let length = orthogonalise(&mut vector, &basis);
-            for (room, v) in room.iter_mut().zip(&vector) {
-                *room -= (v / length).powi(2);
+            let mut vector = vec![[0.0; SIDE]; columns];
+            for lane in 0..SIDE {
+                let more = |best: usize, c: usize| {
+                    if room[c][lane] > room[best][lane] { c } else { best }
+                };
+                vector[(0..columns).fold(0, more)][lane] = 1.0;
             }
-            basis.extend(vector.iter().map(|v| v / length));
+            let length = orthogonalise(&mut vector, &basis);
+            for v in &mut vector {
+                *v = by_lane(v, &length, |v, length| v / length);
+            }
+            for (room, v) in room.iter_mut().zip(&vector) {
+                *room = by_lane(room, v, |room, v| room - v.powi(2));
+            }
+            basis.extend(vector);
         }
-        let unknown = basis.split_off(known);
-        let changes = Vec::new();
-        Some(Self { known: basis, changes, unknown, symmetries, uses_rotations: rotations })
+        let (of_known, of_unknown) = basis.split_at(known);
+        std::array::from_fn(|lane| {
+            let of_lane = |all: &[Wide]| all.iter().map(|each| each[lane]).collect();
+            moves[lane].then(|| Self {
+                known: of_lane(of_known),
+                changes: Vec::new(),
+                unknown: of_lane(of_unknown),
+                symmetries: symmetries.clone(),
+                uses_rotations: rotations,
+            })
+        })
     }
 
     /// Fills in the changes of the known directions by the same elimination that made them orthonormal. `of_kicks` are
@@ -135,18 +174,31 @@ impl Directions {
     }
 }
 
+/// An empty sum.
+const NOTHING: Wide = [-0.0; SIDE];
+
+fn by_lane(a: &Wide, b: &Wide, work: impl Fn(f64, f64) -> f64) -> Wide {
+    std::array::from_fn(|lane| work(a[lane], b[lane]))
+}
+
+fn dot(a: &[Wide], b: &[Wide]) -> Wide {
+    let terms = a.iter().zip(b).map(|(a, b)| by_lane(a, b, |a, b| a * b));
+    terms.fold(NOTHING, |sum, term| by_lane(&sum, &term, |sum, term| sum + term))
+}
+
 /// Subtracts the parts of `vector` along the orthonormal `basis`, twice because once leaves round-off, and
 /// returns the length of what is left.
-fn orthogonalise(vector: &mut [f64], basis: &[f64]) -> f64 {
+fn orthogonalise(vector: &mut [Wide], basis: &[Wide]) -> Wide {
     for _ in 0..2 {
         for q in basis.chunks_exact(vector.len()) {
-            let part: f64 = q.iter().zip(&*vector).map(|(q, v)| q * v).sum();
+            let part = dot(q, vector);
             for (v, q) in vector.iter_mut().zip(q) {
-                *v -= part * q;
+                let along = by_lane(&part, q, |part, q| part * q);
+                *v = by_lane(v, &along, |v, along| v - along);
             }
         }
     }
-    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
+    dot(vector, vector).map(f64::sqrt)
 }
 
 /// Change of positions under a translation along axis 0 to 2, a stretch (3), a rotation about axis 0 to 2 (4 to

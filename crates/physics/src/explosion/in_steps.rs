@@ -54,7 +54,7 @@ fn vary(exact: &Exploder<'_>, law: &Sequential, row: &[f64]) -> Option<(Vec<f64>
     let (columns, width) = (3 * exact.ions.molecule.atom_count(), row.len());
     let (at, own) = row.split_at(columns);
     exact.ions.check_row(at, &vec![0.0; columns]).ok()?;
-    let mut found = Directions::new(at, law.scales());
+    let mut found = Directions::of_rows(&[at], law.scales()).swap_remove(0);
     let steps = law.steps(own);
     // The row itself, and then four rows about it along each direction and for each of its own numbers.
     let (mut positions, mut numbers) = (at.to_vec(), own.to_vec());

@@ -225,20 +225,21 @@ impl Exploder<'_> {
         let rate_count = usize::from(transfers.is_some());
         let stride = unknown(false) + rate_count + kick_count;
         let rows = positions.len() / columns;
-        let mut directions: Vec<Option<Directions>> = Vec::with_capacity(rows);
         let mut flat = vec![0.0; rows * stride * columns];
-        for index in 0..rows {
-            let (positions, initial) = row(index);
-            let sound = self.ions.check_row(positions, initial).is_ok();
-            let found = sound.then(|| Directions::new(positions, stretch));
-            if let Some(found) = &found {
-                let start = index * stride * columns;
-                flat[start..start + found.unknown.len()].copy_from_slice(&found.unknown);
-                // That of the rate moves nothing.
-                let split = start + found.unknown.len() + rate_count * columns;
-                flat[split..split + kicks.len()].copy_from_slice(&kicks);
-            }
-            directions.push(found);
+        let is_sound = |index: &usize| {
+            let (positions, initial) = row(*index);
+            self.ions.check_row(positions, initial).is_ok()
+        };
+        let sound: Vec<usize> = (0..rows).filter(is_sound).collect();
+        let positions_of: Vec<&[f64]> = sound.iter().map(|index| row(*index).0).collect();
+        let mut directions: Vec<Option<Directions>> = (0..rows).map(|_| None).collect();
+        for (index, found) in sound.into_iter().zip(Directions::of_rows(&positions_of, stretch)) {
+            let start = index * stride * columns;
+            flat[start..start + found.unknown.len()].copy_from_slice(&found.unknown);
+            // That of the rate moves nothing.
+            let split = start + found.unknown.len() + rate_count * columns;
+            flat[split..split + kicks.len()].copy_from_slice(&kicks);
+            directions[index] = Some(found);
         }
         let mut changes = vec![0.0; flat.len()];
         let mut left = Vec::new();
