@@ -29,7 +29,14 @@ pub(super) struct Inferred {
     pub(super) draws: Array3<f64>,
     pub(super) refined: Option<Vec<RefinedEvent>>,
     /// Whether the events were not among the parts.
-    pub(super) is_new: bool,
+    is_new: bool,
+}
+
+impl Inferred {
+    /// The refined events, where they were not among the parts.
+    pub(super) fn new_events(&self) -> Option<&[RefinedEvent]> {
+        self.refined.as_deref().filter(|_| self.is_new)
+    }
 }
 
 /// Where what is inferred of a chunk comes from.
@@ -52,7 +59,7 @@ pub(super) struct InTurn<'p, 'd> {
 
 impl<'p, 'd> InTurn<'p, 'd> {
     /// Infers the chunks, a few beside another, and gives them to `take` in turn, until it wants no more. Where `owner` says that
-    /// another process refines a chunk, it is waited for.
+    /// another process refines a chunk, it is waited for. Not on a thread of the pool, which would wait for itself.
     ///
     /// # Errors
     /// Those of inference and of `take`.

@@ -93,8 +93,8 @@ impl Prediction<'_> {
                 owner,
                 watch,
                 |inferred, watch| {
-                    if let (Some(keeper), true) = (&mut keeper, inferred.is_new) {
-                        keeper.keep(&inferred)?;
+                    if let (Some(keeper), Some(events)) = (&mut keeper, inferred.new_events()) {
+                        keeper.keep(&inferred.chunk, events)?;
                     }
                     let end = inferred.chunk.end;
                     let is_written = self.write_chunk(inferred, &outputs, &mut found)?;
@@ -118,8 +118,8 @@ impl Prediction<'_> {
                 |_| None,
                 &mut |_: PredictStep<'_>| {},
                 |inferred, _| {
-                    if inferred.is_new {
-                        keeper.keep(&inferred)?;
+                    if let Some(events) = inferred.new_events() {
+                        keeper.keep(&inferred.chunk, events)?;
                         keeper.wait()?;
                     }
                     team.send(0, &[0_u8]);

@@ -12,7 +12,6 @@ use std::thread::{Scope, ScopedJoinHandle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ahead::Inferred;
 use super::options::PredictStep;
 use super::origin::Origin;
 use super::prediction::Prediction;
@@ -213,9 +212,12 @@ impl Keeper<'_, '_> {
     ///
     /// # Errors
     /// The folder or the file of those before cannot be written.
-    pub(super) fn keep(&mut self, inferred: &Inferred) -> Result<(), RunError> {
-        let (parts, path) = (self.parts, self.parts.file(&inferred.chunk));
-        let Some(events) = &inferred.refined else { return Ok(()) };
+    pub(super) fn keep(
+        &mut self,
+        chunk: &Range<usize>,
+        events: &[RefinedEvent],
+    ) -> Result<(), RunError> {
+        let (parts, path) = (self.parts, self.parts.file(chunk));
         let bytes = content(&path, events)?;
         self.wait()?;
         self.writing = Some(self.scope.spawn(move || parts.write_at(&path, bytes)));
