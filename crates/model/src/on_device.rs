@@ -14,8 +14,11 @@ use crate::resident::{Resident, ResidentSetup, ResidentTraining, fits};
 use crate::tensor::{from_matrix, to_matrix, to_values};
 use crate::{Batch, ConditionalModel, Dimensions, LatentMoments, Loss, Parameters};
 
-/// Rows that go through a network at once where no gradient is asked for; bounds the memory.
+/// Rows that go through a network at once where no gradient is asked for; bounds the memory of its layers.
 const CHUNK: usize = 8192;
+
+/// Rows whose numbers go to the device at once, and whose results come back at once: the chunks between wait for nothing.
+const TOGETHER: usize = 16 * CHUNK;
 
 /// A network and the device it computes on.
 #[derive(Debug)]
@@ -38,6 +41,32 @@ impl<N: ConditionalNetwork> OnDevice<N> {
 
     fn tensors(&self, batch: Batch<'_>, device: &Device) -> (Tensor<2>, Tensor<2>) {
         (from_matrix(batch.x, device), from_matrix(batch.y, device))
+    }
+
+    /// What `of` makes of the rows of two tables (`n` x columns), with so many `columns`; none where it makes nothing.
+    fn of_rows(
+        &self,
+        [a, b]: [ArrayView2<'_, f32>; 2],
+        columns: usize,
+        of: impl Fn(&N, Tensor<2>, Tensor<2>) -> Option<Tensor<2>>,
+    ) -> Option<Array2<f32>> {
+        let network = self.network();
+        let mut all = Array2::zeros((a.nrows(), columns));
+        for ((a, b), mut all) in a
+            .axis_chunks_iter(Axis(0), TOGETHER)
+            .zip(b.axis_chunks_iter(Axis(0), TOGETHER))
+            .zip(all.axis_chunks_iter_mut(Axis(0), TOGETHER))
+        {
+            let count = all.nrows();
+            let rows = [a, b].map(|table| from_matrix(table, &self.device));
+            let chunks = (0..count).step_by(CHUNK).map(|begin| {
+                let length = CHUNK.min(count - begin);
+                let [a, b] = rows.each_ref().map(|table| table.clone().narrow(0, begin, length));
+                of(&network, a, b)
+            });
+            all.assign(&to_matrix(Tensor::cat(chunks.collect::<Option<_>>()?, 0)));
+        }
+        Some(all)
     }
 }
 
@@ -101,23 +130,19 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
     }
 
     fn latent_moments(&self, batch: Batch<'_>) -> LatentMoments {
-        let (x, y) = self.tensors(batch, &self.device);
-        let [mean, variance] = self.network().latent_moments(x, y).map(to_matrix);
-        LatentMoments { mean, variance }
+        let width = self.dimensions().z;
+        let moments = self.of_rows([batch.x, batch.y], 2 * width, |network, x, y| {
+            Some(Tensor::cat(network.latent_moments(x, y).into(), 1))
+        });
+        let moments = moments.unwrap_or_else(|| unreachable!("every row has moments"));
+        let (mean, variance) = moments.view().split_at(Axis(1), width);
+        LatentMoments { mean: mean.to_owned(), variance: variance.to_owned() }
     }
 
     fn decode(&self, z: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f32> {
-        let network = self.network();
-        let mut x = Array2::zeros((z.nrows(), network.dimensions().x));
-        for ((z, y), mut x) in z
-            .axis_chunks_iter(Axis(0), CHUNK)
-            .zip(y.axis_chunks_iter(Axis(0), CHUNK))
-            .zip(x.axis_chunks_iter_mut(Axis(0), CHUNK))
-        {
-            let (z, y) = (from_matrix(z, &self.device), from_matrix(y, &self.device));
-            x.assign(&to_matrix(network.decode(z, y)));
-        }
-        x
+        let x =
+            self.of_rows([z, y], self.dimensions().x, |network, z, y| Some(network.decode(z, y)));
+        x.unwrap_or_else(|| unreachable!("every latent has a decoded row"))
     }
 
     fn decoder_sd(&self) -> Option<Vec<f32>> {
@@ -131,14 +156,9 @@ impl<N: ConditionalNetwork> ConditionalModel for OnDevice<N> {
     }
 
     fn log_prob(&self, batch: Batch<'_>) -> Option<Vec<f64>> {
-        let network = self.network();
-        let mut all = Vec::with_capacity(batch.x.nrows());
-        for (x, y) in
-            batch.x.axis_chunks_iter(Axis(0), CHUNK).zip(batch.y.axis_chunks_iter(Axis(0), CHUNK))
-        {
-            let (x, y) = self.tensors(Batch { x, y }, &self.device);
-            all.extend(to_values(network.log_prob(x, y)?).into_iter().map(f64::from));
-        }
-        Some(all)
+        let all = self.of_rows([batch.x, batch.y], 1, |network, x, y| {
+            Some(network.log_prob(x, y)?.unsqueeze_dim(1))
+        })?;
+        Some(all.into_iter().map(f64::from).collect())
     }
 }

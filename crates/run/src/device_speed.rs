@@ -1,11 +1,11 @@
-//! How fast a device trains: the proposal's flow on random rows.
+//! How fast a device trains and draws: the proposal's flow on random rows.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cei_cinn::CinnConfig;
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_model::{Transfers, open_device};
+use cei_model::{ConditionalModel, Transfers, open_device};
 use cei_train::{EpochRecord, Observer, Progress, Rows, TrainingConfig, TrainingRows, train};
 use serde::Serialize;
 
@@ -14,10 +14,12 @@ use crate::RunError;
 /// Columns of `x` and of `y`: three atoms.
 const COLUMNS: usize = 9;
 const STEPS: usize = 8;
-/// How long steps are timed, once the first two epochs are over.
+/// Draws that are decoded together.
+const DRAWS: usize = 1 << 14;
+/// How long steps are timed, once the first two epochs are over, and draws after the first ones.
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
 
-/// How fast a device trains, and what crosses between it and the host.
+/// How fast a device trains and draws, and what crosses between it and the host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeviceSpeed {
     /// As it is asked for.
@@ -28,6 +30,8 @@ pub struct DeviceSpeed {
     pub crossings_a_step: f64,
     /// Tensors that cross in an epoch, those of its steps included.
     pub crossings_an_epoch: f64,
+    /// Draws a second, latents and momenta on the host and positions back there.
+    pub draws_per_second: f64,
 }
 
 impl DeviceSpeed {
@@ -35,7 +39,7 @@ impl DeviceSpeed {
     pub fn what() -> String {
         let config = CinnConfig::default();
         format!(
-            "a cINN of {} couplings with hidden layers {:?}, {} rows a batch, {STEPS} steps an epoch",
+            "a cINN of {} couplings with hidden layers {:?}, {} rows a batch, {STEPS} steps an epoch, {DRAWS} draws together",
             config.couplings,
             config.hidden,
             TrainingConfig::default().batch_size
@@ -43,33 +47,44 @@ impl DeviceSpeed {
     }
 }
 
-/// Trains on the device for some seconds.
+/// Trains on the device for some seconds, and draws for some.
 ///
 /// # Errors
 /// A device that cannot be used.
-pub fn time_training(device: &str) -> Result<DeviceSpeed, RunError> {
+pub fn time_device(device: &str) -> Result<DeviceSpeed, RunError> {
     let config = TrainingConfig::default();
     let mut model =
         cei_cinn::build(&CinnConfig::default(), COLUMNS, COLUMNS, 1, open_device(device)?)?;
-    let rows = |n| {
-        let draw = |index| standard_normal(n, COLUMNS, &mut stream(1, Purpose::Draws, index));
-        Rows { x: draw(0), y: draw(1) }
-    };
-    let rows = TrainingRows {
+    let normal = |n, index| standard_normal(n, COLUMNS, &mut stream(1, Purpose::Draws, index));
+    let rows = |n| Rows { x: normal(n, 0), y: normal(n, 1) };
+    let training = TrainingRows {
         training: rows(STEPS * config.batch_size).into(),
         validation: rows(1).into(),
         degenerate: None,
     };
     let stop = AtomicBool::new(false);
     let mut clock = Clock::new(&stop);
-    train(model.as_mut(), &rows, &config, None, false, &stop, &mut clock)?;
+    train(model.as_mut(), &training, &config, None, false, &stop, &mut clock)?;
     let epochs = clock.epochs as f64;
     Ok(DeviceSpeed {
         device: device.to_owned(),
         steps_per_second: epochs * STEPS as f64 / clock.training.as_secs_f64(),
         crossings_a_step: clock.in_steps as f64 / (epochs * (STEPS - 1) as f64),
         crossings_an_epoch: clock.crossed as f64 / epochs,
+        draws_per_second: draws_per_second(model.as_ref(), &rows(DRAWS)),
     })
+}
+
+/// The first draws are not counted: a device compiles its kernels for them.
+fn draws_per_second(model: &dyn ConditionalModel, Rows { x: z, y }: &Rows) -> f64 {
+    let decode = || std::hint::black_box(model.decode(z.view(), y.view()));
+    decode();
+    let (begun, mut times) = (Instant::now(), 0);
+    while times == 0 || begun.elapsed() < LONG_ENOUGH {
+        decode();
+        times += 1;
+    }
+    (times * z.nrows()) as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// Times the epochs after the first two, in which a device compiles its kernels.

@@ -19,7 +19,7 @@
 //! | test whether its posterior is calibrated | [`calibrate::calibrate_run`] |
 //! | draw momenta as the field does | [`field::field_figures`] |
 //! | make one table of the shards of many processes | [`merge::merge_shards`] |
-//! | find out how fast a device trains | [`device_speed::time_training`] |
+//! | find out how fast a device trains and draws | [`device_speed::time_device`] |
 //! | tell two files of samples apart | [`c2st::compare_samples`] |
 //!
 //! **Nothing here prints, reads a terminal or catches a signal.**

@@ -1,17 +1,18 @@
-//! Trainings that live on a device. One test, since what it counts is counted in the whole process: no tensor crosses in a step,
-//! and what crosses in an epoch does not depend on its steps. The device is a processor here; the path is that of every device.
+//! Models that compute on a device. One test, since what it counts is counted in the whole process: no tensor crosses in a step of
+//! a training, what crosses in an epoch does not depend on its steps, and many rows cross together. The device is a processor
+//! here; the path is that of every device.
 
 use std::sync::atomic::AtomicBool;
 
 use cei_cinn::CinnConfig;
 use cei_cvae::CvaeConfig;
 use cei_model::random::{Purpose, standard_normal, stream};
-use cei_model::{ConditionalModel, Transfers, open_device};
+use cei_model::{Batch, ConditionalModel, Transfers, open_device};
 use cei_train::{
     DegenerateNoise, EpochRecord, Observer, Optimizer, Progress, Rows, TrainingConfig,
     TrainingRows, train,
 };
-use ndarray::array;
+use ndarray::{array, s};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -71,6 +72,40 @@ fn crossings(
     Ok(crossed.zip(&count.best[1..]).map(|(crossed, best)| crossed - u64::from(*best)).collect())
 }
 
+/// Tables in, results out: as many tensors for many rows as for few, and the same results.
+fn rows_cross_together(models: Vec<Box<dyn ConditionalModel>>) {
+    let (n, few) = (20_000, 5);
+    let Rows { x, y } = rows(n);
+    for model in models {
+        let batch = Batch { x: x.view(), y: y.view() };
+        let z = standard_normal(n, model.dimensions().z, &mut stream(8, Purpose::Draws, 0));
+        let mut before = Transfers::so_far();
+        let mut crossed = || {
+            let now = Transfers::so_far();
+            let crossed = now.since(std::mem::replace(&mut before, now));
+            [crossed.to_device, crossed.to_host]
+        };
+        let decoded = model.decode(z.view(), y.view());
+        assert_eq!(crossed(), [2, 1]);
+        let moments = model.latent_moments(batch);
+        assert_eq!(crossed(), [2, 1]);
+        let densities = model.log_prob(batch);
+        assert_eq!(crossed(), if densities.is_some() { [2, 1] } else { [2, 0] });
+
+        for begin in [0, 8_190, n - few] {
+            let rows = begin..begin + few;
+            let part = s![rows.clone(), ..];
+            assert_eq!(model.decode(z.slice(part), y.slice(part)), decoded.slice(part));
+            let batch = batch.rows(rows.clone());
+            let of_part = model.latent_moments(batch);
+            assert_eq!(of_part.mean, moments.mean.slice(part));
+            assert_eq!(of_part.variance, moments.variance.slice(part));
+            let densities = densities.as_ref().map(|all| all[rows].to_vec());
+            assert_eq!(model.log_prob(batch), densities);
+        }
+    }
+}
+
 #[test]
 fn no_tensor_crosses_in_a_step() -> TestResult {
     let device = open_device("ndarray")?;
@@ -98,16 +133,16 @@ fn no_tensor_crosses_in_a_step() -> TestResult {
     };
     let muon = TrainingConfig { optimizer: Optimizer::Muon, ..all };
     let noise = DegenerateNoise { directions: array![[0.6, 0.8, 0.0]], sd: 0.5 };
+    let models = || -> Result<[Box<dyn ConditionalModel>; 3], Box<dyn std::error::Error>> {
+        Ok([
+            cei_cinn::build(&flow, 3, 4, 1, device.clone())?,
+            cei_cinn::build(&spline, 3, 4, 1, device.clone())?,
+            cei_cvae::build(&cvae, 3, 4, 1, device.clone())?,
+        ])
+    };
+    rows_cross_together(models()?.into());
     for config in [&plain, &all, &muon] {
         for degenerate in [None, Some(noise.clone())] {
-            let models =
-                || -> Result<[Box<dyn ConditionalModel>; 3], Box<dyn std::error::Error>> {
-                    Ok([
-                        cei_cinn::build(&flow, 3, 4, 1, device.clone())?,
-                        cei_cinn::build(&spline, 3, 4, 1, device.clone())?,
-                        cei_cvae::build(&cvae, 3, 4, 1, device.clone())?,
-                    ])
-                };
             for (mut few, mut many) in models()?.into_iter().zip(models()?) {
                 let few = crossings(&mut *few, config, degenerate.clone(), 4)?;
                 let many = crossings(&mut *many, config, degenerate.clone(), 12)?;

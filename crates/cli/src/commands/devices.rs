@@ -1,9 +1,9 @@
-//! `cei devices`: what is compiled in and what is present, how many threads compute, and how fast each device trains.
+//! `cei devices`: what is compiled in and what is present, how many threads compute, and how fast each device trains and draws.
 
 use std::process::ExitCode;
 
 use cei_model::DeviceStatus;
-use cei_run::device_speed::{DeviceSpeed, time_training};
+use cei_run::device_speed::{DeviceSpeed, time_device};
 
 use crate::args::DevicesArgs;
 use crate::output;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     let mut speeds = Vec::new();
     if args.time {
         for name in devices.iter().flat_map(names) {
-            speeds.push(time_training(&name)?);
+            speeds.push(time_device(&name)?);
         }
     }
     if args.format.json {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     output::to_stdout(&format!("{table}\nwhat computes: {}", threads.in_words()));
     if args.time {
         let rows: Vec<Vec<String>> = speeds.iter().map(speed_row).collect();
-        let header = ["device", "steps/s", "tensors that cross a step", "an epoch"];
+        let header = ["device", "steps/s", "tensors that cross a step", "an epoch", "draws/s"];
         output::to_stdout(&format!("\n{}", output::table(&header, &rows)));
         output::to_stdout(&DeviceSpeed::what());
     }
@@ -69,5 +69,6 @@ fn speed_row(speed: &DeviceSpeed) -> Vec<String> {
         output::number(speed.steps_per_second, 3),
         output::number(speed.crossings_a_step, 3),
         output::number(speed.crossings_an_epoch, 3),
+        output::number(speed.draws_per_second, 3),
     ]
 }
