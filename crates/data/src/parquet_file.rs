@@ -8,6 +8,7 @@ use polars::prelude::{
     AnyValue, ArrowDataType, Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult,
     SerReader,
 };
+use polars_parquet::parquet::metadata::RowGroupMetadata;
 
 use crate::block::{Block, CellFault, Row, Wanted};
 use crate::columns::Columns;
@@ -18,6 +19,9 @@ use crate::source::Decimal;
 
 /// Row groups are joined up to this many rows, and larger ones are cut: bounds the memory.
 const BLOCK_ROWS: usize = 1 << 18;
+/// Compressed bytes of a row group that are mapped at once, or one column of it: where a table is a single row group, all of it is
+/// looked at for each slice.
+const MAPPED_BYTES: usize = 1 << 26;
 
 /// A Parquet file whose footer has been read.
 pub(crate) struct ParquetFile {
@@ -25,6 +29,8 @@ pub(crate) struct ParquetFile {
     columns: Columns,
     rows: usize,
     row_groups: Vec<usize>,
+    /// Compressed bytes of each column in the row group where it has most.
+    bytes: Vec<usize>,
 }
 
 impl ParquetFile {
@@ -39,11 +45,19 @@ impl ParquetFile {
             return Err(LoadError::EmptyFile { file: path });
         }
         let file = File::open(&path).map_err(failed)?;
-        let (fields, text, pandas, rows, row_groups) = guarded(&path, || {
+        let (fields, text, pandas, rows, row_groups, bytes) = guarded(&path, || {
             let mut reader = ParquetReader::new(file);
             let schema = reader.schema()?;
             let metadata = reader.get_metadata()?;
             let groups = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
+            let bytes = schema.iter_names().map(|name| {
+                let in_group = |group: &RowGroupMetadata| {
+                    let chunks = group.columns_under_root_iter(name).into_iter().flatten();
+                    chunks.map(|chunk| chunk.compressed_size() as usize).sum()
+                };
+                metadata.row_groups.iter().map(in_group).max().unwrap_or(0)
+            });
+            let bytes = bytes.collect();
             let pandas = metadata.key_value_metadata().iter().flatten();
             let pandas =
                 pandas.filter(|pair| pair.key == "pandas").find_map(|pair| pair.value.clone());
@@ -52,7 +66,7 @@ impl ParquetFile {
                 .map(|field| (field.name.trim().to_owned(), unreadable(&field.dtype)))
                 .collect();
             let text: Vec<bool> = schema.iter_values().map(|field| is_text(&field.dtype)).collect();
-            Ok((fields, text, pandas, metadata.num_rows, groups))
+            Ok((fields, text, pandas, metadata.num_rows, groups, bytes))
         })?;
         if fields.is_empty() {
             return Err(LoadError::EmptyFile { file: path });
@@ -62,7 +76,7 @@ impl ParquetFile {
         let is_index = |name: &String| pandas.contains(name) || name.starts_with("__index_level_");
         let index = names.iter().map(is_index).collect();
         let columns = Columns { count: names.len(), names: Some(names), index, unreadable, text };
-        Ok(Self { path, columns, rows, row_groups })
+        Ok(Self { path, columns, rows, row_groups, bytes })
     }
 
     pub(crate) fn columns(&self) -> &Columns {
@@ -126,6 +140,35 @@ impl ParquetFile {
 
     /// Rows of some columns, in file order.
     fn frame(
+        &self,
+        start: usize,
+        length: usize,
+        projection: &[usize],
+    ) -> Result<DataFrame, LoadError> {
+        let mut groups = self.mapped_at_once(projection);
+        let mut frame = self.mapped(start, length, groups.next().unwrap_or_default())?;
+        for columns in groups {
+            let others = self.mapped(start, length, columns)?;
+            guarded(&self.path, || frame.hstack_mut(others.columns()).map(|_| ()))?;
+        }
+        Ok(frame)
+    }
+
+    /// The columns in groups of at most [`MAPPED_BYTES`], or of one column.
+    fn mapped_at_once<'c>(&self, projection: &'c [usize]) -> impl Iterator<Item = &'c [usize]> {
+        let mut mapped = 0;
+        projection.chunk_by(move |&column, &next| {
+            mapped += self.bytes[column];
+            let fits = mapped + self.bytes[next] <= MAPPED_BYTES;
+            if !fits {
+                mapped = 0;
+            }
+            fits
+        })
+    }
+
+    /// The same as [`Self::frame`], mapped together.
+    fn mapped(
         &self,
         start: usize,
         length: usize,
@@ -292,5 +335,42 @@ fn guarded<T>(path: &Path, decode: impl FnOnce() -> PolarsResult<T>) -> Result<T
         Some(Ok(decoded)) => Ok(decoded),
         Some(Err(error)) => Err(corrupt(error.to_string())),
         None => Err(corrupt("its pages cannot be decoded".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ColumnData, write_table};
+
+    #[test]
+    fn columns_that_are_too_large_together_are_mapped_one_after_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        let columns = ["a", "b", "c", "d", "e"].iter().zip(0..);
+        let columns = columns.map(|(name, column)| {
+            let values = (0..4000).map(|row| f64::from(row * 10 + column)).collect();
+            ((*name).to_owned(), ColumnData::F64(values))
+        });
+        write_table(&path, columns.collect()).unwrap();
+
+        let mut file = ParquetFile::open(path).unwrap();
+        assert!(
+            file.bytes.iter().all(|&bytes| (1000..40_000).contains(&bytes)),
+            "{:?}",
+            file.bytes
+        );
+        let all = [0, 1, 2, 3, 4];
+        assert_eq!(file.mapped_at_once(&all).collect::<Vec<_>>(), [&all[..]]);
+        let together = file.frame(500, 1500, &all).unwrap();
+
+        let half = MAPPED_BYTES / 2;
+        file.bytes = vec![half, half, half, MAPPED_BYTES + 1, half];
+        let groups: Vec<_> = file.mapped_at_once(&all).collect();
+        assert_eq!(groups, [&all[..2], &all[2..3], &all[3..4], &all[4..]]);
+        let in_turn = file.frame(500, 1500, &all).unwrap();
+        assert_eq!(in_turn, together);
+        let b: f64 = in_turn.column("b").unwrap().f64().unwrap().iter().flatten().sum();
+        assert_eq!(b, (500..2000).map(|row| f64::from(row * 10 + 1)).sum::<f64>());
     }
 }
