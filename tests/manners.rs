@@ -335,6 +335,28 @@ fn threads_are_as_many_as_asked_for() -> TestResult {
     Ok(())
 }
 
+/// A processor with AVX-512 can tell what one without would take; momenta are the same.
+#[test]
+fn wide_instructions_can_be_left_alone() -> TestResult {
+    let folder = Folder::empty()?;
+    let mut made = Vec::new();
+    for (value, is_left) in [("1", true), ("0", false)] {
+        let devices = folder.command("devices --json").env("CEI_LEAVE_AVX512", value).output()?;
+        let devices: serde_json::Value = serde_json::from_slice(&devices.stdout)?;
+        let used = devices["instructions"].as_str().ok_or("not told")?.to_owned();
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(used == "AVX-512", !is_left && is_x86_feature_detected!("avx512dq"), "{used}");
+        #[cfg(not(target_arch = "x86_64"))]
+        assert!(!is_left || ["NEON", "none"].contains(&used.as_str()), "{used}");
+        let mut simulate =
+            folder.command("simulate --preset ocs-wide --events 300 -o t.csv --quiet");
+        assert!(simulate.env("CEI_LEAVE_AVX512", value).status()?.success());
+        made.push(std::fs::read(folder.path("t.csv"))?);
+    }
+    assert_eq!(made[0], made[1]);
+    Ok(())
+}
+
 #[test]
 fn results_do_not_depend_on_threads() -> TestResult {
     let folder = Folder::empty()?;

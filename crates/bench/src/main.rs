@@ -33,6 +33,7 @@ fn report(error: &dyn Error) {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
+    cei_run::instructions::settle();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("problem", rest)) =
         arguments.split_first().map(|(first, rest)| (first.as_str(), rest))

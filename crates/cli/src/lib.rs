@@ -57,6 +57,7 @@ pub fn program() -> ExitCode {
 
 fn run(cli: Cli, world: &World) -> anyhow::Result<ExitCode> {
     threads::begin(cli.threads, world)?;
+    cei_run::instructions::settle();
     match cli.command {
         Command::Simulate(args) => commands::simulate::run(&args, &world.team()),
         Command::Inspect(args) => commands::inspect::run(&args),

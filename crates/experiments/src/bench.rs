@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use cei_run::ModelRecord;
 use cei_run::folder::layout::HISTORY;
 use cei_run::folder::load_record;
+use cei_run::instructions::LEAVE_AVX_512;
 use cei_run::presets::OCS_REFERENCE;
 use clap::Args;
 use serde::Deserialize;
@@ -34,6 +35,9 @@ pub(crate) struct BenchArgs {
     /// Time commands of `cei` with this other build of the program too, in turns, and nothing else
     #[arg(long, value_name = "BINARY", conflicts_with = "peers")]
     against: Option<PathBuf>,
+    /// Leave AVX-512 alone, cei and the peers: most processors have AVX2 alone
+    #[arg(long)]
+    avx2: bool,
     /// The commands that are timed
     #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
     rows: Vec<Work>,
@@ -46,6 +50,15 @@ pub(crate) struct BenchArgs {
 const ROWS: usize = 100_000;
 const TRAINING_ROWS: usize = 90_000;
 const BATCH: usize = 512;
+
+/// What leaves AVX-512 alone in cei, oneDNN, MKL, PyTorch and XLA.
+const AVX2_ALONE: [(&str, &str); 5] = [
+    (LEAVE_AVX_512, "1"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("MKL_ENABLE_INSTRUCTIONS", "AVX2"),
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("XLA_FLAGS", "--xla_cpu_max_isa=AVX2"),
+];
 
 /// Threads of every measurement of cei.
 const THREADS: [u8; 2] = [1, 2];
@@ -165,6 +178,13 @@ impl Unit {
 
 /// Measures everything and prints the table.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    if args.avx2 && std::env::var_os(LEAVE_AVX_512).is_none() {
+        // What it starts inherits this.
+        let mut again = Command::new(std::env::current_exe()?);
+        let status = again.args(std::env::args_os().skip(1)).envs(AVX2_ALONE).status()?;
+        ensure!(status.success(), "the benchmark failed ({status})");
+        return Ok(());
+    }
     let programs = Programs::new()?;
     let folder = workspace_root().join("runs/bench");
     std::fs::create_dir_all(&folder)?;

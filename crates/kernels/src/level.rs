@@ -1,5 +1,7 @@
 //! Which instruction set the kernels use: found at run time, so that one binary runs everywhere.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use pulp::x86::{V3, V4};
 use pulp::{Arch, Simd, WithSimd};
@@ -20,20 +22,46 @@ enum Kind {
     Other(Arch),
 }
 
+/// Whether [`Level::best`] is AVX2 at most.
+static IS_AVX_512_LEFT: AtomicBool = AtomicBool::new(false);
+
 impl Level {
-    /// The widest one: AVX-512, AVX2 with FMA, NEON, or none.
+    /// The widest one: AVX-512 (unless [`Self::leave_avx_512`] was called), AVX2 with FMA, NEON, or none.
     pub fn best() -> Self {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        if let Some(simd) = V4::try_new() {
-            return Self(Kind::V4(simd));
-        } else if let Some(simd) = V3::try_new() {
-            return Self(Kind::V3(simd));
+        {
+            if !IS_AVX_512_LEFT.load(Ordering::Relaxed)
+                && let Some(simd) = V4::try_new()
+            {
+                return Self(Kind::V4(simd));
+            }
+            if let Some(simd) = V3::try_new() {
+                return Self(Kind::V3(simd));
+            }
         }
         Self(Kind::Other(if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
             Arch::Scalar
         } else {
             Arch::new()
         }))
+    }
+
+    /// From now on this process computes as on a processor without AVX-512, for measurements.
+    pub fn leave_avx_512() {
+        IS_AVX_512_LEFT.store(true, Ordering::Relaxed);
+    }
+
+    /// What its maker calls it.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Kind::V4(_) => "AVX-512",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Kind::V3(_) => "AVX2 with FMA",
+            Kind::Other(Arch::Scalar) => "none",
+            #[allow(unreachable_patterns, reason = "where there is none but Scalar")]
+            Kind::Other(_) => "NEON",
+        }
     }
 
     /// All that this machine has, from none to the widest; for tests.

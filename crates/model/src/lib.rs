@@ -27,7 +27,7 @@ pub use architecture::{Architecture, Density};
 pub use batch::{Batch, Dimensions, Loss};
 pub use bound::log_prob_bound;
 pub use burn::tensor::Device;
-pub use cei_kernels::{AdamFactors, AdamStep, Gradient, MuonFactors, Team, shards_of};
+pub use cei_kernels::{AdamFactors, AdamStep, Gradient, Level, MuonFactors, Team, shards_of};
 pub use config::HyperParameterError;
 pub use contract::ConditionalModel;
 pub use device::{DeviceError, DeviceStatus, devices, devices_with_adapters, is_cpu, open_device};

@@ -64,6 +64,7 @@ pub use error::SimulationConfigError;
 pub use explosion::Varied;
 pub use explosion::{
     Accuracy, Exploder, ExplosionError, Mode, explode, explode_all, explode_linearised,
+    leave_avx_512,
 };
 pub use frame::{Frame, FrameRule, Rotation};
 pub use geometry::{Displacements, GeometryLaw, Positions, Statistics, Vibrations};

@@ -39,6 +39,7 @@ pub mod evidence;
 pub mod field;
 mod figures;
 pub mod folder;
+pub mod instructions;
 pub mod log_prob;
 pub mod merge;
 pub mod plausibility;

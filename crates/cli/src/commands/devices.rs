@@ -1,9 +1,10 @@
-//! `cei devices`: what is compiled in and what is present, how many threads compute, and how fast each device trains and draws.
+//! `cei devices`: what is compiled in and what is present, how many threads compute with which instructions, and how fast each device trains and draws.
 
 use std::process::ExitCode;
 
 use cei_model::DeviceStatus;
 use cei_run::device_speed::{DeviceSpeed, time_device};
+use cei_run::instructions::used;
 
 use crate::args::DevicesArgs;
 use crate::output;
@@ -19,7 +20,8 @@ pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if args.format.json {
-        let mut value = serde_json::json!({ "devices": devices, "threads": threads });
+        let mut value =
+            serde_json::json!({ "devices": devices, "threads": threads, "instructions": used() });
         if args.time {
             value["training"] = serde_json::to_value(&speeds)?;
         }
@@ -29,7 +31,11 @@ pub(crate) fn run(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     let rows: Vec<Vec<String>> = devices.into_iter().map(row).collect();
     let header = ["device", "what it is", "compiled in", "indices", "usable"];
     let table = output::table(&header, &rows);
-    output::to_stdout(&format!("{table}\nwhat computes: {}", threads.in_words()));
+    let threads = threads.in_words();
+    output::to_stdout(&format!(
+        "{table}\nwhat computes: {threads}\nvector instructions: {}",
+        used()
+    ));
     if args.time {
         let rows: Vec<Vec<String>> = speeds.iter().map(speed_row).collect();
         let header = ["device", "steps/s", "tensors that cross a step", "an epoch", "draws/s"];

@@ -10,6 +10,7 @@ use super::error::ExplosionError;
 use super::ions::Ions;
 use super::own::{Own, Scaling, is_positive};
 use super::sequential::Sequential;
+use super::simd::widest;
 use crate::break_up::Dynamics;
 use crate::charging::Charging;
 use crate::error::SimulationConfigError;
@@ -138,7 +139,7 @@ impl<'a> Exploder<'a> {
         let dynamics = dynamics.into();
         let ions = Ions::new(molecule, dynamics.charging.resolve(molecule)?);
         let lanes_serve = accuracy.mode != Mode::Reference && ions.all_repel();
-        let arch = Some(Arch::new()).filter(|arch| lanes_serve && convoy::pay_on(*arch));
+        let arch = Some(widest()).filter(|arch| lanes_serve && convoy::pay_on(*arch));
         let names = dynamics.nuisances().into_iter().map(|nuisance| nuisance.name).collect();
         let own = Own::new(names, ions.law.as_ref());
         let sequential = match dynamics.break_up.resolve(molecule)? {

@@ -37,3 +37,4 @@ pub use error::ExplosionError;
 pub(crate) use exploder::{CHUNK, Given};
 pub use exploder::{Exploder, explode, explode_all};
 pub use jacobian::{Varied, explode_linearised};
+pub use simd::leave_avx_512;

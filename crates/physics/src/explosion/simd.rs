@@ -6,8 +6,26 @@
 //! instruction set.
 
 use std::ops::{Add, Div, Mul, Sub};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use pulp::Simd;
+use pulp::{Arch, Simd};
+
+/// Whether [`widest`] is AVX2 at most.
+static IS_AVX_512_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// From now on explosions of this process are those of a processor without AVX-512, for measurements. Momenta are the same to the bit.
+pub fn leave_avx_512() {
+    IS_AVX_512_LEFT.store(true, Ordering::Relaxed);
+}
+
+/// The widest instruction set of this machine that is not left alone.
+pub(super) fn widest() -> Arch {
+    #[cfg(target_arch = "x86_64")]
+    if IS_AVX_512_LEFT.load(Ordering::Relaxed) {
+        return pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3);
+    }
+    Arch::new()
+}
 
 /// One number of each lane.
 #[derive(Clone, Copy)]
