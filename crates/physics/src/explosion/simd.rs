@@ -27,6 +27,15 @@ pub(super) fn widest() -> Arch {
     Arch::new()
 }
 
+/// The instruction set whose registers have half the width, where the processor has one.
+pub(super) fn narrower(arch: Arch) -> Option<Arch> {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => pulp::x86::V3::try_new().map(Arch::V3),
+        _ => None,
+    }
+}
+
 /// One number of each lane.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<S: Simd> {

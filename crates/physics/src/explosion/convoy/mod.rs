@@ -46,7 +46,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use self::relative_ions::RelativeIons;
 use self::step::{Flight, State, Survey, derive, dot, end, separation, step_factor, survey};
-use super::simd::Lanes;
+use super::simd::{Lanes, narrower};
 use super::tableau::{A, STAGES};
 use crate::molecule::{MAX_ATOMS, Molecule};
 
@@ -59,6 +59,9 @@ const GROUPS: usize = 2;
 
 /// Events a lane from which on all groups are used: with fewer, more lanes would be without an event while the last ones end.
 const LONG: usize = 8;
+
+/// Events a lane below which the last ones have registers of their own.
+const SHORT: usize = 3;
 
 /// Most lanes of any instruction set.
 const MOST_LANES: usize = 8;
@@ -74,6 +77,10 @@ const FIRST_STEP: f64 = 3.0;
 /// Whether the instruction set has lanes at all. Without, and without fused multiply-add, which comes with
 /// them, the scalar path is faster.
 pub(super) fn pay_on(arch: Arch) -> bool {
+    lanes_of(arch) > 1
+}
+
+fn lanes_of(arch: Arch) -> usize {
     struct Count;
     impl WithSimd for Count {
         type Output = usize;
@@ -82,7 +89,7 @@ pub(super) fn pay_on(arch: Arch) -> bool {
             S::F64_LANES
         }
     }
-    arch.dispatch(Count) > 1
+    arch.dispatch(Count)
 }
 
 /// Rows of 3N numbers to be exploded.
@@ -115,23 +122,39 @@ pub(super) fn explode(
     goal: Goal,
     momenta: &mut [f64],
 ) -> Vec<usize> {
-    macro_rules! of_size {
-        ($others:expr, $exact:literal) => {
-            on(arch, Convoy::<{ $others }, $exact>::new(molecule, rows, queue, goal, momenta))
-        };
+    let mut unsolved = Vec::new();
+    for (arch, queue) in in_registers(arch, queue) {
+        macro_rules! of_size {
+            ($others:expr, $exact:literal) => {
+                on(arch, Convoy::<{ $others }, $exact>::new(molecule, rows, queue, goal, momenta))
+            };
+        }
+        unsolved.extend(match molecule.atom_count() - 1 {
+            1 => of_size!(1, true),
+            2 => of_size!(2, true),
+            3 => of_size!(3, true),
+            4 => of_size!(4, true),
+            5 => of_size!(5, true),
+            6 => of_size!(6, true),
+            7 => of_size!(7, true),
+            8 => of_size!(8, true),
+            9 => of_size!(9, true),
+            _ => of_size!(MAX_ATOMS - 1, false),
+        });
     }
-    match molecule.atom_count() - 1 {
-        1 => of_size!(1, true),
-        2 => of_size!(2, true),
-        3 => of_size!(3, true),
-        4 => of_size!(4, true),
-        5 => of_size!(5, true),
-        6 => of_size!(6, true),
-        7 => of_size!(7, true),
-        8 => of_size!(8, true),
-        9 => of_size!(9, true),
-        _ => of_size!(MAX_ATOMS - 1, false),
-    }
+    unsolved
+}
+
+/// Which registers take which rows of a queue: where the widest ones would have half of their lanes to spare for the last rows, those of
+/// half the width take these. Momenta do not depend on it in one bit.
+fn in_registers(arch: Arch, queue: &[usize]) -> impl Iterator<Item = (Arch, &[usize])> {
+    let lanes = lanes_of(arch);
+    let rest = queue.len() % lanes;
+    // The last rows of a long queue fill lanes that others leave.
+    let narrower = narrower(arch).filter(|_| queue.len() < SHORT * lanes && rest <= lanes / 2);
+    let (whole, rest) = queue.split_at(queue.len() - narrower.map_or(0, |_| rest));
+    let parts = [(arch, whole), (narrower.unwrap_or(arch), rest)];
+    parts.into_iter().filter(|(_, rows)| !rows.is_empty())
 }
 
 /// Runs `work` on an instruction set that has lanes ([`pay_on`]). Code for one that has none is compiled into the

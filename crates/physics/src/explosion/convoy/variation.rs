@@ -15,7 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::relative_ions::RelativeIons;
 use super::step::{Flight, State, attempt, dot, moved, separation, step_factor, survey, weighted};
-use super::{FIRST_STEP, Goal, MOST_LANES, MOST_STEPS, TOLERANCE, on};
+use super::{FIRST_STEP, Goal, MOST_LANES, MOST_STEPS, TOLERANCE, in_registers, on};
 use crate::explosion::simd::Lanes;
 use crate::explosion::tableau::{A, B, STAGES};
 use crate::molecule::{MAX_ATOMS, Molecule};
@@ -52,36 +52,34 @@ pub(in crate::explosion) fn explode_varied(
     momenta: &mut [f64],
     changes: &mut [f64],
 ) -> Vec<usize> {
-    macro_rules! of_size {
-        ($others:expr, $exact:literal) => {
-            on(
-                arch,
-                Group::<{ $others }, $exact> {
-                    ions: RelativeIons::new(molecule),
-                    rows,
-                    queue,
-                    goal,
-                    momenta,
-                    changes,
-                },
-            )
-        };
+    let mut unsolved = Vec::new();
+    for (arch, queue) in in_registers(arch, queue) {
+        macro_rules! of_size {
+            ($others:expr, $exact:literal) => {{
+                let ions = RelativeIons::new(molecule);
+                let (momenta, changes) = (&mut *momenta, &mut *changes);
+                let group =
+                    Group::<{ $others }, $exact> { ions, rows, queue, goal, momenta, changes };
+                on(arch, group)
+            }};
+        }
+        unsolved.extend(match molecule.atom_count() - 1 {
+            1 => of_size!(1, true),
+            2 => of_size!(2, true),
+            3 => of_size!(3, true),
+            4 => of_size!(4, true),
+            5 => of_size!(5, true),
+            6 => of_size!(6, true),
+            7 => of_size!(7, true),
+            8 => of_size!(8, true),
+            9 => of_size!(9, true),
+            _ => of_size!(MAX_ATOMS - 1, false),
+        });
     }
-    match molecule.atom_count() - 1 {
-        1 => of_size!(1, true),
-        2 => of_size!(2, true),
-        3 => of_size!(3, true),
-        4 => of_size!(4, true),
-        5 => of_size!(5, true),
-        6 => of_size!(6, true),
-        7 => of_size!(7, true),
-        8 => of_size!(8, true),
-        9 => of_size!(9, true),
-        _ => of_size!(MAX_ATOMS - 1, false),
-    }
+    unsolved
 }
 
-/// Rows on their way through the lanes, a register of them at a time.
+/// Rows on their way through the lanes.
 pub(super) struct Group<'a, const M: usize, const EXACT: bool> {
     pub(super) ions: RelativeIons<M, EXACT>,
     pub(super) rows: &'a Variations<'a>,
@@ -107,12 +105,26 @@ struct Scene<S: Simd, const M: usize> {
     pace: Lanes<S>,
 }
 
-/// Variation of the state, and of its derivative at every stage.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Tangent<S: Simd, const M: usize> {
-    pub(super) state: State<S, M>,
-    pub(super) stages: [State<S, M>; STAGES],
+/// Rows that have ended, with their variations, waiting until there is one for each lane.
+struct Landed<S: Simd, const M: usize> {
+    state: State<S, M>,
+    tangents: Vec<State<S, M>>,
+    rows: Vec<usize>,
+}
+
+impl<S: Simd, const M: usize> Landed<S, M> {
+    /// Takes the row in a lane.
+    #[inline(always)]
+    fn take(&mut self, row: usize, lane: usize, state: &State<S, M>, tangents: &[State<S, M>]) {
+        let place = self.rows.len();
+        let all = std::iter::once((&mut self.state, state));
+        for (to, from) in all.chain(self.tangents.iter_mut().zip(tangents)) {
+            for (to, from) in to.as_flattened_mut().iter_mut().zip(from.as_flattened()) {
+                to.set(place, from.get(lane));
+            }
+        }
+        self.rows.push(row);
+    }
 }
 
 /// Fills `scene` with the geometry of `state`.
@@ -193,8 +205,8 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
     #[inline(always)]
     pub(super) fn load<S: Simd>(
         &self,
-        flight: &mut Flight<S, M>,
-        tangents: &mut [Tangent<S, M>],
+        state: &mut State<S, M>,
+        tangents: &mut [State<S, M>],
         lane: usize,
         row: usize,
     ) {
@@ -205,7 +217,7 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
         for (j, place) in self.ions.places[..others].iter().enumerate() {
             for axis in 0..3 {
                 let from = |vector: &[f64]| vector[3 * place + axis] - vector[3 * reference + axis];
-                flight.state[j][axis].set(lane, from(positions));
+                state[j][axis].set(lane, from(positions));
                 let (mass, of_reference) = (self.ions.masses[j], self.ions.reference_mass);
                 let velocity = |momenta: &[f64]| {
                     let of_ion = momenta[3 * place + axis] / mass;
@@ -213,7 +225,7 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
                 };
                 let initial = self.rows.initial_momenta;
                 let initial = initial.map(|momenta| &momenta[row * width..(row + 1) * width]);
-                flight.state[j][3 + axis].set(lane, initial.map_or(0.0, velocity));
+                state[j][3 + axis].set(lane, initial.map_or(0.0, velocity));
                 let first_kick = tangents.len() - self.rows.kicks;
                 for (number, tangent) in tangents.iter_mut().enumerate() {
                     let start = (row * self.rows.stride + number) * width;
@@ -223,8 +235,8 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
                     } else {
                         (0.0, velocity(direction))
                     };
-                    tangent.state[j][axis].set(lane, position);
-                    tangent.state[j][3 + axis].set(lane, speed);
+                    tangent[j][axis].set(lane, position);
+                    tangent[j][3 + axis].set(lane, speed);
                 }
             }
         }
@@ -236,7 +248,7 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
         &mut self,
         simd: S,
         state: &State<S, M>,
-        tangents: &[Tangent<S, M>],
+        tangents: &[State<S, M>],
         rows: &[usize],
         solved: &[bool; MOST_LANES],
     ) {
@@ -261,8 +273,7 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
         let width = 3 * (others + 1);
         let starts = |row: usize| row * width;
         self.write(simd, state, &impulse, rows, solved, starts, true);
-        for (number, tangent) in tangents.iter().enumerate() {
-            let varied = &tangent.state;
+        for (number, varied) in tangents.iter().enumerate() {
             let mut impulse = [[splat(0.0); 3]; M];
             for j in 0..others {
                 for i in 0..=j {
@@ -291,6 +302,14 @@ impl<const M: usize, const EXACT: bool> Group<'_, M, EXACT> {
             let starts = |row: usize| (row * stride + number) * width;
             self.write(simd, varied, &impulse, rows, solved, starts, false);
         }
+    }
+
+    /// [`Self::land`] of rows that wait for it.
+    #[inline(always)]
+    fn land_all<S: Simd>(&mut self, simd: S, landed: &mut Landed<S, M>) {
+        let Landed { state, tangents, rows } = landed;
+        self.land(simd, state, tangents, rows, &[true; MOST_LANES]);
+        rows.clear();
     }
 
     /// Momenta (or their variation) of a state (or its variation), about the centre of mass at rest.
@@ -347,71 +366,101 @@ impl<const M: usize, const EXACT: bool> WithSimd for Group<'_, M, EXACT> {
         let most_steps = self.goal.max_steps.min(MOST_STEPS);
         let first_step = splat(FIRST_STEP * tolerance.powf(0.125));
         let rest = [[one; 6]; M];
+        // What a lane without a row holds does not matter: it is never looked at.
         let mut flight = Flight { state: rest, stages: [rest; STAGES], argument: rest };
         let pair = PairThere { d: [one; 3], factor: one, steepness: one };
         // Too large for the stack of a thread where there are many ions.
         let scene = Scene { pairs: [[pair; M]; M], pace: one };
         let mut scenes: Vec<Scene<S, M>> = std::iter::repeat_n(scene, STAGES).collect();
-        let still = Tangent { state: rest, stages: [rest; STAGES] };
-        let mut tangents = vec![still; self.rows.tangents];
+        let mut tangents = vec![rest; self.rows.tangents];
+        // Derivatives of one tangent after the other.
+        let mut slopes = [rest; STAGES];
+        let mut landed = Landed { state: rest, tangents: tangents.clone(), rows: Vec::new() };
         let mut unsolved = Vec::new();
-        for rows in self.queue.chunks(S::F64_LANES) {
-            for lane in 0..S::F64_LANES {
-                // Lanes to spare repeat the last row; they are not written.
-                self.load(&mut flight, &mut tangents, lane, rows[lane.min(rows.len() - 1)]);
+        let mut queue = self.queue.iter().copied();
+        let mut events = [None; MOST_LANES];
+        let mut steps = [0; MOST_LANES];
+        let (mut h, mut running) = (zero, zero);
+        for (lane, event) in events[..S::F64_LANES].iter_mut().enumerate() {
+            *event = queue.next();
+            if let Some(row) = *event {
+                self.load(&mut flight.state, &mut tangents, lane, row);
+                running.set(lane, 1.0);
             }
-            let mut h = zero;
-            let mut solved = [false; MOST_LANES];
-            for step in 0..=most_steps {
-                let now =
-                    survey(simd, &self.ions, self.goal.tail, &flight.state, &mut flight.stages[0]);
-                let running = now.apart.select(zero, one);
-                let mut done = true;
-                for lane in 0..S::F64_LANES {
-                    solved[lane] = running.get(lane) == 0.0;
-                    done &= solved[lane];
+        }
+        let tail = self.goal.tail;
+        let look = |ions: &_, flight: &mut Flight<S, M>| {
+            survey(simd, ions, tail, &flight.state, &mut flight.stages[0])
+        };
+        loop {
+            let mut now = look(&self.ions, &mut flight);
+            let ended = now.apart.select(one, zero);
+            let mut is_new = false;
+            for lane in 0..S::F64_LANES {
+                let Some(row) = events[lane] else { continue };
+                let is_apart = ended.get(lane) != 0.0;
+                if is_apart {
+                    landed.take(row, lane, &flight.state, &tangents);
+                    if landed.rows.len() == S::F64_LANES {
+                        self.land_all(simd, &mut landed);
+                    }
+                } else if steps[lane] == most_steps {
+                    unsolved.push(row);
+                } else {
+                    continue;
                 }
-                if done || step == most_steps {
-                    break;
+                h.set(lane, 0.0);
+                steps[lane] = 0;
+                events[lane] = queue.next();
+                match events[lane] {
+                    Some(row) => {
+                        self.load(&mut flight.state, &mut tangents, lane, row);
+                        is_new = true;
+                    }
+                    None => running.set(lane, 0.0),
                 }
-                h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
-                let error_2 = attempt(simd, &self.ions, tolerance, &mut flight, &now, h);
-                let accepted = one.greater(error_2).and(running.greater(zero));
-                let end = flight.argument;
-                see(simd, &self.ions, &flight.state, &mut scenes[0]);
+            }
+            if events.iter().all(Option::is_none) {
+                break;
+            }
+            if is_new {
+                now = look(&self.ions, &mut flight);
+            }
+            h = h.greater(zero).select(h, first_step * now.natural_step).min(now.longest_step);
+            let error_2 = attempt(simd, &self.ions, tolerance, &mut flight, &now, h);
+            let accepted = one.greater(error_2).and(running.greater(zero));
+            let end = flight.argument;
+            see(simd, &self.ions, &flight.state, &mut scenes[0]);
+            for (row, stage) in A.iter().zip(1..) {
+                let Flight { state, stages, argument } = &mut flight;
+                moved(simd, others, state, stages, row, h, argument);
+                see(simd, &self.ions, argument, &mut scenes[stage]);
+            }
+            for tangent in &mut tangents {
+                vary(simd, &self.ions, &scenes[0], &flight.stages[0], tangent, &mut slopes[0]);
                 for (row, stage) in A.iter().zip(1..) {
-                    let Flight { state, stages, argument } = &mut flight;
-                    moved(simd, others, state, stages, row, h, argument);
-                    see(simd, &self.ions, argument, &mut scenes[stage]);
-                }
-                for tangent in &mut tangents {
-                    let Tangent { state, stages } = tangent;
-                    vary(simd, &self.ions, &scenes[0], &flight.stages[0], state, &mut stages[0]);
-                    for (row, stage) in A.iter().zip(1..) {
-                        let argument = &mut flight.argument;
-                        moved(simd, others, state, stages, row, h, argument);
-                        let there = &flight.stages[stage];
-                        vary(simd, &self.ions, &scenes[stage], there, argument, &mut stages[stage]);
-                    }
-                    for j in 0..others {
-                        let slope = weighted(simd, stages, B, j);
-                        for c in 0..6 {
-                            let new = h.mul_add(slope[c], state[j][c]);
-                            state[j][c] = accepted.select(new, state[j][c]);
-                        }
-                    }
+                    let argument = &mut flight.argument;
+                    moved(simd, others, tangent, &slopes, row, h, argument);
+                    let there = &flight.stages[stage];
+                    vary(simd, &self.ions, &scenes[stage], there, argument, &mut slopes[stage]);
                 }
                 for j in 0..others {
+                    let slope = weighted(simd, &slopes, B, j);
                     for c in 0..6 {
-                        flight.state[j][c] = accepted.select(end[j][c], flight.state[j][c]);
+                        let new = h.mul_add(slope[c], tangent[j][c]);
+                        tangent[j][c] = accepted.select(new, tangent[j][c]);
                     }
                 }
-                h = h * step_factor(simd, error_2);
             }
-            self.land(simd, &flight.state, &tangents, rows, &solved);
-            let left = rows.iter().zip(solved).filter(|(_, solved)| !solved);
-            unsolved.extend(left.map(|(row, _)| *row));
+            for j in 0..others {
+                for c in 0..6 {
+                    flight.state[j][c] = accepted.select(end[j][c], flight.state[j][c]);
+                }
+            }
+            h = h * step_factor(simd, error_2);
+            steps.iter_mut().for_each(|steps| *steps += 1);
         }
+        self.land_all(simd, &mut landed);
         unsolved
     }
 }

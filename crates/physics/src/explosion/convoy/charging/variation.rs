@@ -21,7 +21,7 @@ use super::step::{LaneScales, Ticking, attempt, slope, survey};
 use crate::charging::{ChargeLaw, PULSE_BEGINS, Rise};
 use crate::explosion::convoy::relative_ions::RelativeIons;
 use crate::explosion::convoy::step::{Flight, State, dot, moved, separation, weighted};
-use crate::explosion::convoy::variation::{Group, Tangent, Variations};
+use crate::explosion::convoy::variation::{Group, Variations};
 use crate::explosion::convoy::{FIRST_STEP, Goal, MOST_LANES, MOST_STEPS, TOLERANCE, on};
 use crate::explosion::scales::scales;
 use crate::explosion::simd::{Lanes, Mask};
@@ -90,14 +90,6 @@ struct Scene<S: Simd, const M: usize> {
     pace: Lanes<S>,
     /// The same, and 0 in a step in time: what turns -vV into the relative change of the pace.
     quickness: Lanes<S>,
-}
-
-/// Variation of the clock, and of its derivative at every stage.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct ClockTangent<S: Simd> {
-    clock: Clock<S>,
-    stages: [Clock<S>; STAGES],
 }
 
 /// Fills `scene` with what is at `state` and `clock`.
@@ -239,17 +231,18 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
         };
         // Too large for the stack of a thread where there are many ions.
         let mut scenes: Vec<Scene<S, M>> = std::iter::repeat_n(scene, STAGES).collect();
-        let still = Tangent { state: rest, stages: [rest; STAGES] };
-        let mut tangents = vec![still; self.group.rows.tangents];
-        let stopped = ClockTangent { clock: [zero; 2], stages: [[zero; 2]; STAGES] };
+        let mut tangents = vec![rest; self.group.rows.tangents];
+        let stopped = [zero; 2];
         let mut clock_tangents = vec![stopped; tangents.len()];
+        // Derivatives of one tangent after the other.
+        let (mut stages, mut clock_stages) = ([rest; STAGES], [stopped; STAGES]);
         let (mut end_slope, mut end_clock_slope) = (rest, [zero; 2]);
         let mut unsolved = Vec::new();
         for rows in self.group.queue.chunks(S::F64_LANES) {
             for lane in 0..S::F64_LANES {
                 // Lanes to spare repeat the last row; they are not written.
                 let row = rows[lane.min(rows.len() - 1)];
-                self.group.load(&mut flight, &mut tangents, lane, row);
+                self.group.load(&mut flight.state, &mut tangents, lane, row);
                 let positions = &self.group.rows.positions[row * width..(row + 1) * width];
                 let rise = rise_of(self.law.rise, self.group.rows.transfers, row);
                 of_lanes.set(lane, scales(self.molecule, self.law, rise, positions));
@@ -260,7 +253,7 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
             clock_tangents.fill(stopped);
             if self.group.rows.by_transfer {
                 let place = clock_tangents.len() - self.group.rows.kicks - 1;
-                clock_tangents[place].clock[1] = one;
+                clock_tangents[place][1] = one;
             }
             let mut pacer = Pacer::new(simd, kink);
             let (ions, charges) = (&self.group.ions, &self.charges);
@@ -296,16 +289,14 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
                     let slopes = (&mut end_slope, &mut end_clock_slope);
                     slope(simd, ions, charges, always, (&end, &clock_end), slopes);
                 }
-                for (tangent, clock_tangent) in tangents.iter_mut().zip(&mut clock_tangents) {
-                    let Tangent { state, stages } = tangent;
-                    let ClockTangent { clock, stages: clock_stages } = clock_tangent;
+                for (state, clock) in tangents.iter_mut().zip(&mut clock_tangents) {
                     let there = (&flight.stages[0], &ticking.stages[0]);
                     let slopes = (&mut stages[0], &mut clock_stages[0]);
                     vary(simd, ions, charges, &scenes[0], there, (state, clock), slopes);
                     for (row, stage) in A.iter().zip(1..) {
                         let argument = &mut flight.argument;
-                        moved(simd, ions.others(), state, stages, row, h, argument);
-                        let clock = Ticking::moved(simd, clock, clock_stages, row, h);
+                        moved(simd, ions.others(), state, &stages, row, h, argument);
+                        let clock = Ticking::moved(simd, clock, &clock_stages, row, h);
                         let there = (&flight.stages[stage], &ticking.stages[stage]);
                         let slopes = (&mut stages[stage], &mut clock_stages[stage]);
                         let varied = (&*argument, &clock);
@@ -314,7 +305,7 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
                     // By how much a step up to the kink is longer.
                     let longer = in_time.select(zero - clock[0], zero);
                     for j in 0..ions.others() {
-                        let slope = weighted(simd, stages, B, j);
+                        let slope = weighted(simd, &stages, B, j);
                         for c in 0..6 {
                             let mut new = h.mul_add(slope[c], state[j][c]);
                             if kink.is_some() {
@@ -323,7 +314,7 @@ impl<const M: usize, const EXACT: bool> WithSimd for ChargingGroup<'_, M, EXACT>
                             state[j][c] = accepted.select(new, state[j][c]);
                         }
                     }
-                    let new = Ticking::moved(simd, clock, clock_stages, B, h);
+                    let new = Ticking::moved(simd, clock, &clock_stages, B, h);
                     clock[0] = accepted.select(in_time.select(zero, new[0]), clock[0]);
                     clock[1] = accepted.select(new[1], clock[1]);
                 }
