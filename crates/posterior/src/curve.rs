@@ -20,7 +20,7 @@ use ndarray::{Array2, ArrayView1, Axis};
 use crate::event::Whitened;
 use crate::levenberg_marquardt::End;
 use crate::linear::Cholesky;
-use crate::roots::{Models, is_same_root};
+use crate::roots::{Known, Models, is_same_root};
 
 /// First and longest step along a curve, bohr.
 const FIRST_STEP: f64 = 0.1;
@@ -53,12 +53,13 @@ const PARTS: usize = 8;
 const ITERATIONS: usize = 12;
 
 /// Follows the curves through the `solutions` and, one line each, through the `origins`, for coordinates up to
-/// `bound` (bohr). Gives the ends of searches from all crossings of s = 0.
+/// `bound` (bohr). Gives the ends of searches from all crossings of s = 0, and adds new ones to the known `roots`.
 pub(crate) fn follow(
     models: &Models<'_>,
     solutions: &[Vec<f64>],
     origins: &[Vec<f64>],
     bound: f64,
+    roots: &mut Known,
 ) -> Vec<End> {
     let lines = Lines::new(models.rough(), origins, bound);
     let mut known = vec![solutions.to_vec(); origins.len()];
@@ -67,7 +68,7 @@ pub(crate) fn follow(
     while curves.iter().any(|curve| !curve.done) {
         let (owners, starts): (Vec<usize>, Vec<Vec<f64>>) =
             lines.advance(&mut curves).into_iter().unzip();
-        for (crossing, end) in models.search_numbered(&starts, ITERATIONS) {
+        for (crossing, end) in models.search(&starts, ITERATIONS, roots) {
             let curve = &mut curves[owners[crossing]];
             let known = &mut known[curve.line];
             if known.iter().any(|solution| is_same_root(solution, &end.coordinates)) {
@@ -456,7 +457,13 @@ mod tests {
         let event =
             Event { forward: &Fold, log_prior: &log_prior, measured: &measured, noise: &[] };
         let problem = || Whitened::new(&event, array![[0.0, 0.0]].view()).unwrap();
-        follow(&Models::new(problem(), problem()), solutions, &[origin], bound)
+        follow(
+            &Models::new(problem(), problem()),
+            solutions,
+            &[origin],
+            bound,
+            &mut Known::default(),
+        )
     }
 
     #[test]

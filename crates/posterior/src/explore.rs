@@ -24,7 +24,7 @@ use crate::forward::Forward;
 use crate::levenberg_marquardt::End;
 use crate::modes::{Mode, ModeOptions, modes_of};
 use crate::pareto::log_sum_exp;
-use crate::roots::{Models, is_same_root, search};
+use crate::roots::{Known, Models, is_same_root, search};
 
 /// Searches of a round for each coordinate.
 const SEARCHES: usize = 8;
@@ -146,12 +146,13 @@ pub fn find_solutions(
     let law = explorer.log_density;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut ends, mut explorations) = (Vec::new(), Vec::<Exploration>::new());
+    let mut known = Known::default();
     let (mut modes, mut complete) = (Vec::new(), false);
     for number in 0..MOST {
         let rows = if number % 2 == 0 { draws } else { near.view() };
         let rows = rows.outer_iter().skip(number / 2 * options.starts).take(options.starts);
         let starts: Vec<Vec<f64>> = rows.map(|row| row.to_vec()).collect();
-        let mut exploration = explorer.explore(&models, &starts, options, &mut rng);
+        let mut exploration = explorer.explore(&models, &starts, options, &mut known, &mut rng);
         ends.append(&mut exploration.ends);
         modes = within(solved(&models.fine, modes_of(&models.fine, &ends, options), options), law);
         let ended = exploration.ended;
@@ -264,6 +265,7 @@ impl Explorer<'_> {
         models: &Models<'_>,
         starts: &[Vec<f64>],
         options: &ModeOptions,
+        known: &mut Known,
         rng: &mut ChaCha8Rng,
     ) -> Exploration {
         let problem = &models.fine;
@@ -272,7 +274,8 @@ impl Explorer<'_> {
         let searches = SEARCHES * d;
         let mut found = Found { ends: Vec::new(), modes: Vec::new(), inside: Vec::new() };
         for starts in starts.chunks(BEGINNING * d) {
-            let ends = models.search(starts, options.iterations);
+            let ends = models.search(starts, options.iterations, known);
+            let ends = ends.into_iter().map(|(_, end)| end).collect();
             if !found.add(self, problem, ends, options) {
                 break;
             }
@@ -282,16 +285,16 @@ impl Explorer<'_> {
         for _ in 0..ROUNDS {
             let ends = if quiet == QUIET {
                 let origins: Vec<_> = (0..LINES).map(|_| self.draw(rng)).collect();
-                follow(models, &found.inside, &origins, bound)
+                follow(models, &found.inside, &origins, bound, known)
             } else {
                 let of_law = if found.modes.is_empty() { searches } else { searches / OF_THE_LAW };
                 let moved: Vec<_> = (of_law..searches)
                     .map(|_| self.with_an_atom_moved(&found.modes, rng))
                     .collect();
                 let drawn: Vec<_> = (0..of_law).map(|_| self.draw(rng)).collect();
-                let mut ends = models.search(&moved, STEPS);
-                ends.extend(models.search(&drawn, options.iterations));
-                ends
+                let mut ends = models.search(&moved, STEPS, known);
+                ends.extend(models.search(&drawn, options.iterations, known));
+                ends.into_iter().map(|(_, end)| end).collect()
             };
             quiet = if found.add(self, problem, ends, options) { 0 } else { quiet + 1 };
             if quiet > QUIET {

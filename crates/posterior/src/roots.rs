@@ -25,9 +25,18 @@ const POOR: f64 = 0.1;
 const SLOW: f64 = 0.1;
 /// Jacobians are made so many at a time, or when no search can go on without.
 const TOGETHER: usize = 16;
-/// Steps in which the sum of squared residuals has to fall to [`LEAST_FALL`] of what it was.
+/// Steps in which the sum of squared residuals has to fall to [`LEAST_FALL`] of what it was; near a root, where the way may be bent, to
+/// [`STUCK`] of it, in any such number of steps.
 const PATIENCE: usize = 6;
 const LEAST_FALL: f64 = 0.7;
+const STUCK: f64 = 0.96;
+/// A search that ends with a residual above this part of the measured components ends at no root.
+const NO_ROOT: f64 = 1e-4;
+
+/// Searches near a root that are closer than this may lead to the same, bohr.
+const CLOSE: f64 = 0.3;
+/// A search leads to a root if its residual is the linear one but for this part.
+const LINEAR: f64 = 0.2;
 
 /// Roots of noise-free data closer than this count as one (bohr, as `ModeOptions::merge_bohr`): searches end there as
 /// precisely as numbers go, and next to a fold two roots come close.
@@ -56,38 +65,104 @@ impl<'a> Models<'a> {
         &self.rough
     }
 
-    /// [`search`], by the rough model until a search is near a root.
-    pub(crate) fn search(&self, starts: &[Vec<f64>], steps: usize) -> Vec<End> {
-        self.search_numbered(starts, steps).into_iter().map(|(_, end)| end).collect()
+    /// Ends of searches from each start, in their order and with their numbers, by the rough model until a search is near a root. One that
+    /// leads to a `known` root ends there; new roots become known.
+    pub(crate) fn search(
+        &self,
+        starts: &[Vec<f64>],
+        steps: usize,
+        known: &mut Known,
+    ) -> Vec<(usize, End)> {
+        let searches = advanced(&self.rough, begun(&self.rough, starts), steps);
+        let is_near = |search: &Search| self.rough.is_precise(search.cost);
+        let (mut near, mut ended): (Vec<Search>, Vec<Search>) =
+            searches.into_iter().partition(is_near);
+        let mut ends = Vec::new();
+        // At first one of those that may lead to the same new root goes on, and the others wait for it.
+        for others_wait in [true, false] {
+            let (mut first, mut others): (Vec<Search>, Vec<Search>) = (Vec::new(), Vec::new());
+            for search in near {
+                if let Some(end) = known.ahead_of(&search) {
+                    ends.push((search.number, end.clone()));
+                } else if others_wait && first.iter().any(|other| other.is_close_to(&search)) {
+                    others.push(search);
+                } else {
+                    first.push(search);
+                }
+            }
+            let first = advanced(&self.fine, handed_over(&self.fine, first), steps);
+            let first = settled(&self.fine, first);
+            known.add(self, &first);
+            ended.extend(first);
+            near = others;
+        }
+        ends.extend(ended.into_iter().map(|search| (search.number, search.into_end())));
+        ends.sort_by_key(|(number, _)| *number);
+        ends
+    }
+}
+
+/// Roots of the fine model.
+#[derive(Default)]
+pub(crate) struct Known(Vec<Root>);
+
+struct Root {
+    end: End,
+    /// Of the fine model.
+    jacobian: Array2<f64>,
+    /// Of the rough model.
+    residual: Vec<f64>,
+}
+
+impl Known {
+    /// The root from which to this search the residual of the rough model changes linearly: Newton's steps lead there, since another root
+    /// close by would bend it.
+    fn ahead_of(&self, search: &Search) -> Option<&End> {
+        let is_ahead = |root: &&Root| {
+            let step = difference(&search.here, &root.end.coordinates);
+            let change = difference(&search.residual, &root.residual);
+            let linear = root.jacobian.rows().into_iter().zip(&change);
+            let bent = linear.map(|(line, c)| {
+                (c - line.iter().zip(&step).map(|(b, s)| b * s).sum::<f64>()).powi(2)
+            });
+            bent.sum::<f64>() < LINEAR * LINEAR * square(&change)
+        };
+        self.0.iter().find(is_ahead).map(|root| &root.end)
     }
 
-    /// [`Self::search`], each end with the number of its start.
-    pub(crate) fn search_numbered(&self, starts: &[Vec<f64>], steps: usize) -> Vec<(usize, End)> {
-        let is_near = |search: &Search| self.rough.is_precise(search.cost);
-        let (near, far): (Vec<Search>, Vec<Search>) =
-            advanced(&self.rough, starts, steps).into_iter().partition(is_near);
-        let (numbers, places): (Vec<usize>, Vec<Vec<f64>>) =
-            near.into_iter().map(|search| (search.number, search.here)).unzip();
-        let ends = ends(&self.fine, advanced(&self.fine, &places, steps));
-        let far = far.into_iter().map(|search| (search.number, search.into_end()));
-        ends.into_iter().map(|(place, end)| (numbers[place], end)).chain(far).collect()
+    /// Takes the roots among these ends of searches of the fine model.
+    fn add(&mut self, models: &Models<'_>, searches: &[Search]) {
+        let mut new: Vec<&Search> = Vec::new();
+        for search in searches.iter().filter(|search| models.fine.is_precise(search.cost)) {
+            let here = &search.here;
+            let is_known = self.0.iter().any(|root| is_same_root(&root.end.coordinates, here))
+                || new.iter().any(|other| is_same_root(&other.here, here));
+            if !is_known {
+                new.push(search);
+            }
+        }
+        let places: Vec<Vec<f64>> = new.iter().map(|search| search.here.clone()).collect();
+        let residuals = residuals(&models.rough, &places);
+        self.0.extend(new.into_iter().zip(residuals).map(|(search, residual)| {
+            let (end, jacobian) = (search.clone().into_end(), search.jacobian.clone());
+            Root { end, jacobian, residual }
+        }));
     }
 }
 
 /// Searches from each start, of so many steps at most. Starts without a value are left out.
 pub(crate) fn search(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<End> {
-    let searches = advanced(problem, starts, steps);
-    ends(problem, searches).into_iter().map(|(_, end)| end).collect()
+    let searches = settled(problem, advanced(problem, begun(problem, starts), steps));
+    searches.into_iter().map(Search::into_end).collect()
 }
 
-/// The ends of searches, with the numbers of their starts. Volumes at roots are those of the Jacobian there, one for all searches that
-/// end at the same.
-fn ends(problem: &Whitened<'_>, mut searches: Vec<Search>) -> Vec<(usize, End)> {
-    let near = problem.misfit_of(NEAR);
+/// Searches that end at a root have the Jacobian there, one for all that end at the same.
+fn settled(problem: &Whitened<'_>, mut searches: Vec<Search>) -> Vec<Search> {
+    let allowed = problem.misfit_of(NO_ROOT);
     let mut roots: Vec<usize> = Vec::new();
     let mut others: Vec<(usize, usize)> = Vec::new();
     for (index, search) in searches.iter().enumerate() {
-        if search.age == 0 || search.cost >= near {
+        if search.age == 0 || search.cost >= allowed {
             continue;
         }
         let is_same = |root: &&usize| is_same_root(&searches[**root].here, &search.here);
@@ -98,19 +173,30 @@ fn ends(problem: &Whitened<'_>, mut searches: Vec<Search>) -> Vec<(usize, End)> 
     }
     renew(problem, &mut searches, roots);
     for (index, root) in others {
-        searches[index].normal = searches[root].normal.clone();
+        let jacobian = searches[root].jacobian.clone();
+        searches[index].renew(jacobian);
     }
-    searches.into_iter().map(|search| (search.number, search.into_end())).collect()
+    searches
 }
 
-/// Searches from each start, as far as they lead in so many steps.
-fn advanced(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<Search> {
-    let near = problem.misfit_of(NEAR);
-    let mut searches: Vec<Search> = locals(problem, starts)
-        .into_iter()
-        .enumerate()
+/// Searches that begin, with a Jacobian each.
+fn begun(problem: &Whitened<'_>, starts: &[Vec<f64>]) -> Vec<Search> {
+    let locals = locals(problem, starts).into_iter().enumerate();
+    locals
         .filter_map(|(number, local)| Some(Search::new(number, starts[number].clone(), local?)))
-        .collect();
+        .collect()
+}
+
+/// Searches of another model, which go on with the Jacobians that they have.
+fn handed_over(problem: &Whitened<'_>, searches: Vec<Search>) -> Vec<Search> {
+    let places: Vec<Vec<f64>> = searches.iter().map(|search| search.here.clone()).collect();
+    let each = searches.into_iter().zip(residuals(problem, &places));
+    each.map(|(search, residual)| search.with(residual)).collect()
+}
+
+/// Searches, as far as they lead in so many steps.
+fn advanced(problem: &Whitened<'_>, mut searches: Vec<Search>, steps: usize) -> Vec<Search> {
+    let near = problem.misfit_of(NEAR);
     let mut waiting: Vec<usize> = Vec::new();
     loop {
         let mut owners = Vec::new();
@@ -142,10 +228,7 @@ fn advanced(problem: &Whitened<'_>, starts: &[Vec<f64>], steps: usize) -> Vec<Se
             let part = search.decide(proposed, there, residual);
             search.done |= problem.is_precise(search.cost);
             search.steps += 1;
-            if search.steps.is_multiple_of(PATIENCE) {
-                search.done |= search.cost > near.max(LEAST_FALL * search.before);
-                search.before = search.cost;
-            }
+            search.done |= search.is_hopeless(near);
             let is_slow = search.cost < near && search.cost > SLOW * before;
             let is_old = part < POOR || search.age >= OLDEST || is_slow;
             if !search.done && search.age > 0 && is_old {
@@ -224,15 +307,21 @@ fn square(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum()
 }
 
+/// a - b
+fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
 /// A search on its way.
+#[derive(Clone)]
 struct Search {
     number: usize,
     here: Vec<f64>,
     residual: Vec<f64>,
     /// Sum of the squared residuals.
     cost: f64,
-    /// That some steps ago.
-    before: f64,
+    /// That at the start and after each step.
+    costs: Vec<f64>,
     jacobian: Array2<f64>,
     /// Steps since the Jacobian was exact.
     age: usize,
@@ -255,7 +344,7 @@ impl Search {
             here,
             residual,
             cost,
-            before: cost,
+            costs: vec![cost],
             jacobian,
             age: 0,
             steps: 0,
@@ -265,6 +354,24 @@ impl Search {
             damping,
             done: false,
         }
+    }
+
+    /// Goes on with this residual of another model.
+    fn with(mut self, residual: Vec<f64>) -> Self {
+        self.cost = square(&residual);
+        self.costs = vec![self.cost];
+        self.residual = residual;
+        (self.gradient, self.normal) = products(&self.jacobian, &self.residual);
+        // The Jacobian is not that of the other model.
+        self.age = 1;
+        self.steps = 0;
+        self.done = false;
+        self.waits = false;
+        self
+    }
+
+    fn is_close_to(&self, other: &Self) -> bool {
+        square(&difference(&self.here, &other.here)) < CLOSE * CLOSE
     }
 
     fn renew(&mut self, jacobian: Array2<f64>) {
@@ -310,6 +417,18 @@ impl Search {
         self.cost = cost;
         (self.gradient, self.normal) = products(&self.jacobian, &self.residual);
         part
+    }
+
+    /// Whether the last steps gained too little. To be asked after each step.
+    fn is_hopeless(&mut self, near: f64) -> bool {
+        self.costs.push(self.cost);
+        let Some(place) = self.costs.len().checked_sub(PATIENCE + 1) else { return false };
+        let before = self.costs[place];
+        if self.cost < near {
+            self.cost > STUCK * before
+        } else {
+            self.steps.is_multiple_of(PATIENCE) && self.cost > LEAST_FALL * before
+        }
     }
 
     fn into_end(self) -> End {
@@ -395,7 +514,7 @@ mod tests {
         let models = Models::new(whitened(&of_rough), whitened(&of_fine));
         // The second start leads nowhere.
         let starts = [vec![3.0, -2.0], vec![f64::NAN, 0.0], vec![2.5, -2.0], vec![-0.5, 2.0]];
-        let found = models.search_numbered(&starts, 40);
+        let found = models.search(&starts, 40, &mut Known::default());
         let numbers: Vec<usize> = found.iter().map(|(number, _)| *number).collect();
         assert_eq!(numbers, [0, 2, 3]);
         let (u, v) = ((3.0 - 2.0_f64.ln()).sqrt(), 2.0_f64.ln());
@@ -407,6 +526,40 @@ mod tests {
         // Each of three searches begins with one, and two roots have one.
         let [rough, fine] = [&rough, &fine].map(|model| model.0.load(Ordering::Relaxed));
         assert!(fine <= 5 && rough > 3, "{rough} {fine}");
+    }
+
+    #[test]
+    fn what_leads_to_a_known_root_ends_there_and_what_leads_next_to_it_does_not() {
+        let (rough, fine) = (Curved(AtomicUsize::new(0), 1e-6), Curved::default());
+        // Roots at u_1 = +-0.01.
+        let (v, measured) = (2.0_f64.ln(), [2.0_f64.ln() + 1e-4, 2.0]);
+        let of = |forward| Event { forward, log_prior: &|_| 0.0, measured: &measured, noise: &[] };
+        let (of_rough, of_fine) = (of(&rough), of(&fine));
+        let whitened = |event| Whitened::new(event, array![[0.0, 0.0]].view()).unwrap();
+        let models = Models::new(whitened(&of_rough), whitened(&of_fine));
+        let mut known = Known::default();
+        let mut ends = |start: [f64; 2]| {
+            let before = fine.0.load(Ordering::Relaxed);
+            let end = models.search(&[start.to_vec()], 40, &mut known).remove(0).1;
+            (end, fine.0.load(Ordering::Relaxed) - before)
+        };
+        let first = ends([0.05, v]);
+        assert!((first.0.coordinates[0] - 0.01).abs() < 1e-7 && first.1 > 0, "{first:?}");
+        // Nothing of the fine model is asked, and the end is the same to the bit.
+        let again = ends([0.0101, v + 1e-4]);
+        assert_eq!((again.0.coordinates, again.1), (first.0.coordinates, 0));
+        let other = ends([-0.05, v]);
+        assert!((other.0.coordinates[0] + 0.01).abs() < 1e-7 && other.1 > 0, "{other:?}");
+    }
+
+    #[test]
+    fn a_search_is_given_up_where_the_residual_is_small_but_no_root() {
+        let model = Curved::default();
+        // At u_1 = 0 the residual is least, 4e-3 of what is measured.
+        let end = &ends(&model, [2.0_f64.ln() - 0.01, 2.0], &[vec![0.4, 0.7]])[0];
+        assert!((end.misfit - 8e-5).abs() < 1e-6, "{end:?}");
+        let jacobians = model.0.load(Ordering::Relaxed);
+        assert!(jacobians < 11, "{jacobians}");
     }
 
     #[test]
