@@ -54,6 +54,20 @@ fn energy_and_momentum_are_conserved() {
     }
 }
 
+/// The errors of the rough mode are not known here: searches that ask for it get the fast one.
+#[test]
+fn the_rough_mode_is_the_fast_one() {
+    let ocs = molecule(&["O", "C", "S"]);
+    let rows = Array2::from_shape_vec((1, 9), OCS.to_vec()).unwrap();
+    let [rough, fast] = [Accuracy::rough(), Accuracy::fast()].map(|accuracy| {
+        let law = dynamics("first = 'O'\nrotation_deg = 70.0");
+        let exploder = Exploder::new(&ocs, law, &accuracy).unwrap();
+        let (momenta, jacobian) = exploder.explode_linearised(rows.view()).unwrap();
+        (exploder.explode_all(rows.view()).unwrap(), momenta, jacobian)
+    });
+    assert!(rough.0.iter().all(|p| p.is_finite()) && rough == fast, "{rough:?} {fast:?}");
+}
+
 /// An ion on the perpendicular bisector of two like ones pushes both alike: nothing turns, and both steps are of two bodies.
 #[test]
 fn a_symmetric_first_step_is_that_of_two_bodies() {

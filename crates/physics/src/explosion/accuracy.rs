@@ -46,7 +46,8 @@ pub enum Mode {
     Reference,
     /// As rough as it may be, for searches far from their goal; no configuration may ask for it. Twice as fast as fast. For the presets
     /// `ocs-wide` and `chbrclf` (4,000 events each) the largest error of an event is 7e-4 and 5e-4 of its largest momentum at
-    /// the median, and below 1.7e-3 and 2.1e-3 in 99 % of the events.
+    /// the median, and below 1.7e-3 and 2.1e-3 in 99 % of the events. Where ions do not all repel each other, or bonds break in
+    /// steps, it is [`Self::Fast`].
     #[serde(skip)]
     #[schemars(skip)]
     Rough,

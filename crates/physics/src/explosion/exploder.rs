@@ -150,7 +150,14 @@ impl<'a> Exploder<'a> {
             }
             Some((first, turn)) => Some(Sequential::new(molecule, first, turn)),
         };
-        Ok(Self { ions, accuracy: accuracy.resolved(), arch, own, dynamics, sequential })
+        // The errors of the rough mode are known for ions that all repel each other, at once.
+        let may_be_rough = ions.all_repel() && sequential.is_none();
+        let mode = match accuracy.mode {
+            Mode::Rough if !may_be_rough => Mode::Fast,
+            mode => mode,
+        };
+        let accuracy = Accuracy { mode, ..accuracy.clone() }.resolved();
+        Ok(Self { ions, accuracy, arch, own, dynamics, sequential })
     }
 
     /// Whether every ion repels every other, from the start (where they may be neutral) to the end.

@@ -4,9 +4,7 @@ use std::sync::OnceLock;
 
 use cei_model::random::{Purpose, standard_normal, stream};
 use cei_model::{Batch, Density};
-use cei_physics::{
-    Accuracy, Dynamics, Exploder, InitialMomentumLaw, Molecule, Nuisance, PositionDensity,
-};
+use cei_physics::{Accuracy, Dynamics, InitialMomentumLaw, Molecule, Nuisance, PositionDensity};
 use cei_posterior::{
     Chain, ChainOptions, Chart, ChartPrior, Components, Event, Explorer, Explosion, Forward,
     LogProb, Mode, RefineOptions, Refined, find_solutions, refine, sample_chain,
@@ -160,11 +158,7 @@ impl Target<'_> {
         let refined = match self.law.get() {
             Some(Some(law)) if !self.has_noise() => {
                 let of = |accuracy| Explosion::new(molecule, dynamics, &chart, &accuracy);
-                // The rough mode is measured for ions that all repel each other.
-                let repel = Exploder::new(molecule, dynamics, &Accuracy::fast())
-                    .is_ok_and(|exploder| exploder.all_repel());
-                let rough = if repel { Accuracy::rough() } else { Accuracy::fast() };
-                let (fast, rough) = (of(Accuracy::fast())?, of(rough)?);
+                let (fast, rough) = (of(Accuracy::fast())?, of(Accuracy::rough())?);
                 // Coordinates are those of the frame of the run too.
                 let chart = &Chart::new(Array1::from(self.origin.clone()), self.basis.clone())?;
                 let near = law.near(scaled_y.view(), NEAREST)?;
